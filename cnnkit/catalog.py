@@ -1,0 +1,64 @@
+"""The data sets cnnkit knows: what a configuration must know of them before any is read."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+DIGIT_NAMES = tuple("0123456789")
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """Shape (C, H, W) of an image, and how many images each published split holds.
+
+    ink_share, centred_by: how its images sit in their frame: the longer side of the ink's box over the
+    frame's side, and what lies in the middle, the ink's centre of mass or its box.
+    torchvision_class: the class of `torchvision.datasets` that fetches it, also its folder's name
+    under the data root; empty for data that scikit-learn bundles.
+    """
+
+    title: str
+    shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+    train_images: int
+    test_images: int
+    torchvision_class: str = ""
+    ink_share: float = 1.0
+    centred_by: Literal["mass", "box"] = "box"
+
+    @property
+    def classes(self) -> int:
+        return len(self.class_names)
+
+
+DATASETS = {
+    "mnist": DatasetInfo("MNIST", (1, 28, 28), DIGIT_NAMES, 60_000, 10_000, "MNIST", 20 / 28, "mass"),
+    "fashion-mnist": DatasetInfo(
+        "Fashion-MNIST",
+        (1, 28, 28),
+        (
+            "T-shirt/top",
+            "trouser",
+            "pullover",
+            "dress",
+            "coat",
+            "sandal",
+            "shirt",
+            "sneaker",
+            "bag",
+            "ankle boot",
+        ),
+        60_000,
+        10_000,
+        "FashionMNIST",
+    ),
+    "kmnist": DatasetInfo(
+        "Kuzushiji-MNIST",
+        (1, 28, 28),
+        ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+        60_000,
+        10_000,
+        "KMNIST",
+    ),
+    "qmnist": DatasetInfo("QMNIST", (1, 28, 28), DIGIT_NAMES, 60_000, 60_000, "QMNIST", 20 / 28, "mass"),
+    "digits": DatasetInfo("handwritten digits", (1, 8, 8), DIGIT_NAMES, 1_437, 360),
+}

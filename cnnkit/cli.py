@@ -1,0 +1,254 @@
+"""The commands: parse, call one function, render, exit code.
+
+Nothing heavy is imported before a command needs it: `cnnkit --help` never loads torch.
+"""
+
+import json
+import os
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cnnkit import __version__
+from cnnkit.cli_config import complete_config, config_app
+from cnnkit.errors import CnnkitError, ImageError, UsageError
+
+if TYPE_CHECKING:
+    from cnnkit.device import Placement
+    from cnnkit.runs import Weights
+
+app = typer.Typer(
+    name="cnnkit",
+    help="Build, train and measure small convolutional networks from a YAML file.",
+    epilog="Begin with: cnnkit train --config fast",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(config_app, name="config")
+
+
+class Split(str, Enum):
+    test = "test"
+    validation = "validation"
+    train = "train"
+
+
+ConfigOption = Annotated[
+    str, typer.Option("--config", "-c", metavar="FILE", help="YAML file, or a shipped name such as mnist.")
+]
+SetOption = Annotated[
+    list[str],
+    typer.Option(
+        "--set", "-s", metavar="KEY=VALUE", help="Override a key, such as model.pooling=avg; repeatable."
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON, alone, on standard output.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option("--device", help="Run here instead of where it was trained: auto, cpu, cuda, mps."),
+]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cnnkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command("train")
+def train_command(
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config",
+            "-c",
+            metavar="FILE",
+            help="YAML file, or a shipped name such as mnist.",
+            autocompletion=complete_config,
+        ),
+    ] = None,
+    overrides: SetOption = [],  # noqa: B006
+    out: Annotated[
+        Path | None, typer.Option(help="Run directory; without it runs/<config>-<strategy>-<time>.")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Train a network, keep what it learned, and test it once."""
+    if (config is None) == (resume is None):
+        raise UsageError("name what to train with --config FILE, or a run to go on with --resume RUN")
+    if resume is not None and (overrides or out):
+        raise UsageError("--resume goes on with a run as it was: --set and --out do not go with it")
+    from cnnkit.config_file import load_config
+
+    resolved = None if config is None else load_config(config, overrides)
+    from cnnkit.console import TrainingProgress, print_result
+    from cnnkit.experiment import run_experiment
+    from cnnkit.runs import create_run, open_run
+    from cnnkit.stats import wilson_interval
+
+    with TrainingProgress(quiet) as progress:
+        if resume is not None:
+            run = open_run(resume)
+            resolved = run.config
+        else:
+            assert resolved is not None
+            run = create_run(resolved, Path(str(config)).stem, out)
+        result = run.result if run.finished else run_experiment(resolved, run, progress)
+    if as_json:
+        _print_json(result)
+    else:
+        correct = round(result["test_accuracy"] * result["test_images"])
+        print_result(result, wilson_interval(correct, result["test_images"]))
+
+
+@app.command("eval")
+def eval_command(
+    run: Annotated[
+        Path | None, typer.Argument(help="Run directory or weights file; without it the latest run.")
+    ] = None,
+    split: Annotated[Split, typer.Option(help="Which images.")] = Split.test,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a trained network again: accuracy, calibration, confusion."""
+    weights, placement = _load(run, device)
+    from cnnkit.console import print_evaluation
+    from cnnkit.experiment import evaluate_and_keep
+
+    measured = evaluate_and_keep(weights, split.value, placement, _note)
+    if as_json:
+        _print_json(measured)
+    else:
+        print_evaluation(measured, f"{weights.source} on the {split.value} split")
+
+
+@app.command("predict")
+def predict_command(
+    run: Annotated[Path, typer.Argument(help="Run directory or weights file.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files, of any size.")],
+    top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 3,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what your own image files show."""
+    weights, placement = _load(run, device)
+    from cnnkit.console import print_error, print_prediction
+    from cnnkit.experiment import predict_file
+
+    answers: list[dict[str, Any]] = []
+    failed = 0
+    for image in images:
+        try:
+            answer = {"image": str(image), "top": predict_file(weights, image, top, placement)}
+            if not as_json:
+                print_prediction(str(image), answer["top"])  # type: ignore[arg-type]
+        except ImageError as error:
+            failed += 1
+            answer = {"image": str(image), "error": str(error)}
+            print_error(error)
+        answers.append(answer)
+    if as_json:
+        _print_json({"predictions": answers})
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command("summary")
+def summary_command(config: ConfigOption, overrides: SetOption = [], as_json: JsonOption = False) -> None:  # noqa: B006
+    """Show a network's layers: shapes, parameters, multiply-accumulates."""
+    from cnnkit.config_file import load_config
+
+    resolved = load_config(config, overrides)
+    from dataclasses import asdict
+
+    from cnnkit.console import print_summary
+    from cnnkit.model import summarize
+
+    info = resolved.data.info
+    rows = summarize(resolved.model, info.shape, info.classes)
+    if as_json:
+        totals = {"parameters": sum(r.parameters for r in rows), "macs": sum(r.macs for r in rows)}
+        _print_json({"layers": [asdict(row) for row in rows], **totals})
+    else:
+        shape = " × ".join(map(str, info.shape))
+        print_summary(rows, f"{config}: one {info.title} image, {shape}, to {info.classes} logits")
+
+
+@app.command("data")
+def data_command(
+    name: Annotated[str, typer.Argument(help="mnist, fashion-mnist, kmnist, qmnist or digits.")],
+    root: Annotated[Path | None, typer.Option(help="Folder of the data sets.")] = None,
+) -> None:
+    """Fetch a data set, or check the one that is there, and prepare it."""
+    from cnnkit.catalog import DATASETS
+
+    if name not in DATASETS:
+        raise UsageError(f"unknown data set {name!r}; there are {', '.join(DATASETS)}")
+    from cnnkit.data import data_root, load_dataset
+
+    folder = data_root(str(root) if root else None)
+    train, test = load_dataset(name, folder, _note)
+    where = folder if DATASETS[name].torchvision_class else "scikit-learn"
+    typer.echo(f"{DATASETS[name].title}: {len(train):,} training and {len(test):,} test images from {where}")
+
+
+def _load(run: Path | None, device: str | None) -> "tuple[Weights, Placement]":
+    from cnnkit.runs import latest_run, load_weights
+
+    weights = load_weights(run if run is not None else latest_run())
+    from cnnkit.device import place
+
+    runtime = weights.config.runtime
+    if device:
+        from cnnkit.config_file import parse_config
+
+        runtime = parse_config("runtime: {}", "--device", [f"runtime.device={device}"]).runtime
+    return weights, place(runtime)
+
+
+def _note(event: Any) -> None:
+    from cnnkit.console import TrainingProgress
+
+    TrainingProgress()(event)
+
+
+def _print_json(content: Any) -> None:
+    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def main() -> int:
+    """Runs the command line; returns, or exits with, the code that the errors' page promises."""
+    try:
+        app()
+    except CnnkitError as error:
+        from cnnkit.console import print_error
+
+        print_error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: be still
+        return 141
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        typer.echo(f"error: {where}{error.strerror or error}", err=True)
+        return 1
+    return 0

@@ -1,0 +1,93 @@
+"""`cnnkit config`: see, check and copy configurations."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cnnkit.errors import CnnkitError
+
+config_app = typer.Typer(help="See, check and copy configurations.", no_args_is_help=True)
+
+
+def complete_config(incomplete: str) -> list[str]:
+    """Shell completion: the shipped names, and YAML files."""
+    from cnnkit.config_file import shipped_configs
+
+    names = [name for name in shipped_configs() if name.startswith(incomplete)]
+    folder, _, start = incomplete.rpartition("/")
+    files = Path(folder or ".").glob(f"{start}*")
+    return names + [str(path) for path in files if path.suffix in (".yaml", ".yml") or path.is_dir()]
+
+
+@config_app.command("list")
+def list_command() -> None:
+    """List the configurations that travel with cnnkit."""
+    from cnnkit.config_file import headline, shipped_configs
+
+    for name, path in shipped_configs().items():
+        typer.echo(f"{name:<10} {headline(path)}")
+
+
+@config_app.command("show")
+def show_command(
+    config: Annotated[
+        str,
+        typer.Option(
+            "--config", "-c", metavar="FILE", autocompletion=complete_config, help="YAML file or name."
+        ),
+    ],
+    overrides: Annotated[
+        list[str], typer.Option("--set", "-s", metavar="KEY=VALUE", help="Override a key; repeatable.")
+    ] = [],  # noqa: B006
+) -> None:
+    """Print a configuration with every key resolved."""
+    from cnnkit.config_file import config_text, load_config
+
+    typer.echo(config_text(load_config(config, overrides)), nl=False)
+
+
+@config_app.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema, for editors that check and complete."""
+    from cnnkit.config_file import json_schema
+
+    typer.echo(json_schema(), nl=False)
+
+
+@config_app.command("keys")
+def keys_command() -> None:
+    """Print the table of all keys, in Markdown."""
+    from cnnkit.config_file import keys_table
+
+    typer.echo(keys_table(), nl=False)
+
+
+@config_app.command("copy")
+def copy_command(
+    name: Annotated[str, typer.Argument(help="A shipped configuration.")],
+    path: Annotated[Path | None, typer.Argument(help="Where to; without it ./NAME.yaml.")] = None,
+) -> None:
+    """Copy a shipped configuration, to make it your own."""
+    from cnnkit.config_file import copy_config
+
+    typer.echo(copy_config(name, path or Path(f"{name}.yaml")))
+
+
+@config_app.command("check")
+def check_command(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="YAML files or names.")],
+) -> None:
+    """Check configurations without training."""
+    from cnnkit.config_file import load_config
+    from cnnkit.console import print_error
+
+    failed = False
+    for file in files:
+        try:
+            load_config(file)
+            typer.echo(f"{file}: fine")
+        except CnnkitError as error:
+            failed = True
+            print_error(error)
+    raise typer.Exit(2 if failed else 0)

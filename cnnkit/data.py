@@ -1,0 +1,257 @@
+"""Data sets → `Splits`: fetched once, checked, prepared once, split by the seed."""
+
+import contextlib
+import hashlib
+import io
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from cnnkit.catalog import DATASETS, DatasetInfo
+from cnnkit.config import DataConfig
+from cnnkit.errors import DamagedFile, DataError
+from cnnkit.events import Listener, Note, ignore
+from cnnkit.files import load_tensors, save_tensors
+from cnnkit.idx import read_idx
+from cnnkit.streams import stream
+
+DATA_VARIABLE = "CNNKIT_DATA"
+NETWORK_PATIENCE = 20.0  # seconds without a byte before a fetch is given up
+DIGITS_SPLIT_SEED = 0  # scikit-learn's digits come unsplit; everyone gets the same test images
+FILE_NAMES = {
+    "train_images": ("train-images-idx3-ubyte", 3),
+    "train_labels": ("train-labels-idx1-ubyte", 1),
+    "test_images": ("t10k-images-idx3-ubyte", 3),
+    "test_labels": ("t10k-labels-idx1-ubyte", 1),
+}
+QMNIST_FILE_NAMES = {
+    "train_images": ("qmnist-train-images-idx3-ubyte", 3),
+    "train_labels": ("qmnist-train-labels-idx2-int", 2),
+    "test_images": ("qmnist-test-images-idx3-ubyte", 3),
+    "test_labels": ("qmnist-test-labels-idx2-int", 2),
+}
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """images: (N, C, H, W) uint8, pixels 0 … 255. labels: (N,) int64, 0 … classes - 1."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: Tensor) -> "ImageDataset":
+        return ImageDataset(self.images[index], self.labels[index])
+
+    def to(self, device: torch.device) -> "ImageDataset":
+        return ImageDataset(self.images.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The images of one experiment. validation comes out of the published training split."""
+
+    train: ImageDataset
+    validation: ImageDataset
+    test: ImageDataset
+
+
+def load_splits(config: DataConfig, seed: int, notify: Listener = ignore) -> Splits:
+    """Reads, or fetches, a data set and holds out validation images, the same for the same seed."""
+    whole, test = load_dataset(config.dataset, data_root(config.root), notify)
+    validation, train = split_stratified(whole.labels, config.validation_images, stream(seed, "split"))
+    return Splits(whole[train], whole[validation], test)
+
+
+def data_root(root: str | None) -> Path:
+    """The configured folder, else `$CNNKIT_DATA`, else the user's cache folder."""
+    chosen = root or os.environ.get(DATA_VARIABLE)
+    return Path(chosen).expanduser() if chosen else cache_folder()
+
+
+def cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path("~/.cache").expanduser()) / "cnnkit"
+
+
+def load_dataset(name: str, root: Path, notify: Listener = ignore) -> tuple[ImageDataset, ImageDataset]:
+    """The published (train, test) splits.
+
+    Raises DataError where the files are damaged, or missing and not to be had.
+    """
+    info = DATASETS[name]
+    sources = _source_files(name, root, notify) if info.torchvision_class else {}
+    stamp = _stamp(sources)
+    home = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8] if sources else "bundled"
+    prepared = cache_folder() / "prepared" / f"{name}-{home}.safetensors"
+    tensors = _read_prepared(prepared, stamp, notify)
+    if tensors is None:
+        notify(Note(f"preparing {info.title}"))
+        tensors = _read_sources(sources, info) if sources else _bundled_digits()
+        _check(tensors, info, root)
+        try:
+            save_tensors(prepared, tensors, {"stamp": stamp})
+        except OSError as error:
+            notify(Note(f"the prepared data could not be kept in {prepared.parent}: {error.strerror}"))
+    return (
+        ImageDataset(tensors["train_images"], tensors["train_labels"].long()),
+        ImageDataset(tensors["test_images"], tensors["test_labels"].long()),
+    )
+
+
+def split_stratified(labels: Tensor, held_out: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """(held out, rest): sorted indices, every class in its share to within one image."""
+    classes = labels.bincount()
+    exact = classes.double() * held_out / len(labels)
+    quota = exact.floor().long()
+    quota[(exact - quota).argsort(descending=True, stable=True)[: held_out - int(quota.sum())]] += 1
+    mask = torch.zeros(len(labels), dtype=torch.bool)
+    for label, count in enumerate(quota.tolist()):
+        members = (labels == label).nonzero()[:, 0]
+        mask[members[torch.randperm(len(members), generator=generator)[:count]]] = True
+    return mask.nonzero()[:, 0], (~mask).nonzero()[:, 0]
+
+
+def pixel_statistics(images: Tensor) -> tuple[float, float]:
+    """Mean and standard deviation of all pixels, 0 … 255; in chunks, so that memory stays small."""
+    total = square = 0.0
+    for chunk in images.split(5000):
+        values = chunk.float()
+        total += values.sum(dtype=torch.float64).item()
+        square += values.square_().sum(dtype=torch.float64).item()
+    mean = total / images.numel()
+    return mean, max((square / images.numel() - mean**2) ** 0.5, 1e-6)
+
+
+def _source_files(name: str, root: Path, notify: Listener) -> dict[str, Path]:
+    info = DATASETS[name]
+    folder = root / info.torchvision_class / "raw"
+    if not (found := _find_sources(name, folder)):
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            cache_folder().mkdir(parents=True, exist_ok=True)
+            with FileLock(cache_folder() / f"{name}.lock"):
+                if not (found := _find_sources(name, folder)):
+                    notify(Note(f"fetching {info.title} into {root}"))
+                    _fetch(info, root)
+                    found = _find_sources(name, folder)
+        except (OSError, RuntimeError) as error:
+            raise DataError(
+                f"{info.title} is not in {root} and could not be fetched: {_reason(error)}\n"
+                f"On a machine with network run `cnnkit data {name} --root FOLDER` and bring the folder "
+                f"{info.torchvision_class} to {root}; or train on bundled images: --config digits"
+            ) from error
+    return found
+
+
+def _find_sources(name: str, folder: Path) -> dict[str, Path]:
+    """The four files, unpacked or packed; none where one is missing."""
+    found = {}
+    for part, (file_name, _) in (QMNIST_FILE_NAMES if name == "qmnist" else FILE_NAMES).items():
+        for path in (folder / file_name, folder / f"{file_name}.gz"):
+            if path.is_file():
+                found[part] = path
+                break
+    return found if len(found) == len(FILE_NAMES) else {}
+
+
+def _fetch(info: DatasetInfo, root: Path) -> None:
+    """torchvision fetches, checks and unpacks; its progress bar is shown only to a person."""
+    import torchvision.datasets
+
+    dataset = getattr(torchvision.datasets, info.torchvision_class)
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(NETWORK_PATIENCE)
+    try:
+        with _quiet_unless_terminal():
+            for train in (True, False):
+                dataset(str(root), train=train, download=True)
+    finally:
+        socket.setdefaulttimeout(patience)
+
+
+@contextlib.contextmanager
+def _quiet_unless_terminal() -> Iterator[None]:
+    if sys.stderr.isatty():
+        yield
+    else:
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            yield
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1].strip("<>") if lines else type(error).__name__
+
+
+def _read_sources(sources: dict[str, Path], info: DatasetInfo) -> dict[str, Tensor]:
+    tensors = {}
+    names = QMNIST_FILE_NAMES if info.torchvision_class == "QMNIST" else FILE_NAMES
+    for part, path in sources.items():
+        values = read_idx(path, names[part][1])
+        if part.endswith("labels"):
+            tensors[part] = (values[:, 0] if values.dim() == 2 else values).to(torch.uint8)
+        else:
+            tensors[part] = values[:, None]
+    return tensors
+
+
+def _bundled_digits() -> dict[str, Tensor]:
+    """scikit-learn's 8 × 8 digits, 16 greys stretched to 255, split 80 to 20 once and for all."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = (torch.from_numpy(bunch.images) * 255 / 16).round().to(torch.uint8)[:, None]
+    labels = torch.from_numpy(bunch.target).to(torch.uint8)
+    test_images = DATASETS["digits"].test_images
+    test, train = split_stratified(labels, test_images, stream(DIGITS_SPLIT_SEED, "digits test split"))
+    return {
+        "train_images": images[train],
+        "train_labels": labels[train],
+        "test_images": images[test],
+        "test_labels": labels[test],
+    }
+
+
+def _check(tensors: dict[str, Tensor], info: DatasetInfo, root: Path) -> None:
+    for split, expected in (("train", info.train_images), ("test", info.test_images)):
+        images, labels = tensors[f"{split}_images"], tensors[f"{split}_labels"]
+        where = f"{info.title} in {root}: the {split} split has"
+        if len(images) != len(labels):
+            raise DataError(
+                f"{where} {len(images):,} images but {len(labels):,} labels; bring the published files"
+            )
+        if len(images) != expected:
+            raise DataError(f"{where} {len(images):,} images, not {expected:,}; bring the published files")
+        if tuple(images.shape[1:]) != info.shape:
+            raise DataError(f"{where} images of shape {tuple(images.shape[1:])}, not {info.shape}")
+        if int(labels.max()) >= info.classes:
+            raise DataError(f"{where} a label {int(labels.max())}, but only {info.classes} classes")
+
+
+def _stamp(sources: dict[str, Path]) -> str:
+    """What tells that the files are still those that were prepared: name, bytes, time of change."""
+    parts = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sources.values()]
+    return repr(parts)
+
+
+def _read_prepared(path: Path, stamp: str, notify: Listener) -> dict[str, Tensor] | None:
+    try:
+        tensors, metadata = load_tensors(path)
+    except FileNotFoundError:
+        return None
+    except (DamagedFile, OSError) as error:
+        notify(Note(f"{error}; it is made again"))
+        return None
+    return tensors if metadata.get("stamp") == stamp else None

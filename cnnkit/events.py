@@ -1,0 +1,63 @@
+"""What training tells the world while it runs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Note:
+    """A sentence for the person: something was fetched, resumed or could not be kept."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Training is about to take its next step. device: in words. macs: for one image."""
+
+    title: str
+    device: str
+    parameters: int
+    macs: int
+    epochs: int
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """One optimizer step is done; steps and epochs are counted from 1."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One line of `metrics.jsonl`.
+
+    step: optimizer steps since training began. learning_rate: of the epoch's last step.
+    train_loss and train_accuracy: over the epoch's batches while the weights moved, with dropout,
+    augmentation and label smoothing. val_loss and val_accuracy: after the epoch, without them;
+    None where nothing is held out. seconds: of training alone, without validation.
+    Accuracies are fractions, losses mean cross-entropies in nats.
+    """
+
+    epoch: int
+    step: int
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    seconds: float
+    images_per_second: float
+
+
+Event = Note | Begun | StepDone | EpochRecord
+Listener = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """The listener that listens to nothing."""

@@ -1,0 +1,186 @@
+"""The whole walk: configuration → data → model → training → one look at the test split → run directory."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cnnkit.config import Config
+from cnnkit.data import ImageDataset, Splits, load_splits, pixel_statistics
+from cnnkit.device import Placement, out_of_memory_in_words, place
+from cnnkit.errors import Interrupted, UsageError
+from cnnkit.evaluation import Evaluation, evaluate, predict
+from cnnkit.events import Begun, Listener, Note, ignore
+from cnnkit.files import write_json
+from cnnkit.images import load_image
+from cnnkit.model import build_model, count_costs
+from cnnkit.runs import BEST, CURVES, LAST, RESULT, STATE, Run, Weights, load_weights, write_environment
+from cnnkit.training import Training, train
+
+
+def run_experiment(config: Config, run: Run, notify: Listener = ignore) -> dict[str, Any]:
+    """Trains into a new run directory, or goes on where it stopped; returns what `result.json` holds.
+
+    Raises Interrupted, after saving, where Ctrl-C or SIGTERM arrives while it trains.
+    """
+    started = time.perf_counter()
+    placement = place(config.runtime)
+    with out_of_memory_in_words(config.training.batch_size):
+        splits = resident_splits(config, placement, notify)
+        training = begin(config, placement, splits)
+    if resuming := (run.path / STATE).is_file():
+        training.restore(run.load_state())
+        _warn_of_another_machine(run, placement, notify)
+    else:
+        write_environment(run, placement)
+    setup_seconds = time.perf_counter() - started
+
+    def keep(best: bool) -> None:
+        run.save_weights(LAST, training.kept_model, config)
+        if best:
+            run.save_weights(BEST, training.kept_model, config)
+        run.write_metrics(training.history)
+        run.save_state(training.state(), config)  # last: it says that the others are whole
+
+    notify(_begun(training))
+    with _stop_on_signal() as received:
+        if resuming and training.finished:
+            notify(Note("training had ended; only the test was missing"))
+        whole = train(training, splits, on_event=notify, on_epoch=keep, stop_requested=lambda: bool(received))
+        if not whole:
+            run.save_state(training.state(), config)
+            raise Interrupted(
+                f"stopped and saved in {run.path}; go on with: cnnkit train --resume {run.path}", received[0]
+            )
+    started = time.perf_counter()
+    result = _result(run.path, training, splits, measure(run.path, splits.test, placement))
+    result |= {"setup_seconds": setup_seconds, "eval_seconds": time.perf_counter() - started}
+    from cnnkit.report import draw_curves
+
+    draw_curves(training.history, training.best_epoch, run.path / CURVES)
+    write_json(run.path / RESULT, result)
+    return result
+
+
+def begin(config: Config, placement: Placement, splits: Splits) -> Training:
+    """A training that has not taken a step, from the initial weights of its seed."""
+    info = config.data.info
+    mean, std = pixel_statistics(splits.train.images)
+    model = build_model(config.model, info.shape, info.classes, config.training.seed, mean, std)
+    return Training(config, model, placement, len(splits.train))
+
+
+def resident_splits(config: Config, placement: Placement, notify: Listener = ignore) -> Splits:
+    splits = load_splits(config.data, config.training.seed, notify)
+    device = placement.device
+    return Splits(splits.train.to(device), splits.validation.to(device), splits.test.to(device))
+
+
+def measure(path: Path, images: ImageDataset, placement: Placement) -> Evaluation:
+    """What the kept weights of a run directory, or of a weights file, are worth on some images."""
+    weights = load_weights(path)
+    return evaluate(weights.model.to(placement.device), images, placement)
+
+
+def evaluate_and_keep(
+    weights: Weights, split: str, placement: Placement, notify: Listener = ignore
+) -> dict[str, Any]:
+    """Measures weights on a split; keeps numbers and a picture beside them where that folder allows it."""
+    from cnnkit.report import draw_confusion, most_confident_mistakes
+
+    config, info = weights.config, weights.config.data.info
+    images: ImageDataset = getattr(resident_splits(config, placement, notify), split)
+    if not len(images):
+        raise UsageError(f"the {split} split is empty: data.validation is 0")
+    measured = evaluate(weights.model.to(placement.device), images, placement)
+    content = {"split": split, "dataset": config.data.dataset, **measured.as_dict(info.class_names)}
+    folder = weights.source.parent
+    mistakes = most_confident_mistakes(
+        images.images.cpu(), images.labels.cpu(), measured.predictions, measured.confidences, info.class_names
+    )
+    title = f"{measured.accuracy:.2%} of {measured.images:,} {split} images right"
+    try:
+        write_json(folder / f"eval-{split}.json", content)
+        draw_confusion(
+            measured.confusion, info.class_names, mistakes, title, folder / f"confusion-{split}.svg"
+        )
+    except OSError as error:
+        notify(Note(f"the evaluation could not be kept in {folder}: {error.strerror}"))
+    return content
+
+
+def predict_file(weights: Weights, path: Path, top: int, placement: Placement) -> list[dict[str, Any]]:
+    """The likeliest classes of one image file, best first, with their probabilities."""
+    info = weights.config.data.info
+    image = load_image(path, info).to(placement.device)
+    probabilities = predict(weights.model.to(placement.device), image, placement)[0].cpu()
+    best = probabilities.argsort(descending=True, stable=True)[:top].tolist()
+    return [{"class": info.class_names[i], "probability": float(probabilities[i])} for i in best]
+
+
+def _result(path: Path, training: Training, splits: Splits, test: Evaluation) -> dict[str, Any]:
+    config, best = training.config, training.history[training.best_epoch - 1]
+    costs = count_costs(training.model, config.data.info.shape)
+    return {
+        "run": str(path),
+        "test_accuracy": test.accuracy,
+        "test_loss": test.loss,
+        "val_accuracy": best.val_accuracy,
+        "val_loss": best.val_loss,
+        "best_epoch": training.best_epoch,
+        "epochs": len(training.history),
+        "parameters": sum(cost.parameters for cost in costs),
+        "macs": sum(cost.macs for cost in costs),
+        "train_seconds": sum(record.seconds for record in training.history),
+        "seed": config.training.seed,
+        "device": str(training.placement.device),
+        "precision": training.placement.precision,
+        "threads": training.placement.threads,
+        "dataset": config.data.dataset,
+        "train_images": len(splits.train),
+        "val_images": len(splits.validation),
+        "test_images": len(splits.test),
+    }
+
+
+def _begun(training: Training) -> Begun:
+    config, placement = training.config, training.placement
+    costs = count_costs(training.model, config.data.info.shape)
+    return Begun(
+        title=f"{config.data.info.title}, {config.model.strategy} pooling",
+        device=f"{placement.device}, {placement.precision}, {placement.threads} threads",
+        parameters=sum(cost.parameters for cost in costs),
+        macs=sum(cost.macs for cost in costs),
+        epochs=config.training.epochs,
+    )
+
+
+def _warn_of_another_machine(run: Run, placement: Placement, notify: Listener) -> None:
+    before = run.environment
+    now = {"device": str(placement.device), "precision": placement.precision, "threads": placement.threads}
+    if changed := [f"{key} {before.get(key)} → {now[key]}" for key in now if before.get(key) != now[key]]:
+        notify(Note(f"resumed with another {', '.join(changed)}: the weights will not be bitwise the same"))
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[list[int]]:
+    """Collects Ctrl-C and SIGTERM while training; a second Ctrl-C stops at once."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+
+    def receive(number: int, _: object) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

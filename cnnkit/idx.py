@@ -1,0 +1,61 @@
+"""The IDX file format of the MNIST family: a magic number, the sizes, the values.
+
+Source: the format's description on the MNIST page of LeCun, Cortes and Burges. Byte 3 of the magic
+number is the type of the values, byte 4 how many dimensions follow, each a big-endian int32.
+"""
+
+import gzip
+import hashlib
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cnnkit.errors import DataError
+
+TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype("u1"), 0x0C: np.dtype(">i4")}
+PUBLISHED_MD5 = {  # of the unpacked files of MNIST; the packed ones carry a checksum of their own
+    "MNIST/train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "MNIST/train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "MNIST/t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "MNIST/t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+
+
+def read_idx(path: Path, dimensions: int) -> Tensor:
+    """The values of an IDX file, packed with gzip or not: a tensor of uint8 or int32.
+
+    Raises DataError where it is truncated, not IDX, or its bytes are not the published ones.
+    """
+
+    def damaged(what: str) -> DataError:
+        return DataError(f"{path} {what}; delete it, and it is fetched again, or bring a good copy")
+
+    try:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise damaged(f"is damaged: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    if len(raw) < 4 + 4 * dimensions:
+        raise damaged(f"is truncated: {len(raw)} bytes")
+    zeros, kind, declared = struct.unpack(">HBB", raw[:4])
+    if zeros or kind not in TYPES or declared != dimensions:
+        raise damaged(
+            f"has a wrong magic number, {raw[:4].hex(' ')}: it is no IDX file of {dimensions} dimensions"
+        )
+    shape = struct.unpack(f">{dimensions}I", raw[4 : 4 + 4 * dimensions])
+    expected = 4 + 4 * dimensions + math.prod(shape) * TYPES[kind].itemsize
+    if len(raw) != expected:
+        state = "truncated" if len(raw) < expected else "too long"
+        raise damaged(f"is {state}: {len(raw):,} bytes where its head announces {expected:,}")
+    published = PUBLISHED_MD5.get(f"{path.parent.parent.name}/{path.name.removesuffix('.gz')}")
+    if published and hashlib.md5(raw, usedforsecurity=False).hexdigest() != published:
+        raise damaged("is damaged: its MD5 sum is not the published one")
+    values = np.frombuffer(raw, TYPES[kind], offset=4 + 4 * dimensions).reshape(shape)
+    return torch.from_numpy(values.astype(values.dtype.newbyteorder("=")))

@@ -1,0 +1,95 @@
+"""A person's own image file → a tensor that looks like the training images."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cnnkit.catalog import DatasetInfo
+from cnnkit.errors import ImageError
+
+LARGEST_IMAGE = 50_000_000  # pixels; a photo of a phone has 12 to 50 million
+INK = 0.2  # of the strongest contrast: what counts as ink when its box is looked for
+
+
+def load_image(path: Path, info: DatasetInfo) -> Tensor:
+    """Any file Pillow reads, of any size and mode -> (1, 1, H, W) uint8, light on dark, framed as in `info`.
+
+    An image that has the data set's size already is only inverted where it is dark on light. Raises
+    ImageError where the file is no image, too large, or shows nothing.
+    """
+    grey = _grey(path)
+    ink = _light_on_dark(grey)
+    if ink is None:
+        raise ImageError(f"{path} shows nothing: it is one colour throughout")
+    if ink.shape != info.shape[1:]:
+        ink = _frame(ink, info)
+    return torch.from_numpy(np.rint(ink * 255).astype(np.uint8))[None, None]
+
+
+def _grey(path: Path) -> Any:
+    """(H, W) float32, 0 black … 1 white; what is transparent is white."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                if image.width * image.height > LARGEST_IMAGE:
+                    raise ImageError(
+                        f"{path} has {image.width:,} × {image.height:,} pixels; "
+                        f"{LARGEST_IMAGE // 1_000_000} million are the most: make it smaller"
+                    )
+                image.load()
+                upright = ImageOps.exif_transpose(image)
+    except UnidentifiedImageError as error:
+        empty = path.stat().st_size == 0
+        raise ImageError(f"{path} is {'an empty file' if empty else 'no image that can be read'}") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{path} is too large: {error}") from error
+    except (OSError, SyntaxError, ValueError, EOFError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise ImageError(f"{path} cannot be read: {reason}") from error
+    if upright.mode in ("I", "F", "I;16", "I;16B", "I;16L"):
+        values = np.nan_to_num(np.asarray(upright, dtype=np.float64))
+        reach = values.max() - values.min()
+        return ((values - values.min()) / (reach or 1)).astype(np.float32)
+    opaque = Image.new("RGBA", upright.size, "white")
+    opaque.alpha_composite(upright.convert("RGBA"))
+    return np.asarray(opaque.convert("L"), dtype=np.float32) / 255
+
+
+def _light_on_dark(grey: Any) -> Any:
+    """Ink 1 on a ground of 0: what differs from the edge's median is the ink. None where nothing does."""
+    edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    ground = float(np.median(edge))
+    ink = np.clip((ground - grey) if ground > 0.5 else (grey - ground), 0, None)
+    strongest = float(ink.max())
+    return ink / strongest if strongest > 0.02 else None
+
+
+def _frame(ink: Any, info: DatasetInfo) -> Any:
+    """Cuts out the ink, scales it to the data set's share of the frame, and sets it in the middle."""
+    from PIL import Image
+
+    rows, columns = (np.flatnonzero((ink > INK).any(axis)) for axis in (1, 0))
+    box = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    height, width = info.shape[1:]
+    scale = info.ink_share * min(height / box.shape[0], width / box.shape[1])
+    size = [max(1, round(side * scale)) for side in (box.shape[1], box.shape[0])]
+    small = np.asarray(Image.fromarray(box.astype(np.float32)).resize(size, Image.Resampling.BOX))
+    strongest = max(float(small.max()), 1e-6)
+    small = np.clip(small / strongest, 0, 1)
+    middle_y, middle_x = (small.shape[0] - 1) / 2, (small.shape[1] - 1) / 2
+    if info.centred_by == "mass":
+        weights = small / small.sum()
+        middle_y = float((weights.sum(1) * np.arange(small.shape[0])).sum())
+        middle_x = float((weights.sum(0) * np.arange(small.shape[1])).sum())
+    top = min(max(round((height - 1) / 2 - middle_y), 0), height - small.shape[0])
+    left = min(max(round((width - 1) / 2 - middle_x), 0), width - small.shape[1])
+    framed = np.zeros((height, width), dtype=np.float32)
+    framed[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return framed

@@ -1,0 +1,206 @@
+"""Blocks → `CNN`, and what it costs: parameters and multiply-accumulates."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from cnnkit.config import ModelConfig, StageConfig, head_features
+from cnnkit.pooling import HEADS, POOLING, Downsampling
+from cnnkit.streams import stream
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "mish": nn.Mish,
+    "hardswish": nn.Hardswish,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
+
+
+class Dropout(nn.Module):
+    """Zeroes a share p of its input while training and scales the rest by 1 / (1 - p).
+
+    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 2014.
+    whole_maps: zero feature maps (N, C, H, W) whole instead of single values, as Tompson et al. do in
+    "Efficient object localization using convolutional networks", CVPR 2015.
+    generator: where the masks come from; torch's global stream where it is None.
+    """
+
+    def __init__(self, p: float, whole_maps: bool = False) -> None:
+        super().__init__()
+        self.p = p
+        self.whole_maps = whole_maps
+        self.generator: torch.Generator | None = None
+
+    def forward(self, values: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return values
+        shape = (*values.shape[:2], 1, 1) if self.whole_maps else values.shape
+        kept = torch.empty(shape, device=values.device, dtype=values.dtype)
+        kept.bernoulli_(1 - self.p, generator=self.generator)
+        return values * kept.div_(1 - self.p)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, whole_maps={self.whole_maps}"
+
+
+class Normalize(nn.Module):
+    """Pixels 0 … 255, as uint8 or float, -> float with mean 0 and standard deviation 1.
+
+    The training images' own mean and deviation are buffers, so that they travel with the weights.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels, 1, 1))
+        self.register_buffer("std", torch.ones(channels, 1, 1))
+        self.mean: Tensor
+        self.std: Tensor
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.std
+
+
+class Stage(nn.Sequential):
+    """Convolution → downsampling → norm → activation: (N, C, H, W) -> (N, C', ⌊H/k⌋, ⌊W/k⌋)."""
+
+    def __init__(self, in_channels: int, stage: StageConfig, model: ModelConfig) -> None:
+        downsampling = POOLING[stage.pooling](
+            in_channels,
+            stage.channels,
+            stage.kernel_size,
+            stage.pool_size,
+            bias=not model.batch_norm,  # the norm's own shift makes a bias before it idle
+        )
+        super().__init__()
+        self.add_module("downsampling", downsampling)
+        if model.batch_norm:
+            self.add_module("norm", nn.BatchNorm2d(downsampling.out_channels))
+        self.add_module("activation", ACTIVATIONS[model.activation]())
+        if model.feature_dropout:
+            self.add_module("dropout", Dropout(model.feature_dropout, whole_maps=True))
+
+
+class CNN(nn.Module):
+    """Images (N, C, H, W), pixels 0 … 255, -> logits (N, classes)."""
+
+    def __init__(self, config: ModelConfig, input_shape: tuple[int, int, int], classes: int) -> None:
+        super().__init__()
+        self.input_shape = input_shape
+        self.normalize = Normalize(input_shape[0])
+        self.stages = nn.Sequential()
+        channels = input_shape[0]
+        for stage in config.stages:
+            self.stages.append(Stage(channels, stage, config))
+            channels = stage.out_channels
+        self.head = HEADS[config.head]()
+        self.dense = nn.Sequential()
+        units = head_features(config, input_shape)
+        for hidden in config.hidden:
+            self._append_dense(units, hidden, config.dropout)
+            self.dense.append(ACTIVATIONS[config.activation]())
+            units = hidden
+        self._append_dense(units, classes, config.dropout)
+
+    def _append_dense(self, inputs: int, outputs: int, dropout: float) -> None:
+        if dropout:
+            self.dense.append(Dropout(dropout))
+        self.dense.append(nn.Linear(inputs, outputs))
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.stages(self.normalize(images))
+        return self.dense(self.head(maps))  # type: ignore[no-any-return]
+
+    def draw_dropout_from(self, generator: torch.Generator) -> None:
+        """From now on all dropout masks come from this stream."""
+        for module in self.modules():
+            if isinstance(module, Dropout):
+                module.generator = generator
+
+
+def build_model(
+    config: ModelConfig,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    seed: int,
+    pixel_mean: float = 0.0,
+    pixel_std: float = 1.0,
+) -> CNN:
+    """A CNN with its initial weights.
+
+    Each layer draws from a stream of its own, named by its place, so networks of one seed agree in
+    every layer whose shape they share. pixel_mean, pixel_std: of the training images, 0 … 255.
+    """
+    with torch.device("meta"):
+        model = CNN(config, input_shape, classes)
+    model = model.to_empty(device="cpu")
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            _initialize(module, stream(seed, "weights", name))
+        elif isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
+    model.normalize.mean.fill_(pixel_mean)
+    model.normalize.std.fill_(pixel_std)
+    return model
+
+
+def _initialize(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:
+    """Uniform within ± 1/√fan_in, torch's own default for both kinds of layer, from a named stream."""
+    bound = 1 / math.sqrt(layer.weight[0].numel())
+    with torch.no_grad():
+        layer.weight.uniform_(-bound, bound, generator=generator)
+        if layer.bias is not None:
+            layer.bias.uniform_(-bound, bound, generator=generator)
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One row of a summary. output_shape: without the batch. macs: for one image."""
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    parameters: int
+    macs: int
+
+
+def count_costs(model: nn.Module, input_shape: tuple[int, int, int]) -> list[LayerCost]:
+    """A row a layer, in the order in which one image of shape (C, H, W) passes them.
+
+    A multiply-accumulate is one weight times one value, added; half of what torch's flop counter
+    counts. Poolings, norms and activations have none.
+    """
+    rows: list[LayerCost] = []
+    names = {module: name for name, module in model.named_modules()}
+
+    def record(module: nn.Module, _: object, output: Tensor) -> None:
+        macs = 0
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            positions = output.numel() // module.weight.shape[0]
+            macs = positions * module.weight.numel()
+        parameters = sum(p.numel() for p in module.parameters(recurse=False))
+        rows.append(
+            LayerCost(names[module], type(module).__name__, tuple(output.shape[1:]), parameters, macs)
+        )
+
+    layers = [m for m in model.modules() if isinstance(m, Downsampling) or not list(m.children())]
+    hooks = [layer.register_forward_hook(record) for layer in layers]
+    was_training = model.training
+    with torch.inference_mode():
+        model.eval()(torch.zeros(1, *input_shape, device=next(model.parameters()).device))
+    model.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    return rows
+
+
+def summarize(config: ModelConfig, input_shape: tuple[int, int, int], classes: int) -> list[LayerCost]:
+    """The costs of a network that is never built: no memory is taken for its weights."""
+    with torch.device("meta"):
+        return count_costs(CNN(config, input_shape, classes), input_shape)

@@ -1,0 +1,152 @@
+"""How feature maps shrink: the downsampling strategies, and the poolings of the head.
+
+All strategies start from the same convolution with "same" padding and give the same grid: height and
+width divided by k, rounding down, for every input size, kernel size and k. They differ only in how
+k × k cells become one:
+
+    stride   the convolution's value at the cell's first corner; the others are never computed
+    max      their largest
+    avg      their mean
+    concat   both, stacked: twice the channels (fastai's AdaptiveConcatPool2d does so at the head)
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution whose grid at stride 1 is its input's: (N, C, H, W) -> (N, C', ⌈H/s⌉, ⌈W/s⌉).
+
+    An even kernel, which has no middle, gets its extra padding at the bottom and the right.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, bias: bool = True
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, (kernel_size - 1) // 2, bias=bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.kernel_size[0] % 2 == 0:
+            images = F.pad(images, (0, 1, 0, 1))
+        return super().forward(images)
+
+
+class Downsampling(nn.Module):
+    """A convolution, and then k × k cells made one: (N, C, H, W) -> (N, out_channels, ⌊H/k⌋, ⌊W/k⌋).
+
+    A subclass declares how it multiplies the channels, so that no caller asks for its name.
+    """
+
+    multiplies_channels = 1
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, factor: int, bias: bool = True
+    ) -> None:
+        super().__init__()
+        self.factor = factor
+        self.out_channels = out_channels * self.multiplies_channels
+        self.convolution = self.make_convolution(in_channels, out_channels, kernel_size, bias)
+
+    def make_convolution(
+        self, in_channels: int, out_channels: int, kernel_size: int, bias: bool
+    ) -> SameConv2d:
+        return SameConv2d(in_channels, out_channels, kernel_size, bias=bias)
+
+    def shrink(self, maps: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C · multiplies_channels, ⌊H/k⌋, ⌊W/k⌋)"""
+        raise NotImplementedError
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.shrink(self.convolution(images))
+
+
+class StridedConv(Downsampling):
+    def make_convolution(
+        self, in_channels: int, out_channels: int, kernel_size: int, bias: bool
+    ) -> SameConv2d:
+        return SameConv2d(in_channels, out_channels, kernel_size, stride=self.factor, bias=bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        height, width = images.shape[-2] // self.factor, images.shape[-1] // self.factor
+        # A k that does not divide leaves a started cell at the edge, which the poolings drop.
+        return self.convolution(images)[..., :height, :width]  # type: ignore[no-any-return]
+
+
+class MaxPool(Downsampling):
+    def shrink(self, maps: Tensor) -> Tensor:
+        return F.max_pool2d(maps, self.factor)
+
+
+class AvgPool(Downsampling):
+    def shrink(self, maps: Tensor) -> Tensor:
+        return F.avg_pool2d(maps, self.factor)
+
+
+class ConcatPool(Downsampling):
+    multiplies_channels = 2
+
+    def shrink(self, maps: Tensor) -> Tensor:
+        return torch.cat([F.max_pool2d(maps, self.factor), F.avg_pool2d(maps, self.factor)], dim=1)
+
+
+POOLING: dict[str, type[Downsampling]] = {
+    "stride": StridedConv,
+    "max": MaxPool,
+    "avg": AvgPool,
+    "concat": ConcatPool,
+}
+
+
+class FlattenHead(nn.Module):
+    """(N, C, H, W) -> (N, C·H·W): every cell of the grid keeps its own weights."""
+
+    @staticmethod
+    def features(channels: int, height: int, width: int) -> int:
+        return math.prod((channels, height, width))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps.flatten(1)
+
+
+class AvgHead(nn.Module):
+    """(N, C, H, W) -> (N, C): how much of it is there, on average?"""
+
+    @staticmethod
+    def features(channels: int, height: int, width: int) -> int:
+        return channels
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps.mean((2, 3))
+
+
+class MaxHead(nn.Module):
+    """(N, C, H, W) -> (N, C): is it anywhere?"""
+
+    @staticmethod
+    def features(channels: int, height: int, width: int) -> int:
+        return channels
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps.amax((2, 3))
+
+
+class ConcatHead(nn.Module):
+    """(N, C, H, W) -> (N, 2C): the maxima, then the means."""
+
+    @staticmethod
+    def features(channels: int, height: int, width: int) -> int:
+        return 2 * channels
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return torch.cat([maps.amax((2, 3)), maps.mean((2, 3))], dim=1)
+
+
+HEADS: dict[str, type[FlattenHead | AvgHead | MaxHead | ConcatHead]] = {
+    "flatten": FlattenHead,
+    "avg": AvgHead,
+    "max": MaxHead,
+    "concat": ConcatHead,
+}

@@ -1,0 +1,133 @@
+"""Every picture, drawn from saved results only."""
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cnnkit.events import EpochRecord
+from cnnkit.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, which the colour-blind can tell apart.
+TRAINING, VALIDATION, MARK = "#0072B2", "#D55E00", "#009E73"
+INK, FAINT = "#24292f", "#8c959f"
+MISTAKES_SHOWN = 15
+
+
+def draw_curves(history: Sequence[EpochRecord], best_epoch: int, path: Path) -> None:
+    """Loss and accuracy over the epochs, training and validation, the kept epoch marked."""
+    figure = _figure(9, 3.6)
+    left, right = figure.subplots(1, 2)
+    epochs = [record.epoch for record in history]
+    for axes, name, scale in ((left, "loss", 1), (right, "accuracy", 100)):
+        for split, color, label in (("train", TRAINING, "training"), ("val", VALIDATION, "validation")):
+            values = [getattr(record, f"{split}_{name}") for record in history]
+            if values[0] is not None:
+                axes.plot(epochs, [v * scale for v in values], "o-", color=color, label=label, markersize=4)
+        if best_epoch:
+            axes.axvline(best_epoch, color=MARK, linestyle=":", label="kept")
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.25)
+    left.set_title("cross-entropy, nats", loc="left")
+    left.set_yscale("log")
+    right.set_title("accuracy, %", loc="left")
+    right.legend(frameon=False)
+    _save(figure, path)
+
+
+def draw_confusion(
+    confusion: Tensor, class_names: Sequence[str], mistakes: Sequence["Mistake"], title: str, path: Path
+) -> None:
+    """The confusion matrix, its mistakes in colour, beside the images that were missed most confidently.
+
+    confusion: (classes, classes), rows the truth.
+    """
+    figure = _figure(11, 6)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=14, color=INK)
+    left, right = np.ravel(figure.subfigures(1, 2, width_ratios=(1.25, 1)))
+    _draw_matrix(left.subplots(), confusion, class_names)
+    shown = mistakes[:MISTAKES_SHOWN]
+    if shown:
+        right.suptitle("the most confident mistakes", fontsize=11, color=INK)
+        cells = right.subplots(3, 5).flatten()
+        for axes in cells:
+            axes.axis("off")
+        for axes, mistake in zip(cells, shown, strict=False):
+            axes.imshow(mistake.image, cmap="gray_r", vmin=0, vmax=255)
+            axes.set_title(mistake.caption, fontsize=8, color=INK)
+    _save(figure, path)
+
+
+class Mistake:
+    """An image (H, W) uint8 that was missed, and what it was taken for."""
+
+    def __init__(self, image: Tensor, truth: str, taken_for: str, confidence: float) -> None:
+        self.image = image
+        self.caption = f"{truth}, taken\nfor {taken_for}, {confidence:.0%}"
+
+
+def most_confident_mistakes(
+    images: Tensor, labels: Tensor, predictions: Tensor, confidences: Tensor, class_names: Sequence[str]
+) -> list[Mistake]:
+    """Missed images of (N, C, H, W), the most confidently missed first."""
+    missed = (predictions != labels).nonzero()[:, 0]
+    ordered = missed[confidences[missed].argsort(descending=True, stable=True)][:MISTAKES_SHOWN]
+    return [
+        Mistake(
+            images[i, 0], class_names[int(labels[i])], class_names[int(predictions[i])], float(confidences[i])
+        )
+        for i in ordered.tolist()
+    ]
+
+
+def _draw_matrix(axes: "Axes", confusion: Tensor, class_names: Sequence[str]) -> None:
+    classes = range(len(class_names))
+    share = confusion.double() / confusion.sum(1, keepdim=True).clamp(min=1)
+    errors = share.masked_fill(torch.eye(len(class_names), dtype=torch.bool), 0.0)
+    strongest = max(float(errors.max()), 1e-9)
+    axes.imshow(errors, cmap="Oranges", vmin=0, vmax=strongest * 1.3)
+    for row in classes:
+        for column in classes:
+            count = int(confusion[row, column])
+            right = row == column
+            if right:
+                axes.add_patch(_tile(row))
+            if count:
+                color = "white" if right else INK
+                axes.text(column, row, f"{count:,}", ha="center", va="center", fontsize=8, color=color)
+    axes.set_xticks(classes, class_names, rotation=45 if max(map(len, class_names)) > 2 else 0)
+    axes.set_yticks(classes, class_names)
+    axes.set_xlabel("taken for")
+    axes.set_ylabel("truth")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def _tile(place: int) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((place - 0.5, place - 0.5), 1, 1, color=TRAINING, alpha=0.85, linewidth=0)
+
+
+def _figure(width: float, height: float) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure: "Figure", path: Path) -> None:
+    from matplotlib import rc_context
+
+    buffer = BytesIO()
+    with rc_context({"svg.hashsalt": "cnnkit"}):  # the same picture is the same file
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, facecolor="white")
+    write_atomically(path, buffer.getvalue())

@@ -1,0 +1,248 @@
+"""The run directory: what one training keeps, and how it is found and opened again."""
+
+import contextlib
+import difflib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import cnnkit
+from cnnkit.config import Config
+from cnnkit.config_file import config_text, parse_config
+from cnnkit.device import Placement
+from cnnkit.errors import ConfigError, DamagedFile, RunError, UsageError
+from cnnkit.events import EpochRecord
+from cnnkit.files import load_state, load_tensors, save_state, save_tensors, write_atomically, write_json
+from cnnkit.model import CNN, build_model
+
+RUNS = Path("runs")
+CONFIG, ENVIRONMENT, METRICS, RESULT = "config.yaml", "environment.json", "metrics.jsonl", "result.json"
+BEST, LAST, STATE, CURVES = "best.safetensors", "last.safetensors", "state.pt", "curves.svg"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run directory. Every file in it is written whole or not at all."""
+
+    path: Path
+
+    @property
+    def config(self) -> Config:
+        return parse_config(self._text(CONFIG), str(self.path / CONFIG))
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        return self._json(ENVIRONMENT)
+
+    @property
+    def finished(self) -> bool:
+        return (self.path / RESULT).is_file()
+
+    @property
+    def result(self) -> dict[str, Any]:
+        return self._json(RESULT)
+
+    def write_metrics(self, history: Iterable[EpochRecord]) -> None:
+        lines = [json.dumps(asdict(record)) + "\n" for record in history]
+        write_atomically(self.path / METRICS, "".join(lines))
+
+    def metrics(self) -> list[EpochRecord]:
+        try:
+            return [EpochRecord(**json.loads(line)) for line in self._text(METRICS).splitlines()]
+        except (ValueError, TypeError) as error:
+            raise RunError(f"{self.path / METRICS} is damaged: {error}") from error
+
+    def save_weights(self, name: str, model: nn.Module, config: Config) -> None:
+        """The weights, with the configuration in the file's metadata: the file alone can be measured."""
+        metadata = {"cnnkit": cnnkit.__version__, "config": config_text(config)}
+        save_tensors(self.path / name, model.state_dict(), metadata)
+
+    def save_state(self, state: dict[str, Any], config: Config) -> None:
+        save_state(self.path / STATE, {"config": config_text(config), "training": state})
+
+    def load_state(self) -> dict[str, Any]:
+        """What `Training.restore` needs; raises RunError where it is of another configuration."""
+        try:
+            content = load_state(self.path / STATE)
+        except FileNotFoundError as error:
+            raise RunError(
+                f"{self.path} stopped before its first epoch was saved; train again into another folder"
+            ) from error
+        if content.get("config") != config_text(self.config):
+            raise RunError(
+                f"{self.path / STATE} belongs to another configuration than {self.path / CONFIG}; "
+                "put the configuration back as it was, or train again into another folder"
+            )
+        return content["training"]  # type: ignore[no-any-return]
+
+    def _text(self, name: str) -> str:
+        path = self.path / name
+        try:
+            return path.read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            raise RunError(
+                f"{self.path} holds no {name}: it is no run directory, or not a whole one"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise RunError(f"{path} is damaged: it is not text") from error
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            content = json.loads(self._text(name))
+        except ValueError as error:
+            raise RunError(f"{self.path / name} is damaged: {error}") from error
+        if not isinstance(content, dict):
+            raise RunError(f"{self.path / name} is damaged: it holds no object")
+        return content
+
+
+def create_run(config: Config, config_name: str, out: Path | None = None) -> Run:
+    """A new run directory: `out`, or `runs/<config>-<strategy>-<time>`, which `runs/latest` then names.
+
+    Raises UsageError where `out` already holds something; nothing is overwritten.
+    """
+    if out is not None:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise UsageError(
+                f"{out} is not empty, and nothing is overwritten; name another folder, "
+                f"or go on with the run in it: cnnkit train --resume {out}"
+            )
+        out.mkdir(parents=True, exist_ok=True)
+        path = out
+    else:
+        name = f"{config_name}-{config.model.strategy}-{time.strftime('%Y%m%d-%H%M%S')}"
+        path = _new_folder(RUNS, name)
+        _point_latest_at(path)
+    write_atomically(path / CONFIG, config_text(config))
+    return Run(path)
+
+
+def open_run(path: Path) -> Run:
+    """The run in a directory, `latest` links followed. Raises UsageError where there is none."""
+    path = path.resolve() if path.is_symlink() else path
+    if not (path / CONFIG).is_file():
+        raise UsageError(f"{path} is no run directory: it holds no {CONFIG}{_did_you_mean(path)}")
+    return Run(path)
+
+
+def latest_run() -> Path:
+    """The newest run under `runs/`."""
+    latest = RUNS / "latest"
+    if not latest.exists():
+        raise UsageError(
+            f"there is no {latest} here yet; name a run, or train one: cnnkit train --config mnist"
+        )
+    return latest.resolve()
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A trained model and the configuration it was trained with. source: the file it came from."""
+
+    model: CNN
+    config: Config
+    source: Path
+
+
+def load_weights(path: Path) -> Weights:
+    """The best weights of a run directory, or those of a weights file alone.
+
+    Raises RunError where the file is damaged or does not fit its own configuration.
+    """
+    file = path
+    if path.is_dir():
+        file = open_run(path).path / BEST
+        if not file.is_file():
+            raise RunError(f"{path} has no weights yet; go on with it: cnnkit train --resume {path}")
+    try:
+        tensors, metadata = load_tensors(file)
+    except FileNotFoundError as error:
+        raise UsageError(f"{file}: no such run or weights file{_did_you_mean(file)}") from error
+    except OSError as error:
+        raise RunError(f"{file} cannot be read: {error.strerror}") from error
+    if "config" not in metadata:
+        raise RunError(f"{file} was not written by cnnkit: its metadata holds no configuration")
+    try:
+        config = parse_config(metadata["config"], str(file))
+    except ConfigError as error:
+        raise RunError(f"the configuration in {file} is of another version of cnnkit:\n{error}") from error
+    info = config.data.info
+    model = build_model(config.model, info.shape, info.classes, seed=0)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise DamagedFile(f"{file} is damaged: its weights do not fit its configuration") from error
+    return Weights(model, config, file)
+
+
+def describe_environment(placement: Placement) -> dict[str, Any]:
+    """Versions, device, git commit of the current folder, command line."""
+    import numpy as np
+
+    return {
+        "cnnkit": cnnkit.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "device": str(placement.device),
+        "device_name": placement.name,
+        "precision": placement.precision,
+        "threads": placement.threads,
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_changes": bool(_git("status", "--porcelain")),
+        "command": sys.argv,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+
+
+def write_environment(run: Run, placement: Placement) -> None:
+    write_json(run.path / ENVIRONMENT, describe_environment(placement))
+
+
+def _new_folder(parent: Path, name: str) -> Path:
+    """A folder nobody else has, though two runs begin in the same second."""
+    number = 1
+    while True:
+        path = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            if parent.exists() and not parent.is_dir():
+                raise
+            number += 1
+        else:
+            return path
+
+
+def _point_latest_at(path: Path) -> None:
+    aside = path.parent / f".latest.{os.getpid()}"
+    with contextlib.suppress(OSError):  # a file system without links has no `latest`
+        aside.symlink_to(path.name)
+        aside.replace(path.parent / "latest")
+
+
+def _did_you_mean(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        names = [entry.name for entry in path.parent.iterdir()]
+        if close := difflib.get_close_matches(path.name, names, n=1):
+            return f"; did you mean {path.parent / close[0]}?"
+    return ""
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

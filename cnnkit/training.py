@@ -1,0 +1,263 @@
+"""`train()`: the loop, and everything it needs to stop anywhere and go on as if it had not."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from cnnkit.batches import augment, shuffled
+from cnnkit.config import Config, TrainingConfig
+from cnnkit.data import ImageDataset, Splits
+from cnnkit.device import Placement, out_of_memory_in_words
+from cnnkit.errors import TrainingError
+from cnnkit.evaluation import evaluate
+from cnnkit.events import EpochRecord, Listener, StepDone, ignore
+from cnnkit.model import CNN
+from cnnkit.streams import stream
+
+ONE_CYCLE_WARMUP = 0.25
+LOWEST_RATE = 0.04  # of the peak: where a warm-up begins
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    # share of the steps after the warm-up, 0 … 1 -> share of the peak learning rate
+    "one_cycle": lambda share: (1 + math.cos(math.pi * share)) / 2,
+    "cosine": lambda share: (1 + math.cos(math.pi * share)) / 2,
+    "linear": lambda share: 1 - share,
+    "constant": lambda share: 1.0,
+}
+
+
+@dataclass
+class EpochUnderWay:
+    """The sums of an epoch that may have been interrupted. losses: one a step, filled from the left."""
+
+    losses: Tensor
+    correct: Tensor
+    step: int = 0
+    images: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class Training:
+    """A model, its optimizer, and how far they are. Two of equal config and seed stay bitwise equal."""
+
+    config: Config
+    model: CNN
+    placement: Placement
+    train_images: int
+    history: list[EpochRecord] = field(default_factory=list)
+    best_epoch: int = 0
+    under_way: EpochUnderWay | None = None
+
+    def __post_init__(self) -> None:
+        device = self.placement.device
+        self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = make_optimizer(self.model, self.config.training, device)
+        decay = self.config.training.weight_averaging
+        self.averaged = (
+            AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+            if decay
+            else None
+        )
+        self.augmentation_stream = torch.Generator(device)
+        self.dropout_stream = torch.Generator(device)
+        self.model.draw_dropout_from(self.dropout_stream)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        whole, rest = divmod(self.train_images, self.config.training.batch_size)
+        return max(1, whole + (rest > 1))
+
+    @property
+    def finished(self) -> bool:
+        patience = self.config.training.early_stopping
+        stale = len(self.history) - self.best_epoch
+        return len(self.history) >= self.config.training.epochs or bool(patience and stale >= patience)
+
+    @property
+    def kept_model(self) -> nn.Module:
+        """The model that is measured and kept: the running mean of the weights where there is one."""
+        return self.averaged.module if self.averaged else self.model
+
+    def state(self) -> dict[str, Any]:
+        """Everything `restore` needs, as tensors and plain values."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "averaged": self.averaged.state_dict() if self.averaged else {},
+            "augmentation_stream": self.augmentation_stream.get_state(),
+            "dropout_stream": self.dropout_stream.get_state(),
+            "history": [asdict(record) for record in self.history],
+            "best_epoch": self.best_epoch,
+            "under_way": asdict(self.under_way) if self.under_way else {},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.averaged:
+            self.averaged.load_state_dict(state["averaged"])
+        self.augmentation_stream.set_state(state["augmentation_stream"])
+        self.dropout_stream.set_state(state["dropout_stream"])
+        self.history = [EpochRecord(**record) for record in state["history"]]
+        self.best_epoch = state["best_epoch"]
+        self.under_way = EpochUnderWay(**state["under_way"]) if state["under_way"] else None
+
+
+def train(
+    training: Training,
+    splits: Splits,
+    *,
+    on_event: Listener = ignore,
+    on_epoch: Callable[[bool], None] = lambda best: None,
+    stop_requested: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Trains until finished; returns False where it was asked to stop after a step.
+
+    on_epoch(best): called after each epoch, to keep the weights; best: whether they are the best so
+    far, by validation accuracy, then loss; each epoch is the best so far where nothing is held out.
+    Raises TrainingError where the loss stops being finite or memory runs out.
+    """
+    with out_of_memory_in_words(training.config.training.batch_size):
+        while not training.finished:
+            if not _run_epoch(training, splits.train, on_event, stop_requested):
+                return False
+            record = _close_epoch(training, splits.validation)
+            best = _is_best(record, training)
+            training.history.append(record)
+            training.best_epoch = record.epoch if best else training.best_epoch
+            on_epoch(best)
+            on_event(record)
+    return True
+
+
+def _run_epoch(
+    training: Training, images: ImageDataset, on_event: Listener, stop_requested: Callable[[], bool]
+) -> bool:
+    """One pass over the training images, or the rest of one; False where it stops before the end."""
+    config, device = training.config, training.placement.device
+    epoch = len(training.history) + 1
+    seed = config.training.seed
+    batches = shuffled(images, config.training.batch_size, stream(seed, "order", epoch, device=device))
+    if training.under_way is None:
+        training.under_way = EpochUnderWay(
+            torch.zeros(len(batches), device=device), torch.zeros((), dtype=torch.int64, device=device)
+        )
+        training.augmentation_stream = stream(seed, "augmentation", epoch, device=device)
+        training.dropout_stream = stream(seed, "dropout", epoch, device=device)
+        training.model.draw_dropout_from(training.dropout_stream)
+    now = training.under_way
+    training.model.train()
+    started, seconds_before = time.perf_counter(), now.seconds
+    while now.step < len(batches):
+        batch = images[batches[now.step]]
+        _take_step(training, batch, now, (epoch - 1) * len(batches))
+        now.step += 1
+        now.images += len(batch)
+        now.seconds = seconds_before + time.perf_counter() - started
+        if device.type == "cpu" and not math.isfinite(now.losses[now.step - 1]):
+            break  # elsewhere looking would make the host wait; there the epoch's end finds it
+        on_event(StepDone(epoch, config.training.epochs, now.step, len(batches), now.images / now.seconds))
+        if now.step < len(batches) and stop_requested():
+            return False
+    now.losses = now.losses.cpu()  # the one place where the host waits for the device
+    now.seconds = seconds_before + time.perf_counter() - started
+    _stop_unless_finite(now, epoch)
+    return True
+
+
+def _take_step(training: Training, batch: ImageDataset, now: EpochUnderWay, steps_before: int) -> None:
+    config = training.config.training
+    for group in training.optimizer.param_groups:
+        group["lr"] = learning_rate_at(config, steps_before + now.step, training.steps_per_epoch)
+    images = augment(batch.images, training.config.data.augment, training.augmentation_stream)
+    with training.placement.autocast():
+        logits = training.model(images).float()
+    loss = F.cross_entropy(logits, batch.labels, label_smoothing=config.label_smoothing)
+    training.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if config.gradient_clip:
+        nn.utils.clip_grad_norm_(training.model.parameters(), config.gradient_clip)
+    training.optimizer.step()
+    if training.averaged:
+        training.averaged.update_parameters(training.model)
+    now.losses[now.step] = loss.detach() * len(batch)
+    now.correct += (logits.detach().argmax(1) == batch.labels).sum()
+
+
+def _stop_unless_finite(now: EpochUnderWay, epoch: int) -> None:
+    bad = (~now.losses[: now.step].isfinite()).nonzero()
+    if len(bad):
+        raise TrainingError(
+            f"the loss stopped being finite at step {int(bad[0]) + 1} of epoch {epoch}; most likely "
+            "training.learning_rate is too high: try a tenth of it, or set training.gradient_clip. "
+            "The checkpoints of the epochs before are kept."
+        )
+
+
+def _close_epoch(training: Training, validation: ImageDataset) -> EpochRecord:
+    now, epoch = training.under_way, len(training.history) + 1
+    assert now is not None
+    training.under_way = None
+    measured = evaluate(training.kept_model, validation, training.placement) if len(validation) else None
+    if measured and not math.isfinite(measured.loss):
+        raise TrainingError(
+            f"the validation loss after epoch {epoch} is not finite; lower training.learning_rate"
+        )
+    return EpochRecord(
+        epoch=epoch,
+        step=epoch * training.steps_per_epoch,
+        learning_rate=training.optimizer.param_groups[0]["lr"],
+        train_loss=now.losses.sum().item() / now.images,
+        train_accuracy=now.correct.item() / now.images,
+        val_loss=measured.loss if measured else None,
+        val_accuracy=measured.accuracy if measured else None,
+        seconds=now.seconds,
+        images_per_second=now.images / now.seconds,
+    )
+
+
+def _is_best(record: EpochRecord, training: Training) -> bool:
+    if not training.best_epoch or record.val_accuracy is None or record.val_loss is None:
+        return True
+    best = training.history[training.best_epoch - 1]
+    assert best.val_accuracy is not None
+    assert best.val_loss is not None
+    return (record.val_accuracy, -record.val_loss) > (best.val_accuracy, -best.val_loss)
+
+
+def learning_rate_at(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of one optimizer step, counted from 0 over the whole training."""
+    total = config.epochs * steps_per_epoch
+    share = config.warmup
+    if share is None:
+        share = ONE_CYCLE_WARMUP if config.schedule == "one_cycle" else 0.0
+    warmup = share * total
+    if step < warmup:
+        return config.learning_rate * (LOWEST_RATE + (1 - LOWEST_RATE) * step / warmup)
+    if config.schedule == "step":
+        return config.learning_rate * config.gamma ** (step // steps_per_epoch)
+    # The last step ends a little above 0, so that it still teaches something.
+    return config.learning_rate * SCHEDULES[config.schedule]((step - warmup) / (total - warmup))
+
+
+def make_optimizer(model: nn.Module, config: TrainingConfig, device: torch.device) -> torch.optim.Optimizer:
+    rate, decay, fused = config.learning_rate, config.weight_decay, device.type in ("cpu", "cuda")
+    adam: dict[str, Any] = {"betas": config.betas, "weight_decay": decay}
+    factories: dict[str, Callable[..., torch.optim.Optimizer]] = {
+        "sgd": lambda p: torch.optim.SGD(p, rate, config.momentum, weight_decay=decay, fused=fused),
+        "adam": lambda p: torch.optim.Adam(p, rate, **adam, fused=fused),
+        "adamw": lambda p: torch.optim.AdamW(p, rate, **adam, fused=fused),
+        "nadam": lambda p: torch.optim.NAdam(p, rate, **adam),
+        "rmsprop": lambda p: torch.optim.RMSprop(p, rate, weight_decay=decay, momentum=config.momentum),
+        "adagrad": lambda p: torch.optim.Adagrad(p, rate, weight_decay=decay),
+        "adadelta": lambda p: torch.optim.Adadelta(p, rate, weight_decay=decay),
+    }
+    return factories[config.optimizer](model.parameters())
