@@ -50,7 +50,7 @@ def show_command(
 @config_app.command("schema")
 def schema_command() -> None:
     """Print the JSON Schema, for editors that check and complete."""
-    from cnnkit.config_file import json_schema
+    from cnnkit.config_docs import json_schema
 
     typer.echo(json_schema(), nl=False)
 
@@ -58,7 +58,7 @@ def schema_command() -> None:
 @config_app.command("keys")
 def keys_command() -> None:
     """Print the table of all keys, in Markdown."""
-    from cnnkit.config_file import keys_table
+    from cnnkit.config_docs import keys_table
 
     typer.echo(keys_table(), nl=False)
 

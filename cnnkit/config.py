@@ -4,14 +4,13 @@ Frozen and strict: unknown keys, booleans for numbers, NaN and infinities are er
 table, `cnnkit config schema` and the error messages all come from here. Nothing here imports torch.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from cnnkit.catalog import DATASETS, DatasetInfo
+from cnnkit.config_checks import Inconsistent, problems_of
 
 Strategy = Literal["stride", "max", "avg", "concat"]
 Head = Literal["flatten", "avg", "max", "concat"]
@@ -20,7 +19,6 @@ Optimizer = Literal["sgd", "adam", "adamw", "nadam", "rmsprop", "adagrad", "adad
 Schedule = Literal["one_cycle", "cosine", "linear", "step", "constant"]
 
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
-LARGEST_LAYER = 100_000_000  # weights; 400 MB in float32, four times that while Adam trains it
 
 T = TypeVar("T")
 Count = Annotated[int, Field(ge=1)]
@@ -51,14 +49,6 @@ CountOrFraction = Annotated[
     Discriminator(_count_or_fraction),
 ]
 UNION_TAGS = frozenset({"one", "each", "count", "fraction"})
-
-
-class Inconsistent(ValueError):
-    """Keys that are fine alone but not together. problems: (dotted key, message, remedy) each."""
-
-    def __init__(self, problems: list[tuple[str, str, str]]) -> None:
-        self.problems = problems
-        super().__init__("; ".join(f"{key}: {message}; {remedy}" for key, message, remedy in problems))
 
 
 class Section(BaseModel):
@@ -239,95 +229,11 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Config":
-        problems = [*_split_problems(self), *_grid_problems(self), *_layer_problems(self)]
+        problems = list(problems_of(self))
         if problems:
             raise Inconsistent(problems)
         return self
 
 
-def grids(model: ModelConfig, shape: tuple[int, int, int]) -> list[tuple[int, int]]:
-    """(height, width) before the first stage and after each: a stage divides by k, rounding down."""
-    sizes = [shape[1:]]
-    for stage in model.stages:
-        height, width = sizes[-1]
-        sizes.append((height // stage.pool_size, width // stage.pool_size))
-    return sizes
-
-
-def head_features(model: ModelConfig, shape: tuple[int, int, int]) -> int:
-    """How many values the first dense layer sees of an image of shape (C, H, W)."""
-    height, width = grids(model, shape)[-1]
-    per_channel = {"flatten": height * width, "avg": 1, "max": 1, "concat": 2}[model.head]
-    return model.stages[-1].out_channels * per_channel
-
-
 def _spread(value: Any, n: int) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else (value,) * n
-
-
-def _split_problems(config: Config) -> Iterator[tuple[str, str, str]]:
-    data, info = config.data, config.data.info
-    held, smallest = data.validation_images, info.classes
-    if data.train_images < smallest:
-        yield (
-            "data.validation",
-            f"{held} of {info.train_images} images held out leave {max(0, data.train_images)} to train on",
-            f"hold out at most {info.train_images - smallest}",
-        )
-    if data.validation and held < smallest:
-        yield (
-            "data.validation",
-            f"{held} images cannot hold out one of each of {info.classes} classes",
-            f"hold out at least {smallest}, or 0 for none",
-        )
-    if not data.validation and config.training.early_stopping:
-        yield "training.early_stopping", "needs validation images", "set data.validation"
-
-
-def _grid_problems(config: Config) -> Iterator[tuple[str, str, str]]:
-    for number, (grid, stage) in enumerate(
-        zip(grids(config.model, config.data.info.shape), config.model.stages, strict=False), 1
-    ):
-        smaller = min(grid)
-        if stage.kernel_size > 2 * smaller - 1:
-            yield (
-                "model.kernel_sizes",
-                f"stage {number}: a kernel of {stage.kernel_size} is larger than its padded grid; "
-                f"on {grid[0]}×{grid[1]} the weights beyond {2 * smaller - 1} never see a pixel",
-                f"use at most {2 * smaller - 1}",
-            )
-        if smaller // stage.pool_size < 1:
-            yield (
-                "model.pool_size",
-                f"stage {number} would shrink its {grid[0]}×{grid[1]} grid by {stage.pool_size} to below 1",
-                "use fewer stages or a smaller pool_size",
-            )
-            return
-
-
-def _layer_problems(config: Config) -> Iterator[tuple[str, str, str]]:
-    model, info = config.model, config.data.info
-    channels = info.shape[0]
-    for number, stage in enumerate(model.stages, 1):
-        weights = channels * stage.channels * stage.kernel_size**2
-        if weights > LARGEST_LAYER:
-            yield (
-                "model.channels",
-                f"stage {number}'s convolution would have {weights:,} weights",
-                f"stay below {LARGEST_LAYER:,}: fewer channels or a smaller kernel",
-            )
-        channels = stage.out_channels
-    sizes = [head_features(model, info.shape), *model.hidden, info.classes]
-    for inputs, outputs in pairwise(sizes):
-        if inputs * outputs > LARGEST_LAYER:
-            yield (
-                "model.hidden",
-                f"a dense layer from {inputs:,} to {outputs:,} units would have {inputs * outputs:,} weights",
-                f"stay below {LARGEST_LAYER:,}: fewer units, fewer channels, or head: avg",
-            )
-    if config.training.batch_size == 1 and model.batch_norm and grids(model, info.shape)[-1] == (1, 1):
-        yield (
-            "training.batch_size",
-            "batch normalisation has nothing to average over in one image whose grid is 1×1",
-            "use at least 2, or batch_norm: false",
-        )

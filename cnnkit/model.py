@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cnnkit.config import ModelConfig, StageConfig, head_features
+from cnnkit.config import ModelConfig, StageConfig
+from cnnkit.config_checks import head_features
 from cnnkit.pooling import HEADS, POOLING, Downsampling
 from cnnkit.streams import stream
 

@@ -5,7 +5,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -53,7 +52,8 @@ def draw_confusion(
     """
     figure = _figure(11, 6)
     figure.suptitle(title, x=0.01, ha="left", fontsize=14, color=INK)
-    left, right = np.ravel(figure.subfigures(1, 2, width_ratios=(1.25, 1)))
+    grid = figure.add_gridspec(1, 2, width_ratios=(1.25, 1))
+    left, right = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
     _draw_matrix(left.subplots(), confusion, class_names)
     shown = mistakes[:MISTAKES_SHOWN]
     if shown:

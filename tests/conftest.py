@@ -1,0 +1,68 @@
+"""Every test has its own cache, its own folder, and two threads."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from cnnkit.config import Config
+from cnnkit.config_file import parse_config
+
+# A network and a data set that train in a fraction of a second.
+TINY = """
+data: {dataset: digits, validation: 0.1}
+model: {channels: [4, 8], kernel_sizes: 3, hidden: [16]}
+training: {epochs: 2, batch_size: 128, learning_rate: 0.01}
+runtime: {device: cpu, precision: float32}
+"""
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache folder for the session, so that the bundled digits are prepared once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def own_surroundings(
+    shared_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(shared_cache))
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.delenv("CNNKIT_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def tiny() -> Callable[..., Config]:
+    """`tiny("model.pooling=avg")`: a configuration that trains on the digits in a fraction of a second."""
+
+    def make(*overrides: str) -> Config:
+        return parse_config(TINY, "tiny", overrides)
+
+    return make
+
+
+@pytest.fixture
+def tiny_file(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+MNIST_ROOT = os.environ.get("CNNKIT_DATA", "")  # read before any test hides it
+
+
+@pytest.fixture
+def mnist_root() -> Path:
+    """The folder of the real MNIST; skips where there is none."""
+    root = Path(MNIST_ROOT).resolve() if MNIST_ROOT else None
+    if root is None or not (root / "MNIST" / "raw").is_dir():
+        pytest.skip("the real MNIST is not at hand: set CNNKIT_DATA to the folder that holds MNIST/raw")
+    return root
