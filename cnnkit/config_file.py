@@ -15,7 +15,7 @@ from cnnkit.config_checks import Inconsistent
 from cnnkit.errors import ConfigError, Problem, UsageError
 from cnnkit.yaml_tree import KeyPath, YamlTree, dotted, short
 
-LARGEST_FILE = 1_000_000  # bytes
+LARGEST_FILE = 100_000  # bytes
 SCHEMA_LINE = "yaml-language-server:"
 
 
@@ -109,7 +109,7 @@ def _read(path: Path) -> str:
         if path.is_dir():
             raise refuse("is a directory, not a YAML file", "name a file in it")
         if path.stat().st_size > LARGEST_FILE:
-            raise refuse(f"is larger than {LARGEST_FILE // 1_000_000} MB", "that is no configuration")
+            raise refuse(f"is larger than {LARGEST_FILE // 1000} kB", "that is no configuration")
         raw = path.read_bytes()[: LARGEST_FILE + 1]
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,10 +1,8 @@
 """Where the arithmetic happens: device, precision, threads, memory."""
 
 import contextlib
-import ctypes
 import os
 import platform
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ import torch
 
 from cnnkit.config import RuntimeConfig
 from cnnkit.errors import TrainingError, UsageError
+from cnnkit.startup import keep_freed_memory, leave_compiler_unloaded
 
 CPU_INFO = Path("/proc/cpuinfo")
 
@@ -39,11 +38,12 @@ class Placement:
 def place(runtime: RuntimeConfig) -> Placement:
     """Chooses the device and sets this process up for it. Raises UsageError where it is not there."""
     keep_freed_memory()
+    leave_compiler_unloaded()
     if runtime.threads:
         torch.set_num_threads(runtime.threads)
     device = _choose(runtime.device)
-    torch.use_deterministic_algorithms(runtime.deterministic)
-    if runtime.deterministic:
+    if runtime.deterministic != torch.are_deterministic_algorithms_enabled():  # asking is free, setting
+        torch.use_deterministic_algorithms(runtime.deterministic)  # imports torch's compiler: 4 s
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     precision = runtime.precision
     if precision == "auto":
@@ -82,22 +82,6 @@ def _runs_bf16(device: torch.device) -> bool:
         return False
     cpu = CPU_INFO.read_text()
     return "amx_bf16" in cpu or ("avx512_bf16" in cpu and "AuthenticAMD" in cpu)
-
-
-def keep_freed_memory() -> None:
-    """Tells glibc to keep freed blocks instead of giving each back to the system.
-
-    A training step frees and asks for the same feature maps again and again; giving them back costs
-    a page fault for every 4 KiB of them. It took 39 % of a step's time; elsewhere this does nothing.
-    """
-    if sys.platform != "linux":
-        return
-    m_trim_threshold, m_top_pad, m_mmap_threshold = -1, -2, -3  # the constants of glibc's malloc.h
-    with contextlib.suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(m_mmap_threshold, 32 << 20)
-        mallopt(m_trim_threshold, 1 << 30)
-        mallopt(m_top_pad, 64 << 20)
 
 
 @contextlib.contextmanager

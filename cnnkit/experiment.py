@@ -58,7 +58,7 @@ def run_experiment(config: Config, run: Run, notify: Listener = ignore) -> dict[
     started = time.perf_counter()
     result = _result(run.path, training, splits, measure(run.path, splits.test, placement))
     result |= {"setup_seconds": setup_seconds, "eval_seconds": time.perf_counter() - started}
-    from cnnkit.report import draw_curves
+    from cnnkit.pictures import draw_curves
 
     draw_curves(training.history, training.best_epoch, run.path / CURVES)
     write_json(run.path / RESULT, result)
@@ -89,7 +89,7 @@ def evaluate_and_keep(
     weights: Weights, split: str, placement: Placement, notify: Listener = ignore
 ) -> dict[str, Any]:
     """Measures weights on a split; keeps numbers and a picture beside them where that folder allows it."""
-    from cnnkit.report import draw_confusion, most_confident_mistakes
+    from cnnkit.pictures import draw_confusion, most_confident_mistakes
 
     config, info = weights.config, weights.config.data.info
     images: ImageDataset = getattr(resident_splits(config, placement, notify), split)

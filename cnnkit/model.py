@@ -138,14 +138,10 @@ def build_model(
     Each layer draws from a stream of its own, named by its place, so networks of one seed agree in
     every layer whose shape they share. pixel_mean, pixel_std: of the training images, 0 … 255.
     """
-    with torch.device("meta"):
-        model = CNN(config, input_shape, classes)
-    model = model.to_empty(device="cpu")
+    model = CNN(config, input_shape, classes).to(memory_format=torch.channels_last)
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             _initialize(module, stream(seed, "weights", name))
-        elif isinstance(module, nn.BatchNorm2d):
-            module.reset_parameters()
     model.normalize.mean.fill_(pixel_mean)
     model.normalize.std.fill_(pixel_std)
     return model
@@ -202,6 +198,5 @@ def count_costs(model: nn.Module, input_shape: tuple[int, int, int]) -> list[Lay
 
 
 def summarize(config: ModelConfig, input_shape: tuple[int, int, int], classes: int) -> list[LayerCost]:
-    """The costs of a network that is never built: no memory is taken for its weights."""
-    with torch.device("meta"):
-        return count_costs(CNN(config, input_shape, classes), input_shape)
+    """The costs of the network that a configuration describes."""
+    return count_costs(CNN(config, input_shape, classes), input_shape)

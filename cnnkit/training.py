@@ -19,6 +19,7 @@ from cnnkit.errors import TrainingError
 from cnnkit.evaluation import evaluate
 from cnnkit.events import EpochRecord, Listener, StepDone, ignore
 from cnnkit.model import CNN
+from cnnkit.startup import step_without_compiler
 from cnnkit.streams import stream
 
 ONE_CYCLE_WARMUP = 0.25
@@ -58,7 +59,7 @@ class Training:
 
     def __post_init__(self) -> None:
         device = self.placement.device
-        self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model.to(device)
         self.optimizer = make_optimizer(self.model, self.config.training, device)
         decay = self.config.training.weight_averaging
         self.averaged = (
@@ -260,4 +261,6 @@ def make_optimizer(model: nn.Module, config: TrainingConfig, device: torch.devic
         "adagrad": lambda p: torch.optim.Adagrad(p, rate, weight_decay=decay),
         "adadelta": lambda p: torch.optim.Adadelta(p, rate, weight_decay=decay),
     }
-    return factories[config.optimizer](model.parameters())
+    optimizer = factories[config.optimizer](model.parameters())
+    step_without_compiler(optimizer)
+    return optimizer

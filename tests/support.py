@@ -1,0 +1,108 @@
+"""The command line, called in this process or in one of its own, and a small training to call it with."""
+
+import itertools
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any, Literal
+from unittest import mock
+
+import pytest
+import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from cnnkit.cli import main
+from cnnkit.config import Config
+from cnnkit.data import Splits, load_splits
+from cnnkit.device import place
+from cnnkit.experiment import begin
+from cnnkit.training import Training
+
+# Each process is forked from one that has imported torch and run nothing: that saves 3 s a process.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["cnnkit.experiment", "matplotlib.figure"])
+LONGEST_WAIT = 120  # seconds
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+def cnnkit(capsys: pytest.CaptureFixture[str], *arguments: object) -> Outcome:
+    """One command line, in this process."""
+    capsys.readouterr()
+    with mock.patch.object(sys, "argv", ["cnnkit", *map(str, arguments)]):
+        try:
+            code = main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0
+    return Outcome(code, *capsys.readouterr())
+
+
+def start(target: Callable[..., None], *arguments: object) -> ForkServerProcess:
+    process = PROCESSES.Process(target=target, args=arguments)
+    process.start()
+    return process
+
+
+def exit_code(process: ForkServerProcess) -> int | None:
+    """Waits for the end; negative for a signal, None where it takes too long."""
+    process.join(LONGEST_WAIT)
+    code = process.exitcode
+    process.kill()
+    return code
+
+
+def command(log: Path, *arguments: object) -> None:
+    """One command line in a process of its own: a target of `start`. log: gets everything printed."""
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    sys.argv = ["cnnkit", *map(str, arguments)]
+    sys.exit(main())
+
+
+def signalled_command(
+    number: signal.Signals, at: Literal["write", "step"], moment: int, log: Path, *arguments: object
+) -> None:
+    """The same, but a signal arrives at the given flush or rename, or after the given optimizer step."""
+    count = itertools.count(1)
+
+    def tick(*_: object) -> None:
+        if next(count) == moment:
+            os.kill(os.getpid(), number)
+
+    def ticking(function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*arguments: Any) -> Any:
+            tick()
+            return function(*arguments)
+
+        return wrapper
+
+    if at == "step":
+        register_optimizer_step_post_hook(tick)
+    else:
+        os.fsync = ticking(os.fsync)
+        Path.replace = ticking(Path.replace)  # type: ignore[method-assign]
+    command(log, *arguments)
+
+
+def begun(config: Config) -> tuple[Training, Splits]:
+    """A training that has not taken a step, and its images."""
+    placement = place(config.runtime)
+    splits = load_splits(config.data, config.training.seed)
+    return begin(config, placement, splits), splits
+
+
+def bitwise_equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)

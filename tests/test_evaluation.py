@@ -1,0 +1,201 @@
+"""Metrics against scikit-learn, SciPy and written formulas."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+from sklearn import metrics
+from torch import Tensor, nn
+
+from cnnkit.config import ModelConfig
+from cnnkit.data import ImageDataset
+from cnnkit.device import Placement
+from cnnkit.evaluation import CALIBRATION_BINS, Evaluation, evaluate, predict
+from cnnkit.model import CNN, build_model
+from cnnkit.stats import wilson_interval
+
+CPU = Placement(torch.device("cpu"), "float32", 2)
+CLASSES = 10
+IMAGES = 2345  # two batches of evaluation and a part of one
+
+
+class PixelsAsLogits(nn.Module):
+    """(N, 1, 1, classes) -> (N, classes)"""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.flatten(1) / 10
+
+
+@pytest.fixture(scope="module")
+def dataset() -> ImageDataset:
+    """Logits without ties, of every confidence; class 8 is never the truth, class 9 never predicted."""
+    generator = torch.Generator().manual_seed(0)
+    ranks = torch.rand(IMAGES, CLASSES - 1, generator=generator).argsort(1) + 1
+    steepness = torch.randint(1, 26, (IMAGES, 1), generator=generator)
+    pixels = torch.cat([ranks * steepness, torch.zeros(IMAGES, 1, dtype=torch.int64)], dim=1)
+    anything = torch.randint(0, 8, (IMAGES,), generator=generator)
+    right = torch.rand(IMAGES, generator=generator) < 0.7
+    labels = torch.where(right & (pixels.argmax(1) != 8), pixels.argmax(1), anything)
+    labels[::50] = 9
+    return ImageDataset(pixels.to(torch.uint8)[:, None, None], labels)
+
+
+@pytest.fixture(scope="module")
+def measured(dataset: ImageDataset) -> Evaluation:
+    return evaluate(PixelsAsLogits(), dataset, CPU)
+
+
+@pytest.fixture(scope="module")
+def probabilities(dataset: ImageDataset) -> Tensor:
+    """(N, classes) float64"""
+    return (dataset.images.flatten(1).double() / 10).softmax(1)
+
+
+def small_network() -> CNN:
+    return build_model(ModelConfig(channels=(4,), hidden=()), (1, 8, 8), CLASSES, seed=0)
+
+
+def random_images(n: int) -> ImageDataset:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (n, 1, 8, 8), generator=generator, dtype=torch.uint8)
+    return ImageDataset(images, torch.randint(0, CLASSES, (n,), generator=generator))
+
+
+def test_accuracy_and_confusion_are_those_of_scikit_learn(
+    dataset: ImageDataset, measured: Evaluation, probabilities: Tensor
+) -> None:
+    truth, predictions = dataset.labels.numpy(), probabilities.argmax(1).numpy()
+    expected = metrics.confusion_matrix(truth, predictions, labels=range(CLASSES))
+    assert measured.confusion.tolist() == expected.tolist()
+    assert measured.accuracy == metrics.accuracy_score(truth, predictions)
+    assert measured.predictions.tolist() == predictions.tolist()
+    assert measured.images == IMAGES
+
+
+def test_loss_is_the_mean_cross_entropy_of_all_images(
+    dataset: ImageDataset, measured: Evaluation, probabilities: Tensor
+) -> None:
+    expected = metrics.log_loss(dataset.labels.numpy(), probabilities.numpy(), labels=range(CLASSES))
+    assert measured.loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_precision_recall_and_f1_are_those_of_scikit_learn(
+    dataset: ImageDataset, measured: Evaluation, probabilities: Tensor
+) -> None:
+    columns = metrics.precision_recall_fscore_support(
+        dataset.labels.numpy(), probabilities.argmax(1).numpy(), labels=range(CLASSES), zero_division=0
+    )
+    rows = measured.per_class()
+    for name, column in zip(("precision", "recall", "f1", "images"), columns, strict=True):
+        assert [row[name] for row in rows] == pytest.approx(column.tolist())
+
+
+def test_calibration_error_is_the_weighted_gap_between_confidence_and_accuracy(
+    dataset: ImageDataset, measured: Evaluation, probabilities: Tensor
+) -> None:
+    confidence, prediction = (part.numpy() for part in probabilities.max(1))
+    right = prediction == dataset.labels.numpy()
+    bins = np.ceil(confidence * CALIBRATION_BINS)  # the m-th bin is ((m - 1) / 15, m / 15]
+    gaps = [
+        (bins == m).mean() * abs(confidence[bins == m].mean() - right[bins == m].mean())
+        for m in range(1, CALIBRATION_BINS + 1)
+        if (bins == m).any()
+    ]
+    assert len(gaps) > 10
+    assert measured.calibration_error == pytest.approx(sum(gaps), rel=1e-5)
+
+
+def test_a_model_that_is_sure_and_right_is_calibrated() -> None:
+    images = torch.zeros(3, 1, 1, CLASSES, dtype=torch.uint8)
+    images[:, 0, 0, 4] = 255
+    measured = evaluate(PixelsAsLogits(), ImageDataset(images, torch.full((3,), 4)), CPU)
+    assert measured.accuracy == 1
+    assert measured.calibration_error == pytest.approx(1 - measured.confidences.mean().item())
+
+
+@settings(max_examples=80, deadline=None)
+@given(trials=st.integers(1, 100_000), share=st.floats(0, 1))
+def test_the_wilson_interval_is_that_of_scipy(trials: int, share: float) -> None:
+    successes = round(share * trials)
+    expected = binomtest(successes, trials).proportion_ci(0.95, "wilson")
+    assert wilson_interval(successes, trials) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 0), (-1, 5), (6, 5)])
+def test_what_is_no_proportion_has_no_interval(successes: int, trials: int) -> None:
+    with pytest.raises(ValueError, match="no proportion"):
+        wilson_interval(successes, trials)
+
+
+def test_what_is_kept_of_an_evaluation_is_json_and_consistent(measured: Evaluation) -> None:
+    names = [f"class {i}" for i in range(CLASSES)]
+    kept = json.loads(json.dumps(measured.as_dict(names)))
+    assert kept["correct"] / kept["images"] == kept["accuracy"] == measured.accuracy
+    low, high = kept["accuracy_interval"]
+    assert low < kept["accuracy"] < high
+    assert np.trace(kept["confusion"]) == kept["correct"]
+    assert list(kept["classes"]) == names
+
+
+@pytest.mark.parametrize("n", [1, 999, 1000, 1001])
+def test_every_image_counts_in_batches_whole_or_part(n: int) -> None:
+    model, images = small_network().eval(), random_images(n)
+    measured = evaluate(model, images, CPU)
+    with torch.no_grad():
+        expected = nn.functional.cross_entropy(model(images.images).double(), images.labels)
+    assert measured.images == len(measured.predictions) == len(measured.confidences) == n
+    assert measured.loss == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_evaluating_leaves_the_model_and_its_mode_as_they_were(training: bool) -> None:
+    model = small_network().train(training)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    evaluate(model, random_images(50), CPU)
+    assert all(module.training is training for module in model.modules())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_evaluating_switches_dropout_off() -> None:
+    model = build_model(ModelConfig(channels=(4,), dropout=0.9), (1, 8, 8), CLASSES, seed=0)
+    first, again = (evaluate(model, random_images(50), CPU) for _ in range(2))
+    assert torch.equal(first.confidences, again.confidences)
+
+
+def test_a_model_that_answers_nan_has_a_loss_of_nan() -> None:
+    model = small_network()
+    nn.init.constant_(next(model.parameters()), math.nan)
+    assert math.isnan(evaluate(model, random_images(5), CPU).loss)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_predicted_probabilities_are_float32_and_sum_to_1(precision: str) -> None:
+    images = random_images(20).images
+    probabilities = predict(small_network(), images, Placement(torch.device("cpu"), precision, 2))
+    assert probabilities.shape == (20, CLASSES)
+    assert probabilities.dtype == torch.float32
+    assert (probabilities >= 0).all()
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(20))
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bf16", torch.bfloat16)])
+def test_precision_is_that_of_the_dense_layers(precision: str, dtype: torch.dtype) -> None:
+    seen = []
+    model = nn.Sequential(nn.Flatten(), nn.Linear(CLASSES, CLASSES))
+    model.register_forward_hook(lambda _, __, logits: seen.append(logits.dtype))
+    with Placement(torch.device("cpu"), precision, 2).autocast():
+        model(torch.zeros(1, 1, 1, CLASSES))
+    assert seen == [dtype]
+
+
+def test_predicting_gives_the_probabilities_that_were_evaluated() -> None:
+    model, images = small_network(), random_images(30)
+    measured = evaluate(model, images, CPU)
+    confidence, prediction = predict(model, images.images, CPU).max(1)
+    assert torch.equal(prediction, measured.predictions)
+    torch.testing.assert_close(confidence, measured.confidences)

@@ -1,0 +1,288 @@
+"""The network: its layers against formulas, its costs against torch's own counter, its seeds."""
+
+import math
+from typing import Any, get_args
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from cnnkit.config import Activation, Head, ModelConfig, Strategy
+from cnnkit.config_checks import grids, head_features
+from cnnkit.model import ACTIVATIONS, CNN, Dropout, build_model, count_costs, summarize
+from cnnkit.pooling import HEADS, POOLING
+
+SHAPE = (1, 12, 12)
+SMALL: dict[str, Any] = {"channels": (4, 6), "kernel_sizes": (5, 3), "hidden": (16,)}
+
+
+def small(seed: int = 0, **changes: Any) -> CNN:
+    return build_model(ModelConfig(**{**SMALL, **changes}), SHAPE, 10, seed)
+
+
+def weight_layers(model: CNN) -> list[nn.Conv2d | nn.Linear]:
+    return [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+
+
+@st.composite
+def models(draw: st.DrawFn) -> tuple[ModelConfig, tuple[int, int, int], int]:
+    """A random network, the images it fits and its number of classes."""
+    n = draw(st.integers(1, 3))
+
+    def one_each(values: st.SearchStrategy[Any]) -> tuple[Any, ...]:
+        return tuple(draw(values) for _ in range(n))
+
+    config = ModelConfig(
+        channels=one_each(st.integers(1, 4)),
+        kernel_sizes=one_each(st.integers(1, 5)),
+        pooling=one_each(st.sampled_from(sorted(POOLING))),
+        pool_size=(pool_size := one_each(st.integers(1, 3))),
+        head=draw(st.sampled_from(sorted(HEADS))),
+        hidden=tuple(draw(st.lists(st.integers(1, 8), max_size=2))),
+        dropout=draw(st.sampled_from([0.0, 0.5])),
+        feature_dropout=draw(st.sampled_from([0.0, 0.5])),
+        activation=draw(st.sampled_from(sorted(ACTIVATIONS))),
+        batch_norm=draw(st.booleans()),
+    )
+    smallest = math.prod(pool_size)
+    height, width = (draw(st.integers(smallest, smallest + 12)) for _ in range(2))
+    return config, (draw(st.integers(1, 3)), height, width), draw(st.integers(2, 10))
+
+
+@pytest.mark.parametrize(
+    ("family", "names"), [(ACTIVATIONS, Activation), (POOLING, Strategy), (HEADS, Head)], ids=str
+)
+def test_a_family_has_exactly_the_names_that_a_configuration_may_use(
+    family: dict[str, Any], names: Any
+) -> None:
+    assert set(family) == set(get_args(names))
+
+
+@pytest.mark.parametrize("p", [0.1, 0.25, 0.5, 0.9])
+def test_dropout_zeroes_a_share_p_and_rescales_the_rest(p: float) -> None:
+    torch.manual_seed(0)
+    n = 200_000
+    dropped = Dropout(p)(torch.ones(n))
+    assert abs(int((dropped == 0).sum()) - n * p) < 4 * math.sqrt(n * p * (1 - p))
+    torch.testing.assert_close(dropped[dropped != 0].unique(), torch.tensor([1 / (1 - p)]))
+
+
+def test_dropout_leaves_everything_when_evaluating_or_when_p_is_0() -> None:
+    values = torch.randn(3, 4)
+    assert Dropout(0.5).eval()(values) is values
+    assert Dropout(0.0)(values) is values
+
+
+def test_dropout_of_whole_maps_zeroes_maps_whole_or_not_at_all() -> None:
+    torch.manual_seed(0)
+    dropped = Dropout(0.25, whole_maps=True)(torch.ones(50, 40, 3, 5)).flatten(2)
+    assert torch.equal(dropped.amin(2), dropped.amax(2))
+    assert float((dropped == 0).float().mean()) == pytest.approx(0.25, abs=0.04)
+
+
+def test_dropout_takes_its_masks_from_its_own_generator_and_leaves_the_global_one() -> None:
+    layer, values = Dropout(0.5), torch.ones(1000)
+    before = torch.get_rng_state()
+    masks = []
+    for seed in (1, 1, 2):
+        layer.generator = torch.Generator().manual_seed(seed)
+        masks.append(layer(values))
+    assert torch.equal(masks[0], masks[1])
+    assert not torch.equal(masks[0], masks[2])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_all_dropout_of_a_network_comes_from_the_stream_it_is_given() -> None:
+    model, images = small(dropout=0.5, feature_dropout=0.5), torch.full((8, *SHAPE), 100.0)
+    before = torch.get_rng_state()
+    answers = []
+    for seed in (1, 1, 2):
+        model.draw_dropout_from(torch.Generator().manual_seed(seed))
+        answers.append(model(images))
+    assert torch.equal(answers[0], answers[1])
+    assert not torch.equal(answers[0], answers[2])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("changes", "parameters", "macs"),
+    [
+        # convolutions, their norms, dense layers with biases; weights × positions
+        (
+            {"pooling": "stride"},
+            (1 * 32 * 25) + 2 * 32 + (32 * 64 * 9) + 2 * 64 + (64 * 49 * 128 + 128) + (128 * 10 + 10),
+            (1 * 32 * 25) * 14**2 + (32 * 64 * 9) * 7**2 + 64 * 49 * 128 + 128 * 10,
+        ),
+        (
+            {"pooling": "max"},
+            (1 * 32 * 25) + 2 * 32 + (32 * 64 * 9) + 2 * 64 + (64 * 49 * 128 + 128) + (128 * 10 + 10),
+            (1 * 32 * 25) * 28**2 + (32 * 64 * 9) * 14**2 + 64 * 49 * 128 + 128 * 10,
+        ),
+        (
+            {"pooling": "avg", "batch_norm": False},
+            (1 * 32 * 25 + 32) + (32 * 64 * 9 + 64) + (64 * 49 * 128 + 128) + (128 * 10 + 10),
+            (1 * 32 * 25) * 28**2 + (32 * 64 * 9) * 14**2 + 64 * 49 * 128 + 128 * 10,
+        ),
+        (
+            {"pooling": "concat"},
+            (1 * 32 * 25) + 2 * 64 + (64 * 64 * 9) + 2 * 128 + (128 * 49 * 128 + 128) + (128 * 10 + 10),
+            (1 * 32 * 25) * 28**2 + (64 * 64 * 9) * 14**2 + 128 * 49 * 128 + 128 * 10,
+        ),
+        (
+            {"pooling": ("concat", "stride"), "head": "concat", "hidden": ()},
+            (1 * 32 * 25) + 2 * 64 + (64 * 64 * 9) + 2 * 64 + (2 * 64 * 10 + 10),
+            (1 * 32 * 25) * 28**2 + (64 * 64 * 9) * 7**2 + 2 * 64 * 10,
+        ),
+    ],
+    ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else "",
+)
+def test_costs_are_those_counted_by_hand(changes: dict[str, Any], parameters: int, macs: int) -> None:
+    config = ModelConfig(**{"channels": (32, 64), "kernel_sizes": (5, 3), "hidden": (128,), **changes})
+    rows = summarize(config, (1, 28, 28), 10)
+    assert sum(row.parameters for row in rows) == parameters
+    assert sum(row.macs for row in rows) == macs
+
+
+@settings(max_examples=50, deadline=None)
+@given(case=models())
+def test_costs_agree_with_torch_and_need_no_real_network(
+    case: tuple[ModelConfig, tuple[int, int, int], int],
+) -> None:
+    config, shape, classes = case
+    model = build_model(config, shape, classes, seed=0).eval()
+    rows = count_costs(model, shape)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        logits = model(torch.zeros(1, *shape))
+    assert 2 * sum(row.macs for row in rows) == counter.get_total_flops()
+    assert sum(row.parameters for row in rows) == sum(p.numel() for p in model.parameters())
+    assert rows[-1].output_shape == logits.shape[1:] == (classes,)
+    assert summarize(config, shape, classes) == rows
+
+
+@settings(max_examples=50, deadline=None)
+@given(case=models())
+def test_the_configuration_foretells_every_grid_and_the_head(
+    case: tuple[ModelConfig, tuple[int, int, int], int],
+) -> None:
+    config, shape, classes = case
+    model = build_model(config, shape, classes, seed=0).eval()
+    maps = torch.zeros(2, *shape)
+    for stage, expected, grid in zip(model.stages, config.stages, grids(config, shape)[1:], strict=True):
+        maps = stage(maps)
+        assert maps.shape[1:] == (expected.out_channels, *grid)
+    assert model.head(maps).shape[1] == head_features(config, shape)
+
+
+def test_a_summary_names_each_layer_in_the_order_in_which_images_pass() -> None:
+    rows = summarize(ModelConfig(**SMALL, dropout=0.25), SHAPE, 10)
+    assert [(row.kind, row.output_shape) for row in rows] == [
+        ("Normalize", (1, 12, 12)),
+        ("SameConv2d", (4, 12, 12)),
+        ("MaxPool", (4, 6, 6)),
+        ("BatchNorm2d", (4, 6, 6)),
+        ("ReLU", (4, 6, 6)),
+        ("SameConv2d", (6, 6, 6)),
+        ("MaxPool", (6, 3, 3)),
+        ("BatchNorm2d", (6, 3, 3)),
+        ("ReLU", (6, 3, 3)),
+        ("FlattenHead", (54,)),
+        ("Dropout", (54,)),
+        ("Linear", (16,)),
+        ("ReLU", (16,)),
+        ("Dropout", (16,)),
+        ("Linear", (10,)),
+    ]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_counting_costs_leaves_the_network_as_it_was(training: bool) -> None:
+    model = small().train(training)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    first, again = count_costs(model, SHAPE), count_costs(model, SHAPE)
+    assert first == again
+    assert all(module.training is training for module in model.modules())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pooling": "stride"},
+        {"pooling": "avg"},
+        {"pooling": "concat"},
+        {"kernel_sizes": (3, 3)},
+        {"batch_norm": False},
+        {"activation": "tanh"},
+        {"feature_dropout": 0.5},
+        {"dropout": 0.0},
+        {"dropout": 0.5},
+        {"head": "avg"},
+    ],
+    ids=str,
+)
+def test_networks_of_one_seed_agree_wherever_their_shapes_agree(changes: dict[str, Any]) -> None:
+    pairs = list(zip(weight_layers(small()), weight_layers(small(**changes)), strict=True))
+    alike = [(one, other) for one, other in pairs if one.weight.shape == other.weight.shape]
+    assert len(alike) >= 2
+    assert all(torch.equal(one.weight, other.weight) for one, other in alike)
+
+
+def test_a_seed_gives_the_same_weights_again_and_another_seed_others() -> None:
+    first, again, other = (weight_layers(small(seed)) for seed in (1, 1, 2))
+    assert all(torch.equal(a.weight, b.weight) for a, b in zip(first, again, strict=True))
+    assert not any(torch.equal(a.weight, b.weight) for a, b in zip(first, other, strict=True))
+
+
+def test_building_a_network_leaves_the_global_stream() -> None:
+    before = torch.get_rng_state()
+    small()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_initial_weights_are_uniform_within_one_over_the_root_of_fan_in() -> None:
+    for layer in weight_layers(small(channels=(32, 64), batch_norm=False)):
+        bound = 1 / math.sqrt(math.prod(layer.weight.shape[1:]))
+        assert layer.weight.abs().max() <= bound
+        assert layer.bias is not None
+        assert layer.bias.abs().max() <= bound
+        if layer.weight.numel() > 1000:
+            assert layer.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.1)
+
+
+def test_pixels_are_normalised_by_the_statistics_that_travel_with_the_weights() -> None:
+    images = torch.randint(0, 256, (20, *SHAPE), dtype=torch.uint8)
+    mean, std = images.float().mean().item(), images.float().std(correction=0).item()
+    model = build_model(ModelConfig(**SMALL), SHAPE, 10, 0, mean, std)
+    normalised = model.normalize(images)
+    assert normalised.mean().item() == pytest.approx(0, abs=1e-4)
+    assert normalised.std(correction=0).item() == pytest.approx(1, abs=1e-4)
+    other = small(seed=1)
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(other.normalize(images), normalised)
+
+
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_batch_norm_replaces_the_bias_of_each_convolution(batch_norm: bool) -> None:
+    modules = list(small(batch_norm=batch_norm).modules())
+    assert sum(isinstance(module, nn.BatchNorm2d) for module in modules) == 2 * batch_norm
+    convolutions = [module for module in modules if isinstance(module, nn.Conv2d)]
+    assert [convolution.bias is None for convolution in convolutions] == [batch_norm] * 2
+
+
+def test_a_network_is_convolution_downsampling_norm_activation_and_then_dense_layers() -> None:
+    model = small(dropout=0.0, activation="silu", seed=3).eval()
+    parts = model.state_dict()
+    images = torch.randint(0, 256, (4, *SHAPE)).float()
+
+    def stage(maps: Tensor, number: int, padding: int) -> Tensor:
+        maps = F.conv2d(maps, parts[f"stages.{number}.downsampling.convolution.weight"], padding=padding)
+        return F.silu(F.max_pool2d(maps, 2) / math.sqrt(1 + 1e-5))  # an untrained norm's mean 0, variance 1
+
+    features = stage(stage(images, 0, 2), 1, 1).flatten(1)
+    hidden, logits = (layer for layer in weight_layers(model) if isinstance(layer, nn.Linear))
+    expected = F.silu(features @ hidden.weight.T + hidden.bias) @ logits.weight.T + logits.bias
+    torch.testing.assert_close(model(images), expected)

@@ -1,0 +1,482 @@
+"""Training: it learns, it can be repeated bit by bit, and each setting does what its formula says."""
+
+import copy
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from support import begun, bitwise_equal
+from torch import Tensor, nn
+
+from cnnkit.batches import shuffled
+from cnnkit.config import STRATEGIES, Config, TrainingConfig
+from cnnkit.data import ImageDataset, Splits
+from cnnkit.device import out_of_memory_in_words
+from cnnkit.errors import TrainingError
+from cnnkit.evaluation import evaluate
+from cnnkit.events import EpochRecord, Event, StepDone
+from cnnkit.files import load_state, save_state
+from cnnkit.training import Training, learning_rate_at, make_optimizer, train
+
+Tiny = Callable[..., Config]
+EVERYTHING = (
+    "model.dropout=0.5",
+    "model.feature_dropout=0.1",
+    "data.augment={rotate: 10, translate: 1, zoom: 0.1}",
+    "training.weight_averaging=0.9",
+)
+FROZEN = ("training.learning_rate=1e-30", "model.dropout=0", "model.batch_norm=false")  # nothing ever changes
+ONE_STEP = (
+    "training.epochs=1",
+    "training.batch_size=1437",
+    "training.schedule=constant",
+    "training.optimizer=sgd",
+    "training.momentum=0",
+    "model.dropout=0",
+    "model.batch_norm=false",
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """For so small a network the second thread only waits, on a busy machine long; conftest resets it."""
+    torch.set_num_threads(1)
+
+
+def trained(config: Config) -> Training:
+    training, splits = begun(config)
+    assert train(training, splits)
+    return training
+
+
+def seen_images(config: Config) -> list[Tensor]:
+    """What the network was shown while it trained, batch by batch."""
+    training, splits = begun(config)
+    seen: list[Tensor] = []
+
+    def look(module: nn.Module, inputs: tuple[Tensor]) -> None:
+        if module.training:
+            seen.append(inputs[0].clone())
+
+    training.model.register_forward_pre_hook(look)
+    train(training, splits)
+    return seen
+
+
+def same(first: Iterable[Tensor], second: Iterable[Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def timeless(history: list[EpochRecord]) -> list[tuple[object, ...]]:
+    return [(r.epoch, r.step, r.learning_rate, r.train_loss, r.train_accuracy, r.val_loss) for r in history]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_nine_digits_of_ten_are_learned_within_seconds(tiny: Tiny, strategy: str) -> None:
+    config = tiny(
+        f"model.pooling={strategy}",
+        "model.channels=[16, 32]",
+        "model.hidden=[32]",
+        "training.epochs=8",
+        "training.batch_size=64",
+    )
+    training, splits = begun(config)
+    train(training, splits)
+    assert evaluate(training.kept_model, splits.test, training.placement).accuracy >= 0.9
+
+
+@pytest.mark.parametrize("extras", [(), EVERYTHING, ("runtime.precision=bf16",)])
+def test_the_same_configuration_and_seed_give_bitwise_equal_weights(
+    tiny: Tiny, extras: tuple[str, ...]
+) -> None:
+    first, again = (trained(tiny(*extras)) for _ in range(2))
+    assert bitwise_equal(first.kept_model.state_dict(), again.kept_model.state_dict())
+    assert timeless(first.history) == timeless(again.history)
+
+
+def test_another_seed_gives_other_weights(tiny: Tiny) -> None:
+    first, other = (trained(tiny(f"training.seed={seed}")) for seed in (0, 1))
+    assert not bitwise_equal(first.model.state_dict(), other.model.state_dict())
+
+
+def test_dropout_changes_neither_the_order_of_the_images_nor_their_augmentation(tiny: Tiny) -> None:
+    turned = "data.augment={rotate: 20}"
+    without, with_dropout = (seen_images(tiny(turned, f"model.dropout={p}")) for p in (0, 0.5))
+    assert same(without, with_dropout)
+
+
+def test_augmentation_leaves_the_masks_of_dropout_as_they_were(tiny: Tiny) -> None:
+    def masks(*overrides: str) -> list[Tensor]:
+        training, splits = begun(tiny("model.dropout=0.5", *overrides))
+        dropped: list[Tensor] = []
+        first = training.model.dense[0]
+        first.register_forward_pre_hook(lambda _, inputs: torch.ones_like(inputs[0]))
+        first.register_forward_hook(lambda _, inputs, output: dropped.append(output == 0))
+        train(training, splits, stop_requested=lambda: len(dropped) == 3)
+        return dropped
+
+    assert same(masks(), masks("data.augment={translate: 1}"))
+
+
+def test_every_epoch_shows_each_training_image_once_in_an_order_of_its_own(tiny: Tiny) -> None:
+    config = tiny("model.dropout=0")
+    _, splits = begun(config)
+    seen = torch.cat(seen_images(config)).flatten(1)
+    first, second = seen.tolist()[: len(splits.train)], seen.tolist()[len(splits.train) :]
+    assert sorted(first) == sorted(second) == sorted(splits.train.images.flatten(1).tolist())
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("images", "batch_size"), [(10, 3), (10, 5), (9, 4), (1, 4), (4, 4), (5, 4), (7, 2), (5, 1)]
+)
+def test_an_epoch_takes_as_many_steps_as_it_announces(tiny: Tiny, images: int, batch_size: int) -> None:
+    training, _ = begun(tiny(f"training.batch_size={batch_size}"))
+    training.train_images = images
+    blank = ImageDataset(torch.zeros(images, 1, 8, 8, dtype=torch.uint8), torch.zeros(images).long())
+    batches = shuffled(blank, batch_size, torch.Generator())
+    assert len(batches) == training.steps_per_epoch
+    assert sorted(torch.cat(batches).tolist()) == list(range(images))
+
+
+def falling(schedule: str, share: float) -> float:
+    if schedule in ("one_cycle", "cosine"):
+        return 0.5 * (1 + math.cos(math.pi * share))
+    return 1 - share if schedule == "linear" else 1.0
+
+
+@pytest.mark.parametrize("warmup", [None, 0.0, 0.1, 0.5])
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "linear", "constant"])
+def test_the_learning_rate_rises_along_a_line_and_falls_along_its_schedule(
+    schedule: str, warmup: float | None
+) -> None:
+    config = TrainingConfig(epochs=4, learning_rate=0.3, schedule=schedule, warmup=warmup)
+    share = warmup if warmup is not None else 0.25 if schedule == "one_cycle" else 0.0
+    total, rising = 40, share * 40
+    for step in range(total):
+        if step < rising:
+            expected = 0.3 * (0.04 + 0.96 * step / rising)
+        else:
+            expected = 0.3 * falling(schedule, (step - rising) / (total - rising))
+        assert learning_rate_at(config, step, 10) == pytest.approx(expected)
+
+
+def test_the_step_schedule_multiplies_by_gamma_after_each_epoch() -> None:
+    config = TrainingConfig(epochs=3, learning_rate=0.5, schedule="step", gamma=0.1)
+    rates = [learning_rate_at(config, step, 4) for step in range(12)]
+    assert rates == pytest.approx([0.5] * 4 + [0.05] * 4 + [0.005] * 4)
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "linear", "step", "constant"])
+def test_the_learning_rate_peaks_at_the_configured_one_and_never_reaches_zero(schedule: str) -> None:
+    config = TrainingConfig(epochs=5, learning_rate=0.7, schedule=schedule)
+    rates = [learning_rate_at(config, step, 8) for step in range(40)]
+    assert max(rates) == 0.7
+    assert min(rates) > 0
+
+
+RATE, DECAY, BETA1, BETA2, MOMENTUM = 0.1, 0.5, 0.8, 0.95, 0.6
+FIRST_STEPS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    # weights, gradient -> weights after one step from rest; h = g + decay · w is torch's L2 penalty
+    "sgd": lambda w, h: w - RATE * h,
+    "adam": lambda w, h: w - RATE * h / (h.abs() + 1e-8),
+    "adamw": lambda w, g: w * (1 - RATE * DECAY) - RATE * g / (g.abs() + 1e-8),
+    "nadam": lambda w, h: w - RATE * _nadam(h),
+    "rmsprop": lambda w, h: w - RATE * h / ((0.01 * h**2).sqrt() + 1e-8),
+    "adagrad": lambda w, h: w - RATE * h / (h.abs() + 1e-10),
+    "adadelta": lambda w, h: w - RATE * h * math.sqrt(1e-6) / (0.1 * h**2 + 1e-6).sqrt(),
+}
+
+
+def _nadam(h: Tensor) -> Tensor:
+    """Dozat, "Incorporating Nesterov momentum into Adam", 2016: the first step."""
+    now, following = (BETA1 * (1 - 0.5 * 0.96 ** (0.004 * t)) for t in (1, 2))
+    return (1 + following * (1 - BETA1) / (1 - now * following)) * h / (h.abs() + 1e-8)
+
+
+@pytest.mark.parametrize("name", FIRST_STEPS)
+def test_the_first_step_of_each_optimizer_is_its_written_formula(name: str) -> None:
+    layer = nn.Linear(6, 1, bias=False)
+    config = TrainingConfig(
+        optimizer=name,
+        learning_rate=RATE,
+        weight_decay=DECAY,
+        betas=(BETA1, BETA2),
+        momentum=MOMENTUM,
+    )
+    optimizer = make_optimizer(layer, config, torch.device("cpu"))
+    before, gradient = layer.weight.detach().clone(), torch.linspace(-1, 2, 6)[None]
+    layer.weight.grad = gradient.clone()
+    optimizer.step()
+    direction = gradient if name == "adamw" else gradient + DECAY * before
+    torch.testing.assert_close(layer.weight.detach(), FIRST_STEPS[name](before, direction))
+
+
+def test_the_second_step_of_sgd_carries_the_configured_momentum() -> None:
+    layer = nn.Linear(4, 1, bias=False)
+    config = TrainingConfig(optimizer="sgd", learning_rate=RATE, momentum=MOMENTUM)
+    optimizer = make_optimizer(layer, config, torch.device("cpu"))
+    expected, velocity = layer.weight.detach().clone(), torch.zeros(1, 4)
+    for gradient in (torch.ones(1, 4), torch.tensor([[1.0, -2.0, 3.0, 0.0]])):
+        layer.weight.grad = gradient.clone()
+        optimizer.step()
+        velocity = MOMENTUM * velocity + gradient
+        expected -= RATE * velocity
+    torch.testing.assert_close(layer.weight.detach(), expected)
+
+
+@pytest.mark.parametrize("name", FIRST_STEPS)
+def test_every_optimizer_trains_a_network(tiny: Tiny, name: str) -> None:
+    training, splits = begun(tiny(f"training.optimizer={name}", "training.epochs=1"))
+    before = [weights.clone() for weights in training.model.parameters()]
+    train(training, splits)
+    for old, new in zip(before, training.model.parameters(), strict=True):
+        assert new.isfinite().all()
+        assert not torch.equal(old, new)
+
+
+def test_averaged_weights_are_the_exponential_mean_over_the_steps(tiny: Tiny) -> None:
+    decay = 0.75
+    training, splits = begun(tiny(f"training.weight_averaging={decay}"))
+    means: dict[str, Tensor] = {}
+
+    def follow(event: Event) -> None:
+        if isinstance(event, StepDone):
+            for name, value in training.model.state_dict().items():
+                before = means.get(name, value)
+                means[name] = decay * before.double() + (1 - decay) * value.double()
+
+    train(training, splits, on_event=follow)
+    for name, value in training.kept_model.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value.double(), means[name], rtol=1e-5, atol=1e-6)
+
+
+def test_the_averaged_weights_are_those_that_are_measured(tiny: Tiny) -> None:
+    training, splits = begun(tiny("training.weight_averaging=0.9"))
+    train(training, splits)
+    averaged, plain = (
+        evaluate(model, splits.validation, training.placement).loss
+        for model in (training.kept_model, training.model)
+    )
+    assert training.history[-1].val_loss == averaged != plain
+
+
+def flat_weights(training: Training) -> Tensor:
+    return torch.cat([weights.detach().flatten() for weights in training.model.parameters()])
+
+
+@pytest.mark.parametrize("largest", [0.01, 0.1])
+def test_a_clipped_gradient_moves_the_weights_by_the_clip_times_the_learning_rate(
+    tiny: Tiny, largest: float
+) -> None:
+    training, splits = begun(
+        tiny(*ONE_STEP, "training.learning_rate=1.0", f"training.gradient_clip={largest}")
+    )
+    before = flat_weights(training)
+    train(training, splits)
+    assert (flat_weights(training) - before).norm().item() == pytest.approx(largest, rel=1e-3)
+
+
+def test_a_clip_larger_than_the_gradient_changes_nothing(tiny: Tiny) -> None:
+    free, loose = (trained(tiny(*ONE_STEP, f"training.gradient_clip={clip}")) for clip in ("null", 1e6))
+    assert bitwise_equal(free.model.state_dict(), loose.model.state_dict())
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_smoothed_labels_spread_their_share_over_all_classes(tiny: Tiny, smoothing: float) -> None:
+    training, splits = begun(tiny(*ONE_STEP, f"training.label_smoothing={smoothing}"))
+    with torch.no_grad():
+        logs = training.model(splits.train.images).log_softmax(1)
+    target = F.one_hot(splits.train.labels, 10) * (1 - smoothing) + smoothing / 10
+    expected = -(target * logs).sum(1).mean().item()
+    train(training, splits)
+    assert training.history[0].train_loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_training_stops_when_no_epoch_was_better_for_as_long_as_the_patience(tiny: Tiny) -> None:
+    training = trained(tiny(*FROZEN, "training.epochs=50", "training.early_stopping=3"))
+    assert (training.best_epoch, len(training.history)) == (1, 1 + 3)
+
+
+def test_patience_begins_anew_with_each_better_epoch(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = [0.5, 0.4, 0.6, 0.5, 0.5, 0.9]
+    training = scripted(tiny("training.early_stopping=2"), [(s, 1.0) for s in scores], monkeypatch)[0]
+    assert (training.best_epoch, len(training.history)) == (3, 5)
+
+
+def scripted(
+    config: Config, scores: list[tuple[float, float]], monkeypatch: pytest.MonkeyPatch
+) -> tuple[Training, list[bool]]:
+    """Trains with validation accuracies and losses from a list; the training, and which epochs were best."""
+    training, splits = begun(config.model_copy(update={"training": _epochs(config, len(scores))}))
+    measured = iter(scores)
+
+    def score(*_: object) -> SimpleNamespace:
+        accuracy, loss = next(measured)
+        return SimpleNamespace(accuracy=accuracy, loss=loss)
+
+    monkeypatch.setattr("cnnkit.training.evaluate", score)
+    best: list[bool] = []
+    train(training, splits, on_epoch=best.append)
+    return training, best
+
+
+def _epochs(config: Config, count: int) -> TrainingConfig:
+    return config.training.model_copy(update={"epochs": count})
+
+
+def test_the_best_epoch_has_the_highest_accuracy_and_among_equals_the_lowest_loss(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = [(0.5, 1.0), (0.6, 2.0), (0.6, 1.5), (0.6, 1.5), (0.6, 1.7), (0.55, 0.1)]
+    training, best = scripted(tiny(), scores, monkeypatch)
+    assert best == [True, True, True, False, False, False]
+    assert training.best_epoch == 3
+
+
+def test_where_nothing_is_held_out_the_last_epoch_is_kept(tiny: Tiny) -> None:
+    training = trained(tiny("data.validation=0", "training.epochs=3"))
+    assert training.best_epoch == 3
+    assert {record.val_accuracy for record in training.history} == {None}
+
+
+def test_a_loss_that_is_not_finite_stops_training_and_names_the_step(tiny: Tiny) -> None:
+    training, splits = begun(tiny())
+    kept: list[bool] = []
+
+    def spoil(event: Event) -> None:
+        if isinstance(event, StepDone) and (event.epoch, event.step) == (2, 3):
+            next(training.model.parameters()).data.fill_(math.nan)
+
+    with pytest.raises(TrainingError, match=r"step 4 of epoch 2.*learning_rate"):
+        train(training, splits, on_event=spoil, on_epoch=kept.append)
+    assert kept == [True]
+
+
+@pytest.mark.parametrize("validation", [0.1, 0])
+def test_weights_that_explode_in_the_last_step_are_never_kept(tiny: Tiny, validation: float) -> None:
+    training, splits = begun(tiny(*ONE_STEP, f"data.validation={validation}", "training.learning_rate=1e38"))
+    kept: list[bool] = []
+    with pytest.raises(TrainingError, match="learning_rate"):
+        train(training, splits, on_epoch=kept.append)
+    assert kept == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 80 bytes"),
+        MemoryError(),
+    ],
+)
+def test_running_out_of_memory_says_what_to_lower(tiny: Tiny, error: Exception) -> None:
+    training, splits = begun(tiny())
+
+    def exhaust(*_: object) -> None:
+        raise error
+
+    training.model.register_forward_pre_hook(exhaust)
+    with pytest.raises(TrainingError, match=r"out of memory.* 128 images.*training\.batch_size"):
+        train(training, splits)
+
+
+def test_what_torch_raises_for_want_of_memory_is_recognised() -> None:
+    with pytest.raises(TrainingError, match="out of memory"), out_of_memory_in_words(1):
+        torch.empty(1 << 50)
+
+
+def test_errors_that_have_nothing_to_do_with_memory_pass_as_they_are() -> None:
+    with pytest.raises(RuntimeError, match="shapes"), out_of_memory_in_words(1):
+        torch.zeros(2, 3) @ torch.zeros(2, 3)
+
+
+def test_an_epoch_whose_weights_stand_still_records_what_evaluation_finds(tiny: Tiny) -> None:
+    training, splits = begun(tiny(*FROZEN))
+    train(training, splits)
+    on_train = evaluate(training.model, splits.train, training.placement)
+    on_validation = evaluate(training.model, splits.validation, training.placement)
+    for record in training.history:
+        assert record.train_accuracy == pytest.approx(on_train.accuracy)
+        assert record.train_loss == pytest.approx(on_train.loss, rel=1e-5)
+        assert (record.val_accuracy, record.val_loss) == (on_validation.accuracy, on_validation.loss)
+
+
+def test_records_count_steps_and_images_over_the_whole_training(tiny: Tiny) -> None:
+    config = tiny("training.epochs=3")
+    training, splits = begun(config)
+    events: list[Event] = []
+    train(training, splits, on_event=events.append)
+    steps = math.ceil(len(splits.train) / 128)
+    assert [record.epoch for record in training.history] == [1, 2, 3]
+    assert [record.step for record in training.history] == [steps, 2 * steps, 3 * steps]
+    assert [e.step for e in events if isinstance(e, StepDone)] == [*range(1, steps + 1)] * 3
+    for record in training.history:
+        last = learning_rate_at(config.training, record.step - 1, steps)
+        assert record.learning_rate == pytest.approx(last)
+        assert record.images_per_second * record.seconds == pytest.approx(len(splits.train))
+
+
+def stopped_after(steps: int, config: Config) -> tuple[Training, Splits]:
+    training, splits = begun(config)
+    done: list[Event] = []
+    whole = train(
+        training,
+        splits,
+        on_event=lambda event: done.append(event) if isinstance(event, StepDone) else None,
+        stop_requested=lambda: len(done) >= steps,
+    )
+    assert not whole
+    return training, splits
+
+
+@pytest.mark.parametrize("steps", [1, 7, 14])
+@pytest.mark.parametrize("extras", [(), EVERYTHING, ("training.optimizer=sgd", "model.dropout=0.5")])
+def test_a_training_stopped_anywhere_goes_on_as_if_it_had_not(
+    tiny: Tiny, tmp_path: Path, extras: tuple[str, ...], steps: int
+) -> None:
+    config = tiny(*extras)
+    stopped, splits = stopped_after(steps, config)
+    save_state(tmp_path / "state.pt", stopped.state())
+    resumed, _ = begun(config)
+    resumed.restore(load_state(tmp_path / "state.pt"))
+    assert train(resumed, splits)
+    whole = trained(config)
+    assert bitwise_equal(whole.model.state_dict(), resumed.model.state_dict())
+    assert bitwise_equal(whole.kept_model.state_dict(), resumed.kept_model.state_dict())
+    assert timeless(whole.history) == timeless(resumed.history)
+    assert whole.best_epoch == resumed.best_epoch
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device here")
+def test_a_training_stopped_on_a_gpu_goes_on_there(tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny(*EVERYTHING, "runtime.device=cuda")
+    stopped, splits = stopped_after(7, config)
+    save_state(tmp_path / "state.pt", stopped.state())
+    resumed, _ = begun(config)
+    resumed.restore(load_state(tmp_path / "state.pt"))
+    assert train(resumed, splits)
+
+
+def test_stopping_again_and_again_still_ends_in_the_same_weights(tiny: Tiny) -> None:
+    config = tiny(*EVERYTHING)
+    training, splits = begun(config)
+    while not train(training, splits, stop_requested=lambda: True):
+        state = copy.deepcopy(training.state())
+        training, splits = begun(config)
+        training.restore(state)
+    assert bitwise_equal(trained(config).kept_model.state_dict(), training.kept_model.state_dict())
+
+
+def test_a_restored_training_keeps_its_history_and_its_patience(tiny: Tiny) -> None:
+    config = tiny(*FROZEN, "training.epochs=50", "training.early_stopping=3")
+    stopped, splits = stopped_after(25, config)
+    resumed, _ = begun(config)
+    resumed.restore(stopped.state())
+    train(resumed, splits)
+    assert len(resumed.history) == 4
