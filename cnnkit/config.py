@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from cnnkit.catalog import DATASETS, DatasetInfo
-from cnnkit.config_checks import Inconsistent, problems_of
+from cnnkit.config_checks import Complaint, Inconsistent, complaints_about
 
 Strategy = Literal["stride", "max", "avg", "concat"]
 Head = Literal["flatten", "avg", "max", "concat"]
@@ -21,8 +21,7 @@ Schedule = Literal["one_cycle", "cosine", "linear", "step", "constant"]
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
 
 T = TypeVar("T")
-Count = Annotated[int, Field(ge=1)]
-Size = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 Listed = Annotated[tuple[T, ...], Field(strict=False)]
@@ -73,7 +72,7 @@ class DataConfig(Section):
     dataset: Literal["mnist", "fashion-mnist", "kmnist", "qmnist", "digits"] = Field(
         "mnist", description="the images and their classes"
     )
-    root: str | None = Field(
+    root: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = Field(
         None, description="folder of the data sets; null: `$CNNKIT_DATA`, else the user's cache folder"
     )
     validation: CountOrFraction = Field(
@@ -119,7 +118,7 @@ class ModelConfig(Section):
     channels: Annotated[tuple[Count, ...], Field(strict=False, min_length=1)] = Field(
         (32, 64), description="filters of each stage's convolution"
     )
-    kernel_sizes: OneOrEach[Size] = Field(
+    kernel_sizes: OneOrEach[Count] = Field(
         3, description="side of the filters, pixels, even ones too: one for all stages, or one each"
     )
     pooling: OneOrEach[Strategy] = Field(
@@ -127,7 +126,7 @@ class ModelConfig(Section):
         description="how a stage shrinks its feature maps: the convolution skips (stride), or a pooling "
         "follows it; one for all stages, or one each",
     )
-    pool_size: OneOrEach[Size] = Field(
+    pool_size: OneOrEach[Count] = Field(
         2, description="k: a stage divides height and width by k; one for all stages, or one each"
     )
     head: Head = Field("flatten", description="what the dense layers see of the last feature maps")
@@ -154,17 +153,18 @@ class ModelConfig(Section):
     @model_validator(mode="after")
     def _one_value_per_stage(self) -> "ModelConfig":
         n = len(self.channels)
-        problems = [
-            (
+        complaints = [
+            Complaint(
                 f"model.{key}",
                 f"{len(value)} values for {n} stages",
                 "give one for all stages, or as many as `channels` has",
+                frozenset({"model.channels", f"model.{key}"}),
             )
             for key in ("kernel_sizes", "pooling", "pool_size")
             if isinstance(value := getattr(self, key), tuple) and len(value) != n
         ]
-        if problems:
-            raise Inconsistent(problems)
+        if complaints:
+            raise Inconsistent(complaints)
         return self
 
 
@@ -229,9 +229,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Config":
-        problems = list(problems_of(self))
-        if problems:
-            raise Inconsistent(problems)
+        if complaints := list(complaints_about(self)):
+            raise Inconsistent(complaints)
         return self
 
 

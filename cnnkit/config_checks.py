@@ -5,21 +5,32 @@ Checked before any data is touched. Nothing here imports torch.
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from cnnkit.config import Config, ModelConfig
 
 LARGEST_LAYER = 100_000_000  # weights; 400 MB in float32, four times that while Adam trains it
-Complaint = tuple[str, str, str]  # dotted key, message, remedy
+SPLIT_KEYS = frozenset({"data.dataset", "data.validation"})
+GRID_KEYS = frozenset({"data.dataset", "model.channels", "model.kernel_sizes", "model.pool_size"})
+LAYER_KEYS = GRID_KEYS | {"model.pooling", "model.head", "model.hidden"}
+
+
+class Complaint(NamedTuple):
+    """A key that does not go with the others. depends: the keys that this follows from."""
+
+    key: str
+    message: str
+    remedy: str
+    depends: frozenset[str]
 
 
 class Inconsistent(ValueError):
-    """Keys that are fine alone but not together. problems: (dotted key, message, remedy) each."""
+    """Keys that are fine alone but not together."""
 
-    def __init__(self, problems: list[Complaint]) -> None:
-        self.problems = problems
-        super().__init__("; ".join(f"{key}: {message}; {remedy}" for key, message, remedy in problems))
+    def __init__(self, complaints: list[Complaint]) -> None:
+        self.complaints = complaints
+        super().__init__("; ".join(f"{c.key}: {c.message}; {c.remedy}" for c in complaints))
 
 
 def grids(model: "ModelConfig", shape: tuple[int, int, int]) -> list[tuple[int, int]]:
@@ -38,75 +49,87 @@ def head_features(model: "ModelConfig", shape: tuple[int, int, int]) -> int:
     return model.stages[-1].out_channels * per_channel
 
 
-def problems_of(config: "Config") -> Iterator[Complaint]:
-    yield from _split_problems(config)
-    yield from _grid_problems(config)
-    yield from _layer_problems(config)
+def complaints_about(config: "Config") -> Iterator[Complaint]:
+    yield from _split_complaints(config)
+    yield from _grid_complaints(config)
+    yield from _layer_complaints(config)
 
 
-def _split_problems(config: "Config") -> Iterator[Complaint]:
+def _split_complaints(config: "Config") -> Iterator[Complaint]:
     data, info = config.data, config.data.info
     held, smallest = data.validation_images, info.classes
     if data.train_images < smallest:
-        yield (
+        yield Complaint(
             "data.validation",
             f"{held} of {info.train_images} images held out leave {max(0, data.train_images)} to train on",
             f"hold out at most {info.train_images - smallest}",
+            SPLIT_KEYS,
         )
     if data.validation and held < smallest:
-        yield (
+        yield Complaint(
             "data.validation",
             f"{held} images cannot hold out one of each of {info.classes} classes",
             f"hold out at least {smallest}, or 0 for none",
+            SPLIT_KEYS,
         )
     if not data.validation and config.training.early_stopping:
-        yield "training.early_stopping", "needs validation images", "set data.validation"
+        yield Complaint(
+            "training.early_stopping",
+            "needs validation images",
+            "set data.validation",
+            SPLIT_KEYS | {"training.early_stopping"},
+        )
 
 
-def _grid_problems(config: "Config") -> Iterator[Complaint]:
+def _grid_complaints(config: "Config") -> Iterator[Complaint]:
     for number, (grid, stage) in enumerate(
         zip(grids(config.model, config.data.info.shape), config.model.stages, strict=False), 1
     ):
         smaller = min(grid)
         if stage.kernel_size > 2 * smaller - 1:
-            yield (
+            yield Complaint(
                 "model.kernel_sizes",
                 f"stage {number}: a kernel of {stage.kernel_size} is larger than its padded grid; "
                 f"on {grid[0]}×{grid[1]} the weights beyond {2 * smaller - 1} never see a pixel",
                 f"use at most {2 * smaller - 1}",
+                GRID_KEYS,
             )
         if smaller // stage.pool_size < 1:
-            yield (
+            yield Complaint(
                 "model.pool_size",
                 f"stage {number} would shrink its {grid[0]}×{grid[1]} grid by {stage.pool_size} to below 1",
                 "use fewer stages or a smaller pool_size",
+                GRID_KEYS,
             )
             return
 
 
-def _layer_problems(config: "Config") -> Iterator[Complaint]:
+def _layer_complaints(config: "Config") -> Iterator[Complaint]:
     model, info = config.model, config.data.info
     channels = info.shape[0]
     for number, stage in enumerate(model.stages, 1):
         weights = channels * stage.channels * stage.kernel_size**2
         if weights > LARGEST_LAYER:
-            yield (
+            yield Complaint(
                 "model.channels",
                 f"stage {number}'s convolution would have {weights:,} weights",
                 f"stay below {LARGEST_LAYER:,}: fewer channels or a smaller kernel",
+                LAYER_KEYS,
             )
         channels = stage.out_channels
     sizes = [head_features(model, info.shape), *model.hidden, info.classes]
     for inputs, outputs in pairwise(sizes):
         if inputs * outputs > LARGEST_LAYER:
-            yield (
+            yield Complaint(
                 "model.hidden",
                 f"a dense layer from {inputs:,} to {outputs:,} units would have {inputs * outputs:,} weights",
                 f"stay below {LARGEST_LAYER:,}: fewer units, fewer channels, or head: avg",
+                LAYER_KEYS,
             )
     if config.training.batch_size == 1 and model.batch_norm and grids(model, info.shape)[-1] == (1, 1):
-        yield (
+        yield Complaint(
             "training.batch_size",
             "batch normalisation has nothing to average over in one image whose grid is 1×1",
             "use at least 2, or batch_norm: false",
+            LAYER_KEYS,
         )

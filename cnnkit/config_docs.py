@@ -10,7 +10,8 @@ from cnnkit.config import Config
 def json_schema() -> str:
     """The JSON Schema that editors check and complete a configuration with."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    # pydantic says oneOf for its unions, but 0 is both a count and a fraction
+    return json.dumps(schema, indent=2, ensure_ascii=False).replace('"oneOf"', '"anyOf"') + "\n"
 
 
 def keys_table() -> str:

@@ -3,7 +3,7 @@
 import difflib
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from cnnkit.config import UNION_TAGS, Config
-from cnnkit.config_checks import Inconsistent
+from cnnkit.config_checks import Complaint, Inconsistent
 from cnnkit.errors import ConfigError, Problem, UsageError
 from cnnkit.yaml_tree import KeyPath, YamlTree, dotted, short
 
-LARGEST_FILE = 100_000  # bytes
+LARGEST_FILE = 32_000  # bytes; larger ones take the parser seconds
+SECTIONS = frozenset([*((name,) for name in Config.model_fields), ("data", "augment")])
 SCHEMA_LINE = "yaml-language-server:"
 
 
@@ -33,10 +34,11 @@ def parse_config(text: str, name: str = "config", overrides: Sequence[str] = ())
     tree = YamlTree(name, text)
     tree.read()
     for override in overrides:
-        tree.override(override)
+        tree.override(override, SECTIONS)
     config, problems = _validate(tree)
-    if config is None or tree.problems:
-        raise ConfigError(_unique([*tree.problems, *problems]))
+    problems = [*tree.problems, *problems]
+    if config is None or problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
     return config
 
 
@@ -108,9 +110,10 @@ def _read(path: Path) -> str:
     try:
         if path.is_dir():
             raise refuse("is a directory, not a YAML file", "name a file in it")
-        if path.stat().st_size > LARGEST_FILE:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST_FILE + 1)
+        if len(raw) > LARGEST_FILE:
             raise refuse(f"is larger than {LARGEST_FILE // 1000} kB", "that is no configuration")
-        raw = path.read_bytes()[: LARGEST_FILE + 1]
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise refuse("is not UTF-8 text", f"byte {error.start} is the first that is not") from error
@@ -121,47 +124,82 @@ def _read(path: Path) -> str:
     return text
 
 
-def _unique(problems: list[Problem]) -> list[Problem]:
-    return list(dict.fromkeys(problems))
-
-
 def _validate(tree: YamlTree) -> tuple[Config | None, list[Problem]]:
-    """The configuration, or what is wrong with it: first per key, then between the keys."""
+    """The configuration, or what is wrong with it.
+
+    Keys that are wrong are taken out and the rest is checked again, so that a wrong value hides no
+    other mistake; what follows only from a key that was taken out is not told.
+    """
     values = tree.values
     problems: list[Problem] = []
+    wrong = {dotted(path) for path in tree.broken}
     while True:
         try:
             return Config.model_validate(values), problems
         except ValidationError as failure:
-            found = [problem for error in failure.errors() for problem in _problems(tree, error)]
-            problems += found
-            unknown = [e["loc"] for e in failure.errors() if e["type"] == "extra_forbidden"]
-            if len(unknown) < len(failure.errors()) or not unknown:
+            paths: set[KeyPath] = set()
+            for error in failure.errors():
+                cause = error.get("ctx", {}).get("error")
+                if isinstance(cause, Inconsistent):
+                    for complaint in cause.complaints:
+                        if not wrong & complaint.depends:
+                            problems.append(_from_complaint(tree, complaint))
+                        paths.add(tuple(complaint.key.split(".")))
+                else:
+                    path = _key_path(error["loc"], values)
+                    if not any(path == other[: len(path)] for other in paths):
+                        problems.append(_from_error(tree, error, path))
+                    paths.add(path)
+            remaining = values
+            for path in paths:
+                remaining = _without(remaining, path)
+                wrong.add(dotted(path[: _depth(values, path)]))
+            if remaining == values:
                 return None, problems
-            tree.problems += found  # go on without the unknown keys: the others may not fit together
-            for path in unknown:
-                values = _without(values, path)
+            values = remaining
 
 
-def _without(values: Mapping[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
-    head, *rest = path
-    if not rest:
-        return {key: value for key, value in values.items() if key != head}
-    return {k: _without(v, tuple(rest)) if k == head else v for k, v in values.items()}
+def _key_path(loc: tuple[int | str, ...], values: Any) -> KeyPath:
+    """The keys of an error's place, without the names that pydantic gives to the choices of a union."""
+    path: list[int | str] = []
+    for part in loc:
+        if isinstance(values, dict) and part in values:
+            values = values[part]
+        elif part in UNION_TAGS:
+            continue
+        path.append(part)
+    return tuple(path)
 
 
-def _problems(tree: YamlTree, error: Any) -> Iterator[Problem]:
-    path = tuple(part for part in error["loc"] if part not in UNION_TAGS)
-    cause = error.get("ctx", {}).get("error")
-    if isinstance(cause, Inconsistent):
-        for key, message, remedy in cause.problems:
-            where, line, column = tree.place(tuple(key.split(".")))
-            yield Problem(where, key, message, remedy, line, column)
-        return
+def _depth(values: Any, path: KeyPath) -> int:
+    """How many parts of a path are keys; the rest are places in a list."""
+    depth = 0
+    while depth < len(path) and isinstance(values, dict) and path[depth] in values:
+        values = values[path[depth]]
+        depth += 1
+    return depth
+
+
+def _without(values: dict[str, Any], path: KeyPath) -> dict[str, Any]:
+    """The values without one key, untouched where it is not there."""
+    head, rest = path[0], path[1:]
+    if head not in values:
+        return values
+    if rest and isinstance(values[head], dict):
+        return {key: _without(value, rest) if key == head else value for key, value in values.items()}
+    return {key: value for key, value in values.items() if key != head}
+
+
+def _from_complaint(tree: YamlTree, complaint: Complaint) -> Problem:
+    where, line, column = tree.place(tuple(complaint.key.split(".")))
+    return Problem(where, complaint.key, complaint.message, complaint.remedy, line, column)
+
+
+def _from_error(tree: YamlTree, error: Any, path: KeyPath) -> Problem:
     message, remedy = _words(error, path)
-    at = (*path, "") if error["type"] == "extra_forbidden" and (*path, "") in tree.places else path
-    where, line, column = tree.place(at)
-    yield Problem(where, dotted(path), message, remedy, line, column)
+    at_key = error["type"] == "extra_forbidden" and (*path, "") in tree.places
+    where, line, column = tree.place((*path, "") if at_key else path)
+    return Problem(where, dotted(path), message, remedy, line, column)
 
 
 def _words(error: Any, path: KeyPath) -> tuple[str, str]:
@@ -173,7 +211,7 @@ def _words(error: Any, path: KeyPath) -> tuple[str, str]:
     if kind == "literal_error":
         options = [word.strip().strip("'") for word in context["expected"].replace(" or ", ", ").split(",")]
         noun = "strategy" if "pooling" in path else "value"
-        return f"unknown {noun} {short(value)!r}", _expected(str(value), options)
+        return f"unknown {noun} {short(value)!r}", _expected(short(value), options)
     if kind == "string_pattern_mismatch":
         return f"unknown device {short(value)!r}", "expected auto, cpu, mps, cuda or cuda:N"
     if kind in ("model_type", "model_attributes_type"):
@@ -187,13 +225,13 @@ def _words(error: Any, path: KeyPath) -> tuple[str, str]:
     return f"{short(_yaml(value))} is not valid", f"expected {expectation}"
 
 
-def _yaml(value: object) -> str:
-    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+def _yaml(value: object) -> object:
+    return json.dumps(value) if value is None or isinstance(value, bool) else value
 
 
 def _expected(word: str, options: Sequence[str]) -> str:
     listing = ", ".join(options[:-1]) + " or " + options[-1] if len(options) > 1 else "".join(options)
-    close = difflib.get_close_matches(word[:60], options, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(short(word), options, n=1, cutoff=0.5)
     return f"expected {listing}" + (f"; did you mean {close[0]!r}?" if close else "")
 
 

@@ -14,13 +14,16 @@ from unittest import mock
 
 import pytest
 import torch
+from conftest import TINY
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from cnnkit.cli import main
 from cnnkit.config import Config
+from cnnkit.config_file import parse_config
 from cnnkit.data import Splits, load_splits
 from cnnkit.device import place
-from cnnkit.experiment import begin
+from cnnkit.experiment import begin, run_experiment
+from cnnkit.runs import create_run
 from cnnkit.training import Training
 
 # Each process is forked from one that has imported torch and run nothing: that saves 3 s a process.
@@ -38,7 +41,7 @@ class Outcome:
     err: str
 
 
-def cnnkit(capsys: pytest.CaptureFixture[str], *arguments: object) -> Outcome:
+def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> Outcome:
     """One command line, in this process."""
     capsys.readouterr()
     with mock.patch.object(sys, "argv", ["cnnkit", *map(str, arguments)]):
@@ -95,6 +98,15 @@ def signalled_command(
         os.fsync = ticking(os.fsync)
         Path.replace = ticking(Path.replace)  # type: ignore[method-assign]
     command(log, *arguments)
+
+
+def finished_run(folder: Path, cache: Path, *overrides: str) -> Path:
+    """A run of the tiny configuration for the tests of a whole module: none may change it."""
+    config = parse_config(TINY, "tiny", ["runtime.threads=1", *overrides])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        run_experiment(config, create_run(config, "tiny", folder))
+    return folder
 
 
 def begun(config: Config) -> tuple[Training, Splits]:

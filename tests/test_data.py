@@ -241,7 +241,7 @@ def test_a_flipped_byte_is_noticed_where_the_packed_file_still_lies_beside_it(
         ("test_images", torch.zeros(TEST + 1, 28, 28, dtype=torch.uint8), "21 images but 20 labels"),
         ("train_labels", torch.full((TRAIN,), 10, dtype=torch.uint8), "label 10"),
         ("train_images", torch.zeros(TRAIN, 28, 27, dtype=torch.uint8), r"shape \(1, 28, 27\)"),
-        ("train_images", torch.zeros(TRAIN, 28, 28, dtype=torch.int32), "train-images"),
+        ("train_images", torch.zeros(TRAIN, 28, 28, dtype=torch.int32), "images"),
     ],
 )
 def test_files_that_do_not_fit_together_are_refused(

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -99,9 +100,10 @@ def test_failing_to_write_leaves_the_old_file_and_no_litter(
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
-    with monkeypatch.context() as broken, pytest.raises(type(error)):
+    with monkeypatch.context() as broken:
         broken.setattr(owner, step, fail)
-        write_atomically(path, "new")
+        with pytest.raises(type(error)):
+            write_atomically(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -177,7 +179,10 @@ def test_what_was_saved_is_loaded(save: Save, load: Load, tmp_path: Path) -> Non
 
 @each_kind_of_file
 @pytest.mark.filterwarnings("ignore")  # torch warns before it gives up
-def test_a_flipped_bit_anywhere_is_noticed_or_harmless(save: Save, load: Load, tmp_path: Path) -> None:
+@pytest.mark.parametrize("flip", [lambda position: 1 << position % 8, lambda _: 0xFF], ids=["bit", "byte"])
+def test_a_flipped_bit_or_byte_anywhere_is_noticed_or_harmless(
+    save: Save, load: Load, flip: Callable[[int], int], tmp_path: Path
+) -> None:
     path = tmp_path / "file"
     save(path)
     good = path.read_bytes()
@@ -185,13 +190,13 @@ def test_a_flipped_bit_anywhere_is_noticed_or_harmless(save: Save, load: Load, t
     missed = []
     for position in range(len(good)):
         changed = bytearray(good)
-        changed[position] ^= 1 << position % 8
+        changed[position] ^= flip(position)
         path.write_bytes(changed)
         try:
             if fingerprint(without_checksum(load(path))) != saved:
                 missed.append((position, "loaded, but changed"))
-        except DamagedFile as error:
-            assert str(path) in str(error)
+        except DamagedFile:
+            pass
         except Exception as error:
             missed.append((position, repr(error)))
     assert missed == []
@@ -204,7 +209,7 @@ def test_a_truncated_file_is_noticed(save: Save, load: Load, tmp_path: Path) -> 
     good = path.read_bytes()
     for length in range(0, len(good), 7):
         path.write_bytes(good[:length])
-        with pytest.raises(DamagedFile, match="damaged"):
+        with pytest.raises(DamagedFile, match=f"{re.escape(str(path))} is damaged"):
             load(path)
 
 

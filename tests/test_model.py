@@ -62,13 +62,26 @@ def test_a_family_has_exactly_the_names_that_a_configuration_may_use(
     assert set(family) == set(get_args(names))
 
 
-@pytest.mark.parametrize("p", [0.1, 0.25, 0.5, 0.9])
+@pytest.mark.parametrize("p", [0.1, 0.25, 0.5, 0.9, 0.99])
 def test_dropout_zeroes_a_share_p_and_rescales_the_rest(p: float) -> None:
     torch.manual_seed(0)
     n = 200_000
     dropped = Dropout(p)(torch.ones(n))
     assert abs(int((dropped == 0).sum()) - n * p) < 4 * math.sqrt(n * p * (1 - p))
     torch.testing.assert_close(dropped[dropped != 0].unique(), torch.tensor([1 / (1 - p)]))
+
+
+@pytest.mark.parametrize("p", [0.999, 0.999999])
+def test_dropout_of_nearly_everything_keeps_nearly_nothing(p: float) -> None:
+    torch.manual_seed(0)
+    assert int(Dropout(p)(torch.ones(10_000)).count_nonzero()) < 30
+
+
+@pytest.mark.parametrize("lag", [1, 2, 3, 4, 8])
+def test_dropout_decides_on_each_value_apart_from_its_neighbours(lag: int) -> None:
+    torch.manual_seed(0)
+    dropped = Dropout(0.5)(torch.ones(100_000))
+    assert abs(torch.corrcoef(torch.stack([dropped[lag:], dropped[:-lag]]))[0, 1]) < 0.015
 
 
 def test_dropout_leaves_everything_when_evaluating_or_when_p_is_0() -> None:
@@ -149,7 +162,7 @@ def test_costs_are_those_counted_by_hand(changes: dict[str, Any], parameters: in
 
 @settings(max_examples=50, deadline=None)
 @given(case=models())
-def test_costs_agree_with_torch_and_need_no_real_network(
+def test_costs_are_those_counted_by_torch(
     case: tuple[ModelConfig, tuple[int, int, int], int],
 ) -> None:
     config, shape, classes = case
@@ -237,10 +250,18 @@ def test_a_seed_gives_the_same_weights_again_and_another_seed_others() -> None:
     assert not any(torch.equal(a.weight, b.weight) for a, b in zip(first, other, strict=True))
 
 
-def test_building_a_network_leaves_the_global_stream() -> None:
-    before = torch.get_rng_state()
-    small()
-    assert torch.equal(torch.get_rng_state(), before)
+def test_layers_of_one_shape_do_not_start_alike() -> None:
+    _, second, third = weight_layers(small(channels=(4, 4, 4), kernel_sizes=3, hidden=()))[:3]
+    assert second.weight.shape == third.weight.shape
+    assert not torch.isin(second.weight, third.weight).any()
+
+
+def test_weights_know_nothing_of_the_global_stream() -> None:
+    built = []
+    for global_seed in (1, 2):
+        torch.manual_seed(global_seed)
+        built.append(small(batch_norm=False).state_dict())
+    assert all(torch.equal(tensor, built[1][name]) for name, tensor in built[0].items())
 
 
 def test_initial_weights_are_uniform_within_one_over_the_root_of_fan_in() -> None:

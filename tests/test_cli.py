@@ -1,0 +1,480 @@
+"""The command line: what each command answers, and that every mistake is told in words."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import typer
+from rich.console import Console
+from support import call, command, exit_code, finished_run, start
+
+import cnnkit.console
+from cnnkit import __version__
+from cnnkit.cli import app
+from cnnkit.data import load_dataset
+from cnnkit.model import CNN
+
+Capture = pytest.CaptureFixture[str]
+COMMANDS = {
+    "": {"--version", "--install-completion", "--show-completion"},
+    "train": {"--config", "-c", "--set", "-s", "--out", "--resume", "--json", "--quiet", "-q"},
+    "eval": {"run", "--split", "--device", "--json"},
+    "predict": {"run", "images", "--top", "--device", "--json"},
+    "summary": {"--config", "-c", "--set", "-s", "--json"},
+    "data": {"name", "--root"},
+    "config": set(),
+    "config list": set(),
+    "config show": {"--config", "-c", "--set", "-s"},
+    "config schema": set(),
+    "config keys": set(),
+    "config copy": {"name", "path"},
+    "config check": {"files"},
+}
+HEAVY = ("torch", "pydantic", "numpy", "ruamel", "matplotlib", "scipy", "sklearn")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def run(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, for every test to read."""
+    return finished_run(tmp_path_factory.mktemp("finished") / "run", shared_cache)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A handwritten digit as an image file."""
+    from PIL import Image
+
+    _, test = load_dataset("digits", tmp_path)
+    path = tmp_path / "digit.png"
+    Image.fromarray(test.images[0, 0].numpy()).save(path)
+    return path
+
+
+def test_train_prints_its_result_and_tells_every_epoch_on_standard_error(
+    tiny_file: Path, capsys: Capture
+) -> None:
+    outcome = call(capsys, "train", "--config", tiny_file)
+    assert outcome.code == 0
+    assert "test accuracy" in outcome.out
+    assert "2/2" in outcome.err
+    assert "2/2" not in outcome.out
+
+
+def test_train_with_json_prints_the_stored_result_alone(tiny_file: Path, capsys: Capture) -> None:
+    outcome = call(capsys, "train", "--config", tiny_file, "--out", "mine", "--json")
+    assert json.loads(outcome.out) == json.loads(Path("mine/result.json").read_text())
+    assert "2/2" in outcome.err
+
+
+@pytest.mark.parametrize("extra", [(), ("--json",)])
+def test_quiet_leaves_nothing_but_the_result(
+    tiny_file: Path, capsys: Capture, extra: tuple[str, ...]
+) -> None:
+    outcome = call(capsys, "train", "--config", tiny_file, "--quiet", *extra)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "accuracy" in outcome.out
+
+
+def test_a_run_is_named_after_its_config_and_strategy_and_becomes_the_latest(
+    tiny_file: Path, capsys: Capture
+) -> None:
+    for strategy in ("avg", "[max, avg]"):
+        call(capsys, "train", "--config", tiny_file, "--set", f"model.pooling={strategy}", "--quiet")
+    names = {path.name.rsplit("-", 2)[0] for path in Path("runs").iterdir() if not path.is_symlink()}
+    assert names == {"tiny-avg", "tiny-mixed"}
+    assert Path("runs/latest").resolve().name.startswith("tiny-mixed-")
+
+
+def test_eval_gives_exactly_what_training_reported(run: Path, capsys: Capture) -> None:
+    result = json.loads((run / "result.json").read_text())
+    outcome = call(capsys, "eval", run, "--json")
+    measured = json.loads(outcome.out)
+    assert outcome.code == 0
+    assert (measured["accuracy"], measured["loss"]) == (result["test_accuracy"], result["test_loss"])
+    assert measured == json.loads((run / "eval-test.json").read_text())
+    assert (run / "confusion-test.svg").is_file()
+
+
+def test_eval_without_a_run_measures_the_latest(tiny_file: Path, capsys: Capture) -> None:
+    for pooling in ("max", "avg"):
+        trained = call(capsys, "train", "--config", tiny_file, "--set", f"model.pooling={pooling}", "--json")
+    measured = json.loads(call(capsys, "eval", "--json").out)
+    assert measured["loss"] == json.loads(trained.out)["test_loss"]
+
+
+@pytest.mark.parametrize(("split", "images"), [("test", 360), ("validation", 144), ("train", 1293)])
+def test_eval_counts_every_image_of_the_split_once(
+    run: Path, capsys: Capture, split: str, images: int
+) -> None:
+    measured = json.loads(call(capsys, "eval", run, "--split", split, "--json").out)
+    confusion = torch.tensor(measured["confusion"])
+    assert measured["images"] == int(confusion.sum()) == images
+    assert measured["accuracy"] == int(confusion.trace()) / images
+    low, high = measured["accuracy_interval"]
+    assert low < measured["accuracy"] < high
+    for row in measured["classes"].values():
+        assert row.keys() >= {"precision", "recall", "f1"}
+
+
+def test_eval_prints_accuracy_interval_loss_calibration_and_every_class(run: Path, capsys: Capture) -> None:
+    text = call(capsys, "eval", run).out
+    for word in ("accuracy", "95 %", "loss", "calibration error", "precision", "recall", "F1", "truth"):
+        assert word in text
+
+
+def test_eval_in_a_folder_that_takes_no_files_still_measures(
+    run: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("cnnkit.experiment.write_json", refuse)
+    outcome = call(capsys, "eval", run, "--json")
+    assert (outcome.code, json.loads(outcome.out)["images"]) == (0, 360)
+    assert "Read-only file system" in outcome.err
+
+
+def test_predict_gives_every_class_its_share_best_first(run: Path, picture: Path, capsys: Capture) -> None:
+    outcome = call(capsys, "predict", run, picture, "--top", 10, "--json")
+    (answer,) = json.loads(outcome.out)["predictions"]
+    shares = [row["probability"] for row in answer["top"]]
+    assert outcome.code == 0
+    assert sum(shares) == pytest.approx(1)
+    assert shares == sorted(shares, reverse=True)
+    assert {row["class"] for row in answer["top"]} == set("0123456789")
+
+
+def test_predict_answers_for_the_good_files_beside_the_bad(
+    run: Path, picture: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("no image")
+    bad = [tmp_path / "empty.png", tmp_path / "text.png", tmp_path / "missing.png", tmp_path]
+    outcome = call(capsys, "predict", run, bad[0], picture, *bad[1:])
+    assert outcome.code == 1
+    assert str(picture) in outcome.out
+    assert all(f"error: {path} " in outcome.err for path in bad)
+    answers = json.loads(call(capsys, "predict", run, *bad, picture, "--json").out)["predictions"]
+    assert [("top" in answer, "error" in answer) for answer in answers] == [
+        *[(False, True)] * 4,
+        (True, False),
+    ]
+
+
+def test_summary_counts_the_parameters_that_training_reports(
+    run: Path, tiny_file: Path, capsys: Capture
+) -> None:
+    result = json.loads((run / "result.json").read_text())
+    summary = json.loads(call(capsys, "summary", "--config", tiny_file, "--json").out)
+    for total in ("parameters", "macs"):
+        assert summary[total] == result[total] == sum(layer[total] for layer in summary["layers"])
+
+
+def test_summary_shows_a_row_a_layer_and_the_totals(tiny_file: Path, capsys: Capture) -> None:
+    layers = json.loads(call(capsys, "summary", "--config", tiny_file, "--json").out)["layers"]
+    text = call(capsys, "summary", "--config", tiny_file).out
+    for layer in layers:
+        assert layer["name"] in text
+    assert f"{sum(layer['macs'] for layer in layers):,}" in text
+
+
+def test_summary_obeys_overrides_and_knows_the_shipped_names(capsys: Capture) -> None:
+    plain, stacked = (
+        json.loads(call(capsys, "summary", "--config", "mnist", "--set", f"model.pooling={p}", "--json").out)
+        for p in ("max", "concat")
+    )
+    assert stacked["macs"] > plain["macs"]
+
+
+def test_data_says_how_many_images_there_are(capsys: Capture) -> None:
+    assert "1,437 training and 360 test images" in call(capsys, "data", "digits").out
+
+
+def test_data_checks_the_real_mnist(mnist_root: Path, capsys: Capture) -> None:
+    outcome = call(capsys, "data", "mnist", "--root", mnist_root)
+    assert "60,000 training and 10,000 test images" in outcome.out
+
+
+USAGE: list[tuple[str, str]] = [
+    ("train", "--config"),
+    ("train --config nosuch", "nosuch"),
+    ("train --config mnits", "did you mean 'mnist'"),
+    ("train --config {tiny} --resume {run}", "--resume"),
+    ("train --resume {run} --set training.epochs=3", "--set"),
+    ("train --resume {run} --out {tmp}/other", "--out"),
+    ("train --resume {tmp}/nosuch", "nosuch"),
+    ("train --resume {run}x", "did you mean {run}?"),
+    ("train --config {tiny} --set training.epochs=0", "training.epochs"),
+    ("train --config {tiny} --set training.epohcs=3", "did you mean 'epochs'"),
+    ("train --config {tiny} --set nonsense", "nonsense"),
+    ("train --config {tiny} --set model.kernel_sizes=[3,3,3]", "3 values for 2 stages"),
+    ("train --config {tmp}", "is a directory"),
+    ("train --config {tiny} --out {run}", "nothing is overwritten"),
+    ("train --config {tiny} --nosuch", "--nosuch"),
+    ("eval", "cnnkit train"),
+    ("eval {run}x", "did you mean {run}?"),
+    ("eval {tmp}", "no run directory"),
+    ("eval {run} --split nosuch", "nosuch"),
+    ("eval {run} --device gpu", "gpu"),
+    ("eval {run} --device cuda:99", "cuda:99"),
+    ("predict {run}", "IMAGE"),
+    ("predict {run}x {tiny}", "did you mean {run}?"),
+    ("predict {run} {tiny} --top 0", "--top"),
+    ("summary", "--config"),
+    ("data nosuch", "fashion-mnist"),
+    ("nosuch", "nosuch"),
+    ("trian", "train"),
+    ("config show --config {tiny} --set data.dataset=minst", "did you mean 'mnist'"),
+    ("config copy nosuch", "nosuch"),
+    ("config check {tiny} nosuch", "nosuch"),
+]
+FAILURES: list[tuple[str, str]] = [
+    ("eval {tiny}", "tiny.yaml"),
+    ("predict {run} {tiny}", "tiny.yaml"),
+    ("train --config {tiny} --out {tiny}/below", "tiny.yaml"),
+    ("train --config {tiny} --set training.optimizer=sgd --set training.learning_rate=1e30", "step"),
+    ("train --config {tiny} --set data={{dataset: mnist, root: {tiny}, validation: 5000}}", "{tiny}"),
+]
+
+
+def words_of(line: str, **places: Path) -> list[str]:
+    """The words of a command line; braces keep a YAML mapping in one word."""
+    words: list[str] = []
+    depth = 0
+    for word in line.format(**places).split(" "):
+        if depth:
+            words[-1] += f" {word}"
+        else:
+            words.append(word)
+        depth += word.count("{") - word.count("}")
+    return words
+
+
+@pytest.mark.parametrize(
+    ("line", "told", "code"),
+    [*((line, told, 2) for line, told in USAGE), *((line, told, 1) for line, told in FAILURES)],
+)
+def test_every_mistake_is_told_in_words_with_its_exit_code(
+    line: str, told: str, code: int, run: Path, tiny_file: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    places = {"run": run, "tiny": tiny_file, "tmp": tmp_path}
+    outcome = call(capsys, *words_of(line, **places))
+    assert told.format(**places) in outcome.err
+    assert "Traceback" not in outcome.err
+    assert outcome.code == code
+    assert "accuracy" not in outcome.out
+
+
+@pytest.mark.parametrize("root", ["~nosuchuser/data", r'"a\0b"', "x" * 5000])
+def test_a_root_that_can_be_no_folder_is_told_in_words(root: str, tiny_file: Path, capsys: Capture) -> None:
+    data = f"data={{dataset: mnist, validation: 5000, root: {root}}}"
+    outcome = call(capsys, "train", "--config", tiny_file, "--set", data)
+    assert outcome.code in (1, 2)
+    assert "error: " in outcome.err
+
+
+def test_cuda_where_there_is_none_is_refused_with_a_way_out(
+    tiny_file: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    outcome = call(capsys, "train", "--config", tiny_file, "--set", "runtime.device=cuda")
+    assert outcome.code == 2
+    assert "no CUDA device" in outcome.err
+    assert "runtime.device=cpu" in outcome.err
+
+
+def test_a_refused_device_can_be_corrected_with_the_same_out(
+    tiny_file: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    arguments = ("train", "--config", tiny_file, "--out", "mine", "--quiet")
+    assert call(capsys, *arguments, "--set", "runtime.device=cuda").code == 2
+    assert call(capsys, *arguments).code == 0
+
+
+@pytest.mark.parametrize("arguments", [("eval", "{run}"), ("predict", "{run}", "{picture}")])
+def test_memory_that_runs_out_while_measuring_is_told_in_words(
+    run: Path, picture: Path, arguments: tuple[str, ...], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhaust(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr(CNN, "forward", exhaust)
+    outcome = call(capsys, *(word.format(run=run, picture=picture) for word in arguments))
+    assert outcome.code == 1
+    assert "memory" in outcome.err
+
+
+def test_an_empty_validation_split_cannot_be_measured(tiny_file: Path, capsys: Capture) -> None:
+    call(capsys, "train", "--config", tiny_file, "--set", "data.validation=0", "--out", "mine", "--quiet")
+    outcome = call(capsys, "eval", "mine", "--split", "validation")
+    assert outcome.code == 2
+    assert "validation split is empty" in outcome.err
+
+
+def test_ctrl_c_outside_of_training_exits_with_130(
+    tiny_file: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cnnkit.experiment.load_splits", interrupt)
+    outcome = call(capsys, "train", "--config", tiny_file)
+    assert outcome.code == 130
+    assert "Traceback" not in outcome.err
+
+
+def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    yield path, group
+    for name, child in getattr(group, "commands", {}).items():
+        yield from commands(child, f"{path} {name}".strip())
+
+
+def test_commands_and_options_are_these_and_no_others() -> None:
+    found = {
+        path: {name for parameter in one.params for name in (*parameter.opts, *parameter.secondary_opts)}
+        for path, one in commands(typer.main.get_command(app))
+    }
+    assert {path: names - {"--help"} for path, names in found.items()} == COMMANDS
+
+
+def test_every_command_and_option_says_what_it_is_for() -> None:
+    for path, one in commands(typer.main.get_command(app)):
+        assert one.help, path
+        for parameter in one.params:
+            assert getattr(parameter, "help", None), (path, parameter.name)
+
+
+def test_every_command_that_takes_a_configuration_takes_overrides() -> None:
+    assert all("--set" in names for names in COMMANDS.values() if "--config" in names)
+
+
+def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs Python code in a process of its own, whose output is a pipe."""
+    kept = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR")}
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        env=kept | environment,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_version_is_the_packages(capsys: Capture) -> None:
+    assert call(capsys, "--version").out == f"cnnkit {__version__}\n"
+
+
+def test_help_and_version_load_nothing_heavy() -> None:
+    code = """
+import json, sys
+from cnnkit.cli import main
+lines, names = json.loads(sys.argv[1])
+heavy = set(names)
+for words in lines:
+    sys.argv = ["cnnkit", *words]
+    try:
+        sys.exit(main())
+    except SystemExit as end:
+        assert end.code == 0, words
+    assert not heavy & sys.modules.keys(), (words, heavy & sys.modules.keys())
+    heavy -= {"pydantic"}  # some versions of typer import it for the options of a command
+"""
+    lines = [[*path.split(), "--help"] for path in COMMANDS] + [["--version"]]
+    done = python(code, json.dumps([lines, HEAVY]))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith(f"cnnkit {__version__}\n")
+    assert done.stdout.count("Usage:") == len(COMMANDS)
+
+
+def imports_of(report: Path, log: Path, *arguments: object) -> None:
+    """The modules that a command imports, written down by a process of its own."""
+    try:
+        command(log, *arguments)
+    finally:
+        report.write_text(json.dumps(sorted(sys.modules)))
+
+
+def test_a_second_training_imports_neither_torchvision_nor_torchs_compiler(
+    run: Path, tiny_file: Path, tmp_path: Path
+) -> None:
+    report, log = tmp_path / "report", tmp_path / "log"
+    arguments = ("train", "--config", tiny_file, "--out", tmp_path / "run", "--set", "runtime.threads=1")
+    assert exit_code(start(imports_of, report, log, *arguments)) == 0, log.read_text()
+    imported = set(json.loads(report.read_text()))
+    assert "torch" in imported
+    assert not imported & {"torchvision", "torch._dynamo", "torch._inductor", "sklearn", "scipy"}
+
+
+RUN_MAIN = "import sys; from cnnkit.cli import main; sys.argv[0] = 'cnnkit'; sys.exit(main())"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("config", "list"), ("train", "--config", "mnits"), ("train", "--nosuch")]
+)
+def test_a_pipe_gets_plain_text(arguments: tuple[str, ...]) -> None:
+    done = python(RUN_MAIN, *arguments)
+    assert done.stdout + done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_a_terminal_gets_colours_unless_no_color_is_set(no_color: str, coloured: bool) -> None:
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"TERM": "xterm-256color", "NO_COLOR": no_color}
+    with subprocess.Popen(
+        [sys.executable, "-c", RUN_MAIN, "train", "--config", "mnits"], stderr=theirs, env=environment
+    ) as process:
+        os.close(theirs)
+        text = os.read(ours, 10_000).decode()
+        process.wait()
+    os.close(ours)
+    assert "did you mean 'mnist'" in text
+    assert ("\x1b[1;31m" in text) == coloured
+
+
+def test_a_reader_that_goes_away_is_no_error_worth_a_traceback() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", RUN_MAIN, "config", "keys"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+def test_a_terminal_sees_how_far_training_is_and_how_fast(
+    tiny_file: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = Console(file=StringIO(), force_terminal=True, width=120, stderr=True)
+    monkeypatch.setattr(cnnkit.console, "err", screen)
+    outcome = call(capsys, "train", "--config", tiny_file)
+    assert isinstance(screen.file, StringIO)
+    shown = screen.file.getvalue()
+    assert outcome.code == 0
+    assert "epoch 2/2, step 11/11" in shown
+    assert "images/s" in shown
+    assert "left" in shown
+
+
+def test_shell_completion_offers_the_shipped_configurations(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_CNNKIT_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "cnnkit train --config mn")
+    monkeypatch.setenv("COMP_CWORD", "3")
+    assert "mnist" in call(capsys).out.split()

@@ -1,0 +1,278 @@
+"""A person's image files: any mode and size, dark or light, or no image at all."""
+
+import contextlib
+import re
+import struct
+import zlib
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image, features
+from torch import Tensor
+
+from cnnkit.catalog import DATASETS
+from cnnkit.data import load_dataset
+from cnnkit.errors import ImageError
+from cnnkit.idx import read_idx
+from cnnkit.images import load_image
+
+MNIST, DIGITS = DATASETS["mnist"], DATASETS["digits"]
+MNIST_CENTRE = 14.0  # of mass, as index; over MNIST's test images it is 13.50 … 14.50, mean 13.99 and 14.01
+
+
+def seven(height: int = 70, width: int = 60) -> Any:
+    """A seven with soft edges, off the middle: (height, width) uint8, light on black."""
+    across, down = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
+    bar = np.clip(12 * (0.06 - abs(down - 0.2)) * 2, 0, 1) * ((across > 0.2) & (across < 0.7))
+    stem = np.clip(12 * (0.06 - abs(across - 0.85 + 0.6 * down)) * 2, 0, 1) * ((down > 0.2) & (down < 0.9))
+    return np.rint(255 * np.maximum(bar, stem)).astype(np.uint8)
+
+
+SEVEN = seven()
+
+
+def load_saved(image: Any, path: Path, **options: Any) -> Tensor:
+    """What `load_image` makes of an array or a Pillow image, as MNIST: (28, 28) uint8."""
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(path, **options)
+    return load_image(path, MNIST)[0, 0]
+
+
+def assert_alike(one: Tensor, other: Tensor, levels: int = 3) -> None:
+    """Equal to within some of the 256 grey levels."""
+    assert (one.int() - other.int()).abs().max() <= levels
+
+
+def see_through(ink: Any) -> Image.Image:
+    """Black ink on a ground that is transparent."""
+    black = np.zeros_like(ink)
+    return Image.fromarray(np.stack([black, black, black, ink], axis=-1), "RGBA")
+
+
+def palette(ink: Any) -> Image.Image:
+    """Palette entries in reverse, so that an index taken for a grey level is wrong."""
+    image = Image.fromarray(255 - ink, "P")
+    image.putpalette([level for grey in range(255, -1, -1) for level in (grey, grey, grey)])
+    return image
+
+
+def coloured(ink: Any) -> Image.Image:
+    """Dark blue on yellow."""
+    share = ink[..., None] / 255
+    return Image.fromarray(np.rint(share * [20, 20, 120] + (1 - share) * [250, 240, 120]).astype(np.uint8))
+
+
+def big_endian(ink: Any) -> Image.Image:
+    return Image.frombytes("I;16B", ink.shape[::-1], (ink.astype(np.uint16) * 257).astype(">u2").tobytes())
+
+
+VARIANTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "dark on light": ("png", lambda ink: 255 - ink),
+    "transparent": ("png", see_through),
+    "grey and transparent": ("png", lambda ink: see_through(ink).convert("LA")),
+    "palette": ("png", palette),
+    "colour": ("png", coloured),
+    "cmyk": ("tif", lambda ink: Image.fromarray(ink).convert("CMYK")),
+    "16 bits": ("png", lambda ink: ink.astype(np.uint16) * 257),
+    "16 bits, dark on light": ("png", lambda ink: 65535 - ink.astype(np.uint16) * 257),
+    "16 bits, big-endian": ("tif", big_endian),
+    "32 bits": ("tif", lambda ink: ink.astype(np.int32) * 1000 - 5000),
+    "float": ("tif", lambda ink: ink.astype(np.float32) / 255),
+    "float, dark on light": ("tif", lambda ink: -7.5 * ink.astype(np.float32)),
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.filterwarnings("ignore:'mode' parameter is deprecated:DeprecationWarning")
+def test_a_picture_is_the_same_in_every_mode(name: str, tmp_path: Path) -> None:
+    suffix, make = VARIANTS[name]
+    assert_alike(load_saved(make(SEVEN), tmp_path / f"a.{suffix}"), load_saved(SEVEN, tmp_path / "seven.png"))
+
+
+@pytest.mark.parametrize("inverted", [True, False])
+def test_a_picture_of_one_bit_is_the_same_in_eight(inverted: bool, tmp_path: Path) -> None:
+    sharp = SEVEN > 127
+    one_bit = load_saved(Image.fromarray(sharp ^ inverted), tmp_path / "one.png")
+    assert torch.equal(one_bit, load_saved(sharp.astype(np.uint8) * 255, tmp_path / "eight.png"))
+
+
+@pytest.mark.parametrize("ground", [0, 60, 110, 126, 129, 150, 200, 255])
+@pytest.mark.parametrize("strongest", [0, 70, 190, 255])
+def test_ink_of_any_grey_is_found_on_a_ground_of_any_other(
+    ground: int, strongest: int, tmp_path: Path
+) -> None:
+    if abs(ground - strongest) < 40:
+        strongest = (ground + 128) % 256
+    sharp = SEVEN > 127
+    greys = np.where(sharp, strongest, ground).astype(np.uint8)
+    expected = load_saved(sharp.astype(np.uint8) * 255, tmp_path / "seven.png")
+    assert_alike(load_saved(greys, tmp_path / "greys.png"), expected, levels=1)
+
+
+def test_a_photo_that_says_it_lies_on_its_side_is_put_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    lying = Image.fromarray(np.rot90(SEVEN).copy())
+    assert_alike(
+        load_saved(lying, tmp_path / "a.png", exif=exif), load_saved(SEVEN, tmp_path / "seven.png"), levels=0
+    )
+
+
+@pytest.mark.parametrize(("quality", "likeness"), [(50, 0.75), (95, 0.99)])
+def test_a_jpeg_is_nearly_the_same(quality: int, likeness: float, tmp_path: Path) -> None:
+    pictures = [
+        load_saved(255 - SEVEN, tmp_path / "a.jpg", quality=quality),
+        load_saved(SEVEN, tmp_path / "seven.png"),
+    ]
+    assert torch.corrcoef(torch.stack(pictures).flatten(1).float())[0, 1] > likeness
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    number=st.integers(0, 359),
+    scale=st.integers(2, 15),
+    margins=st.tuples(*[st.integers(1, 60)] * 4),
+    light=st.booleans(),
+)
+def test_ink_is_framed_as_in_mnist(
+    tmp_path_factory: pytest.TempPathFactory,
+    number: int,
+    scale: int,
+    margins: tuple[int, int, int, int],
+    light: bool,
+) -> None:
+    _, digits = load_dataset("digits", Path())
+    digit = np.kron(digits.images[number, 0].numpy(), np.ones((scale, scale), dtype=np.uint8))
+    digit = np.pad(digit, (margins[:2], margins[2:]))
+    framed = load_saved(digit if light else 255 - digit, tmp_path_factory.getbasetemp() / "digit.png")
+    rows, columns = framed.any(1).nonzero(), framed.any(0).nonzero()
+    assert max(int(side.max() - side.min()) + 1 for side in (rows, columns)) == 20
+    places = torch.arange(28.0)
+    for mass in (framed.float().sum(1), framed.float().sum(0)):
+        assert abs((mass * places).sum() / mass.sum() - MNIST_CENTRE) <= 0.51
+
+
+def test_a_mnist_image_on_a_larger_sheet_comes_back_as_it_was(mnist_root: Path, tmp_path: Path) -> None:
+    images = read_idx(next((mnist_root / "MNIST" / "raw").glob("t10k-images-idx3-ubyte*")), 3)[:200]
+    back = [load_saved(np.pad(image.numpy(), 11), tmp_path / "image.png") for image in images]
+    differences = (torch.stack(back).int() - images.int()).abs().float().mean((1, 2))
+    assert (differences < 0.5).float().mean() > 0.95
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 4000), (4000, 1), (3, 2000), (30, 1)])
+def test_a_line_of_any_length_fits_the_frame_and_stays_visible(
+    height: int, width: int, tmp_path: Path
+) -> None:
+    framed = load_saved(np.pad(np.full((height, width), 255, np.uint8), 3), tmp_path / "line.png")
+    assert framed.max() == 255
+    along, across = (framed.any(axis).sum() for axis in ((0, 1) if width > height else (1, 0)))
+    assert (along, across) == (20, 1)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_data_set_gets_its_own_shape(name: str, tmp_path: Path) -> None:
+    Image.fromarray(SEVEN).save(tmp_path / "seven.png")
+    image = load_image(tmp_path / "seven.png", DATASETS[name])
+    assert image.shape == (1, *DATASETS[name].shape)
+    assert image.dtype == torch.uint8
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_an_image_of_the_data_set_passes_as_it_is(inverted: bool, tmp_path: Path) -> None:
+    _, digits = load_dataset("digits", Path())
+    changed = []
+    for number, image in enumerate(digits.images):
+        pixels = image[0].numpy()
+        Image.fromarray(255 - pixels if inverted else pixels).save(tmp_path / "digit.png")
+        if not torch.equal(load_image(tmp_path / "digit.png", DIGITS)[0], image):
+            changed.append(number)
+    assert changed == []
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG of 60 bytes that claims a size."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    pixels = chunk(b"IDAT", zlib.compress(bytes(10)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
+
+
+def encoded(kind: str, **options: Any) -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(SEVEN).convert("P" if kind == "BLP" else "RGB").save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is an empty file"),
+        (b"seven\n", "is no image that can be read"),
+        (bytes(500), "is no image that can be read"),
+        (encoded("PNG")[:200], "cannot be read: image file is truncated"),
+        (encoded("JPEG")[:900], "cannot be read: image file is truncated"),
+        (png_header(60_000, 60_000), "is too large"),
+        (png_header(8_000, 8_000), "has 8,000 × 8,000 pixels; 50 million are the most"),
+    ],
+    ids=["empty", "text", "zeros", "truncated PNG", "truncated JPEG", "bomb", "huge"],
+)
+@pytest.mark.filterwarnings("ignore")  # Pillow warns before it gives up
+def test_what_cannot_be_used_is_refused_in_words(content: bytes, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "image.png"
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=re.escape(f"{path} {reason}")):
+        load_image(path, MNIST)
+
+
+@pytest.mark.parametrize(("name", "reason"), [("missing.png", "No such file"), ("", "Is a directory")])
+def test_a_path_without_a_file_is_refused_in_words(name: str, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=reason):
+        load_image(tmp_path / name, MNIST)
+
+
+@pytest.mark.parametrize("grey", [0, 100, 128, 255])
+@pytest.mark.parametrize("shape", [(1, 1), (28, 28), (1, 300), (90, 90)])
+def test_an_image_of_one_colour_shows_nothing(grey: int, shape: tuple[int, int], tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="shows nothing"):
+        load_saved(np.full(shape, grey, np.uint8), tmp_path / "blank.png")
+
+
+@pytest.mark.parametrize("value", [0.0, -3.5, float("nan"), float("inf")])
+def test_a_float_image_of_one_value_shows_nothing(value: float, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="shows nothing"):
+        load_saved(np.full((30, 30), value, np.float32), tmp_path / "blank.tif")
+
+
+KINDS = ["PNG", "JPEG", "GIF", "BMP", "WEBP", "BLP", *(["AVIF"] if features.check("avif") else [])]
+WHOLE_FILES = {kind: encoded(kind) for kind in KINDS}
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    kind=st.sampled_from(KINDS),
+    changes=st.lists(st.tuples(st.integers(0, 299), st.integers(0, 255)), min_size=1, max_size=4),
+    kept=st.floats(0.05, 1),
+)
+@example(kind="BLP", changes=[(4, 9)], kept=1.0)  # an unknown compression
+@example(kind=KINDS[-1], changes=[(60, 255)], kept=0.5)
+@pytest.mark.filterwarnings("ignore")  # Pillow warns before it gives up
+def test_a_damaged_file_gives_an_image_or_a_refusal(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, changes: list[tuple[int, int]], kept: float
+) -> None:
+    content = bytearray(WHOLE_FILES[kind])
+    for place, value in changes:
+        content[place % len(content)] = value
+    path = tmp_path_factory.getbasetemp() / "damaged"
+    path.write_bytes(content[: int(kept * len(content))])
+    with contextlib.suppress(ImageError):
+        assert load_image(path, MNIST).shape == (1, 1, 28, 28)

@@ -1,0 +1,459 @@
+"""The run directory: whole at any moment, enough to go on from and to measure again, refused when damaged."""
+
+import errno
+import json
+import math
+import os
+import random
+import re
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support import bitwise_equal, call, command, exit_code, finished_run, signalled_command, start
+from torch import Tensor
+
+from cnnkit.config import Config
+from cnnkit.config_file import config_text
+from cnnkit.data import ImageDataset, Splits, load_splits
+from cnnkit.device import place
+from cnnkit.errors import CnnkitError, DamagedFile, Interrupted, RunError, TrainingError, UsageError
+from cnnkit.events import Event, Listener, Note, StepDone
+from cnnkit.experiment import evaluate_and_keep, run_experiment
+from cnnkit.files import load_tensors, save_tensors
+from cnnkit.runs import BEST, LAST, STATE, Run, create_run, latest_run, load_weights, open_run
+
+Tiny = Callable[..., Config]
+FILES = {
+    "config.yaml",
+    "environment.json",
+    "metrics.jsonl",
+    "best.safetensors",
+    "last.safetensors",
+    "state.pt",
+    "curves.svg",
+    "result.json",
+}
+RESULT_KEYS = {
+    "test_accuracy",
+    "test_loss",
+    "val_accuracy",
+    "best_epoch",
+    "parameters",
+    "macs",
+    "train_seconds",
+    "epochs",
+    "seed",
+    "device",
+    "precision",
+    "dataset",
+    "train_images",
+    "val_images",
+    "test_images",
+}
+METRIC_KEYS = {
+    "epoch",
+    "step",
+    "learning_rate",
+    "train_loss",
+    "train_accuracy",
+    "val_loss",
+    "val_accuracy",
+    "seconds",
+    "images_per_second",
+}
+# Every random stream is in use, and it takes long enough to be interrupted in the middle.
+RESTLESS = (
+    "model.dropout=0.5",
+    "data.augment={rotate: 10}",
+    "training.weight_averaging=0.9",
+    "training.epochs=3",
+)
+STEPS_PER_EPOCH = 11  # of the tiny configuration: 1,293 images in batches of 128
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "end missing": lambda raw: raw[:-100],
+    "nearly all missing": lambda raw: raw[:9],
+    "empty": lambda raw: b"",
+    "bytes changed": bytes.swapcase,
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def finished(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finished_run(tmp_path_factory.mktemp("finished") / "run", shared_cache)
+
+
+@pytest.fixture
+def own(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run that a test may spoil."""
+    return shutil.copytree(finished, tmp_path / "own")
+
+
+def json_of(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text())
+    assert isinstance(content, dict)
+    return content
+
+
+def weights_of(run: Path, name: str = LAST) -> dict[str, Tensor]:
+    return load_tensors(run / name)[0]
+
+
+def test_a_finished_run_holds_the_promised_files_and_no_others(finished: Path) -> None:
+    assert {path.name for path in finished.iterdir()} == FILES
+
+
+def test_the_result_holds_the_promised_keys(finished: Path) -> None:
+    assert json_of(finished / "result.json").keys() >= RESULT_KEYS
+
+
+def test_every_epoch_has_a_line_with_the_promised_keys(finished: Path) -> None:
+    lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert all(line.keys() == METRIC_KEYS for line in lines)
+
+
+def test_the_environment_names_versions_device_commit_and_command_line(finished: Path) -> None:
+    environment = json_of(finished / "environment.json")
+    assert environment["torch"] == torch.__version__
+    assert environment.keys() >= {"cnnkit", "python", "device", "git_commit", "command", "threads"}
+
+
+def test_the_result_agrees_with_the_metrics_and_the_weights(finished: Path, tiny: Tiny) -> None:
+    result, metrics = json_of(finished / "result.json"), Run(finished).metrics()
+    best = max(metrics, key=lambda record: (record.val_accuracy or 0, -(record.val_loss or math.inf)))
+    assert (result["best_epoch"], result["val_accuracy"]) == (best.epoch, best.val_accuracy)
+    assert result["train_seconds"] == pytest.approx(sum(record.seconds for record in metrics))
+    model = load_weights(finished).model
+    assert result["parameters"] == sum(weights.numel() for weights in model.parameters())
+    data = tiny().data
+    assert (result["train_images"], result["val_images"]) == (data.train_images, data.validation_images)
+    assert result["test_images"] == data.info.test_images
+
+
+def test_the_stored_configuration_is_the_one_that_was_trained(finished: Path, tiny: Tiny) -> None:
+    config = tiny("runtime.threads=1")
+    assert open_run(finished).config == config
+    assert load_weights(finished / LAST).config == config
+    assert (finished / "config.yaml").read_text() == config_text(config)
+
+
+def test_a_weights_file_alone_measures_exactly_what_training_reported(finished: Path, tmp_path: Path) -> None:
+    result = json_of(finished / "result.json")
+    alone = tmp_path / "anywhere" / "renamed.safetensors"
+    alone.parent.mkdir()
+    shutil.copy(finished / BEST, alone)
+    weights = load_weights(alone)
+    measured = evaluate_and_keep(weights, "test", place(weights.config.runtime))
+    assert (measured["accuracy"], measured["loss"]) == (result["test_accuracy"], result["test_loss"])
+    assert json_of(alone.parent / "eval-test.json") == measured
+    assert (alone.parent / "confusion-test.svg").read_text().lstrip().startswith("<?xml")
+
+
+def test_validation_measures_exactly_what_the_best_epoch_recorded(own: Path) -> None:
+    weights = load_weights(own)
+    measured = evaluate_and_keep(weights, "validation", place(weights.config.runtime))
+    assert measured["accuracy"] == json_of(own / "result.json")["val_accuracy"]
+
+
+def test_test_images_steer_nothing_but_the_test_result(
+    tiny: Tiny, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mislabelled(*arguments: Any) -> Splits:
+        splits = load_splits(*arguments)
+        wrong = ImageDataset(255 - splits.test.images, (splits.test.labels + 1) % 10)
+        return Splits(splits.train, splits.validation, wrong)
+
+    monkeypatch.setattr("cnnkit.experiment.load_splits", mislabelled)
+    config = tiny("runtime.threads=1")
+    result = run_experiment(config, create_run(config, "tiny", tmp_path / "other"))
+    for name in (BEST, LAST):
+        assert bitwise_equal(weights_of(tmp_path / "other", name), weights_of(finished, name))
+    before = json_of(finished / "result.json")
+    assert result["best_epoch"] == before["best_epoch"]
+    assert result["test_accuracy"] != before["test_accuracy"]
+
+
+def test_a_state_of_another_configuration_is_refused(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (own / "result.json").unlink()
+    text = (own / "config.yaml").read_text()
+    (own / "config.yaml").write_text(text.replace("learning_rate: 0.01", "learning_rate: 0.02"))
+    with pytest.raises(RunError, match="another configuration"):
+        open_run(own).load_state()
+    outcome = call(capsys, "train", "--resume", own)
+    assert outcome.code == 1
+    assert "another configuration" in outcome.err
+
+
+def test_weights_that_do_not_fit_their_configuration_are_refused(
+    own: Path, tiny: Tiny, tmp_path: Path
+) -> None:
+    tensors, metadata = load_tensors(own / BEST)
+    other = config_text(tiny("model.channels=[4, 9]"))
+    save_tensors(tmp_path / "odd.safetensors", tensors, metadata | {"config": other})
+    with pytest.raises(DamagedFile, match="do not fit"):
+        load_weights(tmp_path / "odd.safetensors")
+
+
+def test_safetensors_of_others_are_refused_in_words(tmp_path: Path) -> None:
+    save_tensors(tmp_path / "foreign.safetensors", {"weight": torch.zeros(2)}, {})
+    with pytest.raises(RunError, match="not written by cnnkit"):
+        load_weights(tmp_path / "foreign.safetensors")
+
+
+@pytest.mark.parametrize("arguments", [("train", "--resume"), ("eval",)])
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_checkpoint_is_named_with_what_to_do(
+    own: Path,
+    arguments: tuple[str, ...],
+    damage: Callable[[bytes], bytes],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (own / "result.json").unlink()
+    checkpoint = own / (BEST if arguments == ("eval",) else STATE)
+    checkpoint.write_bytes(damage(checkpoint.read_bytes()))
+    outcome = call(capsys, *arguments, own)
+    assert outcome.code == 1
+    assert f"{checkpoint} is damaged" in outcome.err
+    assert re.search("delete|train again|go on", outcome.err)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "result.json", "metrics.jsonl", "environment.json"])
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"{", b"[1, 2]"])
+def test_damaged_text_files_are_refused_in_words(own: Path, name: str, content: bytes) -> None:
+    (own / name).write_bytes(content)
+    run = open_run(own)
+    readers: dict[str, Callable[[], object]] = {
+        "config.yaml": lambda: run.config,
+        "result.json": lambda: run.result,
+        "metrics.jsonl": run.metrics,
+        "environment.json": lambda: run.environment,
+    }
+    with pytest.raises(CnnkitError, match=name):
+        readers[name]()
+
+
+def test_a_folder_that_holds_something_is_never_written_into(tiny: Tiny, own: Path) -> None:
+    before = {path: path.read_bytes() for path in own.iterdir()}
+    with pytest.raises(UsageError, match="nothing is overwritten"):
+        create_run(tiny(), "tiny", own)
+    assert {path: path.read_bytes() for path in own.iterdir()} == before
+
+
+def test_a_file_is_no_place_for_a_run(tiny: Tiny, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UsageError, match="nothing is overwritten"):
+        create_run(tiny(), "tiny", tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_two_runs_of_one_second_get_two_folders_and_latest_is_the_newer(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "strftime", lambda *_: "20260102-030405")
+    first, second = (create_run(tiny("model.pooling=avg"), "tiny") for _ in range(2))
+    assert first.path == Path("runs/tiny-avg-20260102-030405")
+    assert second.path != first.path
+    assert latest_run() == second.path.resolve()
+    assert open_run(Path("runs/latest")).path == second.path.resolve()
+
+
+def test_without_a_run_latest_says_how_to_train_one() -> None:
+    with pytest.raises(UsageError, match="cnnkit train"):
+        latest_run()
+
+
+def test_a_run_without_weights_says_how_to_go_on(tiny: Tiny, tmp_path: Path) -> None:
+    run = create_run(tiny(), "tiny", tmp_path / "run")
+    with pytest.raises(RunError, match=f"--resume {run.path}"):
+        load_weights(run.path)
+
+
+def test_resuming_a_finished_run_prints_its_result_and_trains_nothing(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in own.iterdir()}
+    outcome = call(capsys, "train", "--resume", own, "--json")
+    assert json.loads(outcome.out) == json_of(own / "result.json")
+    assert {path: path.stat().st_mtime_ns for path in own.iterdir()} == before
+
+
+def test_a_run_that_lacks_only_its_test_is_tested_and_nothing_more(own: Path, tiny: Tiny) -> None:
+    before = json_of(own / "result.json")
+    (own / "result.json").unlink()
+    weights = weights_of(own)
+    result = run_experiment(open_run(own).config, open_run(own))
+    assert (result["test_loss"], result["best_epoch"]) == (before["test_loss"], before["best_epoch"])
+    assert bitwise_equal(weights_of(own), weights)
+
+
+def test_going_on_with_other_threads_is_told(own: Path) -> None:
+    (own / "result.json").unlink()
+    environment = json_of(own / "environment.json")
+    (own / "environment.json").write_text(json.dumps(environment | {"threads": 7}))
+    told: list[Event] = []
+    run_experiment(open_run(own).config, open_run(own), told.append)
+    assert any("threads 7" in event.text for event in told if isinstance(event, Note))
+
+
+def test_a_loss_that_is_not_finite_leaves_the_epoch_before_to_go_on_from(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny("training.epochs=3", "runtime.threads=1")
+    shown = 0
+
+    def spoil(images: Tensor, *_: object) -> Tensor:
+        nonlocal shown
+        shown += 1
+        return images * (math.nan if shown == STEPS_PER_EPOCH + 5 else 1)
+
+    monkeypatch.setattr("cnnkit.training.augment", spoil)
+    with pytest.raises(TrainingError, match="step 5 of epoch 2"):
+        run_experiment(config, create_run(config, "tiny", tmp_path / "run"))
+    run = open_run(tmp_path / "run")
+    assert [record["epoch"] for record in run.load_state()["history"]] == [1]
+    assert all(values.isfinite().all() for values in weights_of(run.path, BEST).values())
+
+
+def test_a_full_disk_is_told_with_its_place_and_the_old_files_stay_whole(
+    own: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (own / "result.json").unlink()
+    before = {path.name: path.read_bytes() for path in own.iterdir()}
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    outcome = call(capsys, "train", "--resume", own)
+    assert outcome.code == 1
+    assert {path.name: path.read_bytes() for path in own.iterdir()} == before
+    assert "No space left on device" in outcome.err
+    assert str(own) in outcome.err
+
+
+def ctrl_c_at(step: int, times: int) -> Listener:
+    def press(event: Event) -> None:
+        if isinstance(event, StepDone) and event.step == step:
+            for _ in range(times):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    return press
+
+
+@pytest.mark.parametrize(("times", "error"), [(1, Interrupted), (2, KeyboardInterrupt)])
+def test_ctrl_c_saves_and_a_second_one_stops_at_once(
+    tiny: Tiny, tmp_path: Path, times: int, error: type[BaseException]
+) -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    run = create_run(tiny(), "tiny", tmp_path / "run")
+    with pytest.raises(error):
+        run_experiment(run.config, run, ctrl_c_at(5, times))
+    assert (run.path / STATE).is_file() == (times == 1)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_an_experiment_can_run_outside_of_the_main_thread(tiny: Tiny, finished: Path, tmp_path: Path) -> None:
+    config = tiny("runtime.threads=1")
+    run = create_run(config, "tiny", tmp_path / "run")
+    thread = threading.Thread(target=run_experiment, args=(config, run))
+    thread.start()
+    thread.join()
+    assert bitwise_equal(weights_of(run.path), weights_of(finished))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that nothing interrupts: what each interrupted one must end as."""
+    return finished_run(tmp_path_factory.mktemp("uninterrupted") / "run", shared_cache, *RESTLESS)
+
+
+def train_arguments(config: Path, out: Path) -> list[str]:
+    sets = [word for override in ("runtime.threads=1", *RESTLESS) for word in ("--set", override)]
+    return ["train", "--config", str(config), "--out", str(out), *sets]
+
+
+def ends_as(run: Path, reference: Path) -> bool:
+    """Whether weights, averages, metrics and result are those of the other run, times apart."""
+    results = [json_of(folder / "result.json") for folder in (run, reference)]
+    for result in results:
+        for key in ("run", "train_seconds", "setup_seconds", "eval_seconds"):
+            del result[key]
+    records = [
+        [(r.epoch, r.step, r.train_loss, r.val_loss) for r in Run(folder).metrics()]
+        for folder in (run, reference)
+    ]
+    return (
+        results[0] == results[1]
+        and records[0] == records[1]
+        and all(bitwise_equal(weights_of(run, name), weights_of(reference, name)) for name in (BEST, LAST))
+    )
+
+
+def test_a_run_killed_at_any_flush_or_rename_opens_and_ends_bitwise_equal(
+    tiny_file: Path, tmp_path: Path, uninterrupted: Path
+) -> None:
+    run, log = tmp_path / "run", tmp_path / "log"
+    arguments = train_arguments(tiny_file, run)
+    moments = random.Random(2).sample(range(1, 20), 3)
+    for moment in [5, *moments]:  # the 5th is before the first epoch; each process counts anew
+        process = start(signalled_command, signal.SIGKILL, "write", moment, log, *arguments)
+        if exit_code(process) == 0:
+            break
+        assert process.exitcode == -signal.SIGKILL, log.read_text()
+        assert open_run(run).config
+        arguments = ["train", "--resume", str(run)]
+    assert exit_code(start(command, log, *arguments)) == 0, log.read_text()
+    assert ends_as(run, uninterrupted)
+
+
+def test_a_run_killed_at_random_times_ends_bitwise_equal(
+    tiny_file: Path, tmp_path: Path, uninterrupted: Path
+) -> None:
+    run, log = tmp_path / "run", tmp_path / "log"
+    arguments = train_arguments(tiny_file, run)
+    for _ in range(3):
+        process = start(command, log, *arguments)
+        while process.is_alive() and not (run / "config.yaml").is_file():
+            time.sleep(0.01)
+        process.join(random.uniform(0, 0.6))
+        process.kill()
+        process.join()
+        arguments = ["train", "--resume", str(run)]
+    assert exit_code(start(command, log, *arguments)) == 0, log.read_text()
+    assert ends_as(run, uninterrupted)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "step"),
+    [
+        (signal.SIGINT, 130, 4),
+        (signal.SIGTERM, 143, STEPS_PER_EPOCH + 3),
+        (signal.SIGINT, 130, STEPS_PER_EPOCH),
+    ],
+)
+def test_a_signal_finishes_the_step_saves_and_says_how_to_go_on(
+    tiny_file: Path, tmp_path: Path, uninterrupted: Path, number: signal.Signals, code: int, step: int
+) -> None:
+    run, log = tmp_path / "run", tmp_path / "log"
+    process = start(signalled_command, number, "step", step, log, *train_arguments(tiny_file, run))
+    assert exit_code(process) == code
+    assert f"cnnkit train --resume {run}" in log.read_text()
+    assert "Traceback" not in log.read_text()
+    state = open_run(run).load_state()
+    saved = len(state["history"]) * STEPS_PER_EPOCH + state["under_way"].get("step", 0)
+    assert saved - step in (0, 1)  # a signal in an epoch's last step may find the next one begun
+    assert exit_code(start(command, log, "train", "--resume", run)) == 0, log.read_text()
+    assert ends_as(run, uninterrupted)
