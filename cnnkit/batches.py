@@ -21,7 +21,7 @@ def shuffled(dataset: ImageDataset, batch_size: int, generator: torch.Generator)
     """
     order = torch.randperm(len(dataset), generator=generator, device=generator.device)
     batches = list(order.to(dataset.images.device).split(batch_size))
-    if len(batches) > 1 and len(batches[-1]) == 1:
+    if batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches
 

@@ -115,7 +115,7 @@ def evaluate(model: nn.Module, dataset: ImageDataset, placement: Placement) -> E
 
 
 def _calibration_bins(confidences: Tensor, right: Tensor) -> Tensor:
-    index = (confidences * CALIBRATION_BINS).long().clamp(max=CALIBRATION_BINS - 1)
+    index = (confidences.nan_to_num() * CALIBRATION_BINS).long().clamp(max=CALIBRATION_BINS - 1)
     rows = (torch.ones_like(confidences), confidences, right)
     bins = torch.zeros(3, CALIBRATION_BINS, dtype=torch.float64, device=confidences.device)
     for row, values in zip(bins, rows, strict=True):

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import os
-import pickle
 import tempfile
 from collections.abc import Mapping
 from io import BytesIO
@@ -65,16 +64,17 @@ def fingerprint(tree: Any) -> str:
             digest.update(f"{node.dtype}{tuple(node.shape)}".encode())
             digest.update(node.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
         else:
-            digest.update(repr(node).encode())
+            digest.update(repr(node).encode() + b",")
 
     add(tree)
     return digest.hexdigest()
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Writes a safetensors file whose metadata holds a checksum of its tensors too."""
+    """Writes a safetensors file with a checksum of all it holds."""
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, safetensors_bytes(stored, {**metadata, CHECKSUM: fingerprint(stored)}))
+    checksum = fingerprint([stored, metadata])
+    write_atomically(path, safetensors_bytes(stored, {**metadata, CHECKSUM: checksum}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -85,8 +85,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError) as error:
         raise DamagedFile(f"{path} is damaged or no safetensors file: {error}") from error
-    if CHECKSUM in metadata and metadata[CHECKSUM] != fingerprint(tensors):
-        raise DamagedFile(f"{path} is damaged: its checksum does not match its tensors")
+    if metadata.pop(CHECKSUM, None) != fingerprint([tensors, metadata]):
+        raise DamagedFile(f"{path} is damaged, or was not written by cnnkit: its checksum does not match")
     return tensors, metadata
 
 
@@ -103,7 +103,9 @@ def load_state(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
         state = content["state"]
         whole = content[CHECKSUM] == fingerprint(state)
-    except (RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # a damaged archive fails in ways of its own
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DamagedFile(f"{path} is damaged: {first}") from error
     if not whole:

@@ -12,6 +12,7 @@ from cnnkit.catalog import DatasetInfo
 from cnnkit.errors import ImageError
 
 LARGEST_IMAGE = 50_000_000  # pixels; a photo of a phone has 12 to 50 million
+FAINTEST = 0.02  # of black to white: less contrast is one colour
 INK = 0.2  # of the strongest contrast: what counts as ink when its box is looked for
 
 
@@ -22,11 +23,13 @@ def load_image(path: Path, info: DatasetInfo) -> Tensor:
     ImageError where the file is no image, too large, or shows nothing.
     """
     grey = _grey(path)
-    ink = _light_on_dark(grey)
-    if ink is None:
+    ground = _ground(grey)
+    if np.abs(grey - ground).max() < FAINTEST:
         raise ImageError(f"{path} shows nothing: it is one colour throughout")
-    if ink.shape != info.shape[1:]:
-        ink = _frame(ink, info)
+    if grey.shape == info.shape[1:]:
+        ink = 1 - grey if ground > 0.5 else grey
+    else:
+        ink = _frame(_light_on_dark(grey, ground), info)
     return torch.from_numpy(np.rint(ink * 255).astype(np.uint8))[None, None]
 
 
@@ -50,7 +53,9 @@ def _grey(path: Path) -> Any:
         raise ImageError(f"{path} is {'an empty file' if empty else 'no image that can be read'}") from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path} is too large: {error}") from error
-    except (OSError, SyntaxError, ValueError, EOFError, OverflowError) as error:
+    except ImageError:
+        raise
+    except Exception as error:  # each of Pillow's formats fails in ways of its own
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise ImageError(f"{path} cannot be read: {reason}") from error
     if upright.mode in ("I", "F", "I;16", "I;16B", "I;16L"):
@@ -62,13 +67,16 @@ def _grey(path: Path) -> Any:
     return np.asarray(opaque.convert("L"), dtype=np.float32) / 255
 
 
-def _light_on_dark(grey: Any) -> Any:
-    """Ink 1 on a ground of 0: what differs from the edge's median is the ink. None where nothing does."""
-    edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    ground = float(np.median(edge))
-    ink = np.clip((ground - grey) if ground > 0.5 else (grey - ground), 0, None)
-    strongest = float(ink.max())
-    return ink / strongest if strongest > 0.02 else None
+def _ground(grey: Any) -> float:
+    """The brightness of the paper: the median of the image's edge."""
+    return float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
+
+
+def _light_on_dark(grey: Any, ground: float) -> Any:
+    """Ink up to 1 on a ground of 0: the ink is on that side of the ground where the contrast is stronger."""
+    darker, lighter = ground - grey, grey - ground
+    ink = np.clip(darker if darker.max() > lighter.max() else lighter, 0, None)
+    return ink / ink.max()
 
 
 def _frame(ink: Any, info: DatasetInfo) -> Any:
@@ -84,12 +92,14 @@ def _frame(ink: Any, info: DatasetInfo) -> Any:
     strongest = max(float(small.max()), 1e-6)
     small = np.clip(small / strongest, 0, 1)
     middle_y, middle_x = (small.shape[0] - 1) / 2, (small.shape[1] - 1) / 2
-    if info.centred_by == "mass":
+    if by_mass := info.centred_by == "mass":
         weights = small / small.sum()
         middle_y = float((weights.sum(1) * np.arange(small.shape[0])).sum())
         middle_x = float((weights.sum(0) * np.arange(small.shape[1])).sum())
-    top = min(max(round((height - 1) / 2 - middle_y), 0), height - small.shape[0])
-    left = min(max(round((width - 1) / 2 - middle_x), 0), width - small.shape[1])
+    # MNIST's centres of mass lie at pixel 14.0 of 0 … 27, a box's middle at 13.5.
+    centre_y, centre_x = (height / 2, width / 2) if by_mass else ((height - 1) / 2, (width - 1) / 2)
+    top = min(max(round(centre_y - middle_y), 0), height - small.shape[0])
+    left = min(max(round(centre_x - middle_x), 0), width - small.shape[1])
     framed = np.zeros((height, width), dtype=np.float32)
     framed[top : top + small.shape[0], left : left + small.shape[1]] = small
     return framed

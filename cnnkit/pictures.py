@@ -37,7 +37,10 @@ def draw_curves(history: Sequence[EpochRecord], best_epoch: int, path: Path) -> 
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.25)
     left.set_title("cross-entropy, nats", loc="left")
-    left.set_yscale("log")
+    if all(
+        loss > 0 for record in history for loss in (record.train_loss, record.val_loss) if loss is not None
+    ):
+        left.set_yscale("log")
     right.set_title("accuracy, %", loc="left")
     right.legend(frameon=False)
     _save(figure, path)
@@ -62,7 +65,7 @@ def draw_confusion(
         for axes in cells:
             axes.axis("off")
         for axes, mistake in zip(cells, shown, strict=False):
-            axes.imshow(mistake.image, cmap="gray_r", vmin=0, vmax=255)
+            axes.imshow(mistake.image.numpy(), cmap="gray_r", vmin=0, vmax=255)
             axes.set_title(mistake.caption, fontsize=8, color=INK)
     _save(figure, path)
 
@@ -94,7 +97,7 @@ def _draw_matrix(axes: "Axes", confusion: Tensor, class_names: Sequence[str]) ->
     share = confusion.double() / confusion.sum(1, keepdim=True).clamp(min=1)
     errors = share.masked_fill(torch.eye(len(class_names), dtype=torch.bool), 0.0)
     strongest = max(float(errors.max()), 1e-9)
-    axes.imshow(errors, cmap="Oranges", vmin=0, vmax=strongest * 1.3)
+    axes.imshow(errors.numpy(), cmap="Oranges", vmin=0, vmax=strongest * 1.6)
     for row in classes:
         for column in classes:
             count = int(confusion[row, column])
