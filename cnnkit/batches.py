@@ -26,7 +26,7 @@ def shuffled(dataset: ImageDataset, batch_size: int, generator: torch.Generator)
     return batches
 
 
-def in_order(dataset: ImageDataset, batch_size: int = 1000) -> Iterator[Batch]:
+def in_order(dataset: ImageDataset, batch_size: int) -> Iterator[Batch]:
     """Every image once, as stored: (B, C, H, W) uint8 and (B,) int64."""
     return zip(dataset.images.split(batch_size), dataset.labels.split(batch_size), strict=True)
 

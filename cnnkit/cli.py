@@ -99,18 +99,22 @@ def train_command(
 
     resolved = None if config is None else load_config(config, overrides)
     from cnnkit.console import TrainingProgress, print_result
-    from cnnkit.experiment import run_experiment
-    from cnnkit.runs import create_run, open_run
+    from cnnkit.experiment import prepare, run_experiment
+    from cnnkit.runs import create_run, open_run, refuse_used
     from cnnkit.stats import wilson_interval
 
+    setting = None
     with TrainingProgress(quiet) as progress:
         if resume is not None:
             run = open_run(resume)
             resolved = run.config
         else:
             assert resolved is not None
+            if out is not None:
+                refuse_used(out)
+            setting = prepare(resolved, progress)  # first: a run that cannot begin leaves no folder
             run = create_run(resolved, Path(str(config)).stem, out)
-        result = run.result if run.finished else run_experiment(resolved, run, progress)
+        result = run.result if run.finished else run_experiment(resolved, run, progress, setting)
     if as_json:
         _print_json(result)
     else:

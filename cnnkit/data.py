@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 import torch
@@ -75,12 +76,16 @@ def load_splits(config: DataConfig, seed: int, notify: Listener = ignore) -> Spl
 def data_root(root: str | None) -> Path:
     """The configured folder, else `$CNNKIT_DATA`, else the user's cache folder."""
     chosen = root or os.environ.get(DATA_VARIABLE)
-    return Path(chosen).expanduser() if chosen else cache_folder()
+    return _without_tilde(chosen) if chosen else cache_folder()
 
 
 def cache_folder() -> Path:
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path("~/.cache").expanduser()) / "cnnkit"
+    return _without_tilde(base or "~/.cache") / "cnnkit"
+
+
+def _without_tilde(folder: str) -> Path:
+    return Path(os.path.expanduser(folder))  # noqa: PTH111  Path.expanduser fails where there is no home
 
 
 def load_dataset(name: str, root: Path, notify: Listener = ignore) -> tuple[ImageDataset, ImageDataset]:
@@ -103,8 +108,8 @@ def load_dataset(name: str, root: Path, notify: Listener = ignore) -> tuple[Imag
         except OSError as error:
             notify(Note(f"the prepared data could not be kept in {prepared.parent}: {error.strerror}"))
     return (
-        ImageDataset(tensors["train_images"], tensors["train_labels"].long()),
-        ImageDataset(tensors["test_images"], tensors["test_labels"].long()),
+        ImageDataset(tensors["train_images"], tensors["train_labels"]),
+        ImageDataset(tensors["test_images"], tensors["test_labels"]),
     )
 
 
@@ -144,7 +149,7 @@ def _source_files(name: str, root: Path, notify: Listener) -> dict[str, Path]:
                     notify(Note(f"fetching {info.title} into {root}"))
                     _fetch(info, root)
                     found = _find_sources(name, folder)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, HTTPException) as error:
             raise DataError(
                 f"{info.title} is not in {root} and could not be fetched: {_reason(error)}\n"
                 f"On a machine with network run `cnnkit data {name} --root FOLDER` and bring the folder "
@@ -157,7 +162,7 @@ def _find_sources(name: str, folder: Path) -> dict[str, Path]:
     """The four files, unpacked or packed; none where one is missing."""
     found = {}
     for part, (file_name, _) in (QMNIST_FILE_NAMES if name == "qmnist" else FILE_NAMES).items():
-        for path in (folder / file_name, folder / f"{file_name}.gz"):
+        for path in (folder / f"{file_name}.gz", folder / file_name):  # gzip carries a checksum
             if path.is_file():
                 found[part] = path
                 break
@@ -201,7 +206,9 @@ def _read_sources(sources: dict[str, Path], info: DatasetInfo) -> dict[str, Tens
     for part, path in sources.items():
         values = read_idx(path, names[part][1])
         if part.endswith("labels"):
-            tensors[part] = (values[:, 0] if values.dim() == 2 else values).to(torch.uint8)
+            tensors[part] = (values[:, 0] if values.dim() == 2 else values).long()
+        elif values.dtype != torch.uint8:
+            raise DataError(f"{path} holds no images: its values are not bytes; bring the published files")
         else:
             tensors[part] = values[:, None]
     return tensors
@@ -213,7 +220,7 @@ def _bundled_digits() -> dict[str, Tensor]:
 
     bunch = load_digits()
     images = (torch.from_numpy(bunch.images) * 255 / 16).round().to(torch.uint8)[:, None]
-    labels = torch.from_numpy(bunch.target).to(torch.uint8)
+    labels = torch.from_numpy(bunch.target).long()
     test_images = DATASETS["digits"].test_images
     test, train = split_stratified(labels, test_images, stream(DIGITS_SPLIT_SEED, "digits test split"))
     return {
@@ -236,8 +243,9 @@ def _check(tensors: dict[str, Tensor], info: DatasetInfo, root: Path) -> None:
             raise DataError(f"{where} {len(images):,} images, not {expected:,}; bring the published files")
         if tuple(images.shape[1:]) != info.shape:
             raise DataError(f"{where} images of shape {tuple(images.shape[1:])}, not {info.shape}")
-        if int(labels.max()) >= info.classes:
-            raise DataError(f"{where} a label {int(labels.max())}, but only {info.classes} classes")
+        if not 0 <= int(labels.min()) <= int(labels.max()) < info.classes:
+            wrong = int(labels.max()) if int(labels.min()) >= 0 else int(labels.min())
+            raise DataError(f"{where} a label {wrong}, but only {info.classes} classes")
 
 
 def _stamp(sources: dict[str, Path]) -> str:

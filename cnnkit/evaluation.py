@@ -14,6 +14,7 @@ from cnnkit.device import Placement
 from cnnkit.stats import wilson_interval
 
 CALIBRATION_BINS = 15
+EVALUATION_BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def evaluate(model: nn.Module, dataset: ImageDataset, placement: Placement) -> E
     was_training = model.training
     model.eval()
     with torch.inference_mode(), placement.autocast():
-        for images, labels in in_order(dataset):
+        for images, labels in in_order(dataset, EVALUATION_BATCH):
             logits = model(images).float()
             classes = logits.shape[1]
             loss_sum += F.cross_entropy(logits, labels, reduction="sum")

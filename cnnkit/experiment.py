@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from cnnkit.config import Config
 from cnnkit.data import ImageDataset, Splits, load_splits, pixel_statistics
 from cnnkit.device import Placement, out_of_memory_in_words, place
 from cnnkit.errors import Interrupted, UsageError
-from cnnkit.evaluation import Evaluation, evaluate, predict
+from cnnkit.evaluation import EVALUATION_BATCH, Evaluation, evaluate, predict
 from cnnkit.events import Begun, Listener, Note, ignore
 from cnnkit.files import write_json
 from cnnkit.images import load_image
@@ -21,22 +22,42 @@ from cnnkit.runs import BEST, CURVES, LAST, RESULT, STATE, Run, Weights, load_we
 from cnnkit.training import Training, train
 
 
-def run_experiment(config: Config, run: Run, notify: Listener = ignore) -> dict[str, Any]:
-    """Trains into a new run directory, or goes on where it stopped; returns what `result.json` holds.
+@dataclass(frozen=True)
+class Setting:
+    """What a training needs before it can begin: a device, and images that lie on it. seconds: it took."""
 
-    Raises Interrupted, after saving, where Ctrl-C or SIGTERM arrives while it trains.
-    """
+    placement: Placement
+    splits: Splits
+    seconds: float
+
+
+def prepare(config: Config, notify: Listener = ignore) -> Setting:
+    """Finds the device and the data. Raises UsageError or DataError where they are not to be had."""
     started = time.perf_counter()
     placement = place(config.runtime)
     with out_of_memory_in_words(config.training.batch_size):
         splits = resident_splits(config, placement, notify)
+    return Setting(placement, splits, time.perf_counter() - started)
+
+
+def run_experiment(
+    config: Config, run: Run, notify: Listener = ignore, setting: Setting | None = None
+) -> dict[str, Any]:
+    """Trains into a new run directory, or goes on where it stopped; returns what `result.json` holds.
+
+    Raises Interrupted, after saving, where Ctrl-C or SIGTERM arrives while it trains.
+    """
+    setting = setting or prepare(config, notify)
+    placement, splits = setting.placement, setting.splits
+    started = time.perf_counter()
+    with out_of_memory_in_words(config.training.batch_size):
         training = begin(config, placement, splits)
     if resuming := (run.path / STATE).is_file():
         training.restore(run.load_state())
         _warn_of_another_machine(run, placement, notify)
     else:
         write_environment(run, placement)
-    setup_seconds = time.perf_counter() - started
+    setup_seconds = setting.seconds + time.perf_counter() - started
 
     def keep(best: bool) -> None:
         run.save_weights(LAST, training.kept_model, config)
@@ -95,7 +116,8 @@ def evaluate_and_keep(
     images: ImageDataset = getattr(resident_splits(config, placement, notify), split)
     if not len(images):
         raise UsageError(f"the {split} split is empty: data.validation is 0")
-    measured = evaluate(weights.model.to(placement.device), images, placement)
+    with out_of_memory_in_words(EVALUATION_BATCH):
+        measured = evaluate(weights.model.to(placement.device), images, placement)
     content = {"split": split, "dataset": config.data.dataset, **measured.as_dict(info.class_names)}
     folder = weights.source.parent
     mistakes = most_confident_mistakes(
@@ -116,7 +138,8 @@ def predict_file(weights: Weights, path: Path, top: int, placement: Placement) -
     """The likeliest classes of one image file, best first, with their probabilities."""
     info = weights.config.data.info
     image = load_image(path, info).to(placement.device)
-    probabilities = predict(weights.model.to(placement.device), image, placement)[0].cpu()
+    with out_of_memory_in_words(len(image)):
+        probabilities = predict(weights.model.to(placement.device), image, placement)[0].cpu()
     best = probabilities.argsort(descending=True, stable=True)[:top].tolist()
     return [{"class": info.class_names[i], "probability": float(probabilities[i])} for i in best]
 

@@ -33,7 +33,9 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             os.fsync(file.fileno())
         aside.chmod(0o666 & ~_umask())
         aside.replace(path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and not error.filename:
+            error.filename = str(path)  # a full disk does not say of which file
         with contextlib.suppress(OSError):
             aside.unlink()
         raise
@@ -99,12 +101,11 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
 
 def load_state(path: Path) -> dict[str, Any]:
     """What `save_state` wrote; never runs code from the file. Raises DamagedFile."""
+    raw = path.read_bytes()
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(BytesIO(raw), map_location="cpu", weights_only=True)
         state = content["state"]
         whole = content[CHECKSUM] == fingerprint(state)
-    except OSError:
-        raise
     except Exception as error:  # a damaged archive fails in ways of its own
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DamagedFile(f"{path} is damaged: {first}") from error

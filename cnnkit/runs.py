@@ -78,6 +78,11 @@ class Run:
             raise RunError(
                 f"{self.path} stopped before its first epoch was saved; train again into another folder"
             ) from error
+        except DamagedFile as error:
+            raise RunError(
+                f"{error}; its weights may still be measured: cnnkit eval {self.path}, "
+                "but to go on, train again into another folder"
+            ) from error
         if content.get("config") != config_text(self.config):
             raise RunError(
                 f"{self.path / STATE} belongs to another configuration than {self.path / CONFIG}; "
@@ -106,17 +111,22 @@ class Run:
         return content
 
 
+def refuse_used(out: Path) -> None:
+    """Raises UsageError where a folder already holds something; nothing is overwritten."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(
+            f"{out} is not empty, and nothing is overwritten; name another folder, "
+            f"or go on with the run in it: cnnkit train --resume {out}"
+        )
+
+
 def create_run(config: Config, config_name: str, out: Path | None = None) -> Run:
     """A new run directory: `out`, or `runs/<config>-<strategy>-<time>`, which `runs/latest` then names.
 
-    Raises UsageError where `out` already holds something; nothing is overwritten.
+    Raises UsageError where `out` already holds something.
     """
     if out is not None:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise UsageError(
-                f"{out} is not empty, and nothing is overwritten; name another folder, "
-                f"or go on with the run in it: cnnkit train --resume {out}"
-            )
+        refuse_used(out)
         out.mkdir(parents=True, exist_ok=True)
         path = out
     else:
@@ -168,6 +178,8 @@ def load_weights(path: Path) -> Weights:
         tensors, metadata = load_tensors(file)
     except FileNotFoundError as error:
         raise UsageError(f"{file}: no such run or weights file{_did_you_mean(file)}") from error
+    except DamagedFile as error:
+        raise RunError(f"{error}; train again, or measure {LAST} beside it if that is whole") from error
     except OSError as error:
         raise RunError(f"{file} cannot be read: {error.strerror}") from error
     if "config" not in metadata:

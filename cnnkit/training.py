@@ -208,9 +208,10 @@ def _close_epoch(training: Training, validation: ImageDataset) -> EpochRecord:
     assert now is not None
     training.under_way = None
     measured = evaluate(training.kept_model, validation, training.placement) if len(validation) else None
-    if measured and not math.isfinite(measured.loss):
+    finite = all(bool(weights.isfinite().all()) for weights in training.model.parameters())
+    if not finite or (measured and not math.isfinite(measured.loss)):
         raise TrainingError(
-            f"the validation loss after epoch {epoch} is not finite; lower training.learning_rate"
+            f"the weights after epoch {epoch} are no longer finite; lower training.learning_rate"
         )
     return EpochRecord(
         epoch=epoch,

@@ -144,7 +144,7 @@ def test_keys_that_do_not_fit_together_are_told_in_their_place(text: str, where:
 @pytest.mark.parametrize(
     ("key", "values"),
     [
-        ("training.epochs", "true 1.0 1.5 '5' null [5] {a: 1} .nan .inf 0 -1 five 2001-01-01"),
+        ("training.epochs", "true 1.0 1.5 '5' null [5] {a} .nan .inf 0 -1 five 2001-01-01"),
         ("training.batch_size", "false 0 -1 .nan 256.0"),
         ("training.learning_rate", "true 0 -0.1 .nan .inf -.inf '0.1' fast null [0.1]"),
         ("training.seed", "-1 9223372036854775808 1.0 true null"),
@@ -152,9 +152,9 @@ def test_keys_that_do_not_fit_together_are_told_in_their_place(text: str, where:
         ("training.warmup", "true 1.0 -0.1 .nan '0.1'"),
         ("training.early_stopping", "0 true 1.5"),
         ("training.optimizer", "Adam adm null 1 [adam]"),
-        ("model.channels", "32 [] [0] [true] [1.5] ['32'] null {a: 1} [[32]]"),
-        ("model.kernel_sizes", "0 true 2.5 [] [3,0] [3,x] null {a: 1} three"),
-        ("model.pooling", "mx Max 3 true null [] [max,mx] [[max]] {max: 1}"),
+        ("model.channels", "32 [] [0] [true] [1.5] ['32'] null {a} [[32]]"),
+        ("model.kernel_sizes", "0 true 2.5 [] [3,0] [3,x] null {a} three"),
+        ("model.pooling", "mx Max 3 true null [] [max,mx] [[max]] {max}"),
         ("model.pool_size", "0 -2 1.5 true [2,0] null"),
         ("model.hidden", "128 [0] [true] null"),
         ("model.dropout", "true 1 1.0 -0.1 .nan .inf '0.1' null [0.1]"),
@@ -172,8 +172,8 @@ def test_a_value_that_is_none_of_the_key_s_is_refused_in_its_place(key: str, val
     section, _, name = key.rpartition(".")
     before = "".join(f"{'  ' * i}{part}:\n" for i, part in enumerate(section.split(".")))
     indent = "  " * (section.count(".") + 1)
-    for value in values.replace(": 1", ":1").split():
-        text = f"{before}{indent}{name}: {value.replace(':1', ': 1')}\n"
+    for value in values.split():
+        text = f"{before}{indent}{name}: {value}\n"
         lines, start = before.count("\n"), len(f"{indent}{name}: ")
         found = problems(text)
         assert {problem.key for problem in found} <= {key, f"{key}.0", f"{key}.1"}, value
