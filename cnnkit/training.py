@@ -130,7 +130,7 @@ def train(
         while not training.finished:
             if not _run_epoch(training, splits.train, on_event, stop_requested):
                 return False
-            record = _close_epoch(training, splits.validation)
+            record = _close_epoch(training, splits)
             best = _is_best(record, training)
             training.history.append(record)
             training.best_epoch = record.epoch if best else training.best_epoch
@@ -203,24 +203,23 @@ def _stop_unless_finite(now: EpochUnderWay, epoch: int) -> None:
         )
 
 
-def _close_epoch(training: Training, validation: ImageDataset) -> EpochRecord:
+def _close_epoch(training: Training, splits: Splits) -> EpochRecord:
     now, epoch = training.under_way, len(training.history) + 1
     assert now is not None
     training.under_way = None
-    measured = evaluate(training.kept_model, validation, training.placement) if len(validation) else None
-    finite = all(bool(weights.isfinite().all()) for weights in training.model.parameters())
-    if not finite or (measured and not math.isfinite(measured.loss)):
-        raise TrainingError(
-            f"the weights after epoch {epoch} are no longer finite; lower training.learning_rate"
-        )
+    held_out = bool(len(splits.validation))
+    witness = splits.validation if held_out else splits.train[torch.arange(min(100, len(splits.train)))]
+    measured = evaluate(training.kept_model, witness, training.placement)
+    if not math.isfinite(measured.loss):
+        raise TrainingError(f"the loss after epoch {epoch} is not finite; lower training.learning_rate")
     return EpochRecord(
         epoch=epoch,
         step=epoch * training.steps_per_epoch,
         learning_rate=training.optimizer.param_groups[0]["lr"],
         train_loss=now.losses.sum().item() / now.images,
         train_accuracy=now.correct.item() / now.images,
-        val_loss=measured.loss if measured else None,
-        val_accuracy=measured.accuracy if measured else None,
+        val_loss=measured.loss if held_out else None,
+        val_accuracy=measured.accuracy if held_out else None,
         seconds=now.seconds,
         images_per_second=now.images / now.seconds,
     )

@@ -451,6 +451,13 @@ def test_no_hostile_value_of_any_key_is_a_traceback(value: str) -> None:
     survives(value, "training.epochs=2")
 
 
+@pytest.mark.parametrize("number", [HUGE, "9" * 3000], ids=["hexadecimal", "decimal"])
+@pytest.mark.parametrize("key", ["channels", "hidden", "kernel_sizes"])
+def test_an_absurdly_long_number_is_told_in_its_place(key: str, number: str) -> None:
+    found = problems(f"model:\n  {key}: [{number}, {number}]\n")
+    assert all(problem.where.startswith("a.yaml:2:") and problem.key for problem in found)
+
+
 YAML_TEXT = st.text("[]{}:,-#&*!|>'\"%@`?\\ \n\taelmox019.+_~<=/\u2028é", max_size=40)
 names = (
     st.sampled_from([*KEYS, *(key.partition(".")[2] for key in KEYS), *Config.model_fields])
