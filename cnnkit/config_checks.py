@@ -131,5 +131,5 @@ def _layer_complaints(config: "Config") -> Iterator[Complaint]:
             "training.batch_size",
             "batch normalisation has nothing to average over in one image whose grid is 1×1",
             "use at least 2, or batch_norm: false",
-            LAYER_KEYS,
+            GRID_KEYS | {"model.batch_norm", "training.batch_size"},
         )

@@ -15,6 +15,7 @@ from cnnkit.config_checks import Complaint, Inconsistent
 from cnnkit.errors import ConfigError, Problem, UsageError
 from cnnkit.yaml_tree import KeyPath, YamlTree, dotted, short
 
+LIST_ERRORS = ("tuple_type", "too_short", "too_long", "missing")
 LARGEST_FILE = 32_000  # bytes; larger ones take the parser seconds
 SECTIONS = frozenset([*((name,) for name in Config.model_fields), ("data", "augment")])
 SCHEMA_LINE = "yaml-language-server:"
@@ -48,6 +49,7 @@ def config_text(config: Config) -> str:
     yaml.default_flow_style = None
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.width = 110
+    yaml.allow_unicode = str(config.data.root).isprintable()  # a strange folder name is escaped
     out = io.StringIO()
     yaml.dump(config.model_dump(mode="json"), out)
     return out.getvalue()
@@ -212,8 +214,14 @@ def _words(error: Any, path: KeyPath) -> tuple[str, str]:
         options = [word.strip().strip("'") for word in context["expected"].replace(" or ", ", ").split(",")]
         noun = "strategy" if "pooling" in path else "value"
         return f"unknown {noun} {short(value)!r}", _expected(short(value), options)
-    if kind == "string_pattern_mismatch":
+    if kind == "string_pattern_mismatch" and path == ("runtime", "device"):
         return f"unknown device {short(value)!r}", "expected auto, cpu, mps, cuda or cuda:N"
+    if kind in ("string_pattern_mismatch", "string_unicode"):
+        return f"{short(value)!a} is not valid", "expected text that names a folder"
+    if kind in LIST_ERRORS:
+        what = "a value is missing" if kind == "missing" else f"{short(_yaml(value))} is not valid"
+        length = "2 values" if "betas" in path else "at least 1 value"
+        return what, f"expected a list of {length}"
     if kind in ("model_type", "model_attributes_type"):
         return f"expected keys below it, not {short(value)!r}", f"one of {', '.join(_known_keys(path))}"
     expectation = (

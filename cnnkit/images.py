@@ -27,19 +27,19 @@ def load_image(path: Path, info: DatasetInfo) -> Tensor:
     if np.abs(grey - ground).max() < FAINTEST:
         raise ImageError(f"{path} shows nothing: it is one colour throughout")
     if grey.shape == info.shape[1:]:
-        ink = 1 - grey if ground > 0.5 else grey
+        ink = 1 - grey if _is_darker(grey, ground) else grey
     else:
         ink = _frame(_light_on_dark(grey, ground), info)
     return torch.from_numpy(np.rint(ink * 255).astype(np.uint8))[None, None]
 
 
 def _grey(path: Path) -> Any:
-    """(H, W) float32, 0 black … 1 white; what is transparent is white."""
+    """(H, W) float32, 0 black … 1 white; what is transparent is the opposite of what is not."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # what matters is told as an error
             with Image.open(path) as image:
                 if image.width * image.height > LARGEST_IMAGE:
                     raise ImageError(
@@ -59,12 +59,16 @@ def _grey(path: Path) -> Any:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise ImageError(f"{path} cannot be read: {reason}") from error
     if upright.mode in ("I", "F", "I;16", "I;16B", "I;16L"):
-        values = np.nan_to_num(np.asarray(upright, dtype=np.float64))
+        values = np.nan_to_num(np.asarray(upright, dtype=np.float64), posinf=1e38, neginf=-1e38)
         reach = values.max() - values.min()
         return ((values - values.min()) / (reach or 1)).astype(np.float32)
-    opaque = Image.new("RGBA", upright.size, "white")
-    opaque.alpha_composite(upright.convert("RGBA"))
-    return np.asarray(opaque.convert("L"), dtype=np.float32) / 255
+    layers = np.asarray(upright.convert("LA"), dtype=np.float32) / 255
+    brightness, opacity = layers[..., 0], layers[..., 1]
+    if opacity.min() == 1:
+        return brightness
+    visible = (brightness * opacity).sum() / max(float(opacity.sum()), 1e-6)
+    paper = 1.0 if visible < 0.5 else 0.0
+    return brightness * opacity + paper * (1 - opacity)
 
 
 def _ground(grey: Any) -> float:
@@ -74,9 +78,13 @@ def _ground(grey: Any) -> float:
 
 def _light_on_dark(grey: Any, ground: float) -> Any:
     """Ink up to 1 on a ground of 0: the ink is on that side of the ground where the contrast is stronger."""
-    darker, lighter = ground - grey, grey - ground
-    ink = np.clip(darker if darker.max() > lighter.max() else lighter, 0, None)
+    ink = np.clip(ground - grey if _is_darker(grey, ground) else grey - ground, 0, None)
     return ink / ink.max()
+
+
+def _is_darker(grey: Any, ground: float) -> bool:
+    """Whether the ink is darker than its ground."""
+    return bool(ground - grey.min() > grey.max() - ground)
 
 
 def _frame(ink: Any, info: DatasetInfo) -> Any:

@@ -10,8 +10,6 @@ k × k cells become one:
     concat   both, stacked: twice the channels (fastai's AdaptiveConcatPool2d does so at the head)
 """
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -103,20 +101,12 @@ POOLING: dict[str, type[Downsampling]] = {
 class FlattenHead(nn.Module):
     """(N, C, H, W) -> (N, C·H·W): every cell of the grid keeps its own weights."""
 
-    @staticmethod
-    def features(channels: int, height: int, width: int) -> int:
-        return math.prod((channels, height, width))
-
     def forward(self, maps: Tensor) -> Tensor:
         return maps.flatten(1)
 
 
 class AvgHead(nn.Module):
     """(N, C, H, W) -> (N, C): how much of it is there, on average?"""
-
-    @staticmethod
-    def features(channels: int, height: int, width: int) -> int:
-        return channels
 
     def forward(self, maps: Tensor) -> Tensor:
         return maps.mean((2, 3))
@@ -125,20 +115,12 @@ class AvgHead(nn.Module):
 class MaxHead(nn.Module):
     """(N, C, H, W) -> (N, C): is it anywhere?"""
 
-    @staticmethod
-    def features(channels: int, height: int, width: int) -> int:
-        return channels
-
     def forward(self, maps: Tensor) -> Tensor:
         return maps.amax((2, 3))
 
 
 class ConcatHead(nn.Module):
     """(N, C, H, W) -> (N, 2C): the maxima, then the means."""
-
-    @staticmethod
-    def features(channels: int, height: int, width: int) -> int:
-        return 2 * channels
 
     def forward(self, maps: Tensor) -> Tensor:
         return torch.cat([maps.amax((2, 3)), maps.mean((2, 3))], dim=1)

@@ -18,6 +18,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from cnnkit.errors import Problem
 
 LARGEST_TREE = 10_000  # values, aliases followed
+DEEPEST_KEY = 3  # parts, as in data.augment.zoom
 LARGEST_INTEGER = 1_000  # bits
 LONGEST_SHOWN = 200  # characters of a line
 TAG = "tag:yaml.org,2002:"
@@ -67,6 +68,9 @@ class YamlTree:
         path = tuple(key.strip().split("."))
         if not equals or not all(path):
             self.problems.append(Problem(where[0], "", "expected KEY=VALUE", "such as model.pooling=avg"))
+            return
+        if len(path) > DEEPEST_KEY:
+            self.problems.append(Problem(where[0], "", f"no key has more than {DEEPEST_KEY} parts"))
             return
         fragment = YamlTree(where[0], value, in_file=False)
         node = fragment._compose()

@@ -53,9 +53,16 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> Outcome:
 
 
 def start(target: Callable[..., None], *arguments: object) -> ForkServerProcess:
-    process = PROCESSES.Process(target=target, args=arguments)
+    """A process that does what `target` says, with the environment of the test that starts it."""
+    process = PROCESSES.Process(target=_in_environment, args=(dict(os.environ), target, *arguments))
     process.start()
     return process
+
+
+def _in_environment(environment: dict[str, str], target: Callable[..., None], *arguments: object) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    target(*arguments)
 
 
 def exit_code(process: ForkServerProcess) -> int | None:

@@ -3,8 +3,8 @@
 import json
 import os
 import signal
-import sys
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,8 +13,8 @@ from types import FrameType
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import Outcome, call
 
-from cnnkit.cli import main
 from cnnkit.config import Config
 from cnnkit.config_file import LARGEST_FILE, config_text, load_config, parse_config
 from cnnkit.errors import CnnkitError, ConfigError, Problem
@@ -195,6 +195,9 @@ def test_a_value_that_is_none_of_the_key_s_is_refused_in_its_place(key: str, val
         "data: {dataset: digitz, validation: 59000}",
         "model: {channels: [8, 8, 8, 8, 8], pool_size: x}",
         "model: {channels: [8], kernel_sizes: [3, x]}",
+        "model: {pool_size: [14, 2], batch_norm: 3}\ntraining: {batch_size: 1}",
+        "training: {batch_size: 1}\nmodel: {pool_size: [14, x]}",
+        "data: {root: ''}",
     ],
 )
 def test_one_mistake_is_told_once(text: str) -> None:
@@ -227,6 +230,32 @@ def test_a_word_near_nothing_is_not_guessed() -> None:
     (problem,) = problems("model: {pooling: zzzzzz}")
     assert "did you mean" not in str(problem)
     assert "stride, max, avg or concat" in problem.remedy
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model: {channels: 3}",
+        "model: {channels: []}",
+        "model: {kernel_sizes: []}",
+        "training: {betas: 0.9}",
+        "training: {betas: [0.9]}",
+        "training: {betas: [0.9, 0.9, 0.9]}",
+        "data: {validation: null}",
+        r'data: {root: "\ud800"}',
+    ],
+)
+def test_a_remedy_is_worded_for_yaml_and_not_for_python(text: str) -> None:
+    (problem,) = problems(text)
+    for word in ("tuple", "field required", "after validation", "raw data"):
+        assert word not in problem.remedy.lower()
+
+
+@pytest.mark.parametrize("root", ["''", r'"\0"'])
+def test_a_root_that_is_no_folder_s_name_is_not_taken_for_a_device(root: str) -> None:
+    (problem,) = problems(f"data: {{root: {root}}}")
+    assert "device" not in problem.message
+    assert "cuda" not in problem.remedy
 
 
 @pytest.mark.parametrize("key", ["one", "each", "count", "fraction", "model_fields", "<<", "''", "1", "~"])
@@ -384,11 +413,21 @@ def test_deep_nesting_is_refused_in_words(inside: str, start: str, end: str, dep
     assert problems(inside.format(start * depth + end * depth))
 
 
-@pytest.mark.parametrize("depth", [100, 1_000, 30_000])
-def test_deep_nesting_of_blocks_is_refused_in_words(depth: int) -> None:
+@pytest.mark.parametrize("depth", [100, 1_000, 15_000])
+def test_deep_nesting_of_blocks_and_overrides_is_refused_in_words(depth: int) -> None:
     assert problems("- " * depth + "1")
     assert problems("{}", "model.channels=" + "[" * depth)
-    assert problems("{}", ".".join(["a"] * depth) + "=1")
+    assert problems("{}", ".".join(["a"] * min(depth, 2_000)) + "=1")
+
+
+def test_an_override_s_memory_grows_no_faster_than_its_key() -> None:
+    peaks = []
+    for depth in (500, 1_000):
+        tracemalloc.start()
+        problems("{}", ".".join(["a"] * depth) + "=1")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 3 * peaks[0]
 
 
 HOSTILE = [
@@ -633,11 +672,8 @@ def test_a_file_that_may_not_be_read_is_refused() -> None:
 
 
 def test_the_command_prints_what_the_library_says_and_exits_with_2(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     Path("odd.yaml").write_text("model: {pooling: '[/red] [bold]'}")
-    monkeypatch.setattr(sys, "argv", ["cnnkit", "config", "show", "--config", "odd.yaml"])
-    assert main() == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err == f"error: {refusal('odd.yaml')}\n"
+    printed = call(capsys, "config", "show", "--config", "odd.yaml")
+    assert printed == Outcome(2, "", f"error: {refusal('odd.yaml')}\n")

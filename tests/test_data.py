@@ -9,6 +9,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -507,6 +508,7 @@ def stub_torchvision(log: Path) -> None:
         with log.open("a") as file:
             file.write(f"train={train}\n")
         if train:
+            time.sleep(0.5)  # the other process is at the same place by now, if nothing holds it
             write_parts(Path(root), random_parts())
 
     package, datasets = ModuleType("torchvision"), ModuleType("torchvision.datasets")
@@ -515,9 +517,8 @@ def stub_torchvision(log: Path) -> None:
     sys.modules.update({"torchvision": package, "torchvision.datasets": datasets})
 
 
-def load_elsewhere(report: Path, cache: Path, root: Path, barrier: Barrier, log: Path | None) -> None:
+def load_elsewhere(report: Path, root: Path, barrier: Barrier, log: Path | None) -> None:
     """Loads the small set in a process of its own; writes down what it found and what it imported."""
-    os.environ["XDG_CACHE_HOME"] = str(cache)
     make_small(dict.__setitem__)
     if log is not None:
         stub_torchvision(log)
@@ -534,7 +535,7 @@ def load_elsewhere(report: Path, cache: Path, root: Path, barrier: Barrier, log:
 def test_two_processes_that_fetch_and_prepare_at_once_fetch_once(tmp_path: Path, cache: Path) -> None:
     barrier, log = PROCESSES.Barrier(2), tmp_path / "log"
     reports = [tmp_path / "first.json", tmp_path / "second.json"]
-    processes = [start(load_elsewhere, report, cache, tmp_path / "data", barrier, log) for report in reports]
+    processes = [start(load_elsewhere, report, tmp_path / "data", barrier, log) for report in reports]
     assert [exit_code(process) for process in processes] == [0, 0]
     first, second = (json.loads(report.read_text()) for report in reports)
     assert first["fingerprint"] == second["fingerprint"]
@@ -542,10 +543,10 @@ def test_two_processes_that_fetch_and_prepare_at_once_fetch_once(tmp_path: Path,
     assert prepared_file(cache).suffix == ".safetensors"
 
 
-def test_data_that_are_there_load_without_torchvision(root: Path, cache: Path, tmp_path: Path) -> None:
+def test_data_that_are_there_load_without_torchvision(root: Path, tmp_path: Path) -> None:
     barrier = PROCESSES.Barrier(1)
     for told in (["preparing Fashion-MNIST"], []):
-        process = start(load_elsewhere, tmp_path / "report", cache, root, barrier, None)
+        process = start(load_elsewhere, tmp_path / "report", root, barrier, None)
         assert exit_code(process) == 0
         found = json.loads((tmp_path / "report").read_text())
         assert (found["told"], found["imported"]) == (told, [])

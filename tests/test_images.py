@@ -195,6 +195,15 @@ def test_an_image_of_the_data_set_passes_as_it_is(inverted: bool, tmp_path: Path
     assert changed == []
 
 
+@pytest.mark.parametrize(("ground", "strongest"), [(0, 255), (115, 5), (140, 250), (255, 0)])
+def test_an_image_of_the_data_set_s_size_ends_with_ink_lighter_than_its_ground(
+    ground: int, strongest: int, tmp_path: Path
+) -> None:
+    ink = seven(28, 28) > 127
+    image = load_saved(np.where(ink, strongest, ground).astype(np.uint8), tmp_path / "seven.png").numpy()
+    assert image[ink].min() > image[~ink].max()
+
+
 def png_header(width: int, height: int) -> bytes:
     """A PNG of 60 bytes that claims a size."""
 
@@ -251,6 +260,18 @@ def test_an_image_of_one_colour_shows_nothing(grey: int, shape: tuple[int, int],
 def test_a_float_image_of_one_value_shows_nothing(value: float, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="shows nothing"):
         load_saved(np.full((30, 30), value, np.float32), tmp_path / "blank.tif")
+
+
+@pytest.mark.parametrize(
+    "extremes", [["nan"], ["inf"], ["-inf"], ["inf", "-inf"], ["3e38", "-3e38"]], ids=str
+)
+def test_a_float_image_with_extreme_values_gives_an_image_or_a_refusal(
+    extremes: list[str], tmp_path: Path
+) -> None:
+    values = SEVEN.astype(np.float32)
+    values[3, : len(extremes)] = [float(extreme) for extreme in extremes]
+    with contextlib.suppress(ImageError):
+        assert load_saved(values, tmp_path / "seven.tif").shape == (28, 28)
 
 
 KINDS = ["PNG", "JPEG", "GIF", "BMP", "WEBP", "BLP", *(["AVIF"] if features.check("avif") else [])]

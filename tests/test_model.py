@@ -160,7 +160,7 @@ def test_costs_are_those_counted_by_hand(changes: dict[str, Any], parameters: in
     assert sum(row.macs for row in rows) == macs
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(case=models())
 def test_costs_are_those_counted_by_torch(
     case: tuple[ModelConfig, tuple[int, int, int], int],
@@ -176,7 +176,7 @@ def test_costs_are_those_counted_by_torch(
     assert summarize(config, shape, classes) == rows
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(case=models())
 def test_the_configuration_foretells_every_grid_and_the_head(
     case: tuple[ModelConfig, tuple[int, int, int], int],

@@ -52,7 +52,7 @@ def stages(draw: st.DrawFn) -> tuple[Tensor, int, int, int]:
 
 
 @each_strategy
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(stage=stages())
 def test_every_strategy_follows_its_formula(name: str, stage: tuple[Tensor, int, int, int]) -> None:
     images, filters, kernel_size, k = stage
@@ -133,8 +133,3 @@ def test_every_head_follows_its_formula(name: str, shape: tuple[int, int, int, i
     torch.manual_seed(seed)
     maps = torch.randn(shape, dtype=torch.float64)
     torch.testing.assert_close(HEADS[name]()(maps), HEAD_FORMULAS[name](maps))
-
-
-@pytest.mark.parametrize("name", HEAD_FORMULAS)
-def test_a_head_announces_as_many_features_as_it_gives(name: str) -> None:
-    assert HEADS[name].features(5, 3, 4) == HEADS[name]()(torch.zeros(2, 5, 3, 4)).shape[1]

@@ -22,6 +22,7 @@ from cnnkit.errors import TrainingError, UsageError
 from cnnkit.evaluation import evaluate
 from cnnkit.events import EpochRecord, Event, StepDone
 from cnnkit.files import load_state, save_state
+from cnnkit.streams import stream
 from cnnkit.training import Training, learning_rate_at, make_optimizer, train
 
 Tiny = Callable[..., Config]
@@ -122,6 +123,21 @@ def test_augmentation_leaves_the_masks_of_dropout_as_they_were(tiny: Tiny) -> No
         return dropped
 
     assert same(masks(), masks("data.augment={translate: 1}"))
+
+
+def test_no_two_uses_of_chance_and_no_two_epochs_share_their_numbers(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+
+    def remember(*names: Any, **device: Any) -> torch.Generator:
+        generator = stream(*names, **device)
+        seeds.append(generator.initial_seed())
+        return generator
+
+    monkeypatch.setattr("cnnkit.training.stream", remember)
+    trained(tiny(*EVERYTHING))
+    assert len(set(seeds)) == len(seeds) == 2 * 3  # epochs, and order, augmentation and dropout
 
 
 def test_every_epoch_shows_each_training_image_once_in_an_order_of_its_own(tiny: Tiny) -> None:
