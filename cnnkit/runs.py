@@ -152,7 +152,7 @@ def latest_run() -> Path:
         raise UsageError(
             f"there is no {latest} here yet; name a run, or train one: cnnkit train --config mnist"
         )
-    return latest.resolve()
+    return RUNS / latest.resolve().name
 
 
 @dataclass(frozen=True)

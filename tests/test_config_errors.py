@@ -378,11 +378,11 @@ def test_a_tag_in_an_override_runs_no_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a: &a [*a]", "model: &a {pooling: *a}", "&a {model: *a}", "&a [*a]", "model: &a {b: [{c: *a}]}"]
+    "text", ["a: &a [*a]", "model: &a {pooling: *a}", "&a {model: *a}", "model: &a {b: [{c: *a}]}"]
 )
 def test_an_anchor_that_contains_itself_is_refused(text: str) -> None:
-    assert len(problems(text)) >= 1
-    survives(text, "training.epochs=2")
+    for overrides in ([], ["training.epochs=2"]):
+        assert any("contains itself" in problem.message for problem in problems(text, *overrides))
 
 
 @pytest.mark.parametrize("text", [BOMB, CHAIN], ids=["bomb", "chain"])

@@ -12,7 +12,9 @@ from cnnkit.config_file import headline, shipped_configs
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = sorted(set(re.findall(r"(?:^|`|\$ )(cnnkit [a-z][^`\n#]*)", README, re.MULTILINE)))
+COMMANDS = sorted(
+    set(re.findall(r"(?:`|\$ |^(?=cnnkit \w+ [-<r]))(cnnkit [a-z][^`\n#]*)", README, re.MULTILINE))
+)
 
 
 def test_the_table_of_keys_is_the_schema_s() -> None:

@@ -266,7 +266,7 @@ def test_two_runs_of_one_second_get_two_folders_and_latest_is_the_newer(
     first, second = (create_run(tiny("model.pooling=avg"), "tiny") for _ in range(2))
     assert first.path == Path("runs/tiny-avg-20260102-030405")
     assert second.path != first.path
-    assert latest_run() == second.path.resolve()
+    assert latest_run() == second.path
     assert open_run(Path("runs/latest")).path == second.path.resolve()
 
 
