@@ -4,8 +4,6 @@ Nothing heavy is imported before a command needs it: `cnnkit --help` never loads
 """
 
 import json
-import os
-import sys
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -245,12 +243,6 @@ def main() -> int:
 
         print_error(error)
         return error.exit_code
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: be still
-        return 141
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         typer.echo(f"error: {where}{error.strerror or error}", err=True)

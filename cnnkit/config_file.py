@@ -64,13 +64,12 @@ def shipped_configs() -> dict[str, Path]:
 
 def find_config(source: str | Path) -> Path:
     """A file's path, or the shipped configuration of that name."""
-    path = Path(source)
+    path, shipped = Path(source), shipped_configs()
     try:
-        if path.exists():
+        if path.exists() and not (path.is_dir() and str(source) in shipped):
             return path
     except (OSError, ValueError) as error:
         raise UsageError(f"{str(source)!r} is no file name: {error}") from error
-    shipped = shipped_configs()
     if str(source) in shipped:
         return shipped[str(source)]
     close = difflib.get_close_matches(str(source), shipped, n=1)
@@ -101,6 +100,7 @@ def copy_config(name: str, target: Path) -> Path:
         raise UsageError(f"{target} exists, and nothing is overwritten; name another file")
     schema = (shipped[name].parent / "schema.json").as_uri()
     text = shipped[name].read_text(encoding="utf-8").replace("./schema.json", schema)
+    target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
     return target
 

@@ -52,6 +52,7 @@ def run_experiment(
     started = time.perf_counter()
     with out_of_memory_in_words(config.training.batch_size):
         training = begin(config, placement, splits)
+    run.remove_leftovers()
     if resuming := (run.path / STATE).is_file():
         training.restore(run.load_state())
         _warn_of_another_machine(run, placement, notify)

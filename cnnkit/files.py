@@ -18,13 +18,14 @@ from torch import Tensor
 from cnnkit.errors import DamagedFile
 
 CHECKSUM = "checksum"
+PART = ".part"  # ends the name of a file that is being written
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """A reader, or a crash at any moment, finds the old file or the new one, never a part."""
     raw = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
     aside = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -22,7 +22,15 @@ from cnnkit.config_file import config_text, parse_config
 from cnnkit.device import Placement
 from cnnkit.errors import ConfigError, DamagedFile, RunError, UsageError
 from cnnkit.events import EpochRecord
-from cnnkit.files import load_state, load_tensors, save_state, save_tensors, write_atomically, write_json
+from cnnkit.files import (
+    PART,
+    load_state,
+    load_tensors,
+    save_state,
+    save_tensors,
+    write_atomically,
+    write_json,
+)
 from cnnkit.model import CNN, build_model
 
 RUNS = Path("runs")
@@ -90,6 +98,11 @@ class Run:
             )
         return content["training"]  # type: ignore[no-any-return]
 
+    def remove_leftovers(self) -> None:
+        """Removes the parts of files that a killed process was writing. Only for who goes on with the run."""
+        for leftover in self.path.glob(f".*{PART}"):
+            leftover.unlink(missing_ok=True)
+
     def _text(self, name: str) -> str:
         path = self.path / name
         try:
@@ -113,7 +126,7 @@ class Run:
 
 def refuse_used(out: Path) -> None:
     """Raises UsageError where a folder already holds something; nothing is overwritten."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and (not out.is_dir() or any(path.suffix != PART for path in out.iterdir())):
         raise UsageError(
             f"{out} is not empty, and nothing is overwritten; name another folder, "
             f"or go on with the run in it: cnnkit train --resume {out}"

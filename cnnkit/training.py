@@ -110,6 +110,9 @@ class Training:
         self.history = [EpochRecord(**record) for record in state["history"]]
         self.best_epoch = state["best_epoch"]
         self.under_way = EpochUnderWay(**state["under_way"]) if state["under_way"] else None
+        if self.under_way:
+            self.under_way.losses = self.under_way.losses.to(self.placement.device)
+            self.under_way.correct = self.under_way.correct.to(self.placement.device)
 
 
 def train(

@@ -34,7 +34,8 @@ def own_surroundings(shared_cache: Path, tmp_path: Path, monkeypatch: pytest.Mon
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
+    if torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture
@@ -54,13 +55,13 @@ def tiny_file(tmp_path: Path) -> Path:
     return path
 
 
-MNIST_ROOT = os.environ.get("CNNKIT_DATA", "")  # read before any test hides it
+MNIST_ROOT = os.environ.get("CNNKIT_DATA")  # read before any test hides it or changes the folder
+MNIST_FOLDER = Path(MNIST_ROOT).resolve() if MNIST_ROOT else None
 
 
 @pytest.fixture
 def mnist_root() -> Path:
     """The folder of the real MNIST; skips where there is none."""
-    root = Path(MNIST_ROOT).resolve() if MNIST_ROOT else None
-    if root is None or not (root / "MNIST" / "raw").is_dir():
+    if MNIST_FOLDER is None or not (MNIST_FOLDER / "MNIST" / "raw").is_dir():
         pytest.skip("the real MNIST is not at hand: set CNNKIT_DATA to the folder that holds MNIST/raw")
-    return root
+    return MNIST_FOLDER

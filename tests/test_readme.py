@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from cnnkit.cli import app
-from cnnkit.config_docs import json_schema, keys_table
+from cnnkit.config_docs import keys_table
 from cnnkit.config_file import headline, shipped_configs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,10 +24,6 @@ def test_the_table_of_keys_is_the_schema_s() -> None:
 def test_every_shipped_configuration_is_told_with_its_own_headline() -> None:
     for name, path in shipped_configs().items():
         assert f"| `{name}` | {headline(path)} |" in README
-
-
-def test_the_schema_beside_the_configurations_is_the_current_one() -> None:
-    assert (ROOT / "configs" / "schema.json").read_text(encoding="utf-8") == json_schema()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

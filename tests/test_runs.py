@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from cnnkit.config_file import config_text
 from cnnkit.data import ImageDataset, Splits, load_splits
 from cnnkit.device import place
 from cnnkit.errors import CnnkitError, DamagedFile, Interrupted, RunError, TrainingError, UsageError
-from cnnkit.events import Event, Listener, Note, StepDone
+from cnnkit.events import EpochRecord, Event, Listener, Note, StepDone
 from cnnkit.experiment import evaluate_and_keep, run_experiment
 from cnnkit.files import load_tensors, save_tensors
 from cnnkit.runs import BEST, LAST, STATE, Run, create_run, latest_run, load_weights, open_run
@@ -184,6 +185,29 @@ def test_test_images_steer_nothing_but_the_test_result(
     before = json_of(finished / "result.json")
     assert result["best_epoch"] == before["best_epoch"]
     assert result["test_accuracy"] != before["test_accuracy"]
+
+
+def test_the_kept_weights_are_those_of_the_best_epoch_and_they_are_tested(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accuracies = iter([0.3, 0.9, 0.5])
+    monkeypatch.setattr(
+        "cnnkit.training.evaluate", lambda *_: SimpleNamespace(accuracy=next(accuracies), loss=1.0)
+    )
+    run = create_run(tiny("training.epochs=3"), "tiny", tmp_path / "run")
+    after: list[dict[str, Tensor]] = []
+
+    def look(event: Event) -> None:
+        if isinstance(event, EpochRecord):
+            after.append(weights_of(run.path, LAST))
+
+    result = run_experiment(run.config, run, look)
+    assert bitwise_equal(weights_of(run.path, BEST), after[1])
+    assert bitwise_equal(weights_of(run.path, LAST), after[2])
+    assert (result["best_epoch"], result["val_accuracy"]) == (2, 0.9)
+    weights = load_weights(run.path / BEST)
+    measured = evaluate_and_keep(weights, "test", place(run.config.runtime))
+    assert measured["loss"] == result["test_loss"]
 
 
 def test_a_state_of_another_configuration_is_refused(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -457,3 +481,10 @@ def test_a_signal_finishes_the_step_saves_and_says_how_to_go_on(
     assert saved - step in (0, 1)  # a signal in an epoch's last step may find the next one begun
     assert exit_code(start(command, log, "train", "--resume", run)) == 0, log.read_text()
     assert ends_as(run, uninterrupted)
+
+
+def test_going_on_removes_what_a_killed_process_was_writing(own: Path) -> None:
+    (own / ".state.pt.abc.part").write_bytes(b"half")
+    (own / "result.json").unlink()
+    run_experiment(open_run(own).config, open_run(own))
+    assert not list(own.glob(".*.part"))

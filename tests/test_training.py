@@ -238,15 +238,17 @@ def test_the_first_step_of_each_optimizer_is_its_written_formula(name: str) -> N
     torch.testing.assert_close(layer.weight.detach(), FIRST_STEPS[name](before, direction))
 
 
-def test_the_second_step_of_sgd_carries_the_configured_momentum() -> None:
+@pytest.mark.parametrize("name", ["sgd", "rmsprop"])
+def test_the_second_step_carries_the_configured_momentum(name: str) -> None:
     layer = nn.Linear(4, 1, bias=False)
-    config = settings(optimizer="sgd", learning_rate=RATE, momentum=MOMENTUM)
+    config = settings(optimizer=name, learning_rate=RATE, momentum=MOMENTUM)
     optimizer = make_optimizer(layer, config, torch.device("cpu"))
-    expected, velocity = layer.weight.detach().clone(), torch.zeros(1, 4)
+    expected, velocity, square = layer.weight.detach().clone(), torch.zeros(1, 4), torch.zeros(1, 4)
     for gradient in (torch.ones(1, 4), torch.tensor([[1.0, -2.0, 3.0, 0.0]])):
         layer.weight.grad = gradient.clone()
         optimizer.step()
-        velocity = MOMENTUM * velocity + gradient
+        square = 0.99 * square + 0.01 * gradient**2
+        velocity = MOMENTUM * velocity + gradient / (square.sqrt() + 1e-8 if name == "rmsprop" else 1)
         expected -= RATE * velocity
     torch.testing.assert_close(layer.weight.detach(), expected)
 
