@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cnnkit import __version__
-from cnnkit.cli_config import complete_config, config_app
+from cnnkit.cli_config import CONFIG_OPTION, ConfigOption, SetOption, config_app
 from cnnkit.errors import CnnkitError, ImageError, UsageError
 
 if TYPE_CHECKING:
@@ -34,15 +34,6 @@ class Split(str, Enum):
     train = "train"
 
 
-ConfigOption = Annotated[
-    str, typer.Option("--config", "-c", metavar="FILE", help="YAML file, or a shipped name such as mnist.")
-]
-SetOption = Annotated[
-    list[str],
-    typer.Option(
-        "--set", "-s", metavar="KEY=VALUE", help="Override a key, such as model.pooling=avg; repeatable."
-    ),
-]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON, alone, on standard output.")
 ]
@@ -70,16 +61,7 @@ def _root(
 
 @app.command("train")
 def train_command(
-    config: Annotated[
-        str | None,
-        typer.Option(
-            "--config",
-            "-c",
-            metavar="FILE",
-            help="YAML file, or a shipped name such as mnist.",
-            autocompletion=complete_config,
-        ),
-    ] = None,
+    config: Annotated[str | None, CONFIG_OPTION] = None,
     overrides: SetOption = [],  # noqa: B006
     out: Annotated[
         Path | None, typer.Option(help="Run directory; without it runs/<config>-<strategy>-<time>.")

@@ -20,6 +20,23 @@ def complete_config(incomplete: str) -> list[str]:
     return names + [str(path) for path in files if path.suffix in (".yaml", ".yml") or path.is_dir()]
 
 
+# One wording and one completion for every command that takes a configuration.
+CONFIG_OPTION = typer.Option(
+    "--config",
+    "-c",
+    metavar="FILE",
+    help="YAML file, or a shipped name such as mnist.",
+    autocompletion=complete_config,
+)
+ConfigOption = Annotated[str, CONFIG_OPTION]
+SetOption = Annotated[
+    list[str],
+    typer.Option(
+        "--set", "-s", metavar="KEY=VALUE", help="Override a key, such as model.pooling=avg; repeatable."
+    ),
+]
+
+
 @config_app.command("list")
 def list_command() -> None:
     """List the configurations that travel with cnnkit."""
@@ -30,17 +47,7 @@ def list_command() -> None:
 
 
 @config_app.command("show")
-def show_command(
-    config: Annotated[
-        str,
-        typer.Option(
-            "--config", "-c", metavar="FILE", autocompletion=complete_config, help="YAML file or name."
-        ),
-    ],
-    overrides: Annotated[
-        list[str], typer.Option("--set", "-s", metavar="KEY=VALUE", help="Override a key; repeatable.")
-    ] = [],  # noqa: B006
-) -> None:
+def show_command(config: ConfigOption, overrides: SetOption = []) -> None:  # noqa: B006
     """Print a configuration with every key resolved."""
     from cnnkit.config_file import config_text, load_config
 

@@ -67,7 +67,8 @@ def run_experiment(
         run.write_metrics(training.history)
         run.save_state(training.state(), config)  # last: it says that the others are whole
 
-    notify(_begun(training))
+    begun = _begun(training)
+    notify(begun)
     with _stop_on_signal() as received:
         if resuming and training.finished:
             notify(Note("training had ended; only the test was missing"))
@@ -78,7 +79,9 @@ def run_experiment(
                 f"stopped and saved in {run.path}; go on with: cnnkit train --resume {run.path}", received[0]
             )
     started = time.perf_counter()
-    result = _result(run.path, training, splits, measure(run.path, splits.test, placement))
+    test = measure(load_weights(run.path), splits.test, placement)
+    result = {"run": str(run.path), **_result(training, splits, test)}
+    result |= {"parameters": begun.parameters, "macs": begun.macs}
     result |= {"setup_seconds": setup_seconds, "eval_seconds": time.perf_counter() - started}
     from cnnkit.pictures import draw_curves
 
@@ -101,10 +104,10 @@ def resident_splits(config: Config, placement: Placement, notify: Listener = ign
     return Splits(splits.train.to(device), splits.validation.to(device), splits.test.to(device))
 
 
-def measure(path: Path, images: ImageDataset, placement: Placement) -> Evaluation:
-    """What the kept weights of a run directory, or of a weights file, are worth on some images."""
-    weights = load_weights(path)
-    return evaluate(weights.model.to(placement.device), images, placement)
+def measure(weights: Weights, images: ImageDataset, placement: Placement) -> Evaluation:
+    """What kept weights are worth on some images that lie on the device."""
+    with out_of_memory_in_words(EVALUATION_BATCH):
+        return evaluate(weights.model.to(placement.device), images, placement)
 
 
 def evaluate_and_keep(
@@ -117,8 +120,7 @@ def evaluate_and_keep(
     images: ImageDataset = getattr(resident_splits(config, placement, notify), split)
     if not len(images):
         raise UsageError(f"the {split} split is empty: data.validation is 0")
-    with out_of_memory_in_words(EVALUATION_BATCH):
-        measured = evaluate(weights.model.to(placement.device), images, placement)
+    measured = measure(weights, images, placement)
     content = {"split": split, "dataset": config.data.dataset, **measured.as_dict(info.class_names)}
     folder = weights.source.parent
     mistakes = most_confident_mistakes(
@@ -145,19 +147,15 @@ def predict_file(weights: Weights, path: Path, top: int, placement: Placement) -
     return [{"class": info.class_names[i], "probability": float(probabilities[i])} for i in best]
 
 
-def _result(path: Path, training: Training, splits: Splits, test: Evaluation) -> dict[str, Any]:
+def _result(training: Training, splits: Splits, test: Evaluation) -> dict[str, Any]:
     config, best = training.config, training.history[training.best_epoch - 1]
-    costs = count_costs(training.model, config.data.info.shape)
     return {
-        "run": str(path),
         "test_accuracy": test.accuracy,
         "test_loss": test.loss,
         "val_accuracy": best.val_accuracy,
         "val_loss": best.val_loss,
         "best_epoch": training.best_epoch,
         "epochs": len(training.history),
-        "parameters": sum(cost.parameters for cost in costs),
-        "macs": sum(cost.macs for cost in costs),
         "train_seconds": sum(record.seconds for record in training.history),
         "seed": config.training.seed,
         "device": str(training.placement.device),

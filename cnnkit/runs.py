@@ -82,10 +82,6 @@ class Run:
         """What `Training.restore` needs; raises RunError where it is of another configuration."""
         try:
             content = load_state(self.path / STATE)
-        except FileNotFoundError as error:
-            raise RunError(
-                f"{self.path} stopped before its first epoch was saved; train again into another folder"
-            ) from error
         except DamagedFile as error:
             raise RunError(
                 f"{error}; its weights may still be measured: cnnkit eval {self.path}, "
