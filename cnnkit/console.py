@@ -32,7 +32,7 @@ class TrainingProgress:
             self.bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=24),
-                TextColumn("{task.fields[speed]}"),
+                TextColumn("{task.fields[so_far]}"),
                 TimeRemainingColumn(),
                 TextColumn("left"),
                 console=err,
@@ -64,7 +64,7 @@ class TrainingProgress:
         err.print(Text(f"{event.title}: {cost}; {event.device}"), soft_wrap=True)
         err.print("epoch     loss  accuracy  validation  images/s     time", style="bold")
         if self.bar:
-            self.task = self.bar.add_task("starting", total=None, speed="")
+            self.task = self.bar.add_task("starting", total=None, so_far="")
             self.bar.start()
 
     def _advance(self, bar: Progress, event: StepDone) -> None:
@@ -73,8 +73,15 @@ class TrainingProgress:
             total=event.epochs * event.steps,
             completed=(event.epoch - 1) * event.steps + event.step,
             description=f"epoch {event.epoch}/{event.epochs}, step {event.step}/{event.steps}",
-            speed=f"{event.images_per_second:,.0f} images/s",
+            so_far=_so_far(event),
         )
+
+
+def _so_far(event: StepDone) -> str:
+    speed = f"{event.images_per_second:,.0f} images/s"
+    if event.train_loss is None or event.train_accuracy is None:
+        return speed
+    return f"loss {event.train_loss:.4f}, {event.train_accuracy:.2%}, {speed}"
 
 
 def _epoch_line(record: EpochRecord, epochs: int) -> str:

@@ -24,13 +24,19 @@ class Begun:
 
 @dataclass(frozen=True)
 class StepDone:
-    """One optimizer step is done; steps and epochs are counted from 1."""
+    """One optimizer step is done; steps and epochs are counted from 1.
+
+    train_loss, train_accuracy: over this epoch so far; None on a device that the host would have to
+    wait for.
+    """
 
     epoch: int
     epochs: int
     step: int
     steps: int
     images_per_second: float
+    train_loss: float | None
+    train_accuracy: float | None
 
 
 @dataclass(frozen=True)

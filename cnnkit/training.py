@@ -166,9 +166,10 @@ def _run_epoch(
         now.step += 1
         now.images += len(batch)
         now.seconds = seconds_before + time.perf_counter() - started
-        if device.type == "cpu" and not math.isfinite(now.losses[now.step - 1]):
-            break  # elsewhere looking would make the host wait; there the epoch's end finds it
-        on_event(StepDone(epoch, config.training.epochs, now.step, len(batches), now.images / now.seconds))
+        done = _step_done(now, epoch, config.training.epochs, len(batches), device)
+        if done.train_loss is not None and not math.isfinite(done.train_loss):
+            break
+        on_event(done)
         if now.step < len(batches) and stop_requested():
             return False
     now.losses = now.losses.cpu()  # the one place where the host waits for the device
@@ -194,6 +195,14 @@ def _take_step(training: Training, batch: ImageDataset, now: EpochUnderWay, step
         training.averaged.update_parameters(training.model)
     now.losses[now.step] = loss.detach() * len(batch)
     now.correct += (logits.detach().argmax(1) == batch.labels).sum()
+
+
+def _step_done(now: EpochUnderWay, epoch: int, epochs: int, steps: int, device: torch.device) -> StepDone:
+    loss = accuracy = None
+    if device.type == "cpu":  # elsewhere looking would make the host wait; there the epoch's end tells
+        loss = now.losses.sum().item() / now.images
+        accuracy = now.correct.item() / now.images
+    return StepDone(epoch, epochs, now.step, steps, now.images / now.seconds, loss, accuracy)
 
 
 def _stop_unless_finite(now: EpochUnderWay, epoch: int) -> None:

@@ -303,7 +303,7 @@ def test_a_network_is_convolution_downsampling_norm_activation_and_then_dense_la
         maps = F.conv2d(maps, parts[f"stages.{number}.downsampling.convolution.weight"], padding=padding)
         return F.silu(F.max_pool2d(maps, 2) / math.sqrt(1 + 1e-5))  # an untrained norm's mean 0, variance 1
 
-    features = stage(stage(images, 0, 2), 1, 1).flatten(1)
+    features = stage(stage(images, 0, 2), 1, 1).movedim(1, -1).flatten(1)
     hidden, logits = (layer for layer in weight_layers(model) if isinstance(layer, nn.Linear))
     expected = F.silu(features @ hidden.weight.T + hidden.bias) @ logits.weight.T + logits.bias
     torch.testing.assert_close(model(images), expected)

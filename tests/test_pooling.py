@@ -19,7 +19,7 @@ FORMULAS: dict[str, Callable[[Tensor], Tensor]] = {
     "concat": lambda cells: torch.cat([cells.amax((-2, -1)), cells.mean((-2, -1))], dim=1),
 }
 HEAD_FORMULAS: dict[str, Callable[[Tensor], Tensor]] = {
-    "flatten": lambda maps: maps.reshape(len(maps), -1),
+    "flatten": lambda maps: torch.cat([cell for row in maps.unbind(2) for cell in row.unbind(2)], dim=1),
     "avg": lambda maps: maps.sum((2, 3)) / (maps.shape[2] * maps.shape[3]),
     "max": lambda maps: maps.flatten(2).sort(2).values[..., -1],
     "concat": lambda maps: torch.cat([maps.flatten(2).max(2).values, maps.flatten(2).mean(2)], dim=1),
