@@ -3,7 +3,9 @@
 Nothing heavy is imported before a command needs it: `cnnkit --help` never loads torch.
 """
 
+import io
 import json
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cnnkit import __version__
-from cnnkit.cli_config import CONFIG_OPTION, ConfigOption, SetOption, config_app
-from cnnkit.errors import CnnkitError, ImageError, UsageError
+from cnnkit.cli_compare import compare_command, compare_pooling_command
+from cnnkit.cli_config import CONFIG_OPTION, ConfigOption, SetOption, complete_data_set, config_app
+from cnnkit.errors import CnnkitError, ConfigError, ImageError, UsageError
 
 if TYPE_CHECKING:
     from cnnkit.device import Placement
@@ -34,13 +37,31 @@ class Split(str, Enum):
     train = "train"
 
 
+def _known_device(name: str | None) -> str | None:
+    """Refuses what no configuration would take."""
+    if name is not None:
+        from cnnkit.config_file import parse_config
+
+        try:
+            parse_config("runtime: {}", "--device", [f"runtime.device={json.dumps(name)}"])
+        except ConfigError as error:
+            problem = error.problems[0]
+            raise UsageError(f"--device {name}: {problem.message}, {problem.remedy}") from error
+    return name
+
+
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON, alone, on standard output.")
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
 DeviceOption = Annotated[
     str | None,
-    typer.Option("--device", help="Run here instead of where it was trained: auto, cpu, cuda, mps."),
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        callback=_known_device,
+        help="Run here, whatever the configuration says: auto, cpu, cuda, mps.",
+    ),
 ]
 
 
@@ -59,6 +80,10 @@ def _root(
     pass
 
 
+app.command("compare-pooling")(compare_pooling_command)
+app.command("compare")(compare_command)
+
+
 @app.command("train")
 def train_command(
     config: Annotated[str | None, CONFIG_OPTION] = None,
@@ -67,6 +92,7 @@ def train_command(
         Path | None, typer.Option(help="Run directory; without it runs/<config>-<strategy>-<time>.")
     ] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")] = None,
+    device: DeviceOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -77,24 +103,24 @@ def train_command(
         raise UsageError("--resume goes on with a run as it was: --set and --out do not go with it")
     from cnnkit.config_file import load_config
 
-    resolved = None if config is None else load_config(config, overrides)
+    here = [] if device is None else [f"runtime.device={device}"]
+    resolved = None if config is None else load_config(config, [*overrides, *here])
     from cnnkit.console import TrainingProgress, print_result
     from cnnkit.experiment import prepare, run_experiment
     from cnnkit.runs import create_run, open_run, refuse_used
     from cnnkit.stats import wilson_interval
 
-    setting = None
     with TrainingProgress(quiet) as progress:
         if resume is not None:
             run = open_run(resume)
-            resolved = run.config
+            setting = None if run.finished else prepare(run.config, progress, device)
         else:
             assert resolved is not None
             if out is not None:
                 refuse_used(out)
             setting = prepare(resolved, progress)  # first: a run that cannot begin leaves no folder
             run = create_run(resolved, Path(str(config)).stem, out)
-        result = run.result if run.finished else run_experiment(resolved, run, progress, setting)
+        result = run_experiment(run.config, run, progress, setting) if setting else run.result
     if as_json:
         _print_json(result)
     else:
@@ -176,10 +202,15 @@ def summary_command(config: ConfigOption, overrides: SetOption = [], as_json: Js
 
 @app.command("data")
 def data_command(
-    name: Annotated[str, typer.Argument(help="mnist, fashion-mnist, kmnist, qmnist or digits.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="mnist, fashion-mnist, kmnist, qmnist or digits.", autocompletion=complete_data_set
+        ),
+    ],
     root: Annotated[Path | None, typer.Option(help="Folder of the data sets.")] = None,
 ) -> None:
-    """Fetch a data set, or check the one that is there, and prepare it."""
+    """Fetch a data set, or find the one that is there, check and prepare it."""
     from cnnkit.catalog import DATASETS
 
     if name not in DATASETS:
@@ -198,12 +229,7 @@ def _load(run: Path | None, device: str | None) -> "tuple[Weights, Placement]":
     weights = load_weights(run if run is not None else latest_run())
     from cnnkit.device import place
 
-    runtime = weights.config.runtime
-    if device:
-        from cnnkit.config_file import parse_config
-
-        runtime = parse_config("runtime: {}", "--device", [f"runtime.device={device}"]).runtime
-    return weights, place(runtime)
+    return weights, place(weights.config.runtime, device)
 
 
 def _note(event: Any) -> None:
@@ -218,6 +244,9 @@ def _print_json(content: Any) -> None:
 
 def main() -> int:
     """Runs the command line; returns, or exits with, the code that the errors' page promises."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an arrow that the terminal has no letter for
     try:
         app()
     except CnnkitError as error:

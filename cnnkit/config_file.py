@@ -30,16 +30,21 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
     return parse_config(_read(path), str(path), overrides)
 
 
-def parse_config(text: str, name: str = "config", overrides: Sequence[str] = ()) -> Config:
-    """The configuration that a YAML text means. name: what error messages call it."""
+def parse_config(
+    text: str, name: str = "config", overrides: Sequence[str] = (), flag: str = "--set"
+) -> Config:
+    """The configuration that a YAML text means.
+
+    name, flag: what error messages call the text, and the option that the overrides came with.
+    """
     tree = YamlTree(name, text)
     tree.read()
     for override in overrides:
-        tree.override(override, SECTIONS)
+        tree.override(override, SECTIONS, flag)
     config, problems = _validate(tree)
     problems = [*tree.problems, *problems]
     if config is None or problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
+        raise ConfigError(sorted(dict.fromkeys(problems), key=lambda problem: problem.position))
     return config
 
 
@@ -208,8 +213,7 @@ def _words(error: Any, path: KeyPath) -> tuple[str, str]:
     """What is wrong with one value, and what is expected, in the house's own words."""
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        known = _known_keys(path[:-1])
-        return f"unknown key {short(path[-1])!r}", _expected(str(path[-1]), known)
+        return f"unknown key {short(path[-1])!r}", _expected_key(path)
     if kind == "literal_error":
         options = [word.strip().strip("'") for word in context["expected"].replace(" or ", ", ").split(",")]
         noun = "strategy" if "pooling" in path else "value"
@@ -220,8 +224,7 @@ def _words(error: Any, path: KeyPath) -> tuple[str, str]:
         return f"{short(value)!a} is not valid", "expected text that names a folder"
     if kind in LIST_ERRORS:
         what = "a value is missing" if kind == "missing" else f"{short(_yaml(value))} is not valid"
-        length = "2 values" if "betas" in path else "at least 1 value"
-        return what, f"expected a list of {length}"
+        return what, f"expected a list{' of 2 values' if 'betas' in path else ''}, such as {_example(path)}"
     if kind in ("model_type", "model_attributes_type"):
         return f"expected keys below it, not {short(value)!r}", f"one of {', '.join(_known_keys(path))}"
     expectation = (
@@ -234,13 +237,27 @@ def _words(error: Any, path: KeyPath) -> tuple[str, str]:
 
 
 def _yaml(value: object) -> object:
-    return json.dumps(value) if value is None or isinstance(value, bool) else value
+    return json.dumps(value, ensure_ascii=False) if value is None or isinstance(value, bool | str) else value
 
 
 def _expected(word: str, options: Sequence[str]) -> str:
     listing = ", ".join(options[:-1]) + " or " + options[-1] if len(options) > 1 else "".join(options)
     close = difflib.get_close_matches(short(word), options, n=1, cutoff=0.5)
     return f"expected {listing}" + (f"; did you mean {close[0]!r}?" if close else "")
+
+
+def _expected_key(path: KeyPath) -> str:
+    """The keys there are where an unknown one stands; or where the same key does exist."""
+    name = str(path[-1])
+    homes = [f"{section}.{name}" for section in Config.model_fields if name in _known_keys((section,))]
+    return f"did you mean {homes[0]!r}?" if homes else _expected(name, _known_keys(path[:-1]))
+
+
+def _example(path: KeyPath) -> str:
+    section: Any = Config()
+    for part in path[:2]:
+        section = getattr(section, str(part))
+    return json.dumps(section)
 
 
 def _known_keys(path: KeyPath) -> list[str]:

@@ -1,6 +1,6 @@
 """What training tells the world while it runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -61,9 +61,34 @@ class EpochRecord:
     images_per_second: float
 
 
+@dataclass(frozen=True)
+class StudyBegun:
+    """Trials are about to run. finished: of all trials, those kept from before. where: device, in words."""
+
+    title: str
+    where: str
+    trials: int
+    finished: int
+    warnings: Sequence[str]
+
+
+@dataclass(frozen=True)
+class TrialDone:
+    """accuracy: on the test images, None where it failed. error: why. seconds: of training."""
+
+    level: str
+    seed: int
+    accuracy: float | None
+    seconds: float | None
+    error: str | None
+
+
 Event = Note | Begun | StepDone | EpochRecord
 Listener = Callable[[Event], None]
+NoteListener = Callable[[Note], None]
+StudyEvent = Note | StudyBegun | TrialDone
+StudyListener = Callable[[StudyEvent], None]
 
 
-def ignore(event: Event) -> None:
+def ignore(event: object) -> None:
     """The listener that listens to nothing."""

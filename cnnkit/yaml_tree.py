@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from cnnkit.errors import Problem
+from cnnkit.errors import ConfigError, Problem
 
 LARGEST_TREE = 10_000  # values, aliases followed
 DEEPEST_KEY = 3  # parts, as in data.augment.zoom
@@ -29,6 +29,10 @@ Place = tuple[str, str, int]  # `file:line:column` or `--set key=value`, the lin
 
 class _Broken(Exception):
     """A value that is not plain; its problem is noted already."""
+
+
+class _TooLarge(Exception):
+    """Of no use to read on; its problem is noted already."""
 
 
 @dataclass
@@ -61,10 +65,13 @@ class YamlTree:
             remedy = "`cnnkit config copy mnist` makes one"
             self.problems.append(Problem(self.name, "", "the file is empty", remedy))
 
-    def override(self, text: str, sections: Set[KeyPath]) -> None:
-        """Puts one `dotted.key=value` on top of what is there. sections: the keys that hold keys."""
+    def override(self, text: str, sections: Set[KeyPath], flag: str) -> None:
+        """Puts one `dotted.key=value` on top of what is there.
+
+        sections: the keys that hold keys. flag: the option that it came with.
+        """
         key, equals, value = text.partition("=")
-        where: Place = (f"--set {text}", "", 0)
+        where: Place = (f"{flag} {text}", "", 0)
         path = tuple(key.strip().split("."))
         if not equals or not all(path):
             self.problems.append(Problem(where[0], "", "expected KEY=VALUE", "such as model.pooling=avg"))
@@ -141,7 +148,7 @@ class YamlTree:
             return self._value(node, path, ())
         except RecursionError:
             self.problems.append(Problem(self.name, "", "nested too deeply"))
-        except _Broken:
+        except (_Broken, _TooLarge):
             self.broken.add(path)
         return None
 
@@ -153,9 +160,9 @@ class YamlTree:
         if id(node) in above:
             raise self._refuse(node, path, "an anchor that contains itself", "write the value out")
         if self._visits > LARGEST_TREE:
-            self._visits = 0
             cause = "aliases repeat it to" if aliased else "it holds"
-            raise self._refuse(node, path, f"{cause} over {LARGEST_TREE:,} values")
+            self._complain(node, path, f"{cause} over {LARGEST_TREE:,} values")
+            raise _TooLarge
         if isinstance(node, MappingNode) and node.tag == TAG + "map":
             return self._mapping(node, path, (*above, id(node)))
         if isinstance(node, SequenceNode) and node.tag == TAG + "seq":
@@ -213,3 +220,13 @@ def _is_text(word: str) -> bool:
 
 def dotted(path: KeyPath) -> str:
     return ".".join(str(part) for part in path if part != "")
+
+
+def read_flow_list(text: str, where: str) -> list[Any]:
+    """`0, [5, 3], max` -> the values that YAML reads in [0, [5, 3], max]. Raises ConfigError."""
+    tree = YamlTree(where, f"[{text}]", in_file=False)
+    node = tree._compose()
+    values = None if node is None else tree._read_node(node, ())
+    if tree.problems:
+        raise ConfigError(tree.problems)
+    return values if isinstance(values, list) else []

@@ -1,0 +1,93 @@
+"""A study run: the trials that are missing, and then `results.json`."""
+
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from cnnkit.analysis import LABELS, RESULTS, TRIALS, analyse
+from cnnkit.data import data_root, load_dataset
+from cnnkit.errors import Interrupted
+from cnnkit.events import StudyBegun, StudyListener, TrialDone, ignore
+from cnnkit.executors import Outcome
+from cnnkit.files import fingerprint, write_atomically, write_json
+from cnnkit.runs import Run
+from cnnkit.study import STUDY, Study, refuse_another_study
+from cnnkit.trials import Trial
+
+
+class Executor(Protocol):
+    """Somewhere trials run; each leaves its run directory in the study's folder."""
+
+    def run(self, trials: Sequence[Trial]) -> Iterator[Outcome]: ...
+
+
+def run_study(
+    study: Study, folder: Path, executor: Executor, notify: StudyListener = ignore
+) -> dict[str, Any]:
+    """Runs the trials of a study that its folder does not hold yet; returns what `results.json` holds.
+
+    A trial that fails is told and kept, and the others go on.
+    Raises UsageError, before anything is written, where the folder is of another study, and Interrupted,
+    after the running trials have saved, where Ctrl-C or SIGTERM arrives.
+    """
+    refuse_another_study(study, folder)
+    train, test = load_dataset(study.base.data.dataset, data_root(study.base.data.root), notify)
+    data = fingerprint([[split.images, split.labels] for split in (train, test)])
+    trials = [Trial(level.name, config, data) for level, config in study.trials()]
+    write_atomically(folder / LABELS, test.labels.to(torch.uint8).numpy().tobytes())
+    entries = [{"level": trial.level, "seed": trial.seed, "folder": trial.folder} for trial in trials]
+    write_json(folder / STUDY, {**study.as_dict(), "trials": entries})
+    missing = [trial for trial in trials if not Run(folder / TRIALS / trial.folder).finished]
+    notify(_begun(study, len(trials), len(missing)))
+    try:
+        with _sigterm_raises():
+            for outcome in executor.run(missing):
+                notify(_done(outcome, Run(folder / TRIALS / outcome.trial.folder)))
+    except KeyboardInterrupt as error:
+        number = error.args[0] if error.args else signal.SIGINT
+        raise Interrupted(
+            f"stopped and saved in {folder}; go on with: cnnkit compare --resume --out {folder}", number
+        ) from error
+    results = analyse(folder)
+    write_json(folder / RESULTS, results)
+    return results
+
+
+def _begun(study: Study, trials: int, missing: int) -> StudyBegun:
+    runtime = study.base.runtime
+    return StudyBegun(
+        title=f"{study.key} on {study.base.data.info.title}: "
+        f"{', '.join(level.name for level in study.levels)}, {study.seeds} seeds each",
+        where=f"{runtime.device}, {runtime.precision}, {runtime.threads} thread(s) a trial",
+        trials=trials,
+        finished=trials - missing,
+        warnings=study.warnings(),
+    )
+
+
+def _done(outcome: Outcome, run: Run) -> TrialDone:
+    trial, result = outcome.trial, {} if outcome.error else run.result
+    accuracy, seconds = result.get("test_accuracy"), result.get("train_seconds")
+    return TrialDone(trial.level, trial.seed, accuracy, seconds, outcome.error)
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """SIGTERM ends the waiting for trials as Ctrl-C does; it is the exception's argument."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def receive(number: int, _: object) -> None:
+        raise KeyboardInterrupt(number)
+
+    before = signal.signal(signal.SIGTERM, receive)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

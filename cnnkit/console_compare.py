@@ -1,0 +1,114 @@
+"""What a person sees of a comparison: trials as they end, then the answer and the ranked table."""
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from cnnkit.answer import answer
+from cnnkit.console import err, make_table, out, print_table
+from cnnkit.events import Note, StudyBegun, StudyEvent, TrialDone
+
+
+class StudyProgress:
+    """A listener: what a study tells, on standard error."""
+
+    def __init__(self) -> None:
+        self.bar: Progress | None = None
+        self.task = TaskID(0)
+
+    def __enter__(self) -> "StudyProgress":
+        if err.is_terminal:
+            self.bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TextColumn("trials,"),
+                TimeRemainingColumn(),
+                TextColumn("left"),
+                console=err,
+                transient=True,
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def __call__(self, event: StudyEvent) -> None:
+        if isinstance(event, StudyBegun):
+            self._begin(event)
+        elif isinstance(event, TrialDone):
+            err.print(_trial_line(event), soft_wrap=True)
+            if self.bar:
+                self.bar.advance(self.task)
+        elif isinstance(event, Note):
+            err.print(Text(event.text), style="dim", soft_wrap=True)
+
+    def _begin(self, event: StudyBegun) -> None:
+        err.print(Text(f"{event.title}; {event.where}"), soft_wrap=True)
+        for warning in event.warnings:
+            err.print(Text("note: ", "yellow") + Text(warning, "default"), soft_wrap=True)
+        if event.finished:
+            err.print(Text(f"{event.finished} of {event.trials} trials are there already"), style="dim")
+        if self.bar and event.finished < event.trials:
+            self.task = self.bar.add_task("training", total=event.trials, completed=event.finished)
+            self.bar.start()
+
+
+def _trial_line(event: TrialDone) -> Text:
+    start = f"{event.level:<8} seed {event.seed:<4}"
+    if event.accuracy is None:
+        return Text(f"{start} failed: {event.error}", "red")
+    return Text(f"{start} {event.accuracy:.2%}  {event.seconds:.1f} s")
+
+
+def print_comparison(results: Mapping[str, Any], folder: str) -> None:
+    """The answer, the ranked table, and what a person should know besides."""
+    out.print(Text(answer(results), "bold"), soft_wrap=True)
+    out.print()
+    ranked = make_table(
+        results["key"].rpartition(".")[2],
+        *("accuracy", "95 % interval", "to the best", "95 % interval", "verdict"),
+        *("parameters", "MACs", "training", "images/s"),
+    )
+    for level in results["levels"]:
+        ranked.add_row(*_row(level))
+    print_table(ranked)
+    for level in results["levels"]:
+        if level["changed"]:
+            out.print(Text(f"{level['name']}: {level['changed']}", "dim"), soft_wrap=True)
+    failed = [trial for trial in results["trials"] if trial["error"]]
+    for trial in failed:
+        line = f"{trial['level']} seed {trial['seed']} failed: {trial['error']}"
+        out.print(Text(line, "red"), soft_wrap=True)
+    out.print(Text(f"kept in {folder}"), soft_wrap=True)
+
+
+def _row(level: Mapping[str, Any]) -> Sequence[str]:
+    to_best = level["to_best"]
+    timing = level["timing"]
+    return (
+        level["name"],
+        f"{level['accuracy']['mean']:.3%}",
+        _range(level["accuracy"], ""),
+        f"{to_best['difference']['mean'] * 100:+.3f}" if to_best else "",
+        _range(to_best["difference"], "+") if to_best else "",
+        to_best["verdict"] if to_best else "the best",
+        f"{level['parameters']:,}",
+        f"{level['macs'] / 1e6:.1f} M",
+        f"{timing['train_seconds']:.1f} s",
+        f"{timing['images_per_second']:,.0f}",
+    )
+
+
+def _range(interval: Mapping[str, float | None], sign: str) -> str:
+    """Percent, or percentage points with their sign; empty where one seed gives no interval."""
+    if interval["low"] is None or interval["high"] is None:
+        return ""
+    low, high = interval["low"] * 100, interval["high"] * 100
+    return f"{low:{sign}.3f} to {high:{sign}.3f}"

@@ -1,0 +1,172 @@
+"""Where trials run: in worker processes of this machine."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, SpawnContext
+from pathlib import Path
+from typing import NamedTuple
+
+from cnnkit.config import RuntimeConfig
+from cnnkit.errors import CnnkitError, Interrupted
+from cnnkit.files import write_atomically
+from cnnkit.trials import Trial, run_trial
+
+FAILURE = "failure.txt"
+ATTEMPTS = 2  # of a trial whose process dies
+KILLED = "its process was killed, twice, maybe for want of memory: try fewer --workers"
+
+
+class Outcome(NamedTuple):
+    """A trial that has ended. error: why it failed; None where its folder holds a result."""
+
+    trial: Trial
+    error: str | None
+
+
+def workers_for(runtime: RuntimeConfig) -> int:
+    """Worker processes that fill this machine: a core for each of their threads, or one beside a GPU."""
+    if runtime.device != "cpu":
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // (runtime.threads or cores))
+
+
+@dataclass(frozen=True)
+class LocalExecutor:
+    """Worker processes. Each trains one trial after the other into its folder under `home`.
+
+    A process that dies takes no other trial with it, and its own is tried once more.
+    """
+
+    home: Path
+    workers: int | None = None  # None: as many as fill this machine
+
+    def run(self, trials: Sequence[Trial]) -> Iterator[Outcome]:
+        """Yields each trial as it ends. Where the caller stops listening the running ones save and stop."""
+        if not trials:
+            return
+        waiting, attempts = deque(trials), Counter[str]()
+        number = min(self.workers or workers_for(trials[0].config.runtime), len(trials))
+        workers = [_Worker(self.home) for _ in range(number)]
+        try:
+            for worker in workers:
+                worker.begin(waiting.popleft())
+            while busy := [worker for worker in workers if worker.trial]:
+                for worker in _wait_for_any(busy):
+                    trial, error, alive = worker.end()
+                    if not alive:
+                        worker.start()
+                        attempts[trial.id] += 1
+                        if attempts[trial.id] < ATTEMPTS:
+                            waiting.appendleft(trial)
+                        else:
+                            _keep_reason(self.home / trial.folder, KILLED)
+                            error = KILLED
+                    if waiting:
+                        worker.begin(waiting.popleft())
+                    if alive or error:
+                        yield Outcome(trial, error)
+        finally:
+            for worker in workers:
+                worker.stop()
+            for worker in workers:
+                worker.process.join()
+
+
+class _Worker:
+    """A process that trains what it is sent. trial: what it is at."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.trial: Trial | None = None
+        self.start()
+
+    def start(self) -> None:
+        context = _context()
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def begin(self, trial: Trial) -> None:
+        self.trial = trial
+        with contextlib.suppress(OSError):  # it has died already, which `end` will find
+            self.connection.send((trial, self.home / trial.folder))
+
+    def end(self) -> tuple[Trial, str | None, bool]:
+        """(trial, why it failed, whether the process lives), once it has something to say or has died."""
+        trial, self.trial = self.trial, None
+        assert trial is not None
+        try:
+            return trial, self.connection.recv(), True
+        except (EOFError, OSError):
+            self.process.join()
+            return trial, None, False
+
+    def stop(self) -> None:
+        self.process.terminate()  # a training saves and stops at SIGTERM
+        self.connection.close()
+
+
+def _wait_for_any(workers: Sequence[_Worker]) -> list[_Worker]:
+    ready = wait([worker.connection for worker in workers])
+    return [worker for worker in workers if worker.connection in ready]
+
+
+def _context() -> ForkServerContext | SpawnContext:
+    """How processes start: forked from one that has imported torch and run nothing, where that exists."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["cnnkit.trials"])
+    return context
+
+
+def _serve(connection: Connection) -> None:
+    """The life of a worker. Its parent stops it, not the terminal, and it never outlives its parent."""
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+    try:
+        while True:
+            trial, folder = connection.recv()
+            connection.send(_work(trial, folder))
+    except (EOFError, OSError):
+        return
+
+
+def _work(trial: Trial, folder: Path) -> str | None:
+    """Trains; where that fails keeps the reason, and a traceback where nobody foresaw it, and returns it."""
+    (folder / FAILURE).unlink(missing_ok=True)
+    try:
+        run_trial(trial, folder)
+    except Interrupted:
+        return "interrupted"
+    except CnnkitError as error:
+        return _keep_reason(folder, str(error))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        _keep_reason(folder, f"{reason}\n\n{traceback.format_exc()}")
+        return reason
+    return None
+
+
+def _keep_reason(folder: Path, reason: str) -> str:
+    write_atomically(folder / FAILURE, reason)
+    return reason

@@ -1,0 +1,217 @@
+"""What is compared: one factor (a configuration key and its values), and seeds to repeat each over."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from cnnkit.config import Config
+from cnnkit.config_file import config_text, parse_config
+from cnnkit.device import place
+from cnnkit.errors import RunError, UsageError
+from cnnkit.verdicts import fewest_seeds
+from cnnkit.widths import TOLERANCE, Cost, Match, cost_of, match_width
+
+STUDY = "study.json"
+VERSION = 1
+SHARED = ("training.seed", "data.dataset", "data.root", "runtime.device", "runtime.threads")
+
+
+@dataclass(frozen=True)
+class Level:
+    """One value of the factor, and the configuration that has it, with the study's first seed.
+
+    changed: what `--match` did to it, in words.
+    """
+
+    value: Any
+    config: Config
+    cost: Cost
+    changed: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.value if isinstance(self.value, str) else json.dumps(self.value)
+
+
+@dataclass(frozen=True)
+class Study:
+    """One factor × seeds. key: dotted. margin: accuracy, percentage points."""
+
+    key: str
+    levels: tuple[Level, ...]
+    seeds: int
+    margin: float
+    match: Match
+    base: Config
+
+    @property
+    def all_seeds(self) -> range:
+        first = self.base.training.seed
+        return range(first, first + self.seeds)
+
+    def trials(self) -> Iterator[tuple[Level, Config]]:
+        """Interleaved: all levels of one seed before the next, so that a machine that drifts harms none."""
+        for seed, level in product(self.all_seeds, self.levels):
+            training = level.config.training.model_copy(update={"seed": seed})
+            yield level, level.config.model_copy(update={"training": training})
+
+    def warnings(self) -> list[str]:
+        """What a person should know before waiting for the result, and again when reading it."""
+        return [*self._warnings_of_power(), *self._warnings_of_cost()]
+
+    def _warnings_of_power(self) -> Iterator[str]:
+        needed = fewest_seeds(len(self.levels))
+        if self.seeds < needed:
+            yield (
+                f"with {self.seeds} seed{'s' if self.seeds > 1 else ''} no pair of {len(self.levels)} can be "
+                f"called better or worse, whatever comes out; that takes {needed} (--seeds {needed})"
+            )
+
+    def _warnings_of_cost(self) -> Iterator[str]:
+        for kind, unit in (("parameters", "parameters"), ("macs", "multiply-accumulates")):
+            ranked = sorted(self.levels, key=lambda level: getattr(level.cost, kind))
+            ratio = getattr(ranked[-1].cost, kind) / getattr(ranked[0].cost, kind)
+            if ratio > 1 + 2 * TOLERANCE:
+                remedy = f"; --match {kind} makes them equal" if self.match == "none" else ""
+                yield f"{ranked[-1].name} has {ratio:.2f} times the {unit} of {ranked[0].name}{remedy}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `study.json` holds: enough to plan it again, and to report on it."""
+        return {
+            "version": VERSION,
+            "key": self.key,
+            "seeds": self.seeds,
+            "first_seed": self.base.training.seed,
+            "margin": self.margin,
+            "match": self.match,
+            "levels": [
+                {"name": level.name, "value": level.value, **level.cost._asdict(), "changed": level.changed}
+                for level in self.levels
+            ],
+            "warnings": self.warnings(),
+            "config": config_text(self.base),
+        }
+
+
+def plan_study(
+    base: Config, key: str, values: Sequence[Any], seeds: int, margin: float = 0.1, match: Match = "none"
+) -> Study:
+    """A study that can be run. values: of the key, as YAML would read them.
+
+    Device, precision and threads are settled here, for every trial alike: a trial's bits then do not
+    depend on who runs it. Where the configuration names no threads it is one on a CPU, so that as many
+    trials as there are cores run side by side.
+    Raises UsageError where the factor, its values, the seeds or the budget make no study.
+    """
+    if seeds < 1:
+        raise UsageError(f"--seeds {seeds}: a study needs at least one")
+    if not 0 < margin < 100:
+        raise UsageError(f"--margin {margin:g}: expected percentage points above 0, such as 0.1")
+    if key in SHARED:
+        raise UsageError(f"--vary {key}: what is compared has to share it")
+    levels = _levels(_settled(base), key, values)
+    if match != "none":
+        levels = [levels[0], *(_matched(level, levels[0].cost, match) for level in levels[1:])]
+    return Study(key, tuple(levels), seeds, margin, match, _settled(base))
+
+
+def _settled(base: Config) -> Config:
+    threads = base.runtime.threads or 1
+    placement = place(base.runtime.model_copy(update={"threads": threads}))
+    settled = {"device": str(placement.device), "precision": placement.precision, "threads": threads}
+    return base.model_copy(update={"runtime": base.runtime.model_copy(update=settled)})
+
+
+def _levels(base: Config, key: str, values: Sequence[Any]) -> list[Level]:
+    text = config_text(base)
+    levels: list[Level] = []
+    for value in values:
+        config = parse_config(text, "configuration", [f"{key}={json.dumps(value)}"], flag="--vary")
+        if not isinstance(_value_at(config, key), dict):
+            level = Level(_value_at(config, key), config, cost_of(config))
+        else:
+            raise UsageError(f"--vary {key}: it holds keys, not a value; name one of them")
+        if any(level.value == other.value for other in levels):
+            raise UsageError(f"--vary {key}: {level.name} is there twice")
+        levels.append(level)
+    if len(levels) < 2:
+        raise UsageError(f"--vary {key}: a comparison needs two values or more, not {len(levels)}")
+    return levels
+
+
+def _matched(level: Level, budget: Cost, match: Match) -> Level:
+    config = match_width(level.config, budget, match)
+    before, after = list(level.config.model.channels), list(config.model.channels)
+    changed = f"channels {before} → {after}" if before != after else ""
+    return Level(level.value, config, cost_of(config), changed)
+
+
+def _value_at(config: Config, key: str) -> Any:
+    node: Any = config.model_dump(mode="json")
+    for part in key.split("."):
+        node = node[part]
+    return node
+
+
+def refuse_another_study(study: Study, folder: Path) -> None:
+    """Raises UsageError where a folder holds another study, or something else."""
+    if (folder / STUDY).exists():
+        if differences := _differences(load_study(folder), study.as_dict()):
+            raise UsageError(
+                f"{folder} holds another study ({'; '.join(differences)}); nothing is overwritten: "
+                "name another folder with --out"
+            )
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is not empty and holds no study; name another folder with --out")
+
+
+def load_study(folder: Path) -> dict[str, Any]:
+    """What `study.json` holds; raises UsageError where there is none, RunError where it is damaged."""
+    path = folder / STUDY
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{folder} holds no study: there is no {STUDY} in it") from error
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, dict) or content.get("version") != VERSION:
+        raise RunError(f"{path} is damaged, or of another version of cnnkit")
+    return content
+
+
+def saved_plan(folder: Path) -> dict[str, Any]:
+    """What `plan_study` was given for the study in a folder."""
+    content = load_study(folder)
+    try:
+        plan = {name: content[name] for name in ("key", "seeds", "margin", "match")}
+        values = [level["value"] for level in content["levels"]]
+        return {**plan, "base": parse_config(content["config"], str(folder / STUDY)), "values": values}
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{folder / STUDY} is damaged: it holds no {error}") from error
+
+
+def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """What makes two studies two: more values, more seeds or another margin do not."""
+    keys = [f"{key} is {there[key]} there and {here[key]} here" for key in ("key", "match")]
+    differences = [text for key, text in zip(("key", "match"), keys, strict=True) if there[key] != here[key]]
+    configs = (_flat(parse_config(content["config"], STUDY), here["key"]) for content in (there, here))
+    before, now = configs
+    return differences + [f"{k} is {before[k]} there and {now[k]} here" for k in now if before[k] != now[k]]
+
+
+def _flat(config: Config, without: str) -> dict[str, Any]:
+    """Dotted keys and values, all but the factor's: each level has its own."""
+    flat: dict[str, Any] = {}
+
+    def add(prefix: str, node: Any) -> None:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                add(f"{prefix}.{key}" if prefix else key, value)
+        elif prefix != without:
+            flat[prefix] = node
+
+    add("", config.model_dump(mode="json"))
+    return flat

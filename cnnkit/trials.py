@@ -1,0 +1,87 @@
+"""One trial: a training of a study, known by the hash of what it is made of."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnnkit.batches import shuffled
+from cnnkit.config import Config
+from cnnkit.config_file import config_text
+from cnnkit.data import data_root, load_dataset
+from cnnkit.events import Listener, ignore
+from cnnkit.experiment import Setting, begin, prepare, run_experiment
+from cnnkit.files import fingerprint, write_atomically, write_json
+from cnnkit.runs import CONFIG, Run
+from cnnkit.streams import stream
+
+TRIAL = "trial.json"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """level: the factor's value, in words. data: `data_hash`, of what it is trained and tested on."""
+
+    level: str
+    config: Config
+    data: str
+
+    @property
+    def seed(self) -> int:
+        return self.config.training.seed
+
+    @property
+    def id(self) -> str:
+        """The hash of configuration, seed and data; where the data lie does not matter."""
+        settings = self.config.model_dump(mode="json")
+        settings["data"].pop("root")
+        return fingerprint([settings, self.data])
+
+    @property
+    def folder(self) -> str:
+        """Its folder's name in the study."""
+        level = re.sub(r"[^A-Za-z0-9.]+", "-", self.level).strip("-.")
+        return f"{level}-seed{self.seed}-{self.id[:12]}"
+
+
+def data_hash(config: Config, notify: Listener = ignore) -> str:
+    """The hash of the images and labels that a configuration is trained and tested on, all of them."""
+    train, test = load_dataset(config.data.dataset, data_root(config.data.root), notify)
+    return fingerprint([[split.images, split.labels] for split in (train, test)])
+
+
+def run_trial(trial: Trial, folder: Path) -> dict[str, Any]:
+    """Trains into a folder, or goes on where a killed process stopped; returns what `result.json` holds.
+
+    Raises Interrupted, after saving, where Ctrl-C or SIGTERM arrives while it trains.
+    """
+    run = Run(folder)
+    if run.finished:
+        return run.result
+    if not _begun(run, trial):
+        write_atomically(folder / CONFIG, config_text(trial.config))
+    setting = prepare(trial.config)
+    facts = {"level": trial.level, "seed": trial.seed, "id": trial.id}
+    write_json(folder / TRIAL, {**facts, "hashes": {"data": trial.data, **shared_hashes(trial, setting)}})
+    result = run_experiment(trial.config, run, setting=setting, pictures=False)
+    run.forget_state()
+    return result
+
+
+def shared_hashes(trial: Trial, setting: Setting) -> dict[str, Any]:
+    """What trials of one seed share: hashes of split, data order, augmentation, initial weights by layer."""
+    config, splits, seed = trial.config, setting.splits, trial.seed
+    epochs = range(1, config.training.epochs + 1)
+    size = config.training.batch_size
+    orders = [shuffled(splits.train, size, stream(seed, "order", epoch)) for epoch in epochs]
+    model = begin(config, setting.placement, splits).model
+    return {
+        "split": fingerprint([splits.validation.images, splits.validation.labels]),
+        "order": fingerprint(orders),
+        "augmentation": fingerprint([stream(seed, "augmentation", e).get_state() for e in epochs]),
+        "weights": {name: fingerprint(weights) for name, weights in model.named_parameters()},
+    }
+
+
+def _begun(run: Run, trial: Trial) -> bool:
+    return (run.path / CONFIG).is_file() and run.config == trial.config

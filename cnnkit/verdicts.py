@@ -1,0 +1,111 @@
+"""Which differences are real: from who was right on which image to a verdict on every pair.
+
+Two questions are told apart. Would another training come out the same way? That is asked over the
+seeds, and it alone makes the verdict. Would other test images? That is asked over the images (McNemar).
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnkit.stats import (
+    LEVEL,
+    Interval,
+    McNemar,
+    bootstrap_interval,
+    equivalence_test,
+    holm,
+    mcnemar_test,
+    seeds_to_decide,
+    sign_flip_test,
+    smallest_sign_flip_p,
+)
+
+BETTER, WORSE, EQUIVALENT, UNDECIDED = "better", "worse", "equivalent", "undecided"
+OPPOSITE = {BETTER: WORSE, WORSE: BETTER, EQUIVALENT: EQUIVALENT, UNDECIDED: UNDECIDED}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the seeds say of one pair. p values are corrected for the number of pairs (Holm)."""
+
+    verdict: str
+    p_different: float
+    p_equivalent: float
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two levels of the factor. difference: accuracy of a minus that of b, fractions.
+
+    decision.verdict: of a against b. images: over the test images, its p corrected as well.
+    seeds_needed: in all, for an undecided pair; None: it is decided, or never will be.
+    """
+
+    a: str
+    b: str
+    difference: Interval
+    decision: Decision
+    images: McNemar
+    seeds_needed: int | None
+
+
+def decide(differences: Sequence[NDArray[np.float64]], margin: float) -> list[Decision]:
+    """A verdict for each pair of a study, from its paired differences (seeds,), fractions.
+
+    `equivalent`: two one-sided tests put the true difference within ±margin, be it 0 or not. Otherwise
+    `better` or `worse`: the sign-flip test rejects a difference of 0. Either holds for all pairs of a
+    study together with probability 95 %.
+    """
+    different = holm([sign_flip_test(values) for values in differences])
+    equivalent = holm([equivalence_test(values, margin) for values in differences])
+    decisions = []
+    for values, p_different, p_equivalent in zip(differences, different, equivalent, strict=True):
+        if p_equivalent <= LEVEL:
+            verdict = EQUIVALENT
+        elif p_different <= LEVEL:
+            verdict = BETTER if values.mean() > 0 else WORSE
+        else:
+            verdict = UNDECIDED
+        decisions.append(Decision(verdict, p_different, p_equivalent))
+    return decisions
+
+
+def judge_pairs(right: Mapping[str, NDArray[np.bool_]], margin: float) -> list[Pair]:
+    """Every pair of levels. right: per level (seeds, images), which image which seed's training got right.
+
+    margin: as a fraction. Seeds and images are in the same order for every level.
+    """
+    names = list(itertools.combinations(right, 2))
+    differences = [right[a].mean(1) - right[b].mean(1) for a, b in names]
+    images = [mcnemar_test(right[a], right[b]) for a, b in names]
+    image_p = holm([test.p for test in images])
+    pairs = []
+    for i, decision in enumerate(decide(differences, margin)):
+        mean, deviation = float(differences[i].mean()), _deviation(differences[i])
+        needed = None
+        if decision.verdict == UNDECIDED and math.isfinite(deviation):
+            needed = seeds_to_decide(mean, deviation, margin, len(names), len(differences[i]))
+        pair = Pair(
+            *names[i],
+            difference=bootstrap_interval(differences[i]),
+            decision=decision,
+            images=images[i]._replace(p=image_p[i]),
+            seeds_needed=needed,
+        )
+        pairs.append(pair)
+    return pairs
+
+
+def fewest_seeds(levels: int) -> int:
+    """Seeds below which no pair of so many levels can be called better or worse, whatever comes out."""
+    pairs = levels * (levels - 1) // 2
+    return next(n for n in itertools.count(2) if smallest_sign_flip_p(n) * pairs <= LEVEL)
+
+
+def _deviation(values: NDArray[np.float64]) -> float:
+    return float(values.std(ddof=1)) if len(values) > 1 else math.inf

@@ -1,0 +1,266 @@
+"""Comparisons: run, interrupted, resumed, verified."""
+
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support import call, command, exit_code, start
+
+from cnnkit.analysis import LABELS, RESULTS, TIMING, TRIALS, analyse, verify
+from cnnkit.comparison import run_study
+from cnnkit.config import Config
+from cnnkit.errors import RunError
+from cnnkit.events import StudyEvent, TrialDone
+from cnnkit.executors import FAILURE, LocalExecutor
+from cnnkit.files import write_json
+from cnnkit.runs import LAST, PREDICTIONS, RESULT, STATE, Run, load_weights
+from cnnkit.study import Study, plan_study
+
+Tiny = Callable[..., Config]
+LEVELS = ["stride", "max"]
+
+
+def study_of(tiny: Tiny, seeds: int = 2, levels: list[str] = LEVELS, *overrides: str) -> Study:
+    return plan_study(tiny("training.epochs=1", *overrides), "model.pooling", levels, seeds)
+
+
+def run(
+    study: Study, folder: Path, workers: int = 2, notify: Callable[[StudyEvent], None] = print
+) -> dict[str, Any]:
+    return run_study(study, folder, LocalExecutor(folder / TRIALS, workers), notify)
+
+
+def without_timing(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: without_timing(value) for key, value in node.items() if key != TIMING}
+    return [without_timing(value) for value in node] if isinstance(node, list) else node
+
+
+@pytest.fixture
+def finished(tiny: Tiny, tmp_path: Path) -> Path:
+    """A study of two levels and three seeds, its own for each test."""
+    run(study_of(tiny, 3), tmp_path / "study")
+    return tmp_path / "study"
+
+
+def test_results_follow_from_the_predictions(finished: Path) -> None:
+    results = json.loads((finished / RESULTS).read_text())
+    labels = np.frombuffer((finished / LABELS).read_bytes(), np.uint8)
+    assert len(results["trials"]) == 6
+    for trial in results["trials"]:
+        predictions = np.frombuffer(
+            (finished / TRIALS / trial["folder"] / PREDICTIONS).read_bytes(), np.uint8
+        )
+        assert trial["test_accuracy"] == pytest.approx((predictions == labels).mean())
+    for level in results["levels"]:
+        accuracies = [t["test_accuracy"] for t in results["trials"] if t["level"] == level["name"]]
+        assert level["accuracies"] == accuracies
+        assert level["accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
+        assert level["seed_deviation"] == pytest.approx(np.std(accuracies, ddof=1))
+        assert 0 <= level["accuracy"]["low"] <= level["accuracy"]["mean"] <= level["accuracy"]["high"] <= 1
+    best, other = results["levels"]
+    assert best["accuracy"]["mean"] >= other["accuracy"]["mean"]
+    assert best["to_best"] is None
+    assert other["to_best"]["difference"]["mean"] == pytest.approx(
+        other["accuracy"]["mean"] - best["accuracy"]["mean"]
+    )
+
+
+def test_every_trial_keeps_what_is_needed_and_no_more(finished: Path) -> None:
+    for folder in (finished / TRIALS).iterdir():
+        kept = {path.name for path in folder.iterdir()}
+        needed = {"config.yaml", "metrics.jsonl", RESULT, "best.safetensors", PREDICTIONS, "trial.json"}
+        assert needed <= kept
+        assert not kept & {STATE, LAST, FAILURE}
+        assert load_weights(folder).config == Run(folder).config
+        assert (folder / PREDICTIONS).stat().st_size == 360
+
+
+def test_any_number_of_workers_gives_the_same_results(tiny: Tiny, tmp_path: Path) -> None:
+    alone, together = (run(study_of(tiny), tmp_path / str(workers), workers) for workers in (1, 2))
+    assert without_timing(alone) == without_timing(together)
+
+
+def test_verify_finds_nothing_to_complain_of_in_an_untouched_study(finished: Path) -> None:
+    assert verify(finished) == json.loads((finished / RESULTS).read_text())
+
+
+def change_a_number(folder: Path) -> None:
+    results = json.loads((folder / RESULTS).read_text())
+    results["pairs"][0]["p_different"] += 1e-12
+    write_json(folder / RESULTS, results)
+
+
+def change_a_prediction(folder: Path) -> None:
+    path = next((folder / TRIALS).iterdir()) / PREDICTIONS
+    path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+
+
+def swap_two_trials_predictions(folder: Path) -> None:
+    """Which leaves the mean over all trials as it was."""
+    first, second = sorted((folder / TRIALS).glob("max-*"))[:2]
+    for name in (PREDICTIONS, RESULT):
+        a, b = (first / name).read_bytes(), (second / name).read_bytes()
+        (first / name).write_bytes(b)
+        (second / name).write_bytes(a)
+
+
+def cut_predictions(folder: Path) -> None:
+    path = next((folder / TRIALS).iterdir()) / PREDICTIONS
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def remove_the_labels(folder: Path) -> None:
+    (folder / LABELS).unlink()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [change_a_number, change_a_prediction, swap_two_trials_predictions, cut_predictions, remove_the_labels],
+)
+def test_verify_fails_loudly(finished: Path, damage: Callable[[Path], None]) -> None:
+    damage(finished)
+    with pytest.raises(RunError):
+        verify(finished)
+
+
+def test_running_again_with_more_seeds_and_levels_runs_only_what_is_missing(
+    tiny: Tiny, finished: Path
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (finished / TRIALS).glob(f"*/{RESULT}")}
+    done: list[TrialDone] = []
+    results = run(
+        study_of(tiny, 4, ["stride", "max", "avg"]),
+        finished,
+        notify=lambda event: done.append(event) if isinstance(event, TrialDone) else None,
+    )
+    ran = {(event.level, event.seed) for event in done}
+    assert ran == {("stride", 3), ("max", 3), *(("avg", seed) for seed in range(4))}
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert results["seeds"] == [0, 1, 2, 3]
+
+
+def test_a_failed_trial_is_told_with_its_reason_and_the_others_go_on(tiny: Tiny, tmp_path: Path) -> None:
+    study = plan_study(tiny("training.epochs=1"), "training.learning_rate", [0.01, 1e30], 2)
+    results = run(study, tmp_path / "study")
+    errors = {(trial["level"], trial["seed"]): trial["error"] for trial in results["trials"]}
+    assert errors["0.01", 0] is None
+    assert errors["0.01", 1] is None
+    assert all("the loss stopped being finite" in errors["1e+30", seed] for seed in (0, 1))
+    assert results["levels"] == []
+    assert verify(tmp_path / "study") == analyse(tmp_path / "study")
+
+
+def test_seeds_that_not_every_level_has_finished_are_not_counted(finished: Path) -> None:
+    (sorted((finished / TRIALS).glob("max-seed1-*"))[0] / RESULT).unlink()
+    results = analyse(finished)
+    assert results["seeds"] == [0, 2]
+    assert all(len(level["accuracies"]) == 2 for level in results["levels"])
+    assert [trial["error"] for trial in results["trials"]].count("not run yet") == 1
+
+
+def test_a_killed_worker_costs_no_trial(tiny: Tiny, tmp_path: Path) -> None:
+    killed = []
+
+    def kill_one(event: StudyEvent) -> None:
+        if isinstance(event, TrialDone) and not killed:
+            victim = multiprocessing.active_children()[0]
+            killed.append(victim.pid)
+            victim.kill()
+
+    results = run(study_of(tiny, 4), tmp_path / "study", notify=kill_one)
+    assert killed
+    assert [trial["error"] for trial in results["trials"]] == [None] * 8
+    assert without_timing(results) == without_timing(run(study_of(tiny, 4), tmp_path / "again"))
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+)
+def test_an_interrupted_study_goes_on_to_the_same_results(
+    tiny: Tiny, tiny_file: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    options = [
+        "--config",
+        tiny_file,
+        "--strategies",
+        "stride,max",
+        "--seeds",
+        2,
+        "--set",
+        "training.epochs=1",
+    ]
+    process = start(command, tmp_path / "log", "compare-pooling", *options, "--out", tmp_path / "study")
+    while process.is_alive() and not list(tmp_path.glob(f"study/{TRIALS}/*/{RESULT}")):
+        process.join(0.05)
+    assert process.pid
+    os.kill(process.pid, number)
+    assert exit_code(process) == code
+    kept = len(list(tmp_path.glob(f"study/{TRIALS}/*/{RESULT}")))
+    assert kept >= 1
+    if number != signal.SIGKILL:
+        assert f"cnnkit compare --resume --out {tmp_path / 'study'}" in (tmp_path / "log").read_text()
+    assert (
+        exit_code(start(command, tmp_path / "log", "compare", "--resume", "--out", tmp_path / "study")) == 0
+    )
+    resumed = json.loads((tmp_path / "study" / RESULTS).read_text())
+    assert without_timing(resumed) == without_timing(run(study_of(tiny), tmp_path / "whole"))
+
+
+def test_the_command_prints_the_answer_and_the_ranked_table(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = call(capsys, "compare", "--resume", "--out", finished)
+    results = json.loads((finished / RESULTS).read_text())
+    assert told.code == 0
+    lines = [line.split() for line in told.out.splitlines() if line.strip()]
+    for level in results["levels"]:
+        (row,) = [line for line in lines if line[0] == level["name"]]
+        assert row[1] == f"{level['accuracy']['mean']:.3%}"
+        assert f"{level['parameters']:,}" in row
+    assert "6 of 6 trials are there already" in told.err
+
+
+def test_json_is_alone_on_standard_output(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = call(capsys, "compare", "--resume", "--out", finished, "--json")
+    assert json.loads(told.out) == json.loads((finished / RESULTS).read_text())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["compare-pooling"], "--config FILE"),
+        (["compare", "--config", "digits"], "--vary KEY"),
+        (["compare", "--config", "digits", "--vary", "model.dropout"], "expected KEY=A,B"),
+        (["compare", "--config", "digits", "--vary", "model.dropout=0,[", "--seeds", "2"], "not YAML"),
+        (["compare", "--config", "digits", "--vary", "model.dropout=0,!!python/name:os 1"], "not allowed"),
+        (["compare", "--config", "digits", "--vary", "nothing.here=0,1"], "unknown key 'nothing'"),
+        (["compare-pooling", "--config", "digits", "--strategies", "max,mx"], "did you mean 'max'"),
+        (["compare-pooling", "--config", "digits", "--strategies", ""], "two values or more"),
+        (["compare-pooling", "--config", "digits", "--strategies", "max,max"], "there twice"),
+        (
+            ["compare-pooling", "--config", "digits", "--where", "head", "--strategies", "stride,max"],
+            "unknown value 'stride'",
+        ),
+        (["compare-pooling", "--config", "digits", "--seeds", "0"], "at least one"),
+        (["compare-pooling", "--config", "digits", "--workers", "0"], "expected auto, or a number"),
+        (["compare-pooling", "--config", "digits", "--workers", "two"], "expected auto, or a number"),
+        (["compare-pooling", "--resume"], "name it with --out"),
+        (["compare", "--resume", "--out", "nowhere"], "holds no study"),
+        (["compare", "--verify", "nowhere"], "is missing"),
+    ],
+)
+def test_bad_usage_is_told_before_any_training(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    outcome = call(capsys, *arguments)
+    assert told in outcome.err
+    assert outcome.code == (1 if "--verify" in arguments else 2)
+    assert not list(tmp_path.iterdir())
+    assert outcome.out == ""
