@@ -1,7 +1,15 @@
-"""`python -m cnnkit` is `cnnkit`."""
+"""`cnnkit` and `python -m cnnkit`: where everything begins, and where Ctrl-C ends before anything has."""
 
 import sys
 
-from cnnkit.cli import main
 
-sys.exit(main())
+def main() -> int:
+    try:
+        from cnnkit import cli
+    except KeyboardInterrupt:
+        return 130
+    return cli.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -12,12 +12,23 @@ config_app = typer.Typer(help="See, check and copy configurations.", no_args_is_
 
 def complete_config(incomplete: str) -> list[str]:
     """Shell completion: the shipped names, and YAML files."""
-    from cnnkit.config_file import shipped_configs
-
-    names = [name for name in shipped_configs() if name.startswith(incomplete)]
     folder, _, start = incomplete.rpartition("/")
     files = Path(folder or ".").glob(f"{start}*")
-    return names + [str(path) for path in files if path.suffix in (".yaml", ".yml") or path.is_dir()]
+    return complete_shipped(incomplete) + [
+        str(path) for path in files if path.suffix in (".yaml", ".yml") or path.is_dir()
+    ]
+
+
+def complete_shipped(incomplete: str) -> list[str]:
+    from cnnkit.config_file import shipped_configs
+
+    return [name for name in shipped_configs() if name.startswith(incomplete)]
+
+
+def complete_data_set(incomplete: str) -> list[str]:
+    from cnnkit.catalog import DATASETS
+
+    return [name for name in DATASETS if name.startswith(incomplete)]
 
 
 # One wording and one completion for every command that takes a configuration.
@@ -72,7 +83,7 @@ def keys_command() -> None:
 
 @config_app.command("copy")
 def copy_command(
-    name: Annotated[str, typer.Argument(help="A shipped configuration.")],
+    name: Annotated[str, typer.Argument(help="A shipped configuration.", autocompletion=complete_shipped)],
     path: Annotated[Path | None, typer.Argument(help="Where to; without it ./NAME.yaml.")] = None,
 ) -> None:
     """Copy a shipped configuration, to make it your own."""

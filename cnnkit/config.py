@@ -58,7 +58,9 @@ class AugmentConfig(Section):
     """Random changes of the training images, made anew for each batch on the device."""
 
     rotate: Annotated[float, Field(ge=0, le=180)] = Field(0.0, description="largest turn either way, degrees")
-    translate: NonNegative = Field(0.0, description="largest shift along each axis, pixels")
+    translate: Annotated[float, Field(ge=0, le=1000)] = Field(
+        0.0, description="largest shift along each axis, pixels"
+    )
     zoom: Probability = Field(0.0, description="largest enlargement or reduction, fraction")
 
     @property
@@ -211,11 +213,13 @@ class RuntimeConfig(Section):
         "auto", description="auto: cuda, then mps, then cpu; or cpu, cuda, cuda:N, mps"
     )
     precision: Literal["auto", "float32", "bf16"] = Field(
-        "auto", description="of convolutions and dense layers; auto: bf16 where the hardware runs it natively"
+        "auto", description="of convolutions and dense layers; auto: bf16 where the hardware runs it faster"
     )
-    threads: Count | None = Field(None, description="CPU threads; null: as many as there are cores")
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+        None, description="CPU threads; null: as many as there are cores"
+    )
     deterministic: bool = Field(
-        False, description="refuse operations that vary from run to run; a CPU never does"
+        False, description="refuse operations that vary from run to run; on a CPU none does"
     )
 
 

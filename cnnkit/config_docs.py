@@ -6,6 +6,8 @@ from typing import Any
 
 from cnnkit.config import Config
 
+NO_LIMIT = 10**9  # a bound so high that nobody needs to be told
+
 
 def json_schema() -> str:
     """The JSON Schema that editors check and complete a configuration with."""
@@ -42,9 +44,15 @@ def _values(schema: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if schema.get("type") == "array":
         items = schema.get("items") or schema["prefixItems"][0]
-        return f"list of {_values(items)}" if "enum" not in items else "list of them"
+        if "enum" in items:
+            return "list of them"
+        fewest, most = schema.get("minItems", 0), schema.get("maxItems")
+        length = f"{fewest} " if fewest == most else ""
+        return f"list of {length}{_values(items).replace('number', 'numbers', 1)}"
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {schema[name]}" for name, sign in bounds.items() if schema.get(name, 2**63) < 2**63]
+    limits = [
+        f"{sign} {schema[name]}" for name, sign in bounds.items() if schema.get(name, NO_LIMIT) < NO_LIMIT
+    ]
     kind = {"number": "number", "integer": "whole number", "string": "text", "boolean": "true or false"}
     return " ".join([kind.get(schema["type"], schema["type"]), ", ".join(limits)]).strip()
 

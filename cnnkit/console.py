@@ -14,8 +14,8 @@ from cnnkit.errors import CnnkitError
 from cnnkit.events import Begun, EpochRecord, Event, Note, StepDone
 
 PIPE_WIDTH = 160  # columns where no terminal says how many there are: tables stay whole
-out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
-err = Console(highlight=False, width=None if sys.stderr.isatty() else PIPE_WIDTH, stderr=True)
+out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+err = Console(highlight=False, markup=False, width=None if sys.stderr.isatty() else PIPE_WIDTH, stderr=True)
 
 
 class TrainingProgress:
@@ -96,7 +96,7 @@ def print_result(result: Mapping[str, Any], interval: Sequence[float]) -> None:
     """What training ended with."""
     low, high = interval
     rows = {
-        "test accuracy": f"[bold]{result['test_accuracy']:.2%}[/] (95 % interval {low:.2%} to {high:.2%})",
+        "test accuracy": f"{result['test_accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%})",
         "test loss": f"{result['test_loss']:.4f}",
         "best epoch": f"{result['best_epoch']} of {result['epochs']}" + _validation(result),
         "training": f"{result['train_seconds']:.1f} s on {result['device']}, {result['precision']}",
@@ -113,7 +113,8 @@ def _validation(result: Mapping[str, Any]) -> str:
 def _print_pairs(rows: Mapping[str, str]) -> None:
     width = max(map(len, rows))
     for name, value in rows.items():
-        out.print(f"{name:<{width}}  {value}", soft_wrap=True)
+        style = "bold" if name.endswith("accuracy") else ""
+        out.print(Text(f"{name:<{width}}  ").append(value, style), soft_wrap=True)
 
 
 def print_evaluation(measured: Mapping[str, Any], title: str) -> None:
@@ -121,24 +122,24 @@ def print_evaluation(measured: Mapping[str, Any], title: str) -> None:
     _print_pairs(
         {
             "measured": title,
-            "accuracy": f"[bold]{measured['accuracy']:.2%}[/] (95 % interval {low:.2%} to {high:.2%}), "
+            "accuracy": f"{measured['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}), "
             f"{measured['correct']:,} of {measured['images']:,}",
             "loss": f"{measured['loss']:.4f}",
             "calibration error": f"{measured['calibration_error']:.2%}",
         }
     )
     out.print()
-    table = _table("class", "images", "precision", "recall", "F1")
+    table = make_table("class", "images", "precision", "recall", "F1")
     for name, row in measured["classes"].items():
         scores = (f"{row[score]:.2%}" for score in ("precision", "recall", "f1"))
         table.add_row(name, f"{row['images']:,}", *scores)
-    out.print(table)
+    print_table(table)
     print_confusion(measured["confusion"], list(measured["classes"]))
 
 
 def print_confusion(confusion: Sequence[Sequence[int]], names: Sequence[str]) -> None:
     """Rows the truth, columns what it was taken for; nothing where there is no image."""
-    table = _table("truth ↓ taken for →", *(name[:6] for name in names))
+    table = make_table("truth ↓ taken for →", *(name[:6] for name in names))
     for i, (name, row) in enumerate(zip(names, confusion, strict=True)):
         cells = [
             Text(f"{n:,}" if n else "·", "bold green" if i == j else "yellow" if n else "dim")
@@ -146,20 +147,20 @@ def print_confusion(confusion: Sequence[Sequence[int]], names: Sequence[str]) ->
         ]
         table.add_row(name, *cells)
     out.print()
-    out.print(table)
+    print_table(table)
 
 
 def print_summary(rows: Sequence[Any], title: str) -> None:
     """rows: `LayerCost` each."""
     out.print(title, style="bold")
-    table = _table("layer", "kind", "output shape", "parameters", "MACs")
+    table = make_table("layer", "kind", "output shape", "parameters", "MACs")
     for row in rows:
         shape = " × ".join(map(str, row.output_shape))
         table.add_row(row.name, row.kind, shape, _count(row.parameters), _count(row.macs))
     table.add_section()
     totals = (sum(row.parameters for row in rows), sum(row.macs for row in rows))
     table.add_row("total", "", "", *(f"{total:,}" for total in totals))
-    out.print(table)
+    print_table(table)
 
 
 def print_prediction(path: str, top: Sequence[Mapping[str, Any]]) -> None:
@@ -183,7 +184,12 @@ def _count(number: int) -> str:
     return f"{number:,}" if number else "·"
 
 
-def _table(first: str, *numbers: str) -> Table:
+def print_table(table: Table) -> None:
+    """Whole, though the terminal be narrow: a cut number misleads."""
+    out.print(table, width=max(out.width, PIPE_WIDTH), crop=False)
+
+
+def make_table(first: str, *numbers: str) -> Table:
     table = Table(box=None, header_style="bold", padding=(0, 1))
     table.add_column(first)
     for name in numbers:

@@ -18,7 +18,7 @@ from torch import Tensor
 from cnnkit.catalog import DATASETS, DatasetInfo
 from cnnkit.config import DataConfig
 from cnnkit.errors import DamagedFile, DataError
-from cnnkit.events import Listener, Note, ignore
+from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.files import load_tensors, save_tensors
 from cnnkit.idx import read_idx
 from cnnkit.streams import stream
@@ -66,7 +66,7 @@ class Splits:
     test: ImageDataset
 
 
-def load_splits(config: DataConfig, seed: int, notify: Listener = ignore) -> Splits:
+def load_splits(config: DataConfig, seed: int, notify: NoteListener = ignore) -> Splits:
     """Reads, or fetches, a data set and holds out validation images, the same for the same seed."""
     whole, test = load_dataset(config.dataset, data_root(config.root), notify)
     validation, train = split_stratified(whole.labels, config.validation_images, stream(seed, "split"))
@@ -88,7 +88,7 @@ def _without_tilde(folder: str) -> Path:
     return Path(os.path.expanduser(folder))  # noqa: PTH111  Path.expanduser fails where there is no home
 
 
-def load_dataset(name: str, root: Path, notify: Listener = ignore) -> tuple[ImageDataset, ImageDataset]:
+def load_dataset(name: str, root: Path, notify: NoteListener = ignore) -> tuple[ImageDataset, ImageDataset]:
     """The published (train, test) splits.
 
     Raises DataError where the files are damaged, or missing and not to be had.
@@ -137,7 +137,7 @@ def pixel_statistics(images: Tensor) -> tuple[float, float]:
     return mean, max((square / images.numel() - mean**2) ** 0.5, 1e-6)
 
 
-def _source_files(name: str, root: Path, notify: Listener) -> dict[str, Path]:
+def _source_files(name: str, root: Path, notify: NoteListener) -> dict[str, Path]:
     info = DATASETS[name]
     folder = root / info.torchvision_class / "raw"
     if not (found := _find_sources(name, folder)):
@@ -150,6 +150,9 @@ def _source_files(name: str, root: Path, notify: Listener) -> dict[str, Path]:
                     _fetch(info, root)
                     found = _find_sources(name, folder)
         except (OSError, RuntimeError, HTTPException) as error:
+            for empty in (folder, folder.parent):
+                with contextlib.suppress(OSError):
+                    empty.rmdir()
             raise DataError(
                 f"{info.title} is not in {root} and could not be fetched: {_reason(error)}\n"
                 f"On a machine with network run `cnnkit data {name} --root FOLDER` and bring the folder "
@@ -254,7 +257,7 @@ def _stamp(sources: dict[str, Path]) -> str:
     return repr(parts)
 
 
-def _read_prepared(path: Path, stamp: str, notify: Listener) -> dict[str, Tensor] | None:
+def _read_prepared(path: Path, stamp: str, notify: NoteListener) -> dict[str, Tensor] | None:
     try:
         tensors, metadata = load_tensors(path)
     except FileNotFoundError:

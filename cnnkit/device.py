@@ -32,22 +32,27 @@ class Placement:
     def name(self) -> str:
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
+        with contextlib.suppress(OSError, IndexError):
+            return CPU_INFO.read_text().split("model name", 1)[1].split("\n")[0].strip("\t :")
         return platform.processor() or platform.machine()
 
 
-def place(runtime: RuntimeConfig) -> Placement:
-    """Chooses the device and sets this process up for it. Raises UsageError where it is not there."""
+def place(runtime: RuntimeConfig, device_name: str | None = None) -> Placement:
+    """Chooses the device and sets this process up for it. Raises UsageError where there is none.
+
+    device_name: instead of the configured one.
+    """
     keep_freed_memory()
     leave_compiler_unloaded()
     if runtime.threads:
         torch.set_num_threads(runtime.threads)
-    device = _choose(runtime.device)
+    device = _choose(device_name or runtime.device)
     if runtime.deterministic != torch.are_deterministic_algorithms_enabled():  # asking is free, setting
         torch.use_deterministic_algorithms(runtime.deterministic)  # imports torch's compiler: 4 s
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     precision = runtime.precision
     if precision == "auto":
-        precision = "bf16" if _runs_bf16(device) else "float32"
+        precision = "bf16" if _gains_from_bf16(device) else "float32"
     return Placement(device, precision, torch.get_num_threads())
 
 
@@ -60,17 +65,17 @@ def _choose(name: str) -> torch.device:
         if (device.index or 0) >= count:
             found = f"{count} CUDA device(s)" if count else "no CUDA device"
             raise UsageError(
-                f"runtime.device is {name}, but torch {torch.__version__} finds {found} here; "
-                "use --set runtime.device=cpu, or auto"
+                f"the device is to be {name}, but torch {torch.__version__} finds {found} here; "
+                "choose another with --device cpu, or auto"
             )
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise UsageError(
-            "runtime.device is mps, but there is none here; use --set runtime.device=cpu, or auto"
+            "the device is to be mps, but there is none here; choose another with --device cpu, or auto"
         )
     return device
 
 
-def _runs_bf16(device: torch.device) -> bool:
+def _gains_from_bf16(device: torch.device) -> bool:
     """Whether the hardware multiplies bf16 faster than float32.
 
     CUDA since Ampere; a CPU with matrix tiles (AMX), or AMD's with AVX512_BF16. Intel's AVX512_BF16

@@ -42,6 +42,16 @@ class Problem:
     line: str = ""
     column: int = 0
 
+    @property
+    def position(self) -> tuple[int, int, int]:
+        """To sort by: what is about the whole file, then line and column, then overrides as given."""
+        if self.where.startswith("--"):
+            return (2, 0, 0)
+        numbers = self.where.rsplit(":", 2)[1:]
+        if len(numbers) == 2 and all(number.isdecimal() for number in numbers):
+            return (1, int(numbers[0]), int(numbers[1]))
+        return (0, 0, 0)
+
     def __str__(self) -> str:
         text = ": ".join(part for part in (self.where, self.key, self.message) if part)
         if not self.line:

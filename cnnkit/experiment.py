@@ -9,16 +9,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from cnnkit.config import Config
 from cnnkit.data import ImageDataset, Splits, load_splits, pixel_statistics
 from cnnkit.device import Placement, out_of_memory_in_words, place
-from cnnkit.errors import Interrupted, UsageError
+from cnnkit.errors import Interrupted, RunError, UsageError
 from cnnkit.evaluation import EVALUATION_BATCH, Evaluation, evaluate, predict
 from cnnkit.events import Begun, Listener, Note, ignore
 from cnnkit.files import write_json
 from cnnkit.images import load_image
 from cnnkit.model import build_model, count_costs
-from cnnkit.runs import BEST, CURVES, LAST, RESULT, STATE, Run, Weights, load_weights, write_environment
+from cnnkit.runs import (
+    BEST,
+    CURVES,
+    LAST,
+    RESULT,
+    STATE,
+    Run,
+    Weights,
+    load_weights,
+    resume_command,
+    write_environment,
+)
 from cnnkit.training import Training, train
 
 
@@ -31,20 +44,28 @@ class Setting:
     seconds: float
 
 
-def prepare(config: Config, notify: Listener = ignore) -> Setting:
-    """Finds the device and the data. Raises UsageError or DataError where they are not to be had."""
+def prepare(config: Config, notify: Listener = ignore, device_name: str | None = None) -> Setting:
+    """Finds the device and the data. Raises UsageError or DataError where they are not to be had.
+
+    device_name: instead of the configured one.
+    """
     started = time.perf_counter()
-    placement = place(config.runtime)
+    placement = place(config.runtime, device_name)
     with out_of_memory_in_words(config.training.batch_size):
         splits = resident_splits(config, placement, notify)
     return Setting(placement, splits, time.perf_counter() - started)
 
 
 def run_experiment(
-    config: Config, run: Run, notify: Listener = ignore, setting: Setting | None = None
+    config: Config,
+    run: Run,
+    notify: Listener = ignore,
+    setting: Setting | None = None,
+    pictures: bool = True,
 ) -> dict[str, Any]:
     """Trains into a new run directory, or goes on where it stopped; returns what `result.json` holds.
 
+    pictures: whether to draw the curves too, for which matplotlib takes a second to import.
     Raises Interrupted, after saving, where Ctrl-C or SIGTERM arrives while it trains.
     """
     setting = setting or prepare(config, notify)
@@ -76,16 +97,14 @@ def run_experiment(
         if not whole:
             run.save_state(training.state(), config)
             raise Interrupted(
-                f"stopped and saved in {run.path}; go on with: cnnkit train --resume {run.path}", received[0]
+                f"stopped and saved in {run.path}; go on with: {resume_command(run.path)}", received[0]
             )
-    started = time.perf_counter()
-    test = measure(load_weights(run.path), splits.test, placement)
-    result = {"run": str(run.path), **_result(training, splits, test)}
-    result |= {"parameters": begun.parameters, "macs": begun.macs}
-    result |= {"setup_seconds": setup_seconds, "eval_seconds": time.perf_counter() - started}
-    from cnnkit.pictures import draw_curves
+    if pictures:
+        from cnnkit.pictures import draw_curves
 
-    draw_curves(training.history, training.best_epoch, run.path / CURVES)
+        draw_curves(training.history, training.best_epoch, run.path / CURVES)
+    result = {"run": str(run.path), **_test_once(training, splits, run)}
+    result |= {"parameters": begun.parameters, "macs": begun.macs, "setup_seconds": setup_seconds}
     write_json(run.path / RESULT, result)
     return result
 
@@ -121,16 +140,18 @@ def evaluate_and_keep(
     if not len(images):
         raise UsageError(f"the {split} split is empty: data.validation is 0")
     measured = measure(weights, images, placement)
-    content = {"split": split, "dataset": config.data.dataset, **measured.as_dict(info.class_names)}
-    folder = weights.source.parent
+    named = {"split": split, "weights": weights.source.name, "dataset": config.data.dataset}
+    content = {**named, **measured.as_dict(info.class_names)}
+    folder, stem = weights.source.parent, weights.source.stem
+    name = split if weights.source.name == BEST else f"{stem}-{split}"
     mistakes = most_confident_mistakes(
         images.images.cpu(), images.labels.cpu(), measured.predictions, measured.confidences, info.class_names
     )
     title = f"{measured.accuracy:.2%} of {measured.images:,} {split} images right"
     try:
-        write_json(folder / f"eval-{split}.json", content)
+        write_json(folder / f"eval-{name}.json", content)
         draw_confusion(
-            measured.confusion, info.class_names, mistakes, title, folder / f"confusion-{split}.svg"
+            measured.confusion, info.class_names, mistakes, title, folder / f"confusion-{name}.svg"
         )
     except OSError as error:
         notify(Note(f"the evaluation could not be kept in {folder}: {error.strerror}"))
@@ -147,7 +168,13 @@ def predict_file(weights: Weights, path: Path, top: int, placement: Placement) -
     return [{"class": info.class_names[i], "probability": float(probabilities[i])} for i in best]
 
 
-def _result(training: Training, splits: Splits, test: Evaluation) -> dict[str, Any]:
+def _test_once(training: Training, splits: Splits, run: Run) -> dict[str, Any]:
+    """The one look at the test split, by the weights that were kept, and what led there."""
+    weights = load_weights(run.path)
+    started = time.perf_counter()
+    test = measure(weights, splits.test, training.placement)
+    eval_seconds = time.perf_counter() - started
+    run.write_predictions(test.predictions)
     config, best = training.config, training.history[training.best_epoch - 1]
     return {
         "test_accuracy": test.accuracy,
@@ -157,6 +184,7 @@ def _result(training: Training, splits: Splits, test: Evaluation) -> dict[str, A
         "best_epoch": training.best_epoch,
         "epochs": len(training.history),
         "train_seconds": sum(record.seconds for record in training.history),
+        "eval_seconds": eval_seconds,
         "seed": config.training.seed,
         "device": str(training.placement.device),
         "precision": training.placement.precision,
@@ -181,8 +209,16 @@ def _begun(training: Training) -> Begun:
 
 
 def _warn_of_another_machine(run: Run, placement: Placement, notify: Listener) -> None:
-    before = run.environment
-    now = {"device": str(placement.device), "precision": placement.precision, "threads": placement.threads}
+    try:
+        before = run.environment
+    except RunError:
+        before = {}
+    now = {
+        "device": str(placement.device),
+        "precision": placement.precision,
+        "threads": placement.threads,
+        "torch": torch.__version__,
+    }
     if changed := [f"{key} {before.get(key)} → {now[key]}" for key in now if before.get(key) != now[key]]:
         notify(Note(f"resumed with another {', '.join(changed)}: the weights will not be bitwise the same"))
 

@@ -19,6 +19,8 @@ from cnnkit.errors import DamagedFile
 
 CHECKSUM = "checksum"
 PART = ".part"  # ends the name of a file that is being written
+UMASK = os.umask(0o077)  # it can only be read by setting it: once, before there are threads
+os.umask(UMASK)
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -32,7 +34,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             file.write(raw)
             file.flush()
             os.fsync(file.fileno())
-        aside.chmod(0o666 & ~_umask())
+        aside.chmod(0o666 & ~UMASK)
         aside.replace(path)
     except BaseException as error:
         if isinstance(error, OSError) and not error.filename:
@@ -113,12 +115,6 @@ def load_state(path: Path) -> dict[str, Any]:
     if not whole:
         raise DamagedFile(f"{path} is damaged: its checksum does not match its content")
     return state  # type: ignore[no-any-return]
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def _flush_folder(folder: Path) -> None:

@@ -37,6 +37,8 @@ def _grey(path: Path) -> Any:
     """(H, W) float32, 0 black … 1 white; what is transparent is the opposite of what is not."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ImageError(f"{path} is no file: reading it might never end")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what matters is told as an error

@@ -1,4 +1,4 @@
-"""Every picture, drawn from saved results only."""
+"""Every picture."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -34,7 +34,8 @@ def draw_curves(history: Sequence[EpochRecord], best_epoch: int, path: Path) -> 
         if best_epoch:
             axes.axvline(best_epoch, color=MARK, linestyle=":", label="kept")
         axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_xlim(0.5, len(history) + 0.5)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.grid(alpha=0.25)
     left.set_title("cross-entropy, nats", loc="left")
     if all(

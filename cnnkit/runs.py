@@ -5,6 +5,7 @@ import difflib
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import cnnkit
 from cnnkit.config import Config
@@ -36,6 +37,7 @@ from cnnkit.model import CNN, build_model
 RUNS = Path("runs")
 CONFIG, ENVIRONMENT, METRICS, RESULT = "config.yaml", "environment.json", "metrics.jsonl", "result.json"
 BEST, LAST, STATE, CURVES = "best.safetensors", "last.safetensors", "state.pt", "curves.svg"
+PREDICTIONS, WEIGHTS = "predictions.bin", ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,11 @@ class Run:
 
     @property
     def result(self) -> dict[str, Any]:
-        return self._json(RESULT)
+        """What `result.json` holds, with the place where the run is now."""
+        result = self._json(RESULT)
+        if missing := [key for key in ("test_accuracy", "test_images", "train_seconds") if key not in result]:
+            raise RunError(f"{self.path / RESULT} is damaged: it holds no {', '.join(missing)}")
+        return {**result, "run": str(self.path)}
 
     def write_metrics(self, history: Iterable[EpochRecord]) -> None:
         lines = [json.dumps(asdict(record)) + "\n" for record in history]
@@ -94,6 +100,15 @@ class Run:
             )
         return content["training"]  # type: ignore[no-any-return]
 
+    def write_predictions(self, predictions: Tensor) -> None:
+        """The class that each test image was taken for, (N,), one byte an image."""
+        write_atomically(self.path / PREDICTIONS, predictions.to(torch.uint8).numpy().tobytes())
+
+    def forget_state(self) -> None:
+        """Removes what only going on would need, for a run that has ended."""
+        for name in (STATE, LAST):
+            (self.path / name).unlink(missing_ok=True)
+
     def remove_leftovers(self) -> None:
         """Removes the parts of files that a killed process was writing. Only for who goes on with the run."""
         for leftover in self.path.glob(f".*{PART}"):
@@ -120,12 +135,18 @@ class Run:
         return content
 
 
+def resume_command(run: Path) -> str:
+    return f"cnnkit train --resume {shlex.quote(str(run))}"
+
+
 def refuse_used(out: Path) -> None:
     """Raises UsageError where a folder already holds something; nothing is overwritten."""
+    if out.is_file():
+        raise UsageError(f"{out} is a file; name a folder")
     if out.exists() and (not out.is_dir() or any(path.suffix != PART for path in out.iterdir())):
         raise UsageError(
             f"{out} is not empty, and nothing is overwritten; name another folder, "
-            f"or go on with the run in it: cnnkit train --resume {out}"
+            f"or go on with the run in it: {resume_command(out)}"
         )
 
 
@@ -141,8 +162,9 @@ def create_run(config: Config, config_name: str, out: Path | None = None) -> Run
     else:
         name = f"{config_name}-{config.model.strategy}-{time.strftime('%Y%m%d-%H%M%S')}"
         path = _new_folder(RUNS, name)
-        _point_latest_at(path)
     write_atomically(path / CONFIG, config_text(config))
+    if out is None:
+        _point_latest_at(path)  # last: what it names opens
     return Run(path)
 
 
@@ -182,13 +204,15 @@ def load_weights(path: Path) -> Weights:
     if path.is_dir():
         file = open_run(path).path / BEST
         if not file.is_file():
-            raise RunError(f"{path} has no weights yet; go on with it: cnnkit train --resume {path}")
+            raise RunError(f"{path} has no weights yet; go on with it: {resume_command(path)}")
     try:
         tensors, metadata = load_tensors(file)
     except FileNotFoundError as error:
         raise UsageError(f"{file}: no such run or weights file{_did_you_mean(file)}") from error
     except DamagedFile as error:
-        raise RunError(f"{error}; train again, or measure {LAST} beside it if that is whole") from error
+        other = file.parent / LAST
+        remedy = f", or measure {other} if that is whole" if other.exists() and other != file else ""
+        raise RunError(f"{error}; train again{remedy}") from error
     except OSError as error:
         raise RunError(f"{file} cannot be read: {error.strerror}") from error
     if "config" not in metadata:
@@ -202,7 +226,7 @@ def load_weights(path: Path) -> Weights:
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        raise DamagedFile(f"{file} is damaged: its weights do not fit its configuration") from error
+        raise RunError(f"{file} is damaged: its weights do not fit its configuration") from error
     return Weights(model, config, file)
 
 
@@ -221,7 +245,7 @@ def describe_environment(placement: Placement) -> dict[str, Any]:
         "precision": placement.precision,
         "threads": placement.threads,
         "git_commit": _git("rev-parse", "HEAD"),
-        "git_changes": bool(_git("status", "--porcelain")),
+        "git_changes": None if (changes := _git("status", "--porcelain")) is None else bool(changes),
         "command": sys.argv,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
@@ -255,7 +279,8 @@ def _point_latest_at(path: Path) -> None:
 
 def _did_you_mean(path: Path) -> str:
     with contextlib.suppress(OSError):
-        names = [entry.name for entry in path.parent.iterdir()]
+        near = [entry for entry in path.parent.iterdir() if entry.name != path.name]
+        names = [entry.name for entry in near if (entry / CONFIG).is_file() or entry.suffix == WEIGHTS]
         if close := difflib.get_close_matches(path.name, names, n=1):
             return f"; did you mean {path.parent / close[0]}?"
     return ""

@@ -27,7 +27,7 @@ LOWEST_RATE = 0.04  # of the peak: where a warm-up begins
 
 SCHEDULES: dict[str, Callable[[float], float]] = {
     # share of the steps after the warm-up, 0 … 1 -> share of the peak learning rate
-    "one_cycle": lambda share: (1 + math.cos(math.pi * share)) / 2,
+    "one_cycle": lambda share: (1 + math.cos(math.pi * share)) / 2,  # a cosine after a warm-up
     "cosine": lambda share: (1 + math.cos(math.pi * share)) / 2,
     "linear": lambda share: 1 - share,
     "constant": lambda share: 1.0,
@@ -43,6 +43,15 @@ class EpochUnderWay:
     step: int = 0
     images: int = 0
     seconds: float = 0.0
+
+    @property
+    def mean_loss(self) -> float:
+        """So far, in nats; summed in float64, which no finite losses overflow."""
+        return self.losses.sum(dtype=torch.float64).item() / self.images
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct.item() / self.images
 
 
 @dataclass
@@ -166,10 +175,9 @@ def _run_epoch(
         now.step += 1
         now.images += len(batch)
         now.seconds = seconds_before + time.perf_counter() - started
-        done = _step_done(now, epoch, config.training.epochs, len(batches), device)
-        if done.train_loss is not None and not math.isfinite(done.train_loss):
-            break
-        on_event(done)
+        if device.type == "cpu" and not math.isfinite(now.losses[now.step - 1]):
+            break  # elsewhere looking would make the host wait; there the epoch's end finds it
+        on_event(_step_done(now, epoch, config.training.epochs, len(batches)))
         if now.step < len(batches) and stop_requested():
             return False
     now.losses = now.losses.cpu()  # the one place where the host waits for the device
@@ -197,22 +205,32 @@ def _take_step(training: Training, batch: ImageDataset, now: EpochUnderWay, step
     now.correct += (logits.detach().argmax(1) == batch.labels).sum()
 
 
-def _step_done(now: EpochUnderWay, epoch: int, epochs: int, steps: int, device: torch.device) -> StepDone:
-    loss = accuracy = None
-    if device.type == "cpu":  # elsewhere looking would make the host wait; there the epoch's end tells
-        loss = now.losses.sum().item() / now.images
-        accuracy = now.correct.item() / now.images
+def _step_done(now: EpochUnderWay, epoch: int, epochs: int, steps: int) -> StepDone:
+    on_cpu = now.losses.device.type == "cpu"  # elsewhere looking would make the host wait
+    loss = now.mean_loss if on_cpu else None
+    accuracy = now.accuracy if on_cpu else None
     return StepDone(epoch, epochs, now.step, steps, now.images / now.seconds, loss, accuracy)
 
 
 def _stop_unless_finite(now: EpochUnderWay, epoch: int) -> None:
     bad = (~now.losses[: now.step].isfinite()).nonzero()
     if len(bad):
+        step = int(bad[0]) + 1
+        kept = f"; the weights of epoch {epoch - 1} are kept" if epoch > 1 else ""
         raise TrainingError(
-            f"the loss stopped being finite at step {int(bad[0]) + 1} of epoch {epoch}; most likely "
-            "training.learning_rate is too high: try a tenth of it, or set training.gradient_clip. "
-            "The checkpoints of the epochs before are kept."
+            f"the loss stopped being finite at step {step} of epoch {epoch}: {_cause(step, epoch)}{kept}"
         )
+
+
+def _cause(step: int, epoch: int) -> str:
+    if step == epoch == 1:
+        return (
+            "no weight had moved yet, so the network overflows by itself; use fewer stages or smaller kernels"
+        )
+    return (
+        "most likely training.learning_rate is too high: try a tenth of it, or set training.gradient_clip, "
+        "and keep training.weight_decay small"
+    )
 
 
 def _close_epoch(training: Training, splits: Splits) -> EpochRecord:
@@ -228,8 +246,8 @@ def _close_epoch(training: Training, splits: Splits) -> EpochRecord:
         epoch=epoch,
         step=epoch * training.steps_per_epoch,
         learning_rate=training.optimizer.param_groups[0]["lr"],
-        train_loss=now.losses.sum().item() / now.images,
-        train_accuracy=now.correct.item() / now.images,
+        train_loss=now.mean_loss,
+        train_accuracy=now.accuracy,
         val_loss=measured.loss if held_out else None,
         val_accuracy=measured.accuracy if held_out else None,
         seconds=now.seconds,

@@ -5,11 +5,12 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any, Literal
 from unittest import mock
 
 import pytest
@@ -17,12 +18,11 @@ import torch
 from conftest import TINY
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from cnnkit.cli import main
+from cnnkit.__main__ import main
 from cnnkit.config import Config
 from cnnkit.config_file import parse_config
-from cnnkit.data import Splits, load_splits
-from cnnkit.device import place
-from cnnkit.experiment import begin, run_experiment
+from cnnkit.data import Splits
+from cnnkit.experiment import begin, prepare, run_experiment
 from cnnkit.runs import create_run
 from cnnkit.training import Training
 
@@ -30,6 +30,7 @@ from cnnkit.training import Training
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["cnnkit.experiment", "matplotlib.figure"])
 LONGEST_WAIT = 120  # seconds
+SLOW_STEP = 0.03  # seconds: what makes an epoch long enough to be hit by the clock
 
 
 @dataclass(frozen=True)
@@ -82,28 +83,40 @@ def command(log: Path, *arguments: object) -> None:
     sys.exit(main())
 
 
-def signalled_command(
-    number: signal.Signals, at: Literal["write", "step"], moment: int, log: Path, *arguments: object
-) -> None:
-    """The same, but a signal arrives at the given flush or rename, or after the given optimizer step."""
+def signalled_command(number: signal.Signals, at: str, moment: int, log: Path, *arguments: object) -> None:
+    """The same, but a signal arrives after the given optimizer step, or just before a file takes its place.
+
+    at: "step", or the file's name. moment: which of these, counted from 1.
+    """
     count = itertools.count(1)
+    replace = Path.replace
 
     def tick(*_: object) -> None:
         if next(count) == moment:
             os.kill(os.getpid(), number)
 
-    def ticking(function: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(*arguments: Any) -> Any:
+    def ticking(aside: Path, target: Path) -> Path:
+        if target.name == at:
             tick()
-            return function(*arguments)
-
-        return wrapper
+        return replace(aside, target)
 
     if at == "step":
         register_optimizer_step_post_hook(tick)
     else:
-        os.fsync = ticking(os.fsync)
-        Path.replace = ticking(Path.replace)  # type: ignore[method-assign]
+        Path.replace = ticking  # type: ignore[method-assign]
+    command(log, *arguments)
+
+
+def killed_by_the_clock(seconds: float, log: Path, *arguments: object) -> None:
+    """The same, with slow steps, and SIGKILL that long after the first of them, whatever is being done."""
+    clock = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL))
+
+    def slow(*_: object) -> None:
+        if not clock.is_alive():
+            clock.start()
+        time.sleep(SLOW_STEP)
+
+    register_optimizer_step_post_hook(slow)
     command(log, *arguments)
 
 
@@ -118,9 +131,8 @@ def finished_run(folder: Path, cache: Path, *overrides: str) -> Path:
 
 def begun(config: Config) -> tuple[Training, Splits]:
     """A training that has not taken a step, and its images."""
-    placement = place(config.runtime)
-    splits = load_splits(config.data, config.training.seed)
-    return begin(config, placement, splits), splits
+    setting = prepare(config)
+    return begin(config, setting.placement, setting.splits), setting.splits
 
 
 def bitwise_equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:

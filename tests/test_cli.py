@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,13 +20,21 @@ from support import call, command, exit_code, finished_run, start
 import cnnkit.console
 from cnnkit import __version__
 from cnnkit.cli import app
+from cnnkit.config_file import shipped_configs
 from cnnkit.data import load_dataset
+from cnnkit.files import load_tensors, save_tensors
 from cnnkit.model import CNN
+from cnnkit.runs import BEST, Run
 
 Capture = pytest.CaptureFixture[str]
+STUDY_OPTIONS = {
+    *("--seeds", "--match", "--margin", "--workers", "--executor", "--out", "--resume", "--json")
+}
 COMMANDS = {
     "": {"--version", "--install-completion", "--show-completion"},
-    "train": {"--config", "-c", "--set", "-s", "--out", "--resume", "--json", "--quiet", "-q"},
+    "compare": {"--config", "-c", "--set", "-s", "--vary", *STUDY_OPTIONS, "--verify"},
+    "compare-pooling": {"--config", "-c", "--set", "-s", "--strategies", "--where", *STUDY_OPTIONS},
+    "train": {"--config", "-c", "--set", "-s", "--out", "--resume", "--device", "--json", "--quiet", "-q"},
     "eval": {"run", "--split", "--device", "--json"},
     "predict": {"run", "images", "--top", "--device", "--json"},
     "summary": {"--config", "-c", "--set", "-s", "--json"},
@@ -63,14 +72,49 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
-def test_train_prints_its_result_and_tells_every_epoch_on_standard_error(
-    tiny_file: Path, capsys: Capture
-) -> None:
-    outcome = call(capsys, "train", "--config", tiny_file)
+def figures(text: str) -> list[float]:
+    """The numbers in a text; a percentage becomes a fraction."""
+    found = re.findall(r"(\d[\d,]*(?:\.\d+)?)(%?)", text)
+    return [float(number.replace(",", "")) / (100 if percent else 1) for number, percent in found]
+
+
+def pairs(text: str) -> dict[str, str]:
+    """What is printed as a name and, two or more blanks later, a value."""
+    lines = (line.split("  ", 1) for line in text.splitlines() if "  " in line)
+    return {name: value.strip() for name, value in lines}
+
+
+def wilson(correct: int, images: int) -> tuple[float, float]:
+    from scipy.stats import binomtest  # not above: a process that reports its imports reads this file
+
+    interval = binomtest(correct, images).proportion_ci(method="wilson")
+    return interval.low, interval.high
+
+
+def test_train_prints_the_figures_of_its_result(tiny_file: Path, capsys: Capture) -> None:
+    outcome = call(capsys, "train", "--config", tiny_file, "--out", "mine")
+    result, shown = Run(Path("mine")).result, pairs(outcome.out)
+    accuracy = result["test_accuracy"]
+    assert abs(accuracy - result["val_accuracy"]) > 0.001  # or else one could pass for the other
+    low, high = wilson(round(accuracy * 360), 360)
+    assert figures(shown["test accuracy"]) == pytest.approx([accuracy, 95, low, high], abs=1e-4)
+    assert figures(shown["test loss"]) == pytest.approx([result["test_loss"]], abs=1e-4)
+    best = [result["best_epoch"], 2, result["val_accuracy"], 144]
+    assert figures(shown["best epoch"]) == pytest.approx(best, abs=1e-4)
+    assert figures(shown["training"])[0] == pytest.approx(result["train_seconds"], abs=0.1)
+    assert shown["kept in"] == "mine"
+
+
+def test_train_tells_the_figures_of_every_epoch_on_standard_error(tiny_file: Path, capsys: Capture) -> None:
+    outcome = call(capsys, "train", "--config", tiny_file, "--out", "mine")
     assert outcome.code == 0
-    assert "test accuracy" in outcome.out
-    assert "2/2" in outcome.err
-    assert "2/2" not in outcome.out
+    for record in Run(Path("mine")).metrics():
+        (line,) = (line for line in outcome.err.splitlines() if line.strip().startswith(f"{record.epoch}/2"))
+        assert record.val_accuracy is not None
+        told = [record.epoch, 2, record.train_loss, record.train_accuracy, record.val_accuracy]
+        assert figures(line)[:5] == pytest.approx(told, abs=1e-4)
+        assert figures(line)[5] == pytest.approx(record.images_per_second, abs=1)
+    assert "1/2" not in outcome.out
 
 
 def test_train_with_json_prints_the_stored_result_alone(tiny_file: Path, capsys: Capture) -> None:
@@ -129,10 +173,45 @@ def test_eval_counts_every_image_of_the_split_once(
         assert row.keys() >= {"precision", "recall", "f1"}
 
 
-def test_eval_prints_accuracy_interval_loss_calibration_and_every_class(run: Path, capsys: Capture) -> None:
-    text = call(capsys, "eval", run).out
-    for word in ("accuracy", "95 %", "loss", "calibration error", "precision", "recall", "F1", "truth"):
-        assert word in text
+def test_eval_prints_the_figures_that_it_keeps(run: Path, capsys: Capture) -> None:
+    shown = pairs(call(capsys, "eval", run).out)
+    kept = json.loads((run / "eval-test.json").read_text())
+    accuracy, correct = kept["accuracy"], kept["correct"]
+    expected = [accuracy, 95, *wilson(correct, 360), correct, 360]
+    assert figures(shown["accuracy"]) == pytest.approx(expected, abs=1e-4)
+    assert figures(shown["loss"]) == pytest.approx([kept["loss"]], abs=1e-4)
+    assert figures(shown["calibration error"]) == pytest.approx([kept["calibration_error"]], abs=1e-4)
+
+
+def test_eval_prints_the_scores_of_every_class_and_the_confusion_truth_by_row(
+    run: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    _, per_class, table = call(capsys, "eval", run).out.split("\n\n")
+    confusion = torch.tensor([figures(line.replace("·", "0"))[1:] for line in table.splitlines()[1:]])
+    truth = load_dataset("digits", tmp_path)[1].labels.bincount()
+    hits, taken = confusion.diagonal(), confusion.sum(0)
+    assert not torch.equal(truth, taken)
+    assert torch.equal(confusion.sum(1), truth.float())
+    scores = torch.stack([hits / taken.clamp(min=1), hits / truth, 2 * hits / (truth + taken)], dim=1)
+    assert per_class.split("\n")[0].split() == ["class", "images", "precision", "recall", "F1"]
+    for digit, line in enumerate(per_class.splitlines()[1:]):
+        expected = [digit, truth[digit].item(), *scores[digit].tolist()]
+        assert figures(line) == pytest.approx(expected, abs=1e-4)
+    assert json.loads((run / "eval-test.json").read_text())["confusion"] == confusion.tolist()
+
+
+def test_weights_of_another_machine_are_measured_on_the_device_that_is_named(
+    run: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    tensors, metadata = load_tensors(run / BEST)
+    elsewhere = metadata["config"].replace("device: cpu", "device: cuda")
+    save_tensors(tmp_path / "cuda.safetensors", tensors, metadata | {"config": elsewhere})
+    assert call(capsys, "eval", tmp_path / "cuda.safetensors").code == 2
+    outcome = call(capsys, "eval", tmp_path / "cuda.safetensors", "--device", "cpu", "--json")
+    assert outcome.code == 0
+    measured, result = json.loads(outcome.out), Run(run).result
+    assert (measured["accuracy"], measured["loss"]) == (result["test_accuracy"], result["test_loss"])
 
 
 def test_eval_in_a_folder_that_takes_no_files_still_measures(
@@ -293,7 +372,7 @@ def test_cuda_where_there_is_none_is_refused_with_a_way_out(
     outcome = call(capsys, "train", "--config", tiny_file, "--set", "runtime.device=cuda")
     assert outcome.code == 2
     assert "no CUDA device" in outcome.err
-    assert "runtime.device=cpu" in outcome.err
+    assert "--device cpu" in outcome.err
 
 
 def test_a_refused_device_can_be_corrected_with_the_same_out(
@@ -359,7 +438,13 @@ def test_every_command_and_option_says_what_it_is_for() -> None:
 
 
 def test_every_command_that_takes_a_configuration_takes_overrides() -> None:
-    assert all("--set" in names for names in COMMANDS.values() if "--config" in names)
+    options = {
+        path: {option for parameter in one.params for option in parameter.opts}
+        for path, one in commands(typer.main.get_command(app))
+    }
+    taking = {path for path, names in options.items() if "--config" in names}
+    assert {"train", "summary", "config show"} <= taking
+    assert {path for path in taking if "--set" not in options[path]} == set()
 
 
 def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -382,7 +467,7 @@ def test_the_version_is_the_packages(capsys: Capture) -> None:
 def test_help_and_version_load_nothing_heavy() -> None:
     code = """
 import json, sys
-from cnnkit.cli import main
+from cnnkit.__main__ import main
 lines, names = json.loads(sys.argv[1])
 heavy = set(names)
 for words in lines:
@@ -417,10 +502,10 @@ def test_a_second_training_imports_neither_torchvision_nor_torchs_compiler(
     assert exit_code(start(imports_of, report, log, *arguments)) == 0, log.read_text()
     imported = set(json.loads(report.read_text()))
     assert "torch" in imported
-    assert not imported & {"torchvision", "torch._dynamo", "torch._inductor", "sklearn", "scipy"}
+    assert not imported & {"torchvision", "torch._dynamo", "torch._inductor", "sympy", "sklearn", "scipy"}
 
 
-RUN_MAIN = "import sys; from cnnkit.cli import main; sys.argv[0] = 'cnnkit'; sys.exit(main())"
+RUN_MAIN = "import sys; from cnnkit.__main__ import main; sys.argv[0] = 'cnnkit'; sys.exit(main())"
 
 
 @pytest.mark.parametrize(
@@ -462,19 +547,19 @@ def test_a_terminal_sees_how_far_training_is_and_how_fast(
 ) -> None:
     screen = Console(file=StringIO(), force_terminal=True, width=120, stderr=True)
     monkeypatch.setattr(cnnkit.console, "err", screen)
-    outcome = call(capsys, "train", "--config", tiny_file)
+    outcome = call(capsys, "train", "--config", tiny_file, "--out", "mine")
     assert isinstance(screen.file, StringIO)
-    shown = screen.file.getvalue()
     assert outcome.code == 0
-    assert "epoch 2/2, step 11/11" in shown
-    assert "images/s" in shown
-    assert "left" in shown
+    last = screen.file.getvalue().rpartition("epoch 2/2, step 11/11")[2]
+    found = re.search(r"loss (\S+), (\S+)%, (\S+) images/s .* left", last)
+    assert found
+    record = Run(Path("mine")).metrics()[-1]
+    shown = [float(word.replace(",", "")) for word in found.groups()]
+    assert shown[:2] == pytest.approx([record.train_loss, 100 * record.train_accuracy], abs=0.01)
+    assert shown[2] == pytest.approx(record.images_per_second, rel=0.1)
 
 
-def test_shell_completion_offers_the_shipped_configurations(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("_CNNKIT_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", "cnnkit train --config mn")
-    monkeypatch.setenv("COMP_CWORD", "3")
-    assert "mnist" in call(capsys).out.split()
+def test_shell_completion_offers_the_shipped_configurations() -> None:
+    words = {"COMP_WORDS": "cnnkit train --config ", "COMP_CWORD": "3"}
+    done = python(RUN_MAIN, _CNNKIT_COMPLETE="complete_bash", **words)
+    assert set(shipped_configs()) <= set(done.stdout.split()), done.stderr

@@ -1,5 +1,6 @@
 """Configurations that are wrong: every mistake told at once and in its place, never a traceback."""
 
+import errno
 import json
 import os
 import signal
@@ -669,6 +670,18 @@ def test_a_pipe_that_gives_more_than_a_file_may_hold_is_refused() -> None:
 def test_a_file_that_may_not_be_read_is_refused() -> None:
     Path("secret.yaml").touch(mode=0)
     assert "permissions" in refusal("secret.yaml")
+
+
+def test_a_file_that_the_system_does_not_hand_out_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    Path("secret.yaml").write_text("model: {pooling: max}")
+    monkeypatch.setattr(Path, "open", refuse)
+    message = refusal("secret.yaml")
+    assert message.startswith("secret.yaml")
+    assert "Permission denied" in message
+    assert "permissions" in message
 
 
 def test_the_command_prints_what_the_library_says_and_exits_with_2(

@@ -448,6 +448,38 @@ def test_read_only_data_and_cache_are_enough(root: Path, cache: Path) -> None:
     assert agrees(train, test, random_parts())
 
 
+def test_a_read_only_file_system_costs_a_note_and_nothing_else(
+    root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
+
+    def refuse(path: object, *_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    def open_to_read(path: str, flags: int, *rest: int, **more: Any) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            refuse(path)
+        return opened(path, flags, *rest, **more)
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    monkeypatch.setattr(os, "open", open_to_read)
+    train, test, told = load(root)
+    assert agrees(train, test, random_parts())
+    assert any("Read-only file system" in sentence and str(cache) in sentence for sentence in told)
+    assert not cache.exists()
+
+
+def test_a_read_only_file_system_takes_no_data_and_says_so(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: object, *_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    with pytest.raises(DataError, match=f"{tmp_path / 'none'}.*Read-only file system"):
+        load(tmp_path / "none")
+
+
 def test_prepared_data_are_used_instead_of_the_files(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load(root)
     monkeypatch.setattr("cnnkit.data.read_idx", lambda *_: pytest.fail("the files were read again"))

@@ -3,6 +3,8 @@
 import os
 import pickle
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -80,12 +82,13 @@ def test_text_is_written_as_utf_8_and_json_can_be_read_by_a_person(tmp_path: Pat
 
 @pytest.mark.parametrize("umask", [0o022, 0o077])
 def test_a_written_file_has_the_permissions_of_any_other(umask: int, tmp_path: Path) -> None:
-    before = os.umask(umask)
-    try:
-        write_atomically(tmp_path / "ours", "x")
-        (tmp_path / "any").write_text("x")
-    finally:
-        os.umask(before)
+    code = """
+from pathlib import Path
+from cnnkit.files import write_atomically
+write_atomically(Path("ours"), "x")
+Path("any").write_text("x")
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, umask=umask, check=True)
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "any").stat().st_mode
 
 

@@ -21,7 +21,7 @@ def test_a_wheel_carries_the_configurations_their_schema_and_the_types(tmp_path:
     assert shipped | {"cnnkit/py.typed", "cnnkit/cli.py"} <= names
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
     listed = subprocess.run(
-        [sys.executable, "-P", "-c", "from cnnkit.cli import main; main()", "config", "list"],
+        [sys.executable, "-P", "-c", "from cnnkit.__main__ import main; main()", "config", "list"],
         cwd=tmp_path,
         env={"PYTHONPATH": str(tmp_path / "installed")},
         check=True,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cnnkit.pooling import HEADS, POOLING, Downsampling, SameConv2d
+from cnnkit.pooling import HEADS, POOLING, SameConv2d
 
 # (N, C, H, W, k, k) -> (N, C', H, W): what a strategy makes of each k × k cell.
 FORMULAS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -100,11 +100,6 @@ def test_only_concat_doubles_the_channels(name: str, times: int) -> None:
 @each_strategy
 def test_a_stage_without_bias_has_none(name: str) -> None:
     assert [p for p, _ in POOLING[name](1, 2, 3, 2, bias=False).named_parameters()] == ["convolution.weight"]
-
-
-def test_a_family_member_without_a_formula_is_refused() -> None:
-    with pytest.raises(NotImplementedError):
-        Downsampling(1, 1, 3, 2)(torch.zeros(1, 1, 4, 4))
 
 
 @pytest.mark.parametrize("kernel_size", range(1, 8))

@@ -1,20 +1,36 @@
-"""The README tells the truth."""
+"""The README tells the truth, and so does the first of the two commands it begins with."""
 
 import re
+import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 import typer
+from PIL import Image, ImageDraw
+from support import call
 
 from cnnkit.cli import app
 from cnnkit.config_docs import keys_table
-from cnnkit.config_file import headline, shipped_configs
+from cnnkit.config_file import headline, load_config, shipped_configs
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = sorted(
     set(re.findall(r"(?:`|\$ |^(?=cnnkit \w+ [-<r]))(cnnkit [a-z][^`\n#]*)", README, re.MULTILINE))
 )
+SESSION = README[README.index("## A session") : README.index("## Configurations")]
+SMALL = (
+    "data={dataset: digits, validation: 0.1}",
+    "training.epochs=1",
+    "training.batch_size=128",
+    "runtime.threads=1",
+)
+CALLED = """#!/bin/sh
+echo "$@" >> "$0-calls"
+[ "$*" != "data mnist" ] || {data}
+"""
 
 
 def test_the_table_of_keys_is_the_schema_s() -> None:
@@ -35,6 +51,59 @@ def test_every_command_in_the_readme_exists_with_its_options(command: str) -> No
         found = found.commands[words[1].rstrip(",")]
     known = {option for parameter in found.params for option in parameter.opts} | {"--help"}
     assert {word.split("=")[0] for word in words if word.startswith("--")} <= known
+
+
+def test_every_configuration_and_override_in_the_readme_is_taken() -> None:
+    named = [command for command in COMMANDS if re.search("--config [a-z]", command)]
+    assert len(named) > 1
+    for words in map(shlex.split, named):
+        overrides = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+        assert load_config(words[words.index("--config") + 1], overrides)
+
+
+def test_the_session_runs_as_it_is_written_and_prints_what_it_shows(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    drawing = Image.new("L", (90, 120), 255)
+    ImageDraw.Draw(drawing).line([(15, 15), (75, 15), (30, 105)], fill=0, width=9)
+    drawing.save("my-seven.png")
+    steps = re.findall(r"^(?:\$ )?(cnnkit [^\n#]*)\n((?:(?!cnnkit|\$|`)[^\n]*\n)*)", SESSION, re.MULTILINE)
+    assert [command.split()[1] for command, _ in steps] == ["train", "eval", "train", "predict"]
+    for command, shown in steps:
+        words = shlex.split(command)[1:]
+        small = [word for override in SMALL for word in ("--set", override)] if "--config" in words else []
+        outcome = call(capsys, *words, *small)
+        assert outcome.code == 0, outcome.err
+        names = re.findall(r"^ ?([a-z][a-z ↓→]*?)  ", shown, re.MULTILINE)
+        assert len(names) > 5 or not shown
+        assert [name for name in names if name not in outcome.out + outcome.err] == []
+
+
+def quickstart(folder: Path, data: str) -> tuple[list[str], list[str]]:
+    """What scripts/quickstart prints, and what it asks of a cnnkit that `data mnist` goes so with."""
+    (folder / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "quickstart", folder / "scripts")
+    stubs = {"scripts/setup": "#!/bin/sh\n", ".venv/bin/cnnkit": CALLED.format(data=data)}
+    for name, text in stubs.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    done = subprocess.run([folder / "scripts/quickstart"], check=True, capture_output=True, text=True)
+    return done.stdout.splitlines(), (folder / ".venv/bin/cnnkit-calls").read_text().splitlines()
+
+
+def test_the_quickstart_trains_on_mnist_and_evaluates_where_mnist_is_to_be_had(tmp_path: Path) -> None:
+    _, calls = quickstart(tmp_path, "echo 60,000 training images")
+    assert calls == ["data mnist", "train --config fast", "eval"]
+
+
+def test_the_quickstart_without_network_says_so_in_a_line_and_takes_the_digits(tmp_path: Path) -> None:
+    told, calls = quickstart(tmp_path, "{ printf 'fetching\\nerror: no network\\nbring it\\n' >&2; exit 1; }")
+    assert calls == ["data mnist", "train --config digits", "eval"]
+    (line,) = (line for line in told if "digits" in line)
+    assert "no network" in line
+    (way_out,) = (line for line in told if "train --config fast" in line)
+    assert "CNNKIT_DATA" in way_out
 
 
 def test_the_readme_names_the_two_commands_that_a_newcomer_runs() -> None:

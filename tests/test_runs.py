@@ -17,17 +17,28 @@ from typing import Any
 
 import pytest
 import torch
-from support import bitwise_equal, call, command, exit_code, finished_run, signalled_command, start
+from support import (
+    SLOW_STEP,
+    bitwise_equal,
+    call,
+    command,
+    exit_code,
+    finished_run,
+    killed_by_the_clock,
+    signalled_command,
+    start,
+)
 from torch import Tensor
 
 from cnnkit.config import Config
 from cnnkit.config_file import config_text
 from cnnkit.data import ImageDataset, Splits, load_splits
 from cnnkit.device import place
-from cnnkit.errors import CnnkitError, DamagedFile, Interrupted, RunError, TrainingError, UsageError
+from cnnkit.errors import CnnkitError, Interrupted, RunError, TrainingError, UsageError
 from cnnkit.events import EpochRecord, Event, Listener, Note, StepDone
-from cnnkit.experiment import evaluate_and_keep, run_experiment
+from cnnkit.experiment import begin, evaluate_and_keep, prepare, run_experiment
 from cnnkit.files import load_tensors, save_tensors
+from cnnkit.model import CNN, build_model
 from cnnkit.runs import BEST, LAST, STATE, Run, create_run, latest_run, load_weights, open_run
 
 Tiny = Callable[..., Config]
@@ -39,6 +50,7 @@ FILES = {
     "last.safetensors",
     "state.pt",
     "curves.svg",
+    "predictions.bin",
     "result.json",
 }
 RESULT_KEYS = {
@@ -159,8 +171,8 @@ def test_a_weights_file_alone_measures_exactly_what_training_reported(finished: 
     weights = load_weights(alone)
     measured = evaluate_and_keep(weights, "test", place(weights.config.runtime))
     assert (measured["accuracy"], measured["loss"]) == (result["test_accuracy"], result["test_loss"])
-    assert json_of(alone.parent / "eval-test.json") == measured
-    assert (alone.parent / "confusion-test.svg").read_text().lstrip().startswith("<?xml")
+    assert json_of(alone.parent / "eval-renamed-test.json") == measured
+    assert (alone.parent / "confusion-renamed-test.svg").read_text().lstrip().startswith("<?xml")
 
 
 def test_validation_measures_exactly_what_the_best_epoch_recorded(own: Path) -> None:
@@ -185,6 +197,49 @@ def test_test_images_steer_nothing_but_the_test_result(
     before = json_of(finished / "result.json")
     assert result["best_epoch"] == before["best_epoch"]
     assert result["test_accuracy"] != before["test_accuracy"]
+
+
+def test_no_test_image_is_seen_before_the_last_epoch_and_each_is_seen_once(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny("training.epochs=3")
+    splits = load_splits(config.data, config.training.seed)
+    train, test = ({image.numpy().tobytes() for image in part.images} for part in (splits.train, splits.test))
+    seen: list[str] = []
+    forward = CNN.forward
+
+    def watched(model: CNN, images: Tensor) -> Tensor:
+        if shown := sum(image.numpy().tobytes() in test - train for image in images):
+            seen.append(f"{shown} test images")
+        return forward(model, images)
+
+    monkeypatch.setattr(CNN, "forward", watched)
+    run_experiment(
+        config,
+        create_run(config, "tiny", tmp_path / "run"),
+        lambda event: seen.append("epoch") if isinstance(event, EpochRecord) else None,
+    )
+    assert seen == ["epoch"] * 3 + [f"{len(splits.test)} test images"]
+
+
+def test_the_seed_chooses_which_images_are_held_out(tiny: Tiny) -> None:
+    def held_out(seed: int) -> Tensor:
+        return prepare(tiny(f"training.seed={seed}")).splits.validation.images
+
+    assert torch.equal(held_out(7), load_splits(tiny().data, 7).validation.images)
+    assert not torch.equal(held_out(7), held_out(0))
+
+
+def test_the_seed_chooses_the_initial_weights(tiny: Tiny) -> None:
+    setting, info = prepare(tiny()), tiny().data.info
+    initial = {
+        seed: begin(tiny(f"training.seed={seed}"), setting.placement, setting.splits).model for seed in (0, 7)
+    }
+    for seed, model in initial.items():
+        built = build_model(tiny().model, info.shape, info.classes, seed)
+        for (name, weights), expected in zip(model.named_parameters(), built.parameters(), strict=True):
+            assert torch.equal(weights, expected), name
+    assert not torch.equal(next(initial[0].parameters()), next(initial[7].parameters()))
 
 
 def test_the_kept_weights_are_those_of_the_best_epoch_and_they_are_tested(
@@ -227,7 +282,7 @@ def test_weights_that_do_not_fit_their_configuration_are_refused(
     tensors, metadata = load_tensors(own / BEST)
     other = config_text(tiny("model.channels=[4, 9]"))
     save_tensors(tmp_path / "odd.safetensors", tensors, metadata | {"config": other})
-    with pytest.raises(DamagedFile, match="do not fit"):
+    with pytest.raises(RunError, match="do not fit"):
         load_weights(tmp_path / "odd.safetensors")
 
 
@@ -278,7 +333,7 @@ def test_a_folder_that_holds_something_is_never_written_into(tiny: Tiny, own: Pa
 
 def test_a_file_is_no_place_for_a_run(tiny: Tiny, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(UsageError, match="nothing is overwritten"):
+    with pytest.raises(UsageError, match="is a file"):
         create_run(tiny(), "tiny", tmp_path / "file")
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -310,7 +365,7 @@ def test_resuming_a_finished_run_prints_its_result_and_trains_nothing(
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in own.iterdir()}
     outcome = call(capsys, "train", "--resume", own, "--json")
-    assert json.loads(outcome.out) == json_of(own / "result.json")
+    assert json.loads(outcome.out) == json_of(own / "result.json") | {"run": str(own)}  # where it is now
     assert {path: path.stat().st_mtime_ns for path in own.iterdir()} == before
 
 
@@ -426,35 +481,67 @@ def ends_as(run: Path, reference: Path) -> bool:
     )
 
 
-def test_a_run_killed_at_any_flush_or_rename_opens_and_ends_bitwise_equal(
+def test_a_crash_between_any_two_writes_leaves_what_ends_bitwise_equal(
+    tiny: Tiny, tmp_path: Path, uninterrupted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny("runtime.threads=1", *RESTLESS)
+    run = create_run(config, "tiny", tmp_path / "run")
+    replace = Path.replace
+    crashes: list[Path] = []
+
+    def remember(aside: Path, target: Path) -> Path:
+        crashes.append(shutil.copytree(run.path, tmp_path / f"{len(crashes)}-before-{target.name}"))
+        return replace(aside, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", remember)
+        run_experiment(config, run)
+    monkeypatch.setattr("cnnkit.pictures.draw_curves", lambda *_: None)  # half a second each
+    assert len(crashes) > 3 * 3  # epochs, and at least weights, metrics and state
+    for crash in crashes:
+        run_experiment(open_run(crash).config, open_run(crash))
+        assert ends_as(crash, uninterrupted), crash.name
+
+
+KILLS = [
+    # just before a file takes its place or after a step, which one -> epochs that can be relied on
+    ("environment.json", 1, 0),
+    ("step", STEPS_PER_EPOCH // 2, 0),
+    ("best.safetensors", 1, 0),
+    (STATE, 2, 1),  # the weights of epoch 2 are kept, its state is not
+    ("step", STEPS_PER_EPOCH + 4, 2),
+    (STATE, 1, 2),
+    ("result.json", 1, 3),
+]
+
+
+def test_a_run_killed_in_each_epoch_and_between_its_writes_ends_bitwise_equal(
     tiny_file: Path, tmp_path: Path, uninterrupted: Path
 ) -> None:
     run, log = tmp_path / "run", tmp_path / "log"
     arguments = train_arguments(tiny_file, run)
-    moments = random.Random(2).sample(range(1, 20), 3)
-    for moment in [5, *moments]:  # the 5th is before the first epoch; each process counts anew
-        process = start(signalled_command, signal.SIGKILL, "write", moment, log, *arguments)
-        if exit_code(process) == 0:
-            break
-        assert process.exitcode == -signal.SIGKILL, log.read_text()
-        assert open_run(run).config
+    for at, moment, epochs in KILLS:
+        process = start(signalled_command, signal.SIGKILL, at, moment, log, *arguments)
+        assert exit_code(process) == -signal.SIGKILL, log.read_text()
+        state = open_run(run).load_state() if (run / STATE).exists() else {"history": []}
+        assert len(state["history"]) == epochs, (at, moment)
         arguments = ["train", "--resume", str(run)]
     assert exit_code(start(command, log, *arguments)) == 0, log.read_text()
     assert ends_as(run, uninterrupted)
 
 
+@pytest.mark.parametrize("seed", [0, 1])
 def test_a_run_killed_at_random_times_ends_bitwise_equal(
-    tiny_file: Path, tmp_path: Path, uninterrupted: Path
+    tiny_file: Path, tmp_path: Path, uninterrupted: Path, seed: int
 ) -> None:
     run, log = tmp_path / "run", tmp_path / "log"
     arguments = train_arguments(tiny_file, run)
-    for _ in range(3):
-        process = start(command, log, *arguments)
-        while process.is_alive() and not (run / "config.yaml").is_file():
-            time.sleep(0.01)
-        process.join(random.uniform(0, 0.6))
-        process.kill()
-        process.join()
+    chance = random.Random(seed)
+    # In epochs after a process's first step: none is so late that an ending could come before it.
+    for earliest, latest in [(0.1, 1.9), (1.1, 1.9), (0.1, 0.9)]:
+        seconds = chance.uniform(earliest, latest) * STEPS_PER_EPOCH * SLOW_STEP
+        process = start(killed_by_the_clock, seconds, log, *arguments)
+        assert exit_code(process) == -signal.SIGKILL, log.read_text()
         arguments = ["train", "--resume", str(run)]
     assert exit_code(start(command, log, *arguments)) == 0, log.read_text()
     assert ends_as(run, uninterrupted)

@@ -1,26 +1,13 @@
 """What makes a process quick changes nothing else."""
 
-import subprocess
+import ctypes
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from cnnkit.startup import step_without_compiler
-
-TRAIN_AND_LIST = """
-import sys
-from cnnkit.cli import main
-sys.argv = ["cnnkit", "train", "--config", {config!r}, "--quiet"]
-try:
-    main()
-except SystemExit as end:
-    code = end.code
-heavy = ("torch._dynamo", "torchvision", "sympy", "scipy", "sklearn")
-print(code, [name for name in heavy if name in sys.modules])
-"""
+from cnnkit.startup import keep_freed_memory, step_without_compiler
 
 
 def parameter_after_steps(optimizer_class: type[torch.optim.Optimizer], light: bool) -> torch.Tensor:
@@ -49,8 +36,31 @@ def test_a_step_without_the_compiler_still_calls_the_hooks() -> None:
     assert len(called) == 3
 
 
-def test_a_second_training_loads_neither_the_compiler_nor_what_prepared_the_data(tiny_file: Path) -> None:
-    script = TRAIN_AND_LIST.format(config=str(tiny_file))
-    for _ in range(2):
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "0 []"
+class Libc:
+    """A C library that only remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.options: dict[int, int] = {}
+
+    def mallopt(self, option: int, value: int) -> None:
+        self.options[option] = value
+
+
+@pytest.mark.parametrize(
+    ("platform", "options"),
+    [("linux", {-1: 1 << 30, -2: 64 << 20, -3: 32 << 20}), ("darwin", {}), ("win32", {})],
+)
+def test_glibc_alone_is_told_to_keep_freed_memory(
+    platform: str, options: dict[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    libc = Libc()
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: libc)
+    monkeypatch.setattr(sys, "platform", platform)
+    keep_freed_memory()
+    assert libc.options == options
+
+
+def test_a_linux_without_glibc_starts_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    keep_freed_memory()

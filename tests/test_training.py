@@ -2,6 +2,7 @@
 
 import copy
 import math
+import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -544,6 +545,43 @@ def test_bf16_is_chosen_where_the_processor_multiplies_it_faster(
     assert place(RuntimeConfig(device="cpu")).precision == precision
 
 
+@pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bf16", torch.bfloat16)])
+def test_convolutions_and_dense_layers_train_and_are_measured_at_the_configured_precision(
+    tiny: Tiny, precision: str, dtype: torch.dtype
+) -> None:
+    training, splits = begun(tiny(f"runtime.precision={precision}", "training.epochs=1"))
+    seen: set[tuple[bool, torch.dtype]] = set()
+
+    def look(module: nn.Module, _: object, output: Tensor) -> None:
+        seen.add((module.training, output.dtype))
+
+    for module in training.model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(look)
+    train(training, splits)
+    assert seen == {(True, dtype), (False, dtype)}
+    assert {weights.dtype for weights in training.model.parameters()} == {torch.float32}
+
+
+def test_bf16_learns_about_as_well_as_float32(tiny: Tiny) -> None:
+    coarse, fine = (trained(tiny(f"runtime.precision={p}", "training.epochs=4")) for p in ("bf16", "float32"))
+    assert coarse.history[-1].train_loss == pytest.approx(fine.history[-1].train_loss, rel=0.1)
+    assert not bitwise_equal(coarse.model.state_dict(), fine.model.state_dict())
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("wanted", [False, True])
+def test_varying_operations_are_refused_exactly_where_the_configuration_says_so(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, before: bool, wanted: bool
+) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    torch.use_deterministic_algorithms(before)
+    place(tiny(f"runtime.deterministic={str(wanted).lower()}").runtime)
+    assert torch.are_deterministic_algorithms_enabled() == wanted
+    if wanted and not before:
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"  # or else CUDA's products vary
+
+
 @pytest.mark.parametrize(
     ("cuda", "mps", "expected"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")]
 )
@@ -563,7 +601,7 @@ def test_a_device_that_is_not_there_is_refused_with_a_way_out(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(UsageError, match=f"{device}.*runtime.device=cpu"):
+    with pytest.raises(UsageError, match=f"{device}.*--device cpu"):
         place(RuntimeConfig(device=device))
 
 
