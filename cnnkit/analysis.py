@@ -81,6 +81,7 @@ def _statistics(study: Mapping[str, Any], counted: Mapping[str, list[FinishedTri
             "accuracies": accuracies[level["name"]].tolist(),
             "seed_deviation": _finite(_deviation(accuracies[level["name"]])),
             "sampling_error": sampling_error(right[level["name"]]),
+            "by_object_size": _by_object_size(right[level["name"]], study["object_sizes"]),
             "to_best": None if level["name"] == best else _against(level["name"], best, pairs),
             TIMING: _timing(counted[level["name"]]),
         }
@@ -91,6 +92,14 @@ def _statistics(study: Mapping[str, Any], counted: Mapping[str, list[FinishedTri
         "pairs": [_pair(pair) for pair in pairs],
         "friedman_p": friedman_test(np.stack(list(accuracies.values()), axis=1)),
     }
+
+
+def _by_object_size(right: NDArray[np.bool_], sizes: Sequence[int]) -> list[dict[str, Any]]:
+    """Accuracy on the test images of each object size, pixels, over the seeds. right: (seeds, images)."""
+    return [
+        {"size": size, **_interval(_of_a_share(mean_interval(right[:, k :: len(sizes)].mean(1))))}
+        for k, size in enumerate(sizes)
+    ]
 
 
 def _trial(

@@ -34,8 +34,12 @@ def _undecided(levels: Sequence[Mapping[str, Any]], results: Mapping[str, Any]) 
     best = results["levels"][0]["name"]
     pairs = {frozenset((pair["a"], pair["b"])): pair for pair in results["pairs"]}
     needed = [pairs[frozenset((best, level["name"]))]["seeds_needed"] for level in levels]
-    seeds = "more seeds than anyone would wait for" if None in needed else f"about {max(needed):,} seeds"
-    return f"whether it is better than {_listed(levels)} is undecided, {seeds} would tell"
+    more = (
+        "and no number of seeds would tell soon"
+        if None in needed
+        else f"about {max(needed):,} seeds would tell"
+    )
+    return f"whether it is better than {_listed(levels)} is undecided, {more}"
 
 
 ORDER = {WORSE: _worse, EQUIVALENT: _equivalent, UNDECIDED: _undecided}

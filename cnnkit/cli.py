@@ -15,6 +15,7 @@ import typer
 from cnnkit import __version__
 from cnnkit.cli_compare import compare_command, compare_pooling_command
 from cnnkit.cli_config import CONFIG_OPTION, ConfigOption, SetOption, complete_data_set, config_app
+from cnnkit.cli_report import report_command
 from cnnkit.errors import CnnkitError, ConfigError, ImageError, UsageError
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def _root(
 
 app.command("compare-pooling")(compare_pooling_command)
 app.command("compare")(compare_command)
+app.command("report")(report_command)
 
 
 @app.command("train")

@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -13,6 +14,9 @@ from cnnkit.cli_config import CONFIG_OPTION, SetOption
 from cnnkit.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cnnkit.comparison import Executor
     from cnnkit.config import Config
     from cnnkit.study import Study
 
@@ -30,6 +34,7 @@ class Matched(str, Enum):
 
 class ExecutorName(str, Enum):
     local = "local"
+    ray = "ray"
 
 
 SEEDS, MARGIN = 10, 0.1
@@ -50,6 +55,10 @@ MarginOption = Annotated[
 ]
 WorkersOption = Annotated[str, typer.Option(metavar="N", help="Trials side by side; auto: one a core.")]
 ExecutorOption = Annotated[ExecutorName, typer.Option(help="Where trials run.")]
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Of the Ray cluster; without it $RAY_ADDRESS, or a new one."),
+]
 OutOption = Annotated[
     Path | None,
     typer.Option(help="Folder of the study, without it runs/compare-<config>-<time>; what it holds is kept."),
@@ -68,6 +77,8 @@ class Request:
     match: Matched | None
     margin: float | None
     workers: str
+    executor: ExecutorName
+    ray_address: str | None
     out: Path | None
     resume: bool
     as_json: bool
@@ -85,6 +96,7 @@ def compare_command(
     margin: MarginOption = None,
     workers: WorkersOption = "auto",
     executor: ExecutorOption = ExecutorName.local,
+    ray_address: RayAddressOption = None,
     out: OutOption = None,
     resume: ResumeOption = False,
     verify: Annotated[
@@ -96,7 +108,9 @@ def compare_command(
     if verify is not None:
         _verify(verify, as_json)
         return
-    request = Request(config, overrides, seeds, match, margin, workers, out, resume, as_json)
+    request = Request(
+        config, overrides, seeds, match, margin, workers, executor, ray_address, out, resume, as_json
+    )
     if not resume and vary is None:
         raise UsageError("name what to compare: --vary KEY=A,B,… such as model.dropout=0,0.25,0.5")
     _compare(request, vary)
@@ -114,12 +128,15 @@ def compare_pooling_command(
     margin: MarginOption = None,
     workers: WorkersOption = "auto",
     executor: ExecutorOption = ExecutorName.local,
+    ray_address: RayAddressOption = None,
     out: OutOption = None,
     resume: ResumeOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Tell which pooling wins on your problem, by how much, and whether the difference is real."""
-    request = Request(config, overrides, seeds, match, margin, workers, out, resume, as_json)
+    request = Request(
+        config, overrides, seeds, match, margin, workers, executor, ray_address, out, resume, as_json
+    )
     values = strategies
     if values is None and not resume:
         values = ALL_OF[where]
@@ -139,19 +156,34 @@ def _compare(request: Request, vary: str | None) -> None:
     study = _plan(request, base, vary)
     name = Path(str(request.config)).stem
     folder = request.out or Path("runs") / f"compare-{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    from cnnkit.analysis import TRIALS
     from cnnkit.comparison import run_study
     from cnnkit.console_compare import StudyProgress, print_comparison
-    from cnnkit.executors import LocalExecutor
+    from cnnkit.report import write_report
 
-    with StudyProgress() as progress:
-        results = run_study(study, folder, LocalExecutor(folder / TRIALS, workers), progress)
+    with _executor(request, folder, workers) as executor, StudyProgress() as progress:
+        results = run_study(study, folder, executor, progress)
+    report = write_report(folder)
     if request.as_json:
         typer.echo(json.dumps(results, indent=2, ensure_ascii=False))
     else:
-        print_comparison(results, str(folder))
+        print_comparison(results, str(report))
     if any(trial["error"] for trial in results["trials"]):
         raise typer.Exit(1)
+
+
+@contextmanager
+def _executor(request: Request, folder: Path, workers: int | None) -> "Iterator[Executor]":
+    from cnnkit.analysis import TRIALS
+
+    if request.executor is ExecutorName.local:
+        from cnnkit.executors import LocalExecutor
+
+        yield LocalExecutor(folder / TRIALS, workers)
+    else:
+        from cnnkit.ray_executor import RayExecutor, ray_cluster
+
+        with ray_cluster(request.ray_address):
+            yield RayExecutor(folder / TRIALS)
 
 
 def _plan(request: Request, base: "Config | None", vary: str | None) -> "Study":

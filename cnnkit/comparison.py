@@ -10,20 +10,20 @@ from typing import Any, Protocol
 import torch
 
 from cnnkit.analysis import LABELS, RESULTS, TRIALS, analyse
-from cnnkit.data import data_root, load_dataset
+from cnnkit.data import Published, load_data
 from cnnkit.errors import Interrupted
 from cnnkit.events import StudyBegun, StudyListener, TrialDone, ignore
 from cnnkit.executors import Outcome
-from cnnkit.files import fingerprint, write_atomically, write_json
+from cnnkit.files import write_atomically, write_json
 from cnnkit.runs import Run
 from cnnkit.study import STUDY, Study, refuse_another_study
-from cnnkit.trials import Trial
+from cnnkit.trials import Trial, data_hash
 
 
 class Executor(Protocol):
     """Somewhere trials run; each leaves its run directory in the study's folder."""
 
-    def run(self, trials: Sequence[Trial]) -> Iterator[Outcome]: ...
+    def run(self, trials: Sequence[Trial], published: Published) -> Iterator[Outcome]: ...
 
 
 def run_study(
@@ -36,17 +36,17 @@ def run_study(
     after the running trials have saved, where Ctrl-C or SIGTERM arrives.
     """
     refuse_another_study(study, folder)
-    train, test = load_dataset(study.base.data.dataset, data_root(study.base.data.root), notify)
-    data = fingerprint([[split.images, split.labels] for split in (train, test)])
+    published = load_data(study.base.data, notify)
+    data = data_hash(published)
     trials = [Trial(level.name, config, data) for level, config in study.trials()]
-    write_atomically(folder / LABELS, test.labels.to(torch.uint8).numpy().tobytes())
+    write_atomically(folder / LABELS, published[1].labels.to(torch.uint8).numpy().tobytes())
     entries = [{"level": trial.level, "seed": trial.seed, "folder": trial.folder} for trial in trials]
     write_json(folder / STUDY, {**study.as_dict(), "trials": entries})
     missing = [trial for trial in trials if not Run(folder / TRIALS / trial.folder).finished]
     notify(_begun(study, len(trials), len(missing)))
     try:
         with _sigterm_raises():
-            for outcome in executor.run(missing):
+            for outcome in executor.run(missing, published):
                 notify(_done(outcome, Run(folder / TRIALS / outcome.trial.folder)))
     except KeyboardInterrupt as error:
         number = error.args[0] if error.args else signal.SIGINT

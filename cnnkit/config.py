@@ -21,6 +21,7 @@ Schedule = Literal["one_cycle", "cosine", "linear", "step", "constant"]
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
 
 T = TypeVar("T")
+SMALL_OBJECT = "small-object"
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -68,10 +69,36 @@ class AugmentConfig(Section):
         return self.rotate > 0 or self.translate > 0 or self.zoom > 0
 
 
+class SceneConfig(Section):
+    """The scenes of `small-object`: one digit each, among pieces of others."""
+
+    source: Literal["mnist", "digits"] = Field("mnist", description="whose digits")
+    size: Annotated[int, Field(ge=16, le=256)] = Field(56, description="side of a scene, pixels")
+    object_sizes: Annotated[
+        tuple[Annotated[int, Field(ge=4, le=256)], ...], Field(strict=False, min_length=1, max_length=20)
+    ] = Field((8, 12, 16, 20, 28), description="sides of the digit, pixels, all as frequent")
+    position: Literal["anywhere", "centre", "corner"] = Field("anywhere", description="where the digit lies")
+    clutter: Annotated[int, Field(ge=0, le=100)] = Field(8, description="pieces of other digits in a scene")
+    clutter_size: Annotated[int, Field(ge=1, le=16)] = Field(8, description="side of such a piece, pixels")
+    train_images: Annotated[int, Field(ge=100, le=200_000)] = Field(20_000, description="scenes to train on")
+    test_images: Annotated[int, Field(ge=100, le=200_000)] = Field(10_000, description="scenes to test on")
+
+    @property
+    def info(self) -> DatasetInfo:
+        source = DATASETS[self.source]
+        return DatasetInfo(
+            f"small objects from {source.title}",
+            (1, self.size, self.size),
+            source.class_names,
+            self.train_images,
+            self.test_images,
+        )
+
+
 class DataConfig(Section):
     """Which images."""
 
-    dataset: Literal["mnist", "fashion-mnist", "kmnist", "qmnist", "digits"] = Field(
+    dataset: Literal["mnist", "fashion-mnist", "kmnist", "qmnist", "digits", "small-object"] = Field(
         "mnist", description="the images and their classes"
     )
     root: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = Field(
@@ -83,10 +110,11 @@ class DataConfig(Section):
         "and the last epoch is kept",
     )
     augment: AugmentConfig = Field(AugmentConfig(), description="random changes of the training images")
+    scene: SceneConfig = Field(SceneConfig(), description="what small-object is made of")
 
     @property
     def info(self) -> DatasetInfo:
-        return DATASETS[self.dataset]
+        return self.scene.info if self.dataset == SMALL_OBJECT else DATASETS[self.dataset]
 
     @property
     def validation_images(self) -> int:

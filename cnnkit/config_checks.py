@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from cnnkit.config import Config, ModelConfig
 
 LARGEST_LAYER = 100_000_000  # weights; 400 MB in float32, four times that while Adam trains it
-SPLIT_KEYS = frozenset({"data.dataset", "data.validation"})
-GRID_KEYS = frozenset({"data.dataset", "model.channels", "model.kernel_sizes", "model.pool_size"})
+SPLIT_KEYS = frozenset({"data.dataset", "data.validation", "data.scene.train_images"})
+GRID_KEYS = frozenset(
+    {"data.dataset", "data.scene.size", "model.channels", "model.kernel_sizes", "model.pool_size"}
+)
 LAYER_KEYS = GRID_KEYS | {"model.pooling", "model.head", "model.hidden"}
 
 
@@ -50,9 +52,22 @@ def head_features(model: "ModelConfig", shape: tuple[int, int, int]) -> int:
 
 
 def complaints_about(config: "Config") -> Iterator[Complaint]:
+    yield from _scene_complaints(config)
     yield from _split_complaints(config)
     yield from _grid_complaints(config)
     yield from _layer_complaints(config)
+
+
+def _scene_complaints(config: "Config") -> Iterator[Complaint]:
+    scene = config.data.scene
+    for key, side in (("object_sizes", max(scene.object_sizes)), ("clutter_size", scene.clutter_size)):
+        if side > scene.size:
+            yield Complaint(
+                f"data.scene.{key}",
+                f"{side} pixels do not fit into a scene of {scene.size}",
+                "make data.scene.size larger",
+                frozenset({"data.scene.size", f"data.scene.{key}"}),
+            )
 
 
 def _split_complaints(config: "Config") -> Iterator[Complaint]:

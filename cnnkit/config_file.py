@@ -17,7 +17,7 @@ from cnnkit.yaml_tree import KeyPath, YamlTree, dotted, short
 
 LIST_ERRORS = ("tuple_type", "too_short", "too_long", "missing")
 LARGEST_FILE = 32_000  # bytes; larger ones take the parser seconds
-SECTIONS = frozenset([*((name,) for name in Config.model_fields), ("data", "augment")])
+SECTIONS = frozenset([*((name,) for name in Config.model_fields), ("data", "augment"), ("data", "scene")])
 SCHEMA_LINE = "yaml-language-server:"
 
 
@@ -254,10 +254,10 @@ def _expected_key(path: KeyPath) -> str:
 
 
 def _example(path: KeyPath) -> str:
-    section: Any = Config()
-    for part in path[:2]:
-        section = getattr(section, str(part))
-    return json.dumps(section)
+    default: Any = Config()
+    for part in path:
+        default = getattr(default, str(part), default)
+    return json.dumps(default)
 
 
 def _known_keys(path: KeyPath) -> list[str]:

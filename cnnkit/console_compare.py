@@ -67,7 +67,7 @@ def _trial_line(event: TrialDone) -> Text:
     return Text(f"{start} {event.accuracy:.2%}  {event.seconds:.1f} s")
 
 
-def print_comparison(results: Mapping[str, Any], folder: str) -> None:
+def print_comparison(results: Mapping[str, Any], report: str) -> None:
     """The answer, the ranked table, and what a person should know besides."""
     out.print(Text(answer(results), "bold"), soft_wrap=True)
     out.print()
@@ -86,7 +86,7 @@ def print_comparison(results: Mapping[str, Any], folder: str) -> None:
     for trial in failed:
         line = f"{trial['level']} seed {trial['seed']} failed: {trial['error']}"
         out.print(Text(line, "red"), soft_wrap=True)
-    out.print(Text(f"kept in {folder}"), soft_wrap=True)
+    out.print(Text(f"to look at: {report}"), soft_wrap=True)
 
 
 def _row(level: Mapping[str, Any]) -> Sequence[str]:

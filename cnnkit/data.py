@@ -1,6 +1,7 @@
 """Data sets → `Splits`: fetched once, checked, prepared once, split by the seed."""
 
 import contextlib
+import functools
 import hashlib
 import io
 import os
@@ -16,15 +17,17 @@ from filelock import FileLock
 from torch import Tensor
 
 from cnnkit.catalog import DATASETS, DatasetInfo
-from cnnkit.config import DataConfig
+from cnnkit.config import SMALL_OBJECT, DataConfig, SceneConfig
 from cnnkit.errors import DamagedFile, DataError
 from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.files import load_tensors, save_tensors
 from cnnkit.idx import read_idx
+from cnnkit.scenes import make_scenes
 from cnnkit.streams import stream
 
 DATA_VARIABLE = "CNNKIT_DATA"
 NETWORK_PATIENCE = 20.0  # seconds without a byte before a fetch is given up
+SCENE_SEED = 0  # scenes are the same in every study
 DIGITS_SPLIT_SEED = 0  # scikit-learn's digits come unsplit; everyone gets the same test images
 FILE_NAMES = {
     "train_images": ("train-images-idx3-ubyte", 3),
@@ -66,11 +69,39 @@ class Splits:
     test: ImageDataset
 
 
-def load_splits(config: DataConfig, seed: int, notify: NoteListener = ignore) -> Splits:
-    """Reads, or fetches, a data set and holds out validation images, the same for the same seed."""
-    whole, test = load_dataset(config.dataset, data_root(config.root), notify)
+Published = tuple[ImageDataset, ImageDataset]  # the (train, test) splits, nothing held out yet
+
+
+def load_splits(
+    config: DataConfig, seed: int, notify: NoteListener = ignore, published: Published | None = None
+) -> Splits:
+    """Reads, or fetches, a data set and holds out validation images, the same for the same seed.
+
+    published: what `load_data` gave, where that is known already.
+    """
+    whole, test = published or load_data(config, notify)
     validation, train = split_stratified(whole.labels, config.validation_images, stream(seed, "split"))
     return Splits(whole[train], whole[validation], test)
+
+
+def load_data(config: DataConfig, notify: NoteListener = ignore) -> Published:
+    """The images that a configuration describes."""
+    root = data_root(config.root)
+    if config.dataset != SMALL_OBJECT:
+        return load_dataset(config.dataset, root, notify)
+    return _scenes(config.scene, root, notify)
+
+
+@functools.lru_cache(maxsize=1)  # the trials of a comparison share them
+def _scenes(scene: SceneConfig, root: Path, notify: NoteListener) -> Published:
+    """Training scenes show training digits, test scenes test digits; the same whoever asks."""
+    train, test = load_dataset(scene.source, root, notify)
+    sources = (("train", train, scene.train_images), ("test", test, scene.test_images))
+    made = [
+        ImageDataset(*make_scenes(d.images, d.labels, scene, count, stream(SCENE_SEED, "scenes", split)))
+        for split, d, count in sources
+    ]
+    return made[0], made[1]
 
 
 def data_root(root: str | None) -> Path:
@@ -88,8 +119,8 @@ def _without_tilde(folder: str) -> Path:
     return Path(os.path.expanduser(folder))  # noqa: PTH111  Path.expanduser fails where there is no home
 
 
-def load_dataset(name: str, root: Path, notify: NoteListener = ignore) -> tuple[ImageDataset, ImageDataset]:
-    """The published (train, test) splits.
+def load_dataset(name: str, root: Path, notify: NoteListener = ignore) -> Published:
+    """A data set as its makers published it.
 
     Raises DataError where the files are damaged, or missing and not to be had.
     """

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cnnkit.config import RuntimeConfig
+from cnnkit.data import Published
 from cnnkit.errors import CnnkitError, Interrupted
 from cnnkit.files import write_atomically
 from cnnkit.trials import Trial, run_trial
@@ -49,8 +50,11 @@ class LocalExecutor:
     home: Path
     workers: int | None = None  # None: as many as fill this machine
 
-    def run(self, trials: Sequence[Trial]) -> Iterator[Outcome]:
-        """Yields each trial as it ends. Where the caller stops listening the running ones save and stop."""
+    def run(self, trials: Sequence[Trial], published: Published) -> Iterator[Outcome]:
+        """Yields each trial as it ends; where the caller stops listening the running ones save and stop.
+
+        published: not used; workers read the prepared images from disk, which is quicker than a pipe.
+        """
         if not trials:
             return
         waiting, attempts = deque(trials), Counter[str]()

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from cnnkit.config import Config
-from cnnkit.data import ImageDataset, Splits, load_splits, pixel_statistics
+from cnnkit.data import ImageDataset, Published, Splits, load_splits, pixel_statistics
 from cnnkit.device import Placement, out_of_memory_in_words, place
 from cnnkit.errors import Interrupted, RunError, UsageError
 from cnnkit.evaluation import EVALUATION_BATCH, Evaluation, evaluate, predict
@@ -44,15 +44,20 @@ class Setting:
     seconds: float
 
 
-def prepare(config: Config, notify: Listener = ignore, device_name: str | None = None) -> Setting:
+def prepare(
+    config: Config,
+    notify: Listener = ignore,
+    device_name: str | None = None,
+    published: Published | None = None,
+) -> Setting:
     """Finds the device and the data. Raises UsageError or DataError where they are not to be had.
 
-    device_name: instead of the configured one.
+    device_name: instead of the configured one. published: the images, where they are known already.
     """
     started = time.perf_counter()
     placement = place(config.runtime, device_name)
     with out_of_memory_in_words(config.training.batch_size):
-        splits = resident_splits(config, placement, notify)
+        splits = resident_splits(config, placement, notify, published)
     return Setting(placement, splits, time.perf_counter() - started)
 
 
@@ -117,8 +122,10 @@ def begin(config: Config, placement: Placement, splits: Splits) -> Training:
     return Training(config, model, placement, len(splits.train))
 
 
-def resident_splits(config: Config, placement: Placement, notify: Listener = ignore) -> Splits:
-    splits = load_splits(config.data, config.training.seed, notify)
+def resident_splits(
+    config: Config, placement: Placement, notify: Listener = ignore, published: Published | None = None
+) -> Splits:
+    splits = load_splits(config.data, config.training.seed, notify, published)
     device = placement.device
     return Splits(splits.train.to(device), splits.validation.to(device), splits.test.to(device))
 

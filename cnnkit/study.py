@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from cnnkit.config import Config
+from cnnkit.config import SMALL_OBJECT, Config
 from cnnkit.config_file import config_text, parse_config
 from cnnkit.device import place
 from cnnkit.errors import RunError, UsageError
@@ -52,6 +52,12 @@ class Study:
         first = self.base.training.seed
         return range(first, first + self.seeds)
 
+    @property
+    def object_sizes(self) -> list[int]:
+        """Pixels: test image i holds an object of size i % len. Empty for data sets without sizes."""
+        data = self.base.data
+        return list(data.scene.object_sizes) if data.dataset == SMALL_OBJECT else []
+
     def trials(self) -> Iterator[tuple[Level, Config]]:
         """Interleaved: all levels of one seed before the next, so that a machine that drifts harms none."""
         for seed, level in product(self.all_seeds, self.levels):
@@ -91,6 +97,7 @@ class Study:
                 {"name": level.name, "value": level.value, **level.cost._asdict(), "changed": level.changed}
                 for level in self.levels
             ],
+            "object_sizes": self.object_sizes,
             "warnings": self.warnings(),
             "config": config_text(self.base),
         }

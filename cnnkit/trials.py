@@ -8,8 +8,7 @@ from typing import Any
 from cnnkit.batches import shuffled
 from cnnkit.config import Config
 from cnnkit.config_file import config_text
-from cnnkit.data import data_root, load_dataset
-from cnnkit.events import Listener, ignore
+from cnnkit.data import Published
 from cnnkit.experiment import Setting, begin, prepare, run_experiment
 from cnnkit.files import fingerprint, write_atomically, write_json
 from cnnkit.runs import CONFIG, Run
@@ -44,14 +43,15 @@ class Trial:
         return f"{level}-seed{self.seed}-{self.id[:12]}"
 
 
-def data_hash(config: Config, notify: Listener = ignore) -> str:
-    """The hash of the images and labels that a configuration is trained and tested on, all of them."""
-    train, test = load_dataset(config.data.dataset, data_root(config.data.root), notify)
-    return fingerprint([[split.images, split.labels] for split in (train, test)])
+def data_hash(published: Published) -> str:
+    """The hash of all images and labels that a configuration is trained and tested on."""
+    return fingerprint([[split.images, split.labels] for split in published])
 
 
-def run_trial(trial: Trial, folder: Path) -> dict[str, Any]:
+def run_trial(trial: Trial, folder: Path, published: Published | None = None) -> dict[str, Any]:
     """Trains into a folder, or goes on where a killed process stopped; returns what `result.json` holds.
+
+    published: the images, where the caller has them.
 
     Raises Interrupted, after saving, where Ctrl-C or SIGTERM arrives while it trains.
     """
@@ -60,7 +60,7 @@ def run_trial(trial: Trial, folder: Path) -> dict[str, Any]:
         return run.result
     if not _begun(run, trial):
         write_atomically(folder / CONFIG, config_text(trial.config))
-    setting = prepare(trial.config)
+    setting = prepare(trial.config, published=published)
     facts = {"level": trial.level, "seed": trial.seed, "id": trial.id}
     write_json(folder / TRIAL, {**facts, "hashes": {"data": trial.data, **shared_hashes(trial, setting)}})
     result = run_experiment(trial.config, run, setting=setting, pictures=False)

@@ -34,6 +34,7 @@ COMMANDS = {
     "": {"--version", "--install-completion", "--show-completion"},
     "compare": {"--config", "-c", "--set", "-s", "--vary", *STUDY_OPTIONS, "--verify"},
     "compare-pooling": {"--config", "-c", "--set", "-s", "--strategies", "--where", *STUDY_OPTIONS},
+    "report": {"folder"},
     "train": {"--config", "-c", "--set", "-s", "--out", "--resume", "--device", "--json", "--quiet", "-q"},
     "eval": {"run", "--split", "--device", "--json"},
     "predict": {"run", "images", "--top", "--device", "--json"},

@@ -1,0 +1,146 @@
+"""What the report of a single run shows, gathered from its run directory."""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from cnnkit.config_file import config_text
+from cnnkit.data import ImageDataset
+from cnnkit.device import Placement
+from cnnkit.errors import CnnkitError, RunError
+from cnnkit.evaluation import EVALUATION_BATCH, predict
+from cnnkit.events import EpochRecord
+from cnnkit.pictures import most_confident_mistakes
+from cnnkit.report_axes import Panel
+from cnnkit.report_images import draw_networks, images_of, ink_image
+from cnnkit.report_plots import curve_of, curve_panel, heat_map
+from cnnkit.report_trials import SHOWN_CLASS, commands_of, networks_captions, versions_of
+from cnnkit.report_words import counted, largest, maps_caption
+from cnnkit.runs import PREDICTIONS, Run, Weights, load_weights
+from cnnkit.stats import wilson_interval
+
+SPLITS = {"train": "training", "val": "validation"}
+HERE = Placement(torch.device("cpu"), "float32", 1)  # a report is drawn alike on any machine
+
+
+def run_view(run: Run) -> dict[str, Any]:
+    """Everything that the template of a run names."""
+    config = run.config
+    info, name = config.data.info, config.model.strategy
+    result = run.result if run.finished else None
+    weights: Weights | None = None
+    with contextlib.suppress(CnnkitError, OSError):
+        weights = load_weights(run.path)
+    test, missing = images_of(config)
+    environments = []
+    with contextlib.suppress(RunError):
+        environments.append(run.environment)
+    return {
+        "run": run,
+        "config": config,
+        "config_text": config_text(config),
+        "info": info,
+        "strategy": name,
+        "answer": _answer(result, info.title),
+        "result": result,
+        "series": list(enumerate(SPLITS.values())),
+        "curves": _curves(run, result),
+        **_mistakes(run, weights, test),
+        "networks": None if weights is None else _networks(weights, test),
+        "images_missing": missing,
+        "commands": commands_of(environments),
+        "versions": versions_of(environments),
+    }
+
+
+def _answer(result: Mapping[str, Any] | None, title: str) -> str:
+    if result is None:
+        return f"This training on {title} has not ended: there is no test result yet."
+    accuracy, images = result["test_accuracy"], result["test_images"]
+    low, high = wilson_interval(round(accuracy * images), images)
+    return f"{accuracy:.2%} of {images:,} {title} test images right; 95 % interval {low:.2%} to {high:.2%}."
+
+
+def _curves(run: Run, result: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    history: list[EpochRecord] = []
+    with contextlib.suppress(RunError):
+        history = run.metrics()
+    if not history:
+        return None
+    kept = result["best_epoch"] if result else None
+    panels = [_panel(history, "accuracy", "accuracy, %", 100.0, kept)]
+    panels.append(_panel(history, "loss", "loss, cross-entropy in nats", 1.0, kept))
+    last = history[-1]
+    caption = f"After {counted(len(history), 'epoch')} the training accuracy is {last.train_accuracy:.2%}"
+    if last.val_accuracy is not None:
+        caption += f", the validation accuracy {last.val_accuracy:.2%}"
+    if kept and len(history) > 1:
+        caption += f"; epoch {kept} was kept (dotted line)"
+    caption += ". Training figures are measured while the weights move, with dropout and augmentation."
+    return {"panels": panels, "caption": caption}
+
+
+def _panel(history: Sequence[EpochRecord], name: str, title: str, scale: float, kept: int | None) -> Panel:
+    curves = []
+    for i, (split, words) in enumerate(SPLITS.items()):
+        values = [getattr(record, f"{split}_{name}") for record in history]
+        if values[0] is not None:
+            curves.append(curve_of(i, words, [[value * scale for value in values]]))
+    return curve_panel(title, curves, log=name == "loss", kept=kept)
+
+
+def _mistakes(run: Run, weights: Weights | None, test: ImageDataset | None) -> dict[str, Any]:
+    """The confusion matrix, and the images that were missed most confidently."""
+    nothing: dict[str, Any] = {"confusion": None, "mistakes": [], "missed": 0}
+    path = run.path / PREDICTIONS
+    if test is None or not path.is_file() or path.stat().st_size != len(test):
+        return nothing
+    predictions = torch.from_numpy(np.frombuffer(path.read_bytes(), np.uint8).astype(np.int64))
+    names, classes = run.config.data.info.class_names, run.config.data.info.classes
+    pairs = test.labels * classes + predictions
+    confusion = torch.bincount(pairs, minlength=classes**2).reshape(classes, classes).numpy().astype(float)
+    errors = confusion * (1 - np.eye(classes))
+    row, column = largest(errors)
+    missed = int(errors.sum())
+    caption = f"{missed:,} of {len(test):,} test images are missed"
+    if missed:
+        caption += (
+            f"; most often, {int(errors[row, column])} times, {names[row]} is taken for {names[column]}"
+        )
+    return {
+        "confusion": heat_map(confusion, names, "", max(float(errors.max()), 1.0)),
+        "confusion_caption": f"{caption}. Rows are the truth, columns what it was taken for.",
+        "mistakes": [] if weights is None else _most_confident(weights, test, predictions, names),
+        "missed": missed,
+    }
+
+
+def _most_confident(
+    weights: Weights, test: ImageDataset, predictions: torch.Tensor, names: Sequence[str]
+) -> list[dict[str, str]]:
+    missed = (predictions != test.labels).nonzero()[:, 0]
+    if not len(missed):
+        return []
+    of_missed, taken = test[missed], predictions[missed]
+    batches = of_missed.images.split(EVALUATION_BATCH)
+    probabilities = torch.cat([predict(weights.model, batch, HERE) for batch in batches])
+    confidences = probabilities.gather(1, taken[:, None])[:, 0]
+    mistakes = most_confident_mistakes(of_missed.images, of_missed.labels, taken, confidences, names)
+    return [{"image": ink_image(m.image[None]), "caption": m.caption.replace("\n", " ")} for m in mistakes]
+
+
+def _networks(weights: Weights, test: ImageDataset | None) -> dict[str, Any]:
+    name, info = weights.config.model.strategy, weights.config.data.info
+    image = None
+    if test is not None:
+        number = int((test.labels == SHOWN_CLASS).int().argmax())
+        image = test.images[number]
+    drawn = draw_networks({name: weights}, {name: 0}, image)
+    view = networks_captions(drawn, weights.config.training.seed, same_start=False)
+    if image is not None and test is not None:
+        truth = info.class_names[int(test.labels[number])]
+        view |= {"maps_caption": maps_caption(number, truth, drawn.kept), "image": ink_image(image)}
+    return view

@@ -1,0 +1,481 @@
+"""The report: all of it is there, its numbers are those of the files, and a browser shows it whole."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from html import unescape
+from itertools import pairwise, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY
+from hypothesis import given
+from hypothesis import strategies as st
+from support import call, finished_run
+
+from cnnkit.analysis import RESULTS, TRIALS
+from cnnkit.comparison import run_study
+from cnnkit.config_file import parse_config
+from cnnkit.errors import DataError, RunError, UsageError
+from cnnkit.executors import FAILURE, Outcome
+from cnnkit.files import write_atomically
+from cnnkit.pooling import SameConv2d
+from cnnkit.report import REPORT, write_report
+from cnnkit.report_axes import Axis, accuracy_axis, axis_over, labels
+from cnnkit.report_images import dense_convolution
+from cnnkit.report_plots import CostPoint, cost_panel, dot_rows, pareto_front, spread_dots
+from cnnkit.report_study import study_view
+from cnnkit.report_words import points
+from cnnkit.runs import PREDICTIONS, RESULT
+from cnnkit.study import STUDY, plan_study
+from cnnkit.trials import Trial, run_trial
+
+HOSTILE = "<script>alert(1)</script>&'\""
+SECTIONS = [
+    "answer",
+    "ranking",
+    "seeds",
+    "pairs",
+    "costs",
+    "curves",
+    "confusions",
+    "gallery",
+    "filters",
+    "maps",
+]
+SECTIONS += ["method", "warnings", "provenance"]
+RUN_SECTIONS = ["answer", "curves", "confusions", "mistakes", "filters", "maps", "provenance"]
+STRATEGIES = ["stride", "max", "avg", "concat"]
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+class Here:
+    """Runs trials in this process, which saves the workers' start; those that `fails` names do not run."""
+
+    def __init__(self, home: Path, fails: Callable[[Trial], bool] = lambda _: False) -> None:
+        self.home = home
+        self.fails = fails
+
+    def run(self, trials: Sequence[Trial], *_: object) -> Iterator[Outcome]:
+        for trial in trials:
+            folder = self.home / trial.folder
+            if self.fails(trial):
+                write_atomically(folder / FAILURE, f"it broke {HOSTILE}")
+                yield Outcome(trial, "it broke")
+            else:
+                run_trial(trial, folder)
+                yield Outcome(trial, None)
+
+
+def compared(
+    folder: Path, key: str, values: Sequence[Any], seeds: int, *overrides: str, **options: Any
+) -> Path:
+    threads = torch.get_num_threads()
+    study = plan_study(parse_config(TINY, "tiny", overrides), key, values, seeds)
+    run_study(study, folder, Here(folder / TRIALS, **options))
+    torch.set_num_threads(threads)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished_study(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
+    """Four strategies, two seeds, from a hostile data root. No test may change it: copy it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(shared_cache))
+        folder = tmp_path_factory.mktemp("report") / "study"
+        root = f"data.root={json.dumps(HOSTILE)}"
+        return compared(folder, "model.pooling", STRATEGIES, 2, root)
+
+
+@pytest.fixture
+def study(finished_study: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished_study, tmp_path / "study"))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
+    return finished_run(tmp_path_factory.mktemp("report") / "run", shared_cache, "model.pooling=concat")
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def drawn(folder: Path) -> str:
+    """The page that is drawn into a folder; what every page has to keep is checked here."""
+    path = write_report(folder)
+    assert path == folder / REPORT
+    page = path.read_text(encoding="utf-8")
+    assert "http://" not in page
+    assert "https://" not in page
+    assert "<script" not in page
+    for source in re.findall(r"""(?:src|href)=["']?([^"'\s>]+)""", page):
+        assert source.startswith(("data:", "#")), source
+    anchors = re.findall(r'href="#([^"]+)"', page)
+    assert set(anchors) <= set(re.findall(r'id="([^"]+)"', page))
+    return page
+
+
+def sections(page: str) -> list[str]:
+    return re.findall(r'<(?:section|header) id="([^"]+)"', page)
+
+
+def results_of(folder: Path) -> dict[str, Any]:
+    results: dict[str, Any] = json.loads((folder / RESULTS).read_text())
+    return results
+
+
+def rename(folder: Path, old: str, new: str) -> None:
+    """Gives a level another name, in both files that hold it."""
+    for name in (RESULTS, STUDY):
+        text = (folder / name).read_text().replace(json.dumps(old), json.dumps(new))
+        (folder / name).write_text(text)
+
+
+# --- a comparison -----------------------------------------------------------------------------------
+
+
+def test_every_section_is_there_and_in_order(study: Path) -> None:
+    page = drawn(study)
+    assert sections(page) == SECTIONS
+    assert page.count("<figcaption>") == 8
+
+
+def test_the_ranked_table_tells_the_numbers_of_the_results(study: Path) -> None:
+    page, results = drawn(study), results_of(study)
+    rows = page[page.index('id="ranking"') : page.index('id="seeds"')].split("<tr>")[2:]
+    assert len(rows) == len(STRATEGIES)
+    for row, level in zip(rows, results["levels"], strict=True):
+        assert f">{level['name']}<" in row
+        assert f"{level['accuracy']['mean']:.3%}" in row
+        assert f"{level['accuracy']['low'] * 100:.3f} to {level['accuracy']['high'] * 100:.3f}" in row
+        assert f"{level['parameters']:,}" in row
+        if level["to_best"]:
+            assert points(level["to_best"]["difference"]["mean"]) in row
+            assert level["to_best"]["verdict"] in row
+
+
+def test_every_pair_and_every_seed_is_told(study: Path) -> None:
+    page, results = drawn(study), results_of(study)
+    for pair in results["pairs"]:
+        size = f"{abs(pair['difference']['mean']) * 100:.3f}"
+        assert page[page.index('id="pairs"') : page.index('id="costs"')].count(size) >= 2
+    for level in results["levels"]:
+        for seed, accuracy in zip(results["seeds"], level["accuracies"], strict=True):
+            assert f"<title>seed {seed}: {accuracy:.2%}</title>" in page
+
+
+def test_the_matrix_is_row_minus_column_in_the_order_of_the_ranks(study: Path) -> None:
+    results = results_of(study)
+    means = {level["name"]: level["accuracy"]["mean"] for level in results["levels"]}
+    matrix = study_view(study)["matrix"]
+    for row in matrix["rows"]:
+        for (_, column), cell in zip(matrix["columns"], row["cells"], strict=True):
+            if cell:
+                assert cell["difference"] == points(means[row["name"]] - means[column])
+
+
+def test_the_gallery_counts_the_seeds_that_are_right(study: Path) -> None:
+    labels = np.frombuffer((study / "labels.bin").read_bytes(), np.uint8)
+    right: dict[str, Any] = dict.fromkeys(STRATEGIES, 0)
+    for trial in results_of(study)["trials"]:
+        path = study / TRIALS / trial["folder"] / PREDICTIONS
+        right[trial["level"]] += np.frombuffer(path.read_bytes(), np.uint8) == labels
+    gallery = study_view(study)["gallery"]
+    spreads = []
+    for card in gallery["cards"]:
+        told = {row["name"]: row["right"] for row in card["rows"]}
+        assert told == {name: int(counts[card["number"]]) for name, counts in right.items()}
+        assert card["truth"] == str(labels[card["number"]])
+        spreads.append(max(told.values()) - min(told.values()))
+    assert all(before >= after > 0 for before, after in pairwise(spreads))
+
+
+def test_the_same_files_give_the_same_bytes(study: Path) -> None:
+    first = drawn(study)
+    (study / REPORT).unlink()
+    assert drawn(study) == first
+
+
+def test_a_report_is_small(study: Path) -> None:
+    assert len(drawn(study)) < 500_000
+
+
+def test_names_and_folders_are_escaped(study: Path) -> None:
+    rename(study, "max", HOSTILE)
+    page = drawn(study)  # checks that there is no script
+    assert page.count("alert(1)") > 20
+    assert HOSTILE in unescape(page)
+
+
+def test_a_level_keeps_its_colour_whoever_wins(study: Path) -> None:
+    before = {name: number for number, name in study_view(study)["series"]}
+    results = results_of(study)
+    results["levels"][1:] = reversed(results["levels"][1:])
+    (study / RESULTS).write_text(json.dumps(results))
+    after = {name: number for number, name in study_view(study)["series"]}
+    assert after == before == {name: number for number, name in enumerate(STRATEGIES)}
+    assert list(after) == [level["name"] for level in results["levels"]] != list(before)
+
+
+def test_without_the_data_the_rest_is_drawn(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> None:
+        raise DataError(f"the digits are gone {HOSTILE}\nand more")
+
+    monkeypatch.setattr("cnnkit.report_images.load_data", gone)
+    page = drawn(study)
+    assert sections(page) == SECTIONS
+    assert page.count("could not be had, so this is not drawn: the digits are gone") == 2
+    assert page.count("first-layer filters of") == len(STRATEGIES)
+
+
+def test_accuracy_against_object_size_is_drawn_where_objects_have_sizes(study: Path) -> None:
+    results = results_of(study)
+    for level in results["levels"]:
+        mean = level["accuracy"]["mean"]
+        sizes = [{"size": s, "mean": mean - 0.1 / s, "low": None, "high": None} for s in (20, 8)]
+        level["by_object_size"] = sizes
+    (study / RESULTS).write_text(json.dumps(results))
+    page, best = drawn(study), results["levels"][0]
+    assert sections(page) == [*SECTIONS[:3], "sizes", *SECTIONS[3:]]
+    assert f"At the smallest, 8 pixels: {best['name']} {best['accuracy']['mean'] - 0.1 / 8:.2%}" in page
+    assert f"<title>{best['name']}, 20 pixels: {best['accuracy']['mean'] - 0.1 / 20:.2%}</title>" in page
+
+
+def test_other_images_than_the_tested_ones_are_not_shown(study: Path) -> None:
+    labels = bytearray((study / "labels.bin").read_bytes())
+    labels[0] = (labels[0] + 1) % 10
+    (study / "labels.bin").write_bytes(labels)
+    assert "images at hand are not those that were tested" in drawn(study)
+
+
+def test_without_weights_and_epochs_the_statistics_are_drawn(study: Path) -> None:
+    for path in (study / TRIALS).iterdir():
+        (path / "best.safetensors").write_bytes(b"damaged")
+        (path / "metrics.jsonl").unlink()
+        (path / "environment.json").unlink()
+    page = drawn(study)
+    assert sections(page) == SECTIONS
+    for sentence in ("weights could be read", "kept its epochs", "kept the command that started it"):
+        assert f"No trial's {sentence}" in unescape(page) or f"No trial has {sentence}" in page
+
+
+def test_results_are_computed_where_none_are_kept_yet(study: Path) -> None:
+    with_file = drawn(study)
+    (study / RESULTS).unlink()
+    without = drawn(study)
+    assert without == re.sub(r"  <dt>results.json</dt>.*\n", "", with_file)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"version": 99}'])
+def test_damaged_results_are_told(content: str, study: Path) -> None:
+    (study / RESULTS).write_text(content)
+    with pytest.raises(RunError, match=RESULTS):
+        write_report(study)
+
+
+def test_a_failed_trial_is_told_and_its_seed_not_counted(tmp_path: Path) -> None:
+    folder = compared(
+        tmp_path / "s", "model.dropout", [0.0, 0.5], 3, fails=lambda t: t.level == "0.5" and t.seed == 1
+    )
+    page = drawn(folder)
+    assert sections(page) == SECTIONS
+    assert "5 of 6 trials finished" in page
+    assert "Means over 2 seeds" in page
+    assert "0.5, seed 1: it broke" in page
+    assert "All levels cost the same by MACs" in page
+
+
+def test_a_study_without_a_complete_seed_says_so(tmp_path: Path) -> None:
+    folder = compared(tmp_path / "s", "model.dropout", [0.0, 0.5], 1, fails=lambda t: t.level == "0.5")
+    page = drawn(folder)
+    assert sections(page) == SECTIONS
+    assert page.count("No seed has been trained for every level") == 7
+    assert "first-layer filters of 0.0" in page
+
+
+def test_one_seed_without_validation_images_is_drawn(tmp_path: Path) -> None:
+    values = ["relu", "tanh", "gelu"]
+    page = drawn(
+        compared(tmp_path / "s", "model.activation", values, 1, "data.validation=0", "training.epochs=1")
+    )
+    assert sections(page) == SECTIONS
+    assert "no interval of one seed" in page
+    assert "training accuracy, %" in page
+    assert "validation accuracy, %" not in page
+
+
+# --- a run ------------------------------------------------------------------------------------------
+
+
+def test_a_run_shows_its_result_and_its_mistakes(run: Path) -> None:
+    page, result = drawn(run), json.loads((run / RESULT).read_text())
+    assert sections(page) == RUN_SECTIONS
+    assert f"{result['test_accuracy']:.2%} of 360" in page
+    missed = 360 - round(result["test_accuracy"] * 360)
+    assert f"{missed} of 360 test images are missed" in page
+    assert page.count('alt="after max') == page.count('alt="after avg') > 0
+
+
+def test_a_run_that_has_not_ended_shows_what_there_is(run: Path) -> None:
+    (run / RESULT).unlink()
+    (run / PREDICTIONS).unlink()
+    page = drawn(run)
+    assert sections(page) == RUN_SECTIONS
+    assert "has not ended" in page
+    assert "kept no predictions" in page
+    assert "<polyline" in page
+
+
+def test_a_run_of_which_only_the_configuration_is_left_is_drawn(run: Path) -> None:
+    for path in run.iterdir():
+        if path.name != "config.yaml":
+            path.unlink()
+    assert sections(drawn(run)) == RUN_SECTIONS
+
+
+# --- the command ------------------------------------------------------------------------------------
+
+
+def test_the_command_draws_and_prints_the_path(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outcome = call(capsys, "report", run)
+    assert (outcome.code, outcome.out.strip()) == (0, str(run / REPORT))
+
+
+def test_a_folder_that_is_neither_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(UsageError, match="name the folder of a comparison"):
+            write_report(folder)
+        assert call(capsys, "report", folder).code == 2
+    assert not list(tmp_path.iterdir())
+
+
+# --- plots ------------------------------------------------------------------------------------------
+
+SOME = st.floats(1e-6, 1e6)
+
+
+@given(st.lists(SOME, min_size=1, max_size=9), st.booleans(), st.booleans())
+def test_values_and_ticks_lie_on_their_axis(values: list[float], log: bool, zero: bool) -> None:
+    axis = axis_over(values, log=log, from_zero=zero)
+    assert all(0 <= axis.share(value) <= 1 for value in values)
+    ticks = axis.ticks()
+    assert len(ticks) <= 7
+    assert all(-1e-6 <= axis.share(tick) <= 1 + 1e-6 for tick in ticks if tick > 0)
+    assert len(set(labels(ticks))) == len(ticks)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
+def test_no_accuracy_is_off_its_axis(accuracies: list[float]) -> None:
+    axis = accuracy_axis(accuracies, [-5.0, None, 6.0])
+    assert all(-1e-9 <= axis.share(100 * a) <= 1 + 1e-9 for a in accuracies)
+
+
+def test_a_logarithmic_axis_has_round_ticks() -> None:
+    assert Axis(900, 2e6, log=True).ticks() == [1e3, 1e4, 1e5, 1e6]
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=1, max_size=8))
+def test_the_front_is_what_no_other_beats(pairs: list[tuple[int, int]]) -> None:
+    candidates = [
+        CostPoint(i, str(i), cost, accuracy, None, None) for i, (cost, accuracy) in enumerate(pairs)
+    ]
+    front = pareto_front(candidates)
+    for point in candidates:
+        beaten = any(
+            (o.cost <= point.cost and o.accuracy > point.accuracy)
+            or (o.cost < point.cost and o.accuracy >= point.accuracy)
+            for o in candidates
+        )
+        assert (point in front) != beaten
+    panel = cost_panel("accuracy", "seconds", candidates)
+    assert [mark.hollow for mark in panel.marks] == [point not in front for point in candidates]
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=50))
+def test_no_dot_lies_on_another(places: list[float]) -> None:
+    offsets = spread_dots(places, closest=2.0)
+    for i, j in product(range(len(places)), repeat=2):
+        assert i == j or abs(places[i] - places[j]) >= 2.0 or offsets[i] != offsets[j]
+
+
+def test_fifty_equal_seeds_stay_in_their_row() -> None:
+    interval = {"mean": 0.5, "low": 0.5, "high": 0.5}
+    level = {"name": "a", "accuracies": [0.5] * 50, "accuracy": interval}
+    (row,), ticks = dot_rows([level], range(50), {"a": 0})
+    assert row.height < 150
+    assert max(abs(dot.dy) for dot in row.dots) <= row.height / 2
+    assert ticks
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "side"), [(3, 2, 8), (2, 2, 7), (5, 3, 28), (4, 3, 9), (1, 2, 5)]
+)
+def test_the_dense_convolution_holds_the_strided_one(kernel: int, stride: int, side: int) -> None:
+    convolution = SameConv2d(2, 3, kernel, stride)
+    maps = torch.rand(1, 2, side, side)
+    dense = dense_convolution(convolution, maps)
+    assert dense.shape[-2:] == (side, side)
+    torch.testing.assert_close(dense[..., ::stride, ::stride], convolution(maps))
+
+
+# --- in a browser -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    found = [path for name in CHROMIUMS if (path := shutil.which(name))]
+    if not found:
+        pytest.skip(f"no browser is installed: none of {', '.join(CHROMIUMS)} is on the PATH")
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=found[0], args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+# Elements whose content is wider than they are, and text that sticks out of the page.
+OVERFLOWING = """() => {
+  const wide = [...document.querySelectorAll('body *')].filter(e =>
+    !e.closest('.scroll') && !e.closest('svg') && e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0
+    && getComputedStyle(e).display !== 'inline');
+  const out = [...document.querySelectorAll('svg text')].filter(e => {
+    const box = e.getBoundingClientRect();
+    return !e.closest('.scroll') && (box.left < -1 || box.right > innerWidth + 1);
+  });
+  const page = document.documentElement;
+  return [...wide, ...out].map(e => e.outerHTML.slice(0, 120))
+    .concat(page.scrollWidth > innerWidth ? ['the page'] : []);
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("kind", ["study", "run"])
+def test_a_browser_shows_it_whole(
+    kind: str, width: int, theme: str, browser: Any, request: pytest.FixtureRequest
+) -> None:
+    path = write_report(request.getfixturevalue(kind))
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=theme)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda r: None if r.url.startswith("data:") else complaints.append(r.url))
+    page.goto(path.as_uri())
+    assert complaints == [path.as_uri()]
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert page.evaluate(OVERFLOWING) == []
+    pictures = "[...document.images].every(i => i.complete && i.naturalWidth > 0)"
+    assert page.evaluate(pictures)
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", paper)[:3])) > 380) == (theme == "light")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 700, "height": 1000})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    page.close()
