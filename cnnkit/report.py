@@ -6,7 +6,8 @@ from typing import Any
 from cnnkit.errors import UsageError
 from cnnkit.files import write_atomically
 from cnnkit.report_axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
-from cnnkit.report_plots import CELL, DASHES, MARKERS
+from cnnkit.report_heat import CELL
+from cnnkit.report_plots import DASHES, MARKERS
 from cnnkit.report_run import run_view
 from cnnkit.report_study import study_view
 from cnnkit.runs import CONFIG, open_run

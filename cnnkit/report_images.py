@@ -14,12 +14,23 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cnnkit.config import Config
-from cnnkit.data import ImageDataset, load_data
+from cnnkit.catalog import DATASETS
+from cnnkit.config import SMALL_OBJECT, Config, DataConfig
+from cnnkit.data import (
+    FILE_NAMES,
+    QMNIST_FILE_NAMES,
+    SCENE_SEED,
+    ImageDataset,
+    data_root,
+    load_data,
+    load_dataset,
+)
 from cnnkit.errors import CnnkitError
 from cnnkit.model import CNN
 from cnnkit.pooling import Downsampling, SameConv2d
 from cnnkit.runs import Weights
+from cnnkit.scenes import make_scenes
+from cnnkit.streams import stream
 
 POSITIVE, NEGATIVE = (213, 94, 0), (0, 114, 178)  # Okabe and Ito's vermillion and blue
 FILTERS_SHOWN, FILTER_COLUMNS = 32, 8
@@ -230,6 +241,9 @@ def images_of(config: Config, labels: NDArray[np.uint8] | None = None) -> tuple[
 
     labels: (N,), of the images that were tested; others than these are refused.
     """
+    if not at_hand(config.data):
+        source = DATASETS[_source(config.data)].title
+        return None, f"{source} is not in {data_root(config.data.root)}"
     try:
         _, test = load_data(config.data)
     except (CnnkitError, OSError) as error:
@@ -237,3 +251,33 @@ def images_of(config: Config, labels: NDArray[np.uint8] | None = None) -> tuple[
     if labels is not None and not np.array_equal(test.labels.numpy(), labels):
         return None, f"the {config.data.info.title} images at hand are not those that were tested"
     return test, ""
+
+
+def at_hand(data: DataConfig) -> bool:
+    """Whether the images lie on this machine: a report fetches nothing."""
+    name = _source(data)
+    if not (folder := DATASETS[name].torchvision_class):
+        return True
+    raw = data_root(data.root) / folder / "raw"
+    files = QMNIST_FILE_NAMES if name == "qmnist" else FILE_NAMES
+    return all((raw / file).is_file() or (raw / f"{file}.gz").is_file() for file, _ in files.values())
+
+
+def _source(data: DataConfig) -> str:
+    return data.scene.source if data.dataset == SMALL_OBJECT else data.dataset
+
+
+def objects_alone(data: DataConfig, test: ImageDataset) -> Tensor | None:
+    """The test scenes without their clutter, (N, 1, S, S) uint8; None where the images are no scenes.
+
+    Where an object lies is not kept, but scenes are the same whenever they are made, and those whose
+    pieces of clutter have no pixels take the same random draws.
+    """
+    if data.dataset != SMALL_OBJECT:
+        return None
+    _, digits = load_dataset(data.scene.source, data_root(data.root))
+    bare = data.scene.model_copy(update={"clutter_size": 0})
+    generator = stream(SCENE_SEED, "scenes", "test")
+    alone, labels = make_scenes(digits.images, digits.labels, bare, len(test), generator)
+    same = torch.equal(labels, test.labels) and bool((alone <= test.images).all())
+    return alone if same else None

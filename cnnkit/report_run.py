@@ -15,9 +15,12 @@ from cnnkit.evaluation import EVALUATION_BATCH, predict
 from cnnkit.events import EpochRecord
 from cnnkit.pictures import most_confident_mistakes
 from cnnkit.report_axes import Panel
+from cnnkit.report_evidence import evidence_view
+from cnnkit.report_heat import heat_map
 from cnnkit.report_images import draw_networks, images_of, ink_image
-from cnnkit.report_plots import curve_of, curve_panel, heat_map
-from cnnkit.report_trials import SHOWN_CLASS, commands_of, networks_captions, versions_of
+from cnnkit.report_networks import SHOWN_CLASS, networks_captions
+from cnnkit.report_plots import curve_of, curve_panel
+from cnnkit.report_trials import commands_of, versions_of
 from cnnkit.report_words import counted, largest, maps_caption
 from cnnkit.runs import PREDICTIONS, Run, Weights, load_weights
 from cnnkit.stats import wilson_interval
@@ -50,6 +53,7 @@ def run_view(run: Run) -> dict[str, Any]:
         "curves": _curves(run, result),
         **_mistakes(run, weights, test),
         "networks": None if weights is None else _networks(weights, test),
+        "evidence": None if weights is None else evidence_view({name: weights}, {name: 0}, test),
         "images_missing": missing,
         "commands": commands_of(environments),
         "versions": versions_of(environments),

@@ -10,12 +10,13 @@ from cnnkit.answer import answer
 from cnnkit.config_file import parse_config
 from cnnkit.errors import RunError
 from cnnkit.report_axes import short
+from cnnkit.report_networks import images_view
 from cnnkit.report_plots import CostPoint, cost_panel, dot_rows, size_panel
 from cnnkit.report_trials import (
     Trials,
     confusion_view,
     curves_view,
-    images_view,
+    missing_predictions,
     open_trials,
     provenance_view,
 )
@@ -52,6 +53,7 @@ def study_view(folder: Path) -> dict[str, Any]:
         "failed": failed,
         "trials": [_trial_row(trial) for trial in results["trials"]],
         "curves": curves_view(trials),
+        "predictions_missing": missing_predictions(trials),
         **images_view(trials),
         **provenance_view(trials),
     }

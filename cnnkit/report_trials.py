@@ -1,10 +1,10 @@
-"""What a study's trials show beyond their accuracy: curves, confusions, images, networks, provenance."""
+"""What a study's trials show beyond their accuracy: curves, confusions, images, provenance."""
 
 import contextlib
 import hashlib
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,36 +15,32 @@ from numpy.typing import NDArray
 from cnnkit.analysis import LABELS, RESULTS, TRIALS
 from cnnkit.config import Config
 from cnnkit.data import ImageDataset
-from cnnkit.errors import CnnkitError, RunError
+from cnnkit.errors import RunError
 from cnnkit.report_axes import Panel
-from cnnkit.report_images import Networks, draw_networks, images_of, ink_image
-from cnnkit.report_plots import Curve, HeatMap, curve_of, curve_panel, heat_map
-from cnnkit.report_words import (
-    confusion_caption,
-    curves_caption,
-    filters_caption,
-    gallery_caption,
-    listed,
-    maps_caption,
-)
-from cnnkit.runs import PREDICTIONS, Run, Weights, load_weights
+from cnnkit.report_heat import HeatMap, heat_map
+from cnnkit.report_images import ink_image
+from cnnkit.report_plots import Curve, curve_of, curve_panel
+from cnnkit.report_words import confusion_caption, counted, curves_caption, gallery_caption, listed
+from cnnkit.runs import PREDICTIONS, Run
 from cnnkit.study import STUDY
 
 GALLERY_SHOWN = 18
-SHOWN_CLASS = 7  # of the image whose feature maps are drawn: a seven has a corner and a slope
 CURVES = (  # field of an epoch's record, title, scale, whether it may be logarithmic
     ("val_accuracy", "validation accuracy, %", 100.0, False),
     ("val_loss", "validation loss, nats", 1.0, True),
     ("train_loss", "training loss, nats", 1.0, True),
 )
 CURVES_WITHOUT_VALIDATION = (("train_accuracy", "training accuracy, %", 100.0, False), CURVES[-1])
-FIRST_WEIGHTS = "stages.0.downsampling.convolution.weight"
 SHARED = {"data": "data", "split": "split", "order": "data order", "augmentation": "augmentation stream"}
 
 
 @dataclass(frozen=True)
 class Trials:
-    """A study's finished trials. order: levels, best first. series: each level's colour and marker."""
+    """A study's finished trials.
+
+    order: levels, best first. series: each level's colour and marker. seeds: that every level has
+    finished. predictions: (images,), of the trials that still have them whole.
+    """
 
     folder: Path
     config: Config
@@ -54,11 +50,16 @@ class Trials:
     runs: Mapping[tuple[str, int], Run]
     hashes: Mapping[tuple[str, int], Mapping[str, Any]]
     labels: NDArray[np.uint8]
+    predictions: Mapping[tuple[str, int], NDArray[np.uint8]]
 
-    def predictions(self, level: str) -> NDArray[np.uint8]:
-        """(seeds, images), of the seeds that every level has finished."""
-        paths = [self.runs[level, seed].path / PREDICTIONS for seed in self.seeds]
-        return np.stack([np.frombuffer(path.read_bytes(), np.uint8) for path in paths])
+    @property
+    def predicted(self) -> list[int]:
+        """The seeds of which every level still has its predictions."""
+        return [seed for seed in self.seeds if all((level, seed) in self.predictions for level in self.order)]
+
+    def predictions_of(self, level: str) -> NDArray[np.uint8]:
+        """(seeds, images), of the seeds in `predicted`."""
+        return np.stack([self.predictions[level, seed] for seed in self.predicted])
 
 
 def open_trials(folder: Path, config: Config, results: Mapping[str, Any], levels: Sequence[str]) -> Trials:
@@ -68,16 +69,38 @@ def open_trials(folder: Path, config: Config, results: Mapping[str, Any], levels
         labels = np.frombuffer((folder / LABELS).read_bytes(), np.uint8)
     except FileNotFoundError as error:
         raise RunError(f"{folder / LABELS} is missing") from error
+    runs = {key: Run(folder / TRIALS / trial["folder"]) for key, trial in finished.items()}
     return Trials(
         folder=folder,
         config=config,
         order=[level["name"] for level in results["levels"]] or list(levels),
         series={name: i for i, name in enumerate(levels)},
         seeds=results["seeds"],
-        runs={key: Run(folder / TRIALS / trial["folder"]) for key, trial in finished.items()},
+        runs=runs,
         hashes={key: trial["hashes"] for key, trial in finished.items()},
         labels=labels,
+        predictions=dict(_whole_predictions(runs, len(labels))),
     )
+
+
+def _whole_predictions(
+    runs: Mapping[tuple[str, int], Run], images: int
+) -> Iterator[tuple[tuple[str, int], NDArray[np.uint8]]]:
+    for trial, run in runs.items():
+        with contextlib.suppress(OSError):
+            predictions = np.frombuffer((run.path / PREDICTIONS).read_bytes(), np.uint8)
+            if len(predictions) == images:
+                yield trial, predictions
+
+
+def missing_predictions(trials: Trials) -> str:
+    """A sentence on the trials that have lost their predictions; empty where none has."""
+    lost = [f"{level}, seed {seed}" for level, seed in sorted(trials.runs.keys() - trials.predictions.keys())]
+    if not lost:
+        return ""
+    left = len(trials.predicted)
+    rest = f"this rests on {counted(left, 'seed')} of {len(trials.seeds)}" if left else "this is not drawn"
+    return f"No whole {PREDICTIONS} is left of {'; '.join(lost)}: {rest}."
 
 
 def curves_view(trials: Trials) -> dict[str, Any] | None:
@@ -112,11 +135,13 @@ def _curves(
     return curves
 
 
-def confusion_view(trials: Trials) -> dict[str, Any]:
+def confusion_view(trials: Trials) -> dict[str, Any] | None:
     """The best level's mistakes, and how every other's differ; mean counts a training."""
+    if not trials.predicted:
+        return None
     names = trials.config.data.info.class_names
     confusions = {
-        level: _confusion(trials.predictions(level), trials.labels, len(names)) for level in trials.order
+        level: _confusion(trials.predictions_of(level), trials.labels, len(names)) for level in trials.order
     }
     best, *others = trials.order
     off = 1 - np.eye(len(names))
@@ -139,14 +164,14 @@ def _confusion(
 
 def gallery_view(trials: Trials, test: ImageDataset) -> dict[str, Any] | None:
     """Test images in which the levels differ most, over the seeds; None where no image tells them apart."""
-    predictions = {level: trials.predictions(level) for level in trials.order}
+    predictions = {level: trials.predictions_of(level) for level in trials.order}
     right = np.stack([(p == trials.labels).sum(0) for p in predictions.values()])  # (levels, images)
     apart = right.max(0) - right.min(0)
     numbers = np.argsort(-apart, kind="stable")[:GALLERY_SHOWN]
     numbers = numbers[apart[numbers] > 0]
     if not len(numbers):
         return None
-    names, seeds = trials.config.data.info.class_names, len(trials.seeds)
+    names, seeds = trials.config.data.info.class_names, len(trials.predicted)
     cards = []
     for i in numbers.tolist():
         rows = []
@@ -160,61 +185,6 @@ def gallery_view(trials: Trials, test: ImageDataset) -> dict[str, Any] | None:
     clear = int((apart == seeds).sum())
     caption = gallery_caption(len(cards), int((apart > 0).sum()), clear, seeds)
     return {"cards": cards, "seeds": seeds, "caption": caption}
-
-
-def networks_view(trials: Trials, test: ImageDataset | None) -> dict[str, Any] | None:
-    """First filters and feature maps of the first seed's best weights; None where none can be read."""
-    weights: dict[str, Weights] = {}
-    first: dict[str, int] = {}
-    for level in trials.order:
-        seeds = [seed for name, seed in sorted(trials.runs) if name == level]
-        for seed in [s for s in trials.seeds[:1] if s in seeds] or seeds[:1]:
-            with contextlib.suppress(CnnkitError, OSError):
-                weights[level] = load_weights(trials.runs[level, seed].path)
-                first[level] = seed
-    if not weights:
-        return None
-    image = None
-    if test is not None:
-        number = _shown_image(trials, first)
-        image = test.images[number]
-    drawn = draw_networks(weights, trials.series, image)
-    view = networks_captions(drawn, min(first.values()), _same_start(trials, first))
-    if image is not None:
-        truth = trials.config.data.info.class_names[int(trials.labels[number])]
-        view |= {"maps_caption": maps_caption(number, truth, drawn.kept), "image": ink_image(image)}
-    return view
-
-
-def networks_captions(drawn: Networks, seed: int, same_start: bool) -> dict[str, Any]:
-    counts = {name: filters.count for _, name, filters in drawn.filters}
-    size = drawn.filters[0][2].size
-    caption = filters_caption(counts, size, same_start, seed)
-    return {"filters": drawn.filters, "stages": drawn.stages, "filters_caption": caption}
-
-
-def _same_start(trials: Trials, first: Mapping[str, int]) -> bool:
-    """Whether the first layer of these trials began with the same weights."""
-    return (
-        len({trials.hashes[level, seed]["weights"].get(FIRST_WEIGHTS) for level, seed in first.items()}) == 1
-    )
-
-
-def _shown_image(trials: Trials, first: Mapping[str, int]) -> int:
-    """The first image of `SHOWN_CLASS` that all these trials get right; else the first of its class."""
-    of_class = trials.labels == SHOWN_CLASS
-    right = of_class.copy()
-    for level, seed in first.items():
-        path = trials.runs[level, seed].path / PREDICTIONS
-        right &= np.frombuffer(path.read_bytes(), np.uint8) == trials.labels
-    return int((right if right.any() else of_class).argmax())
-
-
-def images_view(trials: Trials) -> dict[str, Any]:
-    """Everything that needs the test images or the weights."""
-    test, missing = images_of(trials.config, trials.labels)
-    gallery = gallery_view(trials, test) if test is not None and trials.seeds else None
-    return {"gallery": gallery, "networks": networks_view(trials, test), "images_missing": missing}
 
 
 def provenance_view(trials: Trials) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """The report's captions: what each plot shows in this study, with its names and numbers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnkit.evidence import Cells
 from cnnkit.report_plots import CostPoint, Curve, pareto_front
 from cnnkit.verdicts import BETTER, EQUIVALENT, UNDECIDED, WORSE
 
@@ -206,3 +207,65 @@ def maps_caption(number: int, image: str, stages: Sequence[Mapping[str, Sequence
         f"of the convolution before it: {'; '.join(told)}. Each map and what is left of it share one "
         "colour scale."
     )
+
+
+class Hits(NamedTuple):
+    """shown: of the images shown, those whose strongest cell holds some of the object. share: of all that
+    were looked at. chance: the share of a cell drawn at random."""
+
+    shown: int
+    share: float
+    chance: float
+
+
+def evidence_caption(
+    heads: Mapping[str, str], seed: int, cells: Sequence[Cells], left_out: Sequence[str]
+) -> str:
+    """What the colours are. heads: of each level drawn. left_out: levels without a grid."""
+    pooled = "the scores that the dense layers give its features alone"
+    kept = "how much it changes the scores where all other cells are 0"
+    told = f"{pooled} (flatten: {kept})" if "flatten" in heads.values() else pooled
+    if set(heads.values()) == {"flatten"}:
+        told = kept
+    sides, sees = (_span([getattr(c, name) for c in cells]) for name in ("side", "sees"))
+    text = (
+        f"Colours: of each cell, {told}; drawn is the true class's score less the mean of all classes', "
+        "vermillion where it speaks for the true class, blue against. Each map has its own scale, up to the "
+        "± below it"
+    )
+    if len(set(heads.values())) > 1:
+        text += ", for heads that average need larger scores than those that add or take the largest"
+    text += (
+        f". A cell lies over {sides} pixels; its features depend on {sees}. These are the best weights of "
+        f"seed {seed}."
+    )
+    if left_out:
+        text += f" {listed(left_out)}: a single cell, so there is no map."
+    return text
+
+
+def hits_caption(hits: Mapping[str, Hits], shown: int, looked_at: int) -> str:
+    """Whether the strongest cell is where the object is."""
+    counts = {name: of_level.shown for name, of_level in hits.items()}
+    where = "The strongest cell is framed, the object dashed. "
+    if set(counts.values()) == {shown}:
+        where += f"In all {shown} scenes shown the former holds some of the latter"
+    else:
+        told = listed([f"{name} {count}" for name, count in counts.items()])
+        where += f"Of the {shown} scenes shown the former holds some of the latter in: {told}"
+    shares = listed([f"{of_level.share:.1%} ({name})" for name, of_level in hits.items()])
+    chance = _span_percent([of_level.chance for of_level in hits.values()])
+    return (
+        f"{where}; of the first {looked_at} test scenes, right or wrong, in {shares}. A cell drawn at random "
+        f"would in {chance}."
+    )
+
+
+def _span(sides: Sequence[int]) -> str:
+    low, high = min(sides), max(sides)
+    return f"{low} × {low}" if low == high else f"{low} × {low} to {high} × {high}"
+
+
+def _span_percent(shares: Sequence[float]) -> str:
+    low, high = f"{min(shares):.0%}", f"{max(shares):.0%}"
+    return low if low == high else f"{low} to {high}"

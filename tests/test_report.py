@@ -47,8 +47,8 @@ SECTIONS = [
     "filters",
     "maps",
 ]
-SECTIONS += ["method", "warnings", "provenance"]
-RUN_SECTIONS = ["answer", "curves", "confusions", "mistakes", "filters", "maps", "provenance"]
+SECTIONS += ["evidence", "method", "warnings", "provenance"]
+RUN_SECTIONS = ["answer", "curves", "confusions", "mistakes", "filters", "maps", "evidence", "provenance"]
 STRATEGIES = ["stride", "max", "avg", "concat"]
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -143,7 +143,7 @@ def rename(folder: Path, old: str, new: str) -> None:
 def test_every_section_is_there_and_in_order(study: Path) -> None:
     page = drawn(study)
     assert sections(page) == SECTIONS
-    assert page.count("<figcaption>") == 8
+    assert page.count("<figcaption>") == 9
 
 
 def test_the_ranked_table_tells_the_numbers_of_the_results(study: Path) -> None:
@@ -230,7 +230,7 @@ def test_without_the_data_the_rest_is_drawn(study: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("cnnkit.report_images.load_data", gone)
     page = drawn(study)
     assert sections(page) == SECTIONS
-    assert page.count("could not be had, so this is not drawn: the digits are gone") == 2
+    assert page.count("could not be had, so this is not drawn: the digits are gone") == 3
     assert page.count("first-layer filters of") == len(STRATEGIES)
 
 
@@ -260,9 +260,25 @@ def test_without_weights_and_epochs_the_statistics_are_drawn(study: Path) -> Non
         (path / "metrics.jsonl").unlink()
         (path / "environment.json").unlink()
     page = drawn(study)
-    assert sections(page) == SECTIONS
+    assert sections(page) == [name for name in SECTIONS if name != "evidence"]
     for sentence in ("weights could be read", "kept its epochs", "kept the command that started it"):
         assert f"No trial's {sentence}" in unescape(page) or f"No trial has {sentence}" in page
+
+
+def test_without_a_trials_predictions_the_other_seeds_are_drawn(study: Path) -> None:
+    trials = {(t["level"], t["seed"]): t["folder"] for t in results_of(study)["trials"]}
+    (study / TRIALS / trials["max", 1] / PREDICTIONS).unlink()
+    page = drawn(study)
+    assert sections(page) == SECTIONS
+    assert page.count(f"No whole {PREDICTIONS} is left of max, seed 1: this rests on 1 seed of 2.") == 2
+    assert page.count('class="heat"') == len(STRATEGIES)
+    assert "With one seed that may be chance" in page
+    (study / TRIALS / trials["avg", 0] / PREDICTIONS).write_bytes(b"too short")
+    page = drawn(study)
+    assert sections(page) == SECTIONS
+    assert page.count("is left of avg, seed 0; max, seed 1: this is not drawn.") == 2
+    assert 'class="heat"' not in page
+    assert "is right in more seeds" not in page
 
 
 def test_results_are_computed_where_none_are_kept_yet(study: Path) -> None:
@@ -336,7 +352,7 @@ def test_a_run_of_which_only_the_configuration_is_left_is_drawn(run: Path) -> No
     for path in run.iterdir():
         if path.name != "config.yaml":
             path.unlink()
-    assert sections(drawn(run)) == RUN_SECTIONS
+    assert sections(drawn(run)) == [name for name in RUN_SECTIONS if name != "evidence"]
 
 
 # --- the command ------------------------------------------------------------------------------------

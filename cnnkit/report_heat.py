@@ -1,0 +1,66 @@
+"""Confusion matrices, and differences of two, as cells of an SVG."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+CELL = 22  # side of a cell, SVG units
+
+
+class Cell(NamedTuple):
+    """strength: 0 … 1. kind: more, less or right."""
+
+    x: float
+    y: float
+    kind: str
+    strength: float
+    text: str
+    title: str
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """A confusion matrix, or the difference of two. left: room for the names, SVG units."""
+
+    series: int | None
+    name: str
+    cells: list[Cell]
+    class_names: Sequence[str]
+    left: int
+
+    @property
+    def width(self) -> int:
+        return self.left + CELL * len(self.class_names) + 2
+
+
+def heat_map(
+    matrix: NDArray[np.float64],
+    class_names: Sequence[str],
+    name: str,
+    strongest: float,
+    series: int | None = None,
+    signed: bool = False,
+) -> HeatMap:
+    """matrix: (classes, classes), rows the truth; mistakes, or signed differences of mistakes."""
+    cells = []
+    longest = max(map(len, class_names))
+    left = 18 + round(5.6 * longest) if longest > 2 else 26
+    for (row, column), value in np.ndenumerate(matrix):
+        right = row == column
+        shown = abs(value) >= 0.05 and not (right and signed)
+        text = "" if not shown else _cell_text(float(value), signed)
+        truth, taken = class_names[row], class_names[column]
+        title = f"{truth} taken for {taken}: {value:{'+' if signed else ''}.4g}"
+        kind = "right" if right else "more" if value > 0 else "less"
+        strength = 1.0 if right else min(abs(float(value)) / strongest, 1.0) if shown else 0.0
+        cells.append(Cell(left + column * CELL, left + row * CELL, kind, round(strength, 3), text, title))
+    return HeatMap(series, name, cells, class_names, left)
+
+
+def _cell_text(value: float, signed: bool) -> str:
+    """At most four letters, for a cell."""
+    size = f"{abs(value):.1f}" if abs(value) < 9.95 and value % 1 else f"{abs(value):.0f}"
+    return ("−" if value < 0 else "+" if signed else "") + (size.removesuffix(".0"))
