@@ -60,10 +60,11 @@ def run_study(
 
 def _begun(study: Study, trials: int, missing: int) -> StudyBegun:
     runtime = study.base.runtime
+    threads = "1 thread" if runtime.threads == 1 else f"{runtime.threads} threads"
     return StudyBegun(
         title=f"{study.key} on {study.base.data.info.title}: "
         f"{', '.join(level.name for level in study.levels)}, {study.seeds} seeds each",
-        where=f"{runtime.device}, {runtime.precision}, {runtime.threads} thread(s) a trial",
+        where=f"{runtime.device}, {runtime.precision}, {threads} a trial",
         trials=trials,
         finished=trials - missing,
         warnings=study.warnings(),

@@ -59,7 +59,7 @@ def decide(differences: Sequence[NDArray[np.float64]], margin: float) -> list[De
 
     `equivalent`: two one-sided tests put the true difference within ±margin, be it 0 or not. Otherwise
     `better` or `worse`: the sign-flip test rejects a difference of 0. Either holds for all pairs of a
-    study together with probability 95 %.
+    study together with probability 95 %, each kind for itself.
     """
     different = holm([sign_flip_test(values) for values in differences])
     equivalent = holm([equivalence_test(values, margin) for values in differences])
