@@ -28,7 +28,17 @@ from cnnkit.runs import BEST, Run
 
 Capture = pytest.CaptureFixture[str]
 STUDY_OPTIONS = {
-    *("--seeds", "--match", "--margin", "--workers", "--executor", "--out", "--resume", "--json")
+    *(
+        "--seeds",
+        "--match",
+        "--margin",
+        "--workers",
+        "--executor",
+        "--ray-address",
+        "--out",
+        "--resume",
+        "--json",
+    )
 }
 COMMANDS = {
     "": {"--version", "--install-completion", "--show-completion"},

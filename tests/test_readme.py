@@ -20,7 +20,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = sorted(
     set(re.findall(r"(?:`|\$ |^(?=cnnkit \w+ [-<r]))(cnnkit [a-z][^`\n#]*)", README, re.MULTILINE))
 )
-SESSION = README[README.index("## A session") : README.index("## Configurations")]
+SESSION = README[README.index("## A session") : README.index("## Which pooling wins")]
+COMPARISONS = README[README.index("## Which pooling wins") : README.index("## Configurations")]
 SMALL = (
     "data={dataset: digits, validation: 0.1}",
     "training.epochs=1",
@@ -77,6 +78,22 @@ def test_the_session_runs_as_it_is_written_and_prints_what_it_shows(
         names = re.findall(r"^ ?([a-z][a-z ↓→]*?)  ", shown, re.MULTILINE)
         assert len(names) > 5 or not shown
         assert [name for name in names if name not in outcome.out + outcome.err] == []
+
+
+def test_the_comparisons_run_as_they_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+    commands = re.findall(r"^(?:\$ )?cnnkit ([^\n#]*)", COMPARISONS, re.MULTILINE)
+    assert len(commands) == 6
+    for number, command in enumerate(commands):
+        words = command.split()
+        if "--config" in words:
+            words += [word for override in SMALL for word in ("--set", override)]
+        if "--verify" not in words:
+            words += ["--seeds", "2" if "--config" in words else "3"]
+        if "fast-study" not in words:
+            words += ["--out", f"study-{number}"]
+        outcome = call(capsys, *words)
+        assert outcome.code == 0, outcome.err
+    assert Path("fast-study/report.html").is_file()
 
 
 def quickstart(folder: Path, data: str) -> tuple[list[str], list[str]]:
