@@ -186,7 +186,9 @@ def _count(number: int) -> str:
 
 def print_table(table: Table) -> None:
     """Whole, though the terminal be narrow: a cut number misleads."""
-    out.print(table, width=max(out.width, PIPE_WIDTH), crop=False)
+    width, out.width = out.width, max(out.width, PIPE_WIDTH)
+    out.print(table, crop=False)
+    out.width = width
 
 
 def make_table(first: str, *numbers: str) -> Table:

@@ -73,12 +73,13 @@ def print_comparison(results: Mapping[str, Any], report: str) -> None:
     out.print()
     ranked = make_table(
         results["key"].rpartition(".")[2],
-        *("accuracy", "95 % interval", "to the best", "95 % interval", "verdict"),
-        *("parameters", "MACs", "training", "images/s"),
+        *("accuracy, %", "to the best, points", "verdict", "parameters", "MACs", "training", "images/s"),
     )
     for level in results["levels"]:
         ranked.add_row(*_row(level))
     print_table(ranked)
+    legend = f"± and [ ]: 95 % intervals over {len(results['seeds'])} seeds; training, images/s: medians"
+    out.print(Text(legend, "dim"), soft_wrap=True)
     for level in results["levels"]:
         if level["changed"]:
             out.print(Text(f"{level['name']}: {level['changed']}", "dim"), soft_wrap=True)
@@ -90,14 +91,11 @@ def print_comparison(results: Mapping[str, Any], report: str) -> None:
 
 
 def _row(level: Mapping[str, Any]) -> Sequence[str]:
-    to_best = level["to_best"]
-    timing = level["timing"]
+    to_best, timing = level["to_best"], level["timing"]
     return (
         level["name"],
-        f"{level['accuracy']['mean']:.3%}",
-        _range(level["accuracy"], ""),
-        f"{to_best['difference']['mean'] * 100:+.3f}" if to_best else "",
-        _range(to_best["difference"], "+") if to_best else "",
+        _accuracy(**level["accuracy"]),
+        _difference(**to_best["difference"]) if to_best else "",
         to_best["verdict"] if to_best else "the best",
         f"{level['parameters']:,}",
         f"{level['macs'] / 1e6:.1f} M",
@@ -106,9 +104,13 @@ def _row(level: Mapping[str, Any]) -> Sequence[str]:
     )
 
 
-def _range(interval: Mapping[str, float | None], sign: str) -> str:
-    """Percent, or percentage points with their sign; empty where one seed gives no interval."""
-    if interval["low"] is None or interval["high"] is None:
-        return ""
-    low, high = interval["low"] * 100, interval["high"] * 100
-    return f"{low:{sign}.3f} to {high:{sign}.3f}"
+def _accuracy(mean: float, low: float | None, high: float | None) -> str:
+    """In percent, with the reach of its 95 % interval where there are seeds enough for one."""
+    reach = "" if low is None else f" ± {(mean - low) * 100:.3f}"
+    return f"{mean * 100:.3f}{reach}"
+
+
+def _difference(mean: float, low: float | None, high: float | None) -> str:
+    """In percentage points, with its 95 % interval, which need not be symmetric."""
+    interval = "" if low is None or high is None else f" [{low * 100:+.3f}, {high * 100:+.3f}]"
+    return f"{mean * 100:+.3f}{interval}"

@@ -222,7 +222,7 @@ def test_the_command_prints_the_answer_and_the_ranked_table(
     lines = [line.split() for line in told.out.splitlines() if line.strip()]
     for level in results["levels"]:
         (row,) = [line for line in lines if line[0] == level["name"]]
-        assert row[1] == f"{level['accuracy']['mean']:.3%}"
+        assert row[1] == f"{level['accuracy']['mean'] * 100:.3f}"
         assert f"{level['parameters']:,}" in row
     assert "6 of 6 trials are there already" in told.err
 
