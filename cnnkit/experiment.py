@@ -86,24 +86,11 @@ def run_experiment(
         write_environment(run, placement)
     setup_seconds = setting.seconds + time.perf_counter() - started
 
-    def keep(best: bool) -> None:
-        run.save_weights(LAST, training.kept_model, config)
-        if best:
-            run.save_weights(BEST, training.kept_model, config)
-        run.write_metrics(training.history)
-        run.save_state(training.state(), config)  # last: it says that the others are whole
-
     begun = _begun(training)
     notify(begun)
-    with _stop_on_signal() as received:
-        if resuming and training.finished:
-            notify(Note("training had ended; only the test was missing"))
-        whole = train(training, splits, on_event=notify, on_epoch=keep, stop_requested=lambda: bool(received))
-        if not whole:
-            run.save_state(training.state(), config)
-            raise Interrupted(
-                f"stopped and saved in {run.path}; go on with: {resume_command(run.path)}", received[0]
-            )
+    if resuming and training.finished:
+        notify(Note("training had ended; only the test was missing"))
+    _train_and_keep(training, splits, run, notify)
     if pictures:
         from cnnkit.pictures import draw_curves
 
@@ -112,6 +99,26 @@ def run_experiment(
     result |= {"parameters": begun.parameters, "macs": begun.macs, "setup_seconds": setup_seconds}
     write_json(run.path / RESULT, result)
     return result
+
+
+def _train_and_keep(training: Training, splits: Splits, run: Run, notify: Listener) -> None:
+    """Trains to the end. Raises Interrupted, after saving, where a signal comes first."""
+    config = training.config
+
+    def keep(best: bool) -> None:
+        run.save_weights(LAST, training.kept_model, config)
+        if best:
+            run.save_weights(BEST, training.kept_model, config)
+        run.write_metrics(training.history)
+        run.save_state(training.state(), config)  # last: it says that the others are whole
+
+    with _stop_on_signal() as received:
+        whole = train(training, splits, on_event=notify, on_epoch=keep, stop_requested=lambda: bool(received))
+        if not whole:
+            run.save_state(training.state(), config)
+            raise Interrupted(
+                f"stopped and saved in {run.path}; go on with: {resume_command(run.path)}", received[0]
+            )
 
 
 def begin(config: Config, placement: Placement, splits: Splits) -> Training:
