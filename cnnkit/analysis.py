@@ -38,9 +38,15 @@ def analyse(folder: Path) -> dict[str, Any]:
 
     Levels are ranked by mean accuracy. Accuracies and differences are fractions, the margin percentage
     points. Only seeds with which every level has finished are counted. Times, which no second run
-    repeats, are under `timing`.
+    repeats, are under `timing`. Raises RunError where a file is damaged.
     """
-    study = load_study(folder)
+    try:
+        return _results(folder, load_study(folder))
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"a file of {folder} is damaged, or of another version: {error!r}") from error
+
+
+def _results(folder: Path, study: Mapping[str, Any]) -> dict[str, Any]:
     labels = np.frombuffer(_read(folder / LABELS), np.uint8)
     finished, rows = {}, []
     for entry in study["trials"]:
@@ -109,7 +115,8 @@ def _trial(
     run = Run(folder)
     if not run.finished:
         failure = folder / FAILURE
-        reason = failure.read_text(encoding="utf-8").splitlines()[0] if failure.exists() else "not run yet"
+        told = failure.read_text(encoding="utf-8").splitlines() if failure.exists() else []
+        reason = told[0] if told else "not run yet"
         return None, {**entry, "error": reason}
     kept = _read(folder / PREDICTIONS)
     predictions = np.frombuffer(kept, np.uint8)

@@ -5,6 +5,8 @@ from typing import Any
 
 from cnnkit.verdicts import EQUIVALENT, UNDECIDED, WORSE
 
+SEEDS_TO_GUESS_FROM = 3  # fewer have hardly a spread to guess from
+
 
 def answer(results: Mapping[str, Any]) -> str:
     """Which level wins, by how much, and whether that is real; and if not, what would tell."""
@@ -34,11 +36,12 @@ def _undecided(levels: Sequence[Mapping[str, Any]], results: Mapping[str, Any]) 
     best = results["levels"][0]["name"]
     pairs = {frozenset((pair["a"], pair["b"])): pair for pair in results["pairs"]}
     needed = [pairs[frozenset((best, level["name"]))]["seeds_needed"] for level in levels]
-    more = (
-        "and no number of seeds would tell soon"
-        if None in needed
-        else f"about {max(needed):,} seeds would tell"
-    )
+    if len(results["seeds"]) < SEEDS_TO_GUESS_FROM:
+        more = "and so few seeds do not say how many would tell"
+    elif None in needed:
+        more = "and no number of seeds would tell soon"
+    else:
+        more = f"about {max(needed):,} seeds would tell"
     return f"whether it is better than {_listed(levels)} is undecided, {more}"
 
 

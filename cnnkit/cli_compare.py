@@ -232,4 +232,4 @@ def _verify(folder: Path, as_json: bool) -> None:
         typer.echo(json.dumps(results, indent=2, ensure_ascii=False))
     else:
         finished = sum(trial["error"] is None for trial in results["trials"])
-        typer.echo(f"{folder / RESULTS}: every number follows from the predictions of {finished} trials")
+        typer.echo(f"{folder / RESULTS}: all of it comes out again from the files of {finished} trials")

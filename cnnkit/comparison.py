@@ -1,5 +1,6 @@
 """A study run: the trials that are missing, and then `results.json`."""
 
+import shlex
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -8,16 +9,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from filelock import FileLock, Timeout
 
 from cnnkit.analysis import LABELS, RESULTS, TRIALS, analyse
 from cnnkit.data import Published, load_data
-from cnnkit.errors import Interrupted
+from cnnkit.errors import Interrupted, UsageError
 from cnnkit.events import StudyBegun, StudyListener, TrialDone, ignore
 from cnnkit.executors import Outcome
 from cnnkit.files import write_atomically, write_json
 from cnnkit.runs import Run
-from cnnkit.study import STUDY, Study, refuse_another_study
-from cnnkit.trials import Trial, data_hash
+from cnnkit.study import LOCK, STUDY, Study, joined, refuse_another_study
+from cnnkit.trials import Trial, data_hash, is_whole
 
 
 class Executor(Protocol):
@@ -36,26 +38,38 @@ def run_study(
     after the running trials have saved, where Ctrl-C or SIGTERM arrives.
     """
     refuse_another_study(study, folder)
+    study = joined(study, folder)
     published = load_data(study.base.data, notify)
     data = data_hash(published)
     trials = [Trial(level.name, config, data) for level, config in study.trials()]
-    write_atomically(folder / LABELS, published[1].labels.to(torch.uint8).numpy().tobytes())
-    entries = [{"level": trial.level, "seed": trial.seed, "folder": trial.folder} for trial in trials]
-    write_json(folder / STUDY, {**study.as_dict(), "trials": entries})
-    missing = [trial for trial in trials if not Run(folder / TRIALS / trial.folder).finished]
-    notify(_begun(study, len(trials), len(missing)))
-    try:
-        with _sigterm_raises():
+    with _alone_at(folder):
+        write_atomically(folder / LABELS, published[1].labels.to(torch.uint8).numpy().tobytes())
+        entries = [{"level": trial.level, "seed": trial.seed, "folder": trial.folder} for trial in trials]
+        write_json(folder / STUDY, {**study.as_dict(), "trials": entries})
+        whole = [is_whole(folder / TRIALS / trial.folder, len(published[1])) for trial in trials]
+        missing = [trial for trial, there in zip(trials, whole, strict=True) if not there]
+        notify(_begun(study, len(trials), len(missing)))
+        with _interrupted_in_words(folder):
             for outcome in executor.run(missing, published):
                 notify(_done(outcome, Run(folder / TRIALS / outcome.trial.folder)))
-    except KeyboardInterrupt as error:
-        number = error.args[0] if error.args else signal.SIGINT
-        raise Interrupted(
-            f"stopped and saved in {folder}; go on with: cnnkit compare --resume --out {folder}", number
-        ) from error
-    results = analyse(folder)
-    write_json(folder / RESULTS, results)
+        results = analyse(folder)
+        write_json(folder / RESULTS, results)
     return results
+
+
+@contextmanager
+def _alone_at(folder: Path) -> Iterator[None]:
+    """Raises UsageError where another process is at the same study."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UsageError(f"another process is at the study in {folder}; wait until it has ended") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _begun(study: Study, trials: int, missing: int) -> StudyBegun:
@@ -78,17 +92,20 @@ def _done(outcome: Outcome, run: Run) -> TrialDone:
 
 
 @contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """SIGTERM ends the waiting for trials as Ctrl-C does; it is the exception's argument."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+def _interrupted_in_words(folder: Path) -> Iterator[None]:
+    """Turns Ctrl-C and SIGTERM while trials run into Interrupted, with how to go on."""
+    main = threading.current_thread() is threading.main_thread()
 
     def receive(number: int, _: object) -> None:
         raise KeyboardInterrupt(number)
 
-    before = signal.signal(signal.SIGTERM, receive)
+    before = signal.signal(signal.SIGTERM, receive) if main else None
     try:
         yield
+    except KeyboardInterrupt as error:
+        number = error.args[0] if error.args else signal.SIGINT
+        again = f"cnnkit compare --resume --out {shlex.quote(str(folder))}"
+        raise Interrupted(f"stopped and saved in {folder}; go on with: {again}", number) from error
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if main:
+            signal.signal(signal.SIGTERM, before)

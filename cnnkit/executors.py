@@ -22,7 +22,8 @@ from cnnkit.trials import Trial, run_trial
 
 FAILURE = "failure.txt"
 ATTEMPTS = 2  # of a trial whose process dies
-KILLED = "its process was killed, twice, maybe for want of memory: try fewer --workers"
+INTERRUPTED = "interrupted"
+KILLED = "its process was stopped, twice, maybe for want of memory: try fewer --workers"
 
 
 class Outcome(NamedTuple):
@@ -71,15 +72,15 @@ class LocalExecutor:
                     trial, error, alive = worker.end()
                     if not alive:
                         worker.start()
+                    if lost := not alive or error == INTERRUPTED:
                         attempts[trial.id] += 1
-                        if attempts[trial.id] < ATTEMPTS:
-                            waiting.appendleft(trial)
-                        else:
-                            _keep_reason(self.home / trial.folder, KILLED)
-                            error = KILLED
+                    if again := lost and attempts[trial.id] < ATTEMPTS:
+                        waiting.appendleft(trial)
+                    elif lost:
+                        error = _keep_reason(self.home / trial.folder, KILLED)
                     if waiting:
                         worker.begin(waiting.popleft())
-                    if alive or error:
+                    if not again:
                         yield Outcome(trial, error)
         finally:
             for worker in workers:
@@ -164,7 +165,7 @@ def _work(trial: Trial, folder: Path) -> str | None:
     try:
         run_trial(trial, folder)
     except Interrupted:
-        return "interrupted"
+        return INTERRUPTED
     except CnnkitError as error:
         return _keep_reason(folder, str(error))
     except Exception as error:

@@ -3,6 +3,7 @@
 import os
 import socket
 import tempfile
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,7 +100,9 @@ def _train_somewhere(trial: Trial, published: Published) -> tuple[Files, str | N
         error = None
         try:
             run_trial(trial, Path(folder), published)
-        except CnnkitError as failure:
-            error = str(failure)
-            write_atomically(Path(folder) / FAILURE, error)
+        except Exception as failure:  # else Ray would wrap it in words of its own
+            error = (
+                str(failure) if isinstance(failure, CnnkitError) else f"{type(failure).__name__}: {failure}"
+            )
+            write_atomically(Path(folder) / FAILURE, f"{error}\n\n{traceback.format_exc()}")
         return {path.name: path.read_bytes() for path in Path(folder).iterdir()}, error

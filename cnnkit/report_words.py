@@ -104,8 +104,8 @@ def cost_caption(costs: Mapping[str, Sequence[CostPoint]], same: Sequence[str]) 
     """costs: per kind, the points. same: kinds in which no level differs, with the cost, in words."""
     sentences = [
         "Filled marks lie on the Pareto front: no other level is both as cheap and as accurate. "
-        "Hollow ones are beaten; bars are 95 % intervals; marks that would hide one another stand side by "
-        "side."
+        "Hollow ones are beaten, in the mean; bars are 95 % intervals; marks that would hide one another "
+        "stand side by side."
     ]
     for kind, of_kind in costs.items():
         front = pareto_front(of_kind)
@@ -134,7 +134,7 @@ def curves_caption(curves: Sequence[Curve], what: str, seeds: int) -> str:
     if seeds > 1:
         reach = float(wide.high[-1] - wide.low[-1])
         text += f"; the seeds of {wide.name} lie furthest apart, {reach:.2f} points"
-    return f"{text}. Training figures are measured while the weights move, with dropout."
+    return f"{text}. Training figures are measured while the weights move, with dropout where there is any."
 
 
 def largest(matrix: NDArray[np.float64]) -> tuple[int, int]:

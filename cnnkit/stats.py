@@ -19,7 +19,7 @@ Z_95 = 1.959963984540054  # the 97.5 % point of the standard normal distribution
 EXACT_SEEDS = 16  # all 2ⁿ signs up to here; a sample of them beyond
 RANDOM_FLIPS = 100_000
 RESAMPLES = 10_000
-SEEDS_FOR_BOOTSTRAP = 6  # with fewer the resamples are too alike
+SEEDS_FOR_BOOTSTRAP = 6  # different values: with fewer the resamples are too alike
 MOST_SEEDS = 1000  # beyond this nobody would wait
 
 
@@ -64,12 +64,13 @@ def bootstrap_interval(differences: ArrayLike) -> Interval:
 
     Efron & Tibshirani, "An introduction to the bootstrap", 1993, chapter 12.5. Each resample's mean is
     measured in its own standard error, which at ten seeds keeps the nominal coverage where the
-    percentile and BCa bootstraps fall short of it. Below `SEEDS_FOR_BOOTSTRAP` seeds, or where all
-    differences are equal, it is Student's interval. The resamples are the same on every call.
+    percentile and BCa bootstraps fall short of it. With fewer than `SEEDS_FOR_BOOTSTRAP` different
+    values, as small test sets give, it falls short too, and Student's interval takes its place. The
+    resamples are the same on every call.
     """
     differences = np.asarray(differences, float)
     n, error = len(differences), _standard_error(differences)
-    if n < SEEDS_FOR_BOOTSTRAP or error == 0:
+    if len(np.unique(differences.round(9))) < SEEDS_FOR_BOOTSTRAP:
         return mean_interval(differences)
     mean = float(differences.mean())
     resamples = differences[_resampled_seeds(n)]
@@ -115,11 +116,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def equivalence_test(differences: ArrayLike, margin: float) -> float:
+def equivalence_test(differences: ArrayLike, margin: float, resolution: float = 0.0) -> float:
     """p value of a true mean difference of ±margin or more; small: they are equivalent.
 
     Two one-sided paired t tests: Schuirmann, "A comparison of the two one-sided tests procedure and the
-    power approach", 1987.
+    power approach", 1987. resolution: the step in which differences are measured, one test image's share.
+    Few seeds often differ by the same few images, which says little; so their standard deviation is
+    never taken to be less than one step.
     """
     from scipy.stats import t
 
@@ -127,7 +130,7 @@ def equivalence_test(differences: ArrayLike, margin: float) -> float:
     distance = margin - abs(float(differences.mean()))
     if len(differences) < 2:
         return 1.0
-    error = _standard_error(differences)
+    error = max(_standard_error(differences), resolution / math.sqrt(len(differences)))
     if error == 0:
         return 0.0 if distance > 0 else 1.0
     return float(t.sf(distance / error, len(differences) - 1))

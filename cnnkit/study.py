@@ -14,9 +14,10 @@ from cnnkit.errors import RunError, UsageError
 from cnnkit.verdicts import fewest_seeds
 from cnnkit.widths import TOLERANCE, Cost, Match, cost_of, match_width
 
-STUDY = "study.json"
+STUDY, LOCK = "study.json", ".lock"
 VERSION = 1
-SHARED = ("training.seed", "data.dataset", "data.root", "runtime.device", "runtime.threads")
+SHARED = ("training.seed", "data.dataset", "data.root", "data.scene", "runtime.device", "runtime.threads")
+MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,11 @@ def plan_study(
     """
     if seeds < 1:
         raise UsageError(f"--seeds {seeds}: a study needs at least one")
+    if seeds > MOST_SEEDS or base.training.seed + seeds >= 2**63:
+        raise UsageError(f"--seeds {seeds} from seed {base.training.seed} on: {MOST_SEEDS} are the most")
     if not 0 < margin < 100:
         raise UsageError(f"--margin {margin:g}: expected percentage points above 0, such as 0.1")
-    if key in SHARED:
+    if any(key == shared or key.startswith(f"{shared}.") for shared in SHARED):
         raise UsageError(f"--vary {key}: what is compared has to share it")
     levels = _levels(_settled(base), key, values)
     if match != "none":
@@ -141,12 +144,22 @@ def _levels(base: Config, key: str, values: Sequence[Any]) -> list[Level]:
             level = Level(_value_at(config, key), config, cost_of(config))
         else:
             raise UsageError(f"--vary {key}: it holds keys, not a value; name one of them")
-        if any(level.value == other.value for other in levels):
-            raise UsageError(f"--vary {key}: {level.name} is there twice")
+        for other in levels:
+            if _spelled_out(config) == _spelled_out(other.config):
+                twice = level.name if level.name == other.name else f"{level.name} is {other.name}, which"
+                raise UsageError(f"--vary {key}: {twice} is there twice")
         levels.append(level)
     if len(levels) < 2:
         raise UsageError(f"--vary {key}: a comparison needs two values or more, not {len(levels)}")
     return levels
+
+
+def _spelled_out(config: Config) -> dict[str, Any]:
+    """The same for two ways to write one network: `max` and `[max, max]`."""
+    settings = config.model_dump()
+    for name in ("channels", "kernel_sizes", "pooling", "pool_size"):
+        del settings["model"][name]
+    return {**settings, "stages": config.model.stages}
 
 
 def _matched(level: Level, budget: Cost, match: Match) -> Level:
@@ -171,7 +184,7 @@ def refuse_another_study(study: Study, folder: Path) -> None:
                 f"{folder} holds another study ({'; '.join(differences)}); nothing is overwritten: "
                 "name another folder with --out"
             )
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or any(p.name != LOCK for p in folder.iterdir())):
         raise UsageError(f"{folder} is not empty and holds no study; name another folder with --out")
 
 
@@ -198,6 +211,22 @@ def saved_plan(folder: Path) -> dict[str, Any]:
         return {**plan, "base": parse_config(content["config"], str(folder / STUDY)), "values": values}
     except (KeyError, TypeError) as error:
         raise RunError(f"{folder / STUDY} is damaged: it holds no {error}") from error
+
+
+def joined(study: Study, folder: Path) -> Study:
+    """The study together with what its folder holds of it already: no seed and no value is dropped.
+
+    The values that were there come first, so that a budget that others were matched to stays.
+    """
+    if not (folder / STUDY).exists():
+        return study
+    saved = saved_plan(folder)
+    values = [
+        *saved["values"],
+        *(level.value for level in study.levels if level.value not in saved["values"]),
+    ]
+    seeds = max(saved["seeds"], study.seeds)
+    return plan_study(study.base, study.key, values, seeds, study.margin, study.match)
 
 
 def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:

@@ -1,5 +1,6 @@
 """One trial: a training of a study, known by the hash of what it is made of."""
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,10 @@ from cnnkit.batches import shuffled
 from cnnkit.config import Config
 from cnnkit.config_file import config_text
 from cnnkit.data import Published
+from cnnkit.errors import RunError
 from cnnkit.experiment import Setting, begin, prepare, run_experiment
 from cnnkit.files import fingerprint, write_atomically, write_json
-from cnnkit.runs import CONFIG, Run
+from cnnkit.runs import CONFIG, PREDICTIONS, RESULT, Run
 from cnnkit.streams import stream
 
 TRIAL = "trial.json"
@@ -56,8 +58,7 @@ def run_trial(trial: Trial, folder: Path, published: Published | None = None) ->
     Raises Interrupted, after saving, where Ctrl-C or SIGTERM arrives while it trains.
     """
     run = Run(folder)
-    if run.finished:
-        return run.result
+    (folder / RESULT).unlink(missing_ok=True)  # of a trial that is not whole
     if not _begun(run, trial):
         write_atomically(folder / CONFIG, config_text(trial.config))
     setting = prepare(trial.config, published=published)
@@ -66,6 +67,15 @@ def run_trial(trial: Trial, folder: Path, published: Published | None = None) ->
     result = run_experiment(trial.config, run, setting=setting, pictures=False)
     run.forget_state()
     return result
+
+
+def is_whole(folder: Path, test_images: int) -> bool:
+    """Whether a finished trial is there, with all that a comparison reads of it."""
+    try:
+        hashes = json.loads((folder / TRIAL).read_text(encoding="utf-8"))["hashes"]
+        return bool(hashes and Run(folder).result) and (folder / PREDICTIONS).stat().st_size == test_images
+    except (OSError, ValueError, KeyError, TypeError, RunError):
+        return False
 
 
 def shared_hashes(trial: Trial, setting: Setting) -> dict[str, Any]:

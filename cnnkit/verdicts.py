@@ -54,15 +54,19 @@ class Pair:
     seeds_needed: int | None
 
 
-def decide(differences: Sequence[NDArray[np.float64]], margin: float) -> list[Decision]:
+def decide(
+    differences: Sequence[NDArray[np.float64]], margin: float, resolution: float = 0.0
+) -> list[Decision]:
     """A verdict for each pair of a study, from its paired differences (seeds,), fractions.
+
+    resolution: one test image's share, the step in which differences are measured.
 
     `equivalent`: two one-sided tests put the true difference within ±margin, be it 0 or not. Otherwise
     `better` or `worse`: the sign-flip test rejects a difference of 0. Either holds for all pairs of a
     study together with probability 95 %, each kind for itself.
     """
     different = holm([sign_flip_test(values) for values in differences])
-    equivalent = holm([equivalence_test(values, margin) for values in differences])
+    equivalent = holm([equivalence_test(values, margin, resolution) for values in differences])
     decisions = []
     for values, p_different, p_equivalent in zip(differences, different, equivalent, strict=True):
         if p_equivalent <= LEVEL:
@@ -83,10 +87,11 @@ def judge_pairs(right: Mapping[str, NDArray[np.bool_]], margin: float) -> list[P
     names = list(itertools.combinations(right, 2))
     differences = [right[a].mean(1) - right[b].mean(1) for a, b in names]
     images = [mcnemar_test(right[a], right[b]) for a, b in names]
+    resolution = 1 / next(iter(right.values())).shape[1]
     image_p = holm([test.p for test in images])
     pairs = []
-    for i, decision in enumerate(decide(differences, margin)):
-        mean, deviation = float(differences[i].mean()), _deviation(differences[i])
+    for i, decision in enumerate(decide(differences, margin, resolution)):
+        mean, deviation = float(differences[i].mean()), max(_deviation(differences[i]), resolution)
         needed = None
         if decision.verdict == UNDECIDED and math.isfinite(deviation):
             needed = seeds_to_decide(mean, deviation, margin, len(names), len(differences[i]))

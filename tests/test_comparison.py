@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from support import call, command, exit_code, start
 
 from cnnkit.analysis import LABELS, RESULTS, TIMING, TRIALS, analyse, verify
 from cnnkit.comparison import run_study
 from cnnkit.config import Config
-from cnnkit.errors import RunError
+from cnnkit.errors import RunError, UsageError
 from cnnkit.events import StudyEvent, TrialDone
 from cnnkit.executors import FAILURE, LocalExecutor
 from cnnkit.files import write_json
 from cnnkit.runs import LAST, PREDICTIONS, RESULT, STATE, Run, load_weights
-from cnnkit.study import Study, plan_study
+from cnnkit.study import LOCK, Study, plan_study
 
 Tiny = Callable[..., Config]
 LEVELS = ["stride", "max"]
@@ -146,6 +147,54 @@ def test_running_again_with_more_seeds_and_levels_runs_only_what_is_missing(
     assert results["seeds"] == [0, 1, 2, 3]
 
 
+def test_fewer_seeds_and_levels_drop_nothing(tiny: Tiny, finished: Path) -> None:
+    before = json.loads((finished / RESULTS).read_text())
+    assert without_timing(run(study_of(tiny, 1, ["max", "stride"]), finished)) == without_timing(before)
+
+
+@pytest.mark.parametrize("name", [PREDICTIONS, RESULT, "trial.json"])
+@pytest.mark.parametrize("content", [None, b"", b"{}"])
+def test_a_trial_that_is_no_longer_whole_is_run_again(
+    tiny: Tiny, finished: Path, name: str, content: bytes | None
+) -> None:
+    before = json.loads((finished / RESULTS).read_text())
+    path = sorted((finished / TRIALS).iterdir())[0] / name
+    path.unlink() if content is None else path.write_bytes(content)
+    assert without_timing(run(study_of(tiny, 3), finished)) == without_timing(before)
+    assert verify(finished)
+
+
+@pytest.mark.parametrize("name", ["trial.json", RESULT])
+def test_verify_of_a_damaged_trial_is_told_in_words(finished: Path, name: str) -> None:
+    (sorted((finished / TRIALS).iterdir())[0] / name).write_text("{}")
+    with pytest.raises(RunError):
+        verify(finished)
+
+
+def test_accuracy_by_object_size_is_that_of_every_image_of_that_size(tiny: Tiny, tmp_path: Path) -> None:
+    sizes = "size: 16, object_sizes: [6, 9, 12], clutter: 1"
+    scene = f"data.scene={{source: digits, {sizes}, train_images: 300, test_images: 200}}"
+    study = study_of(tiny, 2, LEVELS, "data.dataset=small-object", scene)
+    results = run(study, tmp_path / "study")
+    labels = np.frombuffer((tmp_path / "study" / LABELS).read_bytes(), np.uint8)
+    for level in results["levels"]:
+        folders = [trial["folder"] for trial in results["trials"] if trial["level"] == level["name"]]
+        right = [
+            np.frombuffer((tmp_path / "study" / TRIALS / folder / PREDICTIONS).read_bytes(), np.uint8)
+            == labels
+            for folder in folders
+        ]
+        means = {6: np.mean([r[0::3] for r in right]), 9: np.mean([r[1::3] for r in right])}
+        found = {row["size"]: row["mean"] for row in level["by_object_size"]}
+        assert list(found) == [6, 9, 12]
+        assert {size: found[size] for size in means} == pytest.approx(means)
+
+
+def test_two_processes_are_not_at_one_study_at_once(tiny: Tiny, finished: Path) -> None:
+    with FileLock(finished / LOCK), pytest.raises(UsageError, match="another process is at"):
+        run(study_of(tiny, 4), finished)
+
+
 def test_a_failed_trial_is_told_with_its_reason_and_the_others_go_on(tiny: Tiny, tmp_path: Path) -> None:
     study = plan_study(tiny("training.epochs=1"), "training.learning_rate", [0.01, 1e30], 2)
     results = run(study, tmp_path / "study")
@@ -165,14 +214,15 @@ def test_seeds_that_not_every_level_has_finished_are_not_counted(finished: Path)
     assert [trial["error"] for trial in results["trials"]].count("not run yet") == 1
 
 
-def test_a_killed_worker_costs_no_trial(tiny: Tiny, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_worker_costs_no_trial(tiny: Tiny, tmp_path: Path, number: signal.Signals) -> None:
     killed = []
 
     def kill_one(event: StudyEvent) -> None:
         if isinstance(event, TrialDone) and not killed:
             victim = multiprocessing.active_children()[0]
             killed.append(victim.pid)
-            victim.kill()
+            os.kill(victim.pid or 0, number)
 
     results = run(study_of(tiny, 4), tmp_path / "study", notify=kill_one)
     assert killed

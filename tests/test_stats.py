@@ -117,6 +117,22 @@ def test_equivalence_is_the_larger_of_two_one_sided_t_tests() -> None:
     assert equivalence_test(values, 0.1) == pytest.approx(max(below, above))
 
 
+def test_seeds_that_differ_by_the_same_few_images_do_not_prove_equivalence() -> None:
+    assert equivalence_test([0.0, 0.0], 0.001, resolution=1 / 360) > 0.05
+    assert equivalence_test([0.0] * 10, 0.001, resolution=1 / 360) > 0.05
+    assert equivalence_test([0.0] * 10, 0.001, resolution=1 / 10_000) < 0.05
+
+
+@pytest.mark.parametrize("discordant", [0.2, 0.5, 1.0, 3.0])
+def test_intervals_cover_at_their_nominal_rate_on_a_test_set_of_360_images_too(discordant: float) -> None:
+    random = np.random.default_rng(12)
+    won, lost = (random.poisson(discordant, (STUDIES, 10)) for _ in range(2))
+    covered = [
+        low <= 1e-12 and high >= -1e-12 for _, low, high in map(bootstrap_interval, (won - lost) / 360)
+    ]
+    assert np.mean(covered) >= 0.93
+
+
 def test_equivalence_of_equal_differences_is_certain_on_either_side_of_the_margin() -> None:
     assert equivalence_test([0.05] * 4, 0.1) == 0
     assert equivalence_test([0.15] * 4, 0.1) == 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cnnkit.stats import LEVEL, holm, smallest_sign_flip_p
+from cnnkit.stats import LEVEL, holm, mcnemar_test, smallest_sign_flip_p
 from cnnkit.verdicts import BETTER, EQUIVALENT, UNDECIDED, WORSE, decide, fewest_seeds, judge_pairs
 
 STUDIES = 600
@@ -52,6 +52,19 @@ def test_a_true_difference_of_the_margin_is_called_equivalent_in_at_most_5_perce
     neighbours = [(0, 1), (1, 2), (2, 3)]
     wrong = np.mean([any(study[pair] == EQUIVALENT for pair in neighbours) for study in studies])
     assert wrong <= 0.05 + 0.015
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 10])
+@pytest.mark.parametrize("discordant", [0.2, 1.0])
+def test_on_a_small_test_set_too_a_difference_of_the_margin_is_rarely_called_equivalent(
+    seeds: int, discordant: float
+) -> None:
+    """Differences of a few of 360 images: many seeds tie, which must not pass for certainty."""
+    random, margin = np.random.default_rng(seeds), 0.001
+    won = random.poisson(discordant + margin * 360, (STUDIES, seeds))
+    lost = random.poisson(discordant, (STUDIES, seeds))
+    verdicts = [decide([values], margin, 1 / 360)[0].verdict for values in (won - lost) / 360]
+    assert np.mean([verdict == EQUIVALENT for verdict in verdicts]) <= 0.05
 
 
 def test_equal_strategies_are_called_equivalent_where_the_noise_is_small_against_the_margin() -> None:
@@ -100,6 +113,12 @@ def test_pairs_are_judged_from_who_was_right_on_what() -> None:
     unclear = pairs["avg", "mean"]
     assert unclear.decision.verdict == UNDECIDED
     assert unclear.seeds_needed is None or unclear.seeds_needed > 10
+
+
+def test_the_p_values_over_images_are_corrected_for_their_number_too() -> None:
+    right = {name: answers(0.9, 3, 500, seed) for seed, name in enumerate("abcd")}
+    alone = [mcnemar_test(right[a], right[b]).p for a, b in itertools.combinations(right, 2)]
+    assert [pair.images.p for pair in judge_pairs(right, margin=0.001)] == pytest.approx(holm(alone))
 
 
 def test_one_seed_decides_nothing_and_promises_nothing() -> None:
