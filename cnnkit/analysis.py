@@ -83,6 +83,7 @@ def _statistics(study: Mapping[str, Any], counted: Mapping[str, list[FinishedTri
     levels = [
         {
             **level,
+            **{cost: counted[level["name"]][0].result[cost] for cost in ("parameters", "macs")},
             "accuracy": _interval(_of_a_share(mean_interval(accuracies[level["name"]]))),
             "accuracies": accuracies[level["name"]].tolist(),
             "seed_deviation": _finite(_deviation(accuracies[level["name"]])),

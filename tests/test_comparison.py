@@ -21,7 +21,7 @@ from cnnkit.events import StudyEvent, TrialDone
 from cnnkit.executors import FAILURE, LocalExecutor
 from cnnkit.files import write_json
 from cnnkit.runs import LAST, PREDICTIONS, RESULT, STATE, Run, load_weights
-from cnnkit.study import LOCK, Study, plan_study
+from cnnkit.study import LOCK, STUDY, Study, plan_study
 
 Tiny = Callable[..., Config]
 LEVELS = ["stride", "max"]
@@ -117,13 +117,28 @@ def cut_predictions(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
 
+def change_the_costs(folder: Path) -> None:
+    for name in (RESULTS, STUDY):
+        content = json.loads((folder / name).read_text())
+        for level in content["levels"]:
+            level["macs"] += 1
+        write_json(folder / name, content)
+
+
 def remove_the_labels(folder: Path) -> None:
     (folder / LABELS).unlink()
 
 
 @pytest.mark.parametrize(
     "damage",
-    [change_a_number, change_a_prediction, swap_two_trials_predictions, cut_predictions, remove_the_labels],
+    [
+        change_a_number,
+        change_a_prediction,
+        change_the_costs,
+        swap_two_trials_predictions,
+        cut_predictions,
+        remove_the_labels,
+    ],
 )
 def test_verify_fails_loudly(finished: Path, damage: Callable[[Path], None]) -> None:
     damage(finished)
