@@ -81,11 +81,6 @@ def _root(
     pass
 
 
-app.command("compare-pooling")(compare_pooling_command)
-app.command("compare")(compare_command)
-app.command("report")(report_command)
-
-
 @app.command("train")
 def train_command(
     config: Annotated[str | None, CONFIG_OPTION] = None,
@@ -149,6 +144,11 @@ def eval_command(
         _print_json(measured)
     else:
         print_evaluation(measured, f"{weights.source} on the {split.value} split")
+
+
+app.command("compare-pooling")(compare_pooling_command)
+app.command("compare")(compare_command)
+app.command("report")(report_command)
 
 
 @app.command("predict")

@@ -43,15 +43,17 @@ ALL_OF = {Where.stages: "stride,max,avg,concat", Where.head: "avg,max,concat,fla
 
 ConfigOption = Annotated[str | None, CONFIG_OPTION]
 SeedsOption = Annotated[
-    int | None, typer.Option(help=f"Trainings of each, under seeds that follow on. [default: {SEEDS}]")
+    int | None, typer.Option(help="Trainings of each, under seeds that follow on.", show_default=str(SEEDS))
 ]
 MatchOption = Annotated[
     Matched | None,
-    typer.Option(help="Scale the channels until all cost what the first does. [default: none]"),
+    typer.Option(help="Scale the channels until all cost what the first does.", show_default="none"),
 ]
 MarginOption = Annotated[
     float | None,
-    typer.Option(help=f"Percentage points up to which a difference counts for nothing. [default: {MARGIN}]"),
+    typer.Option(
+        help="Percentage points up to which a difference counts for nothing.", show_default=str(MARGIN)
+    ),
 ]
 WorkersOption = Annotated[str, typer.Option(metavar="N", help="Trials side by side; auto: one a core.")]
 ExecutorOption = Annotated[ExecutorName, typer.Option(help="Where trials run.")]
@@ -120,7 +122,7 @@ def compare_pooling_command(
     config: ConfigOption = None,
     overrides: SetOption = [],  # noqa: B006
     strategies: Annotated[
-        str | None, typer.Option(metavar="A,B,…", help="Which ones. [default: all four]")
+        str | None, typer.Option(metavar="A,B,…", help="Which ones.", show_default="all four")
     ] = None,
     where: Annotated[Where, typer.Option(help="In each stage, or at the head.")] = Where.stages,
     seeds: SeedsOption = None,
