@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cnnkit.errors import RunError
 from cnnkit.executors import FAILURE
 from cnnkit.runs import PREDICTIONS, RESULT, Run
-from cnnkit.stats import Interval, friedman_test, mean_interval, sampling_error
+from cnnkit.stats import Interval, deviation, friedman_test, mean_interval, sampling_error
 from cnnkit.study import load_study
 from cnnkit.trials import TRIAL
 from cnnkit.verdicts import OPPOSITE, Pair, judge_pairs
@@ -29,7 +29,6 @@ class FinishedTrial:
     """What one trial left behind. right: (images,) bool, over the test images."""
 
     result: dict[str, Any]
-    hashes: dict[str, Any]
     right: NDArray[np.bool_]
 
 
@@ -86,7 +85,7 @@ def _statistics(study: Mapping[str, Any], counted: Mapping[str, list[FinishedTri
             **{cost: counted[level["name"]][0].result[cost] for cost in ("parameters", "macs")},
             "accuracy": _interval(_of_a_share(mean_interval(accuracies[level["name"]]))),
             "accuracies": accuracies[level["name"]].tolist(),
-            "seed_deviation": _finite(_deviation(accuracies[level["name"]])),
+            "seed_deviation": _finite(deviation(accuracies[level["name"]])),
             "sampling_error": sampling_error(right[level["name"]]),
             "by_object_size": _by_object_size(right[level["name"]], study["object_sizes"]),
             "to_best": None if level["name"] == best else _against(level["name"], best, pairs),
@@ -136,7 +135,7 @@ def _trial(
         "hashes": hashes,
         TIMING: {key: result[key] for key in ("train_seconds", "eval_seconds")},
     }
-    return FinishedTrial(result, hashes, right), row
+    return FinishedTrial(result, right), row
 
 
 def _pair(pair: Pair) -> dict[str, Any]:
@@ -185,10 +184,6 @@ def _of_a_share(interval: Interval) -> Interval:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _deviation(values: NDArray[np.float64]) -> float:
-    return float(values.std(ddof=1)) if len(values) > 1 else math.inf
 
 
 def _read(path: Path) -> bytes:

@@ -3,36 +3,42 @@
 import sys
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from cnnkit.errors import CnnkitError
 from cnnkit.events import Begun, EpochRecord, Event, Note, StepDone
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 PIPE_WIDTH = 160  # columns where no terminal says how many there are: tables stay whole
 out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 err = Console(highlight=False, markup=False, width=None if sys.stderr.isatty() else PIPE_WIDTH, stderr=True)
 
 
-class TrainingProgress:
-    """A listener: what training tells, on standard error."""
+class LiveBar:
+    """A progress bar for the length of a `with` block, where standard error is a terminal.
 
-    def __init__(self, quiet: bool = False) -> None:
+    columns: what stands between the bar and the time left.
+    """
+
+    def __init__(self, *columns: ProgressColumn, quiet: bool = False) -> None:
+        self.columns = columns
         self.quiet = quiet
         self.bar: Progress | None = None
         self.task = TaskID(0)
-        self.epochs = 0
 
-    def __enter__(self) -> "TrainingProgress":
+    def __enter__(self) -> "Self":
         if err.is_terminal and not self.quiet:
             self.bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=24),
-                TextColumn("{task.fields[so_far]}"),
+                *self.columns,
                 TimeRemainingColumn(),
                 TextColumn("left"),
                 console=err,
@@ -45,6 +51,14 @@ class TrainingProgress:
     ) -> None:
         if self.bar:
             self.bar.stop()
+
+
+class TrainingProgress(LiveBar):
+    """A listener: what training tells, on standard error."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        super().__init__(TextColumn("{task.fields[so_far]}"), quiet=quiet)
+        self.epochs = 0
 
     def __call__(self, event: Event) -> None:
         if self.quiet:

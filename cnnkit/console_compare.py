@@ -1,43 +1,21 @@
 """What a person sees of a comparison: trials as they end, then the answer and the ranked table."""
 
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import MofNCompleteColumn, TextColumn
 from rich.text import Text
 
 from cnnkit.answer import answer
-from cnnkit.console import err, make_table, out, print_table
+from cnnkit.console import LiveBar, err, make_table, out, print_table
 from cnnkit.events import Note, StudyBegun, StudyEvent, TrialDone
 
 
-class StudyProgress:
+class StudyProgress(LiveBar):
     """A listener: what a study tells, on standard error."""
 
     def __init__(self) -> None:
-        self.bar: Progress | None = None
-        self.task = TaskID(0)
-
-    def __enter__(self) -> "StudyProgress":
-        if err.is_terminal:
-            self.bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
-                MofNCompleteColumn(),
-                TextColumn("trials,"),
-                TimeRemainingColumn(),
-                TextColumn("left"),
-                console=err,
-                transient=True,
-            )
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.bar:
-            self.bar.stop()
+        super().__init__(MofNCompleteColumn(), TextColumn("trials,"))
 
     def __call__(self, event: StudyEvent) -> None:
         if isinstance(event, StudyBegun):

@@ -171,15 +171,15 @@ def pixel_statistics(images: Tensor) -> tuple[float, float]:
 def _source_files(name: str, root: Path, notify: NoteListener) -> dict[str, Path]:
     info = DATASETS[name]
     folder = root / info.torchvision_class / "raw"
-    if not (found := _find_sources(name, folder)):
+    if not (found := find_sources(name, folder)):
         try:
             root.mkdir(parents=True, exist_ok=True)
             cache_folder().mkdir(parents=True, exist_ok=True)
             with FileLock(cache_folder() / f"{name}.lock"):
-                if not (found := _find_sources(name, folder)):
+                if not (found := find_sources(name, folder)):
                     notify(Note(f"fetching {info.title} into {root}"))
                     _fetch(info, root)
-                    found = _find_sources(name, folder)
+                    found = find_sources(name, folder)
         except (OSError, RuntimeError, HTTPException) as error:
             for empty in (folder, folder.parent):
                 with contextlib.suppress(OSError):
@@ -192,7 +192,7 @@ def _source_files(name: str, root: Path, notify: NoteListener) -> dict[str, Path
     return found
 
 
-def _find_sources(name: str, folder: Path) -> dict[str, Path]:
+def find_sources(name: str, folder: Path) -> dict[str, Path]:
     """The four files, unpacked or packed; none where one is missing."""
     found = {}
     for part, (file_name, _) in (QMNIST_FILE_NAMES if name == "qmnist" else FILE_NAMES).items():

@@ -17,11 +17,10 @@ from torch import Tensor
 from cnnkit.catalog import DATASETS
 from cnnkit.config import SMALL_OBJECT, Config, DataConfig
 from cnnkit.data import (
-    FILE_NAMES,
-    QMNIST_FILE_NAMES,
     SCENE_SEED,
     ImageDataset,
     data_root,
+    find_sources,
     load_data,
     load_dataset,
 )
@@ -258,9 +257,7 @@ def at_hand(data: DataConfig) -> bool:
     name = _source(data)
     if not (folder := DATASETS[name].torchvision_class):
         return True
-    raw = data_root(data.root) / folder / "raw"
-    files = QMNIST_FILE_NAMES if name == "qmnist" else FILE_NAMES
-    return all((raw / file).is_file() or (raw / f"{file}.gz").is_file() for file, _ in files.values())
+    return bool(find_sources(name, data_root(data.root) / folder / "raw"))
 
 
 def _source(data: DataConfig) -> str:

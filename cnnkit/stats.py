@@ -203,10 +203,13 @@ def seeds_to_decide(mean: float, deviation: float, margin: float, pairs: int, se
     return int(decided[0]) if len(decided) else None
 
 
+def deviation(values: NDArray[np.float64]) -> float:
+    """Standard deviation of a sample; a single value's is unknown and so infinite."""
+    return float(values.std(ddof=1)) if len(values) > 1 else math.inf
+
+
 def _standard_error(values: NDArray[np.float64]) -> float:
-    if len(values) < 2:
-        return math.inf
-    return float(values.std(ddof=1)) / math.sqrt(len(values))
+    return deviation(values) / math.sqrt(len(values))
 
 
 @functools.cache

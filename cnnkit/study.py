@@ -122,10 +122,11 @@ def plan_study(
         raise UsageError(f"--margin {margin:g}: expected percentage points above 0, such as 0.1")
     if any(key == shared or key.startswith(f"{shared}.") for shared in SHARED):
         raise UsageError(f"--vary {key}: what is compared has to share it")
-    levels = _levels(_settled(base), key, values)
+    base = _settled(base)
+    levels = _levels(base, key, values)
     if match != "none":
         levels = [levels[0], *(_matched(level, levels[0].cost, match) for level in levels[1:])]
-    return Study(key, tuple(levels), seeds, margin, match, _settled(base))
+    return Study(key, tuple(levels), seeds, margin, match, base)
 
 
 def _settled(base: Config) -> Config:
@@ -140,10 +141,10 @@ def _levels(base: Config, key: str, values: Sequence[Any]) -> list[Level]:
     levels: list[Level] = []
     for value in values:
         config = parse_config(text, "configuration", [f"{key}={json.dumps(value)}"], flag="--vary")
-        if not isinstance(_value_at(config, key), dict):
-            level = Level(_value_at(config, key), config, cost_of(config))
-        else:
+        resolved = _value_at(config, key)
+        if isinstance(resolved, dict):
             raise UsageError(f"--vary {key}: it holds keys, not a value; name one of them")
+        level = Level(resolved, config, cost_of(config))
         for other in levels:
             if _spelled_out(config) == _spelled_out(other.config):
                 twice = level.name if level.name == other.name else f"{level.name} is {other.name}, which"
@@ -231,11 +232,16 @@ def joined(study: Study, folder: Path) -> Study:
 
 def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """What makes two studies two: more values, more seeds or another margin do not."""
-    keys = [f"{key} is {there[key]} there and {here[key]} here" for key in ("key", "match")]
-    differences = [text for key, text in zip(("key", "match"), keys, strict=True) if there[key] != here[key]]
-    configs = (_flat(parse_config(content["config"], STUDY), here["key"]) for content in (there, here))
-    before, now = configs
-    return differences + [f"{k} is {before[k]} there and {now[k]} here" for k in now if before[k] != now[k]]
+    before, now = (
+        {
+            **{name: content[name] for name in ("key", "match")},
+            **_flat(parse_config(content["config"], STUDY), here["key"]),
+        }
+        for content in (there, here)
+    )
+    return [
+        f"{name} is {before[name]} there and {now[name]} here" for name in now if before[name] != now[name]
+    ]
 
 
 def _flat(config: Config, without: str) -> dict[str, Any]:

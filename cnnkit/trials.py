@@ -11,8 +11,9 @@ from cnnkit.config import Config
 from cnnkit.config_file import config_text
 from cnnkit.data import Published
 from cnnkit.errors import RunError
-from cnnkit.experiment import Setting, begin, prepare, run_experiment
+from cnnkit.experiment import Setting, prepare, run_experiment
 from cnnkit.files import fingerprint, write_atomically, write_json
+from cnnkit.model import build_model
 from cnnkit.runs import CONFIG, PREDICTIONS, RESULT, Run
 from cnnkit.streams import stream
 
@@ -50,11 +51,10 @@ def data_hash(published: Published) -> str:
     return fingerprint([[split.images, split.labels] for split in published])
 
 
-def run_trial(trial: Trial, folder: Path, published: Published | None = None) -> dict[str, Any]:
-    """Trains into a folder, or goes on where a killed process stopped; returns what `result.json` holds.
+def run_trial(trial: Trial, folder: Path, published: Published | None = None) -> None:
+    """Trains into a folder, or goes on where a killed process stopped.
 
     published: the images, where the caller has them.
-
     Raises Interrupted, after saving, where Ctrl-C or SIGTERM arrives while it trains.
     """
     run = Run(folder)
@@ -64,9 +64,8 @@ def run_trial(trial: Trial, folder: Path, published: Published | None = None) ->
     setting = prepare(trial.config, published=published)
     facts = {"level": trial.level, "seed": trial.seed, "id": trial.id}
     write_json(folder / TRIAL, {**facts, "hashes": {"data": trial.data, **shared_hashes(trial, setting)}})
-    result = run_experiment(trial.config, run, setting=setting, pictures=False)
+    run_experiment(trial.config, run, setting=setting, pictures=False)
     run.forget_state()
-    return result
 
 
 def is_whole(folder: Path, test_images: int) -> bool:
@@ -84,7 +83,8 @@ def shared_hashes(trial: Trial, setting: Setting) -> dict[str, Any]:
     epochs = range(1, config.training.epochs + 1)
     size = config.training.batch_size
     orders = [shuffled(splits.train, size, stream(seed, "order", epoch)) for epoch in epochs]
-    model = begin(config, setting.placement, splits).model
+    info = config.data.info
+    model = build_model(config.model, info.shape, info.classes, seed)
     return {
         "split": fingerprint([splits.validation.images, splits.validation.labels]),
         "order": fingerprint(orders),

@@ -17,6 +17,7 @@ from cnnkit.stats import (
     Interval,
     McNemar,
     bootstrap_interval,
+    deviation,
     equivalence_test,
     holm,
     mcnemar_test,
@@ -91,10 +92,10 @@ def judge_pairs(right: Mapping[str, NDArray[np.bool_]], margin: float) -> list[P
     image_p = holm([test.p for test in images])
     pairs = []
     for i, decision in enumerate(decide(differences, margin, resolution)):
-        mean, deviation = float(differences[i].mean()), max(_deviation(differences[i]), resolution)
+        mean, spread = float(differences[i].mean()), max(deviation(differences[i]), resolution)
         needed = None
-        if decision.verdict == UNDECIDED and math.isfinite(deviation):
-            needed = seeds_to_decide(mean, deviation, margin, len(names), len(differences[i]))
+        if decision.verdict == UNDECIDED and math.isfinite(spread):
+            needed = seeds_to_decide(mean, spread, margin, len(names), len(differences[i]))
         pair = Pair(
             *names[i],
             difference=bootstrap_interval(differences[i]),
@@ -110,7 +111,3 @@ def fewest_seeds(levels: int) -> int:
     """Seeds below which no pair of so many levels can be called better or worse, whatever comes out."""
     pairs = levels * (levels - 1) // 2
     return next(n for n in itertools.count(2) if smallest_sign_flip_p(n) * pairs <= LEVEL)
-
-
-def _deviation(values: NDArray[np.float64]) -> float:
-    return float(values.std(ddof=1)) if len(values) > 1 else math.inf
