@@ -104,7 +104,7 @@ def train_command(
     resolved = None if config is None else load_config(config, [*overrides, *here])
     from cnnkit.console import TrainingProgress, print_result
     from cnnkit.experiment import prepare, run_experiment
-    from cnnkit.runs import create_run, open_run, refuse_used
+    from cnnkit.runs import CURVES, create_run, open_run, refuse_used
     from cnnkit.stats import wilson_interval
 
     with TrainingProgress(quiet) as progress:
@@ -123,6 +123,10 @@ def train_command(
     else:
         correct = round(result["test_accuracy"] * result["test_images"])
         print_result(result, wilson_interval(correct, result["test_images"]))
+    if setting or not (run.path / CURVES).is_file():  # last: no picture is worth a result untold
+        from cnnkit.report_curves import draw_curves
+
+        draw_curves(run)
 
 
 @app.command("eval")

@@ -22,7 +22,6 @@ from cnnkit.images import load_image
 from cnnkit.model import build_model, count_costs
 from cnnkit.runs import (
     BEST,
-    CURVES,
     LAST,
     RESULT,
     STATE,
@@ -66,11 +65,9 @@ def run_experiment(
     run: Run,
     notify: Listener = ignore,
     setting: Setting | None = None,
-    pictures: bool = True,
 ) -> dict[str, Any]:
     """Trains into a new run directory, or goes on where it stopped; returns what `result.json` holds.
 
-    pictures: whether to draw the curves too, for which matplotlib takes a second to import.
     Raises Interrupted, after saving, where Ctrl-C or SIGTERM arrives while it trains.
     """
     setting = setting or prepare(config, notify)
@@ -91,10 +88,6 @@ def run_experiment(
     if resuming and training.finished:
         notify(Note("training had ended; only the test was missing"))
     _train_and_keep(training, splits, run, notify)
-    if pictures:
-        from cnnkit.pictures import draw_curves
-
-        draw_curves(training.history, training.best_epoch, run.path / CURVES)
     result = {"run": str(run.path), **_test_once(training, splits, run)}
     result |= {"parameters": begun.parameters, "macs": begun.macs, "setup_seconds": setup_seconds}
     write_json(run.path / RESULT, result)

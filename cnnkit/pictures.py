@@ -1,4 +1,4 @@
-"""Every picture."""
+"""What is drawn of an evaluation: the confusion matrix, and the mistakes beside it."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -8,43 +8,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from cnnkit.events import EpochRecord
 from cnnkit.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, which the colour-blind can tell apart.
-TRAINING, VALIDATION, MARK = "#0072B2", "#D55E00", "#009E73"
-INK, FAINT = "#24292f", "#8c959f"
+RIGHT, INK = "#0072B2", "#24292f"
 MISTAKES_SHOWN = 15
-
-
-def draw_curves(history: Sequence[EpochRecord], best_epoch: int, path: Path) -> None:
-    """Loss and accuracy over the epochs, training and validation, the kept epoch marked."""
-    figure = _figure(9, 3.6)
-    left, right = figure.subplots(1, 2)
-    epochs = [record.epoch for record in history]
-    for axes, name, scale in ((left, "loss", 1), (right, "accuracy", 100)):
-        for split, color, label in (("train", TRAINING, "training"), ("val", VALIDATION, "validation")):
-            values = [getattr(record, f"{split}_{name}") for record in history]
-            if values[0] is not None:
-                axes.plot(epochs, [v * scale for v in values], "o-", color=color, label=label, markersize=4)
-        if best_epoch:
-            axes.axvline(best_epoch, color=MARK, linestyle=":", label="kept")
-        axes.set_xlabel("epoch")
-        axes.set_xlim(0.5, len(history) + 0.5)
-        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-        axes.grid(alpha=0.25)
-    left.set_title("cross-entropy, nats", loc="left")
-    if all(
-        loss > 0 for record in history for loss in (record.train_loss, record.val_loss) if loss is not None
-    ):
-        left.set_yscale("log")
-    right.set_title("accuracy, %", loc="left")
-    right.legend(frameon=False)
-    _save(figure, path)
 
 
 def draw_confusion(
@@ -119,7 +90,7 @@ def _draw_matrix(axes: "Axes", confusion: Tensor, class_names: Sequence[str]) ->
 def _tile(place: int) -> Any:
     from matplotlib.patches import Rectangle
 
-    return Rectangle((place - 0.5, place - 0.5), 1, 1, color=TRAINING, alpha=0.85, linewidth=0)
+    return Rectangle((place - 0.5, place - 0.5), 1, 1, color=RIGHT, alpha=0.85, linewidth=0)
 
 
 def _figure(width: float, height: float) -> "Figure":

@@ -1,20 +1,16 @@
 """`report.html`: a comparison, or a single run, as one page that needs nothing but itself."""
 
 from pathlib import Path
-from typing import Any
 
 from cnnkit.errors import UsageError
 from cnnkit.files import write_atomically
-from cnnkit.report_axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
-from cnnkit.report_heat import CELL
-from cnnkit.report_plots import DASHES, MARKERS
 from cnnkit.report_run import run_view
 from cnnkit.report_study import study_view
+from cnnkit.report_template import render
 from cnnkit.runs import CONFIG, open_run
 from cnnkit.study import STUDY
 
 REPORT = "report.html"
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_report(folder: Path) -> Path:
@@ -23,9 +19,9 @@ def write_report(folder: Path) -> Path:
     The same files give the same bytes. Raises UsageError where the folder is neither.
     """
     if (folder / STUDY).is_file():
-        page = _render("study.html.j2", study_view(folder))
+        page = render("study.html.j2", study_view(folder))
     elif (folder / CONFIG).is_file():
-        page = _render("run.html.j2", run_view(open_run(folder)))
+        page = render("run.html.j2", run_view(open_run(folder)))
     else:
         what = "is no folder" if not folder.is_dir() else f"holds neither {STUDY} nor {CONFIG}"
         raise UsageError(
@@ -33,22 +29,3 @@ def write_report(folder: Path) -> Path:
         )
     write_atomically(folder / REPORT, page)
     return folder / REPORT
-
-
-def _render(template: str, view: dict[str, Any]) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.globals |= {
-        "markers": MARKERS,
-        "dashes": DASHES,
-        "cell": CELL,
-        "box": {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM},
-    }
-    return environment.get_template(template).render(view)

@@ -105,6 +105,14 @@ class Bar(NamedTuple):
     high: float
 
 
+class Written(NamedTuple):
+    """A value beside its mark, centred above (x, y)."""
+
+    x: float
+    y: float
+    text: str
+
+
 class Line(NamedTuple):
     """points: as an SVG polyline has them. dashes: an SVG dash array."""
 
@@ -127,6 +135,7 @@ class Panel:
     lines: list[Line] = field(default_factory=list)
     bars: list[Bar] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
+    notes: list[Written] = field(default_factory=list)
     front: str = ""
     kept: float | None = None
 

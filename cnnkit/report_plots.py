@@ -4,7 +4,6 @@ A series is a number: the templates give it its colour, its marker and its dashe
 """
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from cnnkit.report_axes import (
     Mark,
     Panel,
     Tick,
+    Written,
     accuracy_axis,
     axis_over,
     labels,
@@ -26,6 +26,7 @@ from cnnkit.report_axes import (
 )
 
 CLOSEST = 6  # that two marks may lie side by side, SVG units
+MOST_WRITTEN = 8  # values that find room beside one another
 MOST_SPREAD = 45  # of dots above and below their line, SVG units
 
 # Eight shapes about (0, 0), so that no series is told by its colour alone.
@@ -225,7 +226,7 @@ def curve_panel(title: str, curves: Sequence[Curve], log: bool = False, kept: in
     if epochs == 1:
         return _one_epoch(title, curves, y_axis)
     panel = Panel(title, "epoch", Axis(1 - 0.03 * epochs, epochs * 1.03), y_axis)
-    steps = max(1, math.ceil(epochs / 8))
+    steps = next(f * 10**p for p in itertools.count() for f in (1, 2, 5) if 8 * f * 10**p >= epochs)
     panel.x_ticks = [Tick(panel.x(e), str(e)) for e in range(steps, epochs + 1, steps)]
     for curve in curves:
         xs = list(range(1, len(curve.mean) + 1))
@@ -242,10 +243,14 @@ def curve_panel(title: str, curves: Sequence[Curve], log: bool = False, kept: in
 
 
 def _one_epoch(title: str, curves: Sequence[Curve], y_axis: Axis) -> Panel:
+    """Points are few then, so their values are written beside them."""
     panel = Panel(title, "after the one epoch", Axis(-0.6, len(curves) - 0.4), y_axis)
     panel.x_ticks = []
     for place, curve in enumerate(curves):
         x, mean = panel.x(place), float(curve.mean[0])
         panel.bars.append(Bar(curve.series, x, panel.y(float(curve.low[0])), panel.y(float(curve.high[0]))))
         panel.marks.append(Mark(curve.series, x, panel.y(mean), False, f"{curve.name}: {mean:.4g}"))
+        if len(curves) <= MOST_WRITTEN:
+            text = f"{mean:.{2 if mean >= 10 else 4}f}"
+            panel.notes.append(Written(x, round(panel.y(float(curve.high[0])) - 8, 1), text))
     return panel

@@ -14,18 +14,16 @@ from cnnkit.errors import CnnkitError, RunError
 from cnnkit.evaluation import EVALUATION_BATCH, predict
 from cnnkit.events import EpochRecord
 from cnnkit.pictures import most_confident_mistakes
-from cnnkit.report_axes import Panel
+from cnnkit.report_curves import curve_panels, drawn_splits
 from cnnkit.report_evidence import evidence_view
 from cnnkit.report_heat import heat_map
 from cnnkit.report_images import draw_networks, images_of, ink_image
 from cnnkit.report_networks import SHOWN_CLASS, networks_captions
-from cnnkit.report_plots import curve_of, curve_panel
 from cnnkit.report_trials import commands_of, versions_of
 from cnnkit.report_words import counted, largest, maps_caption
 from cnnkit.runs import PREDICTIONS, Run, Weights, load_weights
 from cnnkit.stats import wilson_interval
 
-SPLITS = {"train": "training", "val": "validation"}
 HERE = Placement(torch.device("cpu"), "float32", 1)  # a report is drawn alike on any machine
 
 
@@ -49,7 +47,6 @@ def run_view(run: Run) -> dict[str, Any]:
         "strategy": name,
         "answer": _answer(result, info.title),
         "result": result,
-        "series": list(enumerate(SPLITS.values())),
         "curves": _curves(run, result),
         **_mistakes(run, weights, test),
         "networks": None if weights is None else _networks(weights, test),
@@ -75,8 +72,6 @@ def _curves(run: Run, result: Mapping[str, Any] | None) -> dict[str, Any] | None
     if not history:
         return None
     kept = result["best_epoch"] if result else None
-    panels = [_panel(history, "accuracy", "accuracy, %", 100.0, kept)]
-    panels.append(_panel(history, "loss", "loss, cross-entropy in nats", 1.0, kept))
     last = history[-1]
     caption = f"After {counted(len(history), 'epoch')} the training accuracy is {last.train_accuracy:.2%}"
     if last.val_accuracy is not None:
@@ -84,16 +79,7 @@ def _curves(run: Run, result: Mapping[str, Any] | None) -> dict[str, Any] | None
     if kept and len(history) > 1:
         caption += f"; epoch {kept} was kept (dotted line)"
     caption += ". Training figures are measured while the weights move, with dropout and augmentation."
-    return {"panels": panels, "caption": caption}
-
-
-def _panel(history: Sequence[EpochRecord], name: str, title: str, scale: float, kept: int | None) -> Panel:
-    curves = []
-    for i, (split, words) in enumerate(SPLITS.items()):
-        values = [getattr(record, f"{split}_{name}") for record in history]
-        if values[0] is not None:
-            curves.append(curve_of(i, words, [[value * scale for value in values]]))
-    return curve_panel(title, curves, log=name == "loss", kept=kept)
+    return {"panels": curve_panels(history, kept), "series": drawn_splits(history), "caption": caption}
 
 
 def _mistakes(run: Run, weights: Weights | None, test: ImageDataset | None) -> dict[str, Any]:

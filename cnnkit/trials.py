@@ -64,7 +64,7 @@ def run_trial(trial: Trial, folder: Path, published: Published | None = None) ->
     setting = prepare(trial.config, published=published)
     facts = {"level": trial.level, "seed": trial.seed, "id": trial.id}
     write_json(folder / TRIAL, {**facts, "hashes": {"data": trial.data, **shared_hashes(trial, setting)}})
-    run_experiment(trial.config, run, setting=setting, pictures=False)
+    run_experiment(trial.config, run, setting=setting)
     run.forget_state()
 
 

@@ -28,7 +28,7 @@ from cnnkit.training import Training
 
 # Each process is forked from one that has imported torch and run nothing: that saves 3 s a process.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["cnnkit.experiment", "matplotlib.figure"])
+PROCESSES.set_forkserver_preload(["cnnkit.experiment"])
 LONGEST_WAIT = 120  # seconds
 SLOW_STEP = 0.03  # seconds: what makes an epoch long enough to be hit by the clock
 

@@ -1,6 +1,5 @@
-"""The pictures: valid SVG, the same for the same numbers, whatever there is to show."""
+"""The picture of an evaluation: valid SVG, the same for the same numbers, whatever there is to show."""
 
-from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -8,28 +7,8 @@ import pytest
 import torch
 
 from cnnkit.catalog import DATASETS
-from cnnkit.events import EpochRecord
-from cnnkit.pictures import MISTAKES_SHOWN, Mistake, draw_confusion, draw_curves, most_confident_mistakes
+from cnnkit.pictures import MISTAKES_SHOWN, Mistake, draw_confusion, most_confident_mistakes
 
-FIRST = EpochRecord(
-    epoch=1,
-    step=10,
-    learning_rate=0.01,
-    train_loss=0.7,
-    train_accuracy=0.8,
-    val_loss=0.5,
-    val_accuracy=0.9,
-    seconds=1.5,
-    images_per_second=1000.0,
-)
-SECOND = replace(FIRST, epoch=2, train_loss=0.3, val_loss=0.2, val_accuracy=0.95)
-HISTORIES = {
-    "two epochs": [FIRST, SECOND],
-    "one epoch": [FIRST],
-    "no validation": [replace(record, val_loss=None, val_accuracy=None) for record in (FIRST, SECOND)],
-    "nothing left to learn": [replace(FIRST, train_loss=0.0, val_loss=0.0, train_accuracy=1.0)],
-    "many epochs": [replace(FIRST, epoch=epoch) for epoch in range(1, 201)],
-}
 NAMES = DATASETS["mnist"].class_names
 
 
@@ -47,22 +26,6 @@ def svg(path: Path) -> str:
 def texts_of(text: str) -> list[str]:
     """The texts of a picture; they are drawn as paths, each with its text as a comment."""
     return [line.strip()[5:-4] for line in text.splitlines() if line.strip().startswith("<!-- ")]
-
-
-@pytest.mark.parametrize("name", HISTORIES)
-def test_curves_of_any_history_are_a_picture(name: str, tmp_path: Path) -> None:
-    draw_curves(HISTORIES[name], 1, tmp_path / "curves.svg")
-    svg(tmp_path / "curves.svg")
-
-
-def test_curves_show_validation_and_the_kept_epoch_only_where_there_are_any(tmp_path: Path) -> None:
-    texts = {}
-    for name, best_epoch in (("two epochs", 2), ("no validation", 0)):
-        draw_curves(HISTORIES[name], best_epoch, tmp_path / "curves.svg")
-        texts[name] = set(texts_of(svg(tmp_path / "curves.svg")))
-    assert {"training", "validation", "kept", "epoch"} <= texts["two epochs"]
-    assert "training" in texts["no validation"]
-    assert not {"validation", "kept"} & texts["no validation"]
 
 
 @pytest.mark.parametrize("name", DATASETS)
@@ -101,16 +64,14 @@ def test_a_picture_shows_some_mistakes_and_no_more(n: int, tmp_path: Path) -> No
 
 
 def test_the_same_numbers_give_the_same_bytes_and_others_do_not(tmp_path: Path) -> None:
-    def draw(name: str, shift: int) -> tuple[bytes, bytes]:
-        curves, confusion = tmp_path / f"{name}-curves.svg", tmp_path / f"{name}-confusion.svg"
-        draw_curves([FIRST, replace(SECOND, val_accuracy=0.95 - shift / 10)], 2, curves)
-        draw_confusion(torch.ones(10, 10).roll(shift) + shift, NAMES, mistakes(2 + shift), "title", confusion)
-        return curves.read_bytes(), confusion.read_bytes()
+    def draw(name: str, shift: int) -> bytes:
+        path = tmp_path / f"{name}.svg"
+        draw_confusion(torch.ones(10, 10).roll(shift) + shift, NAMES, mistakes(2 + shift), "title", path)
+        return path.read_bytes()
 
     first, again, other = draw("first", 0), draw("again", 0), draw("other", 1)
     assert first == again
-    assert first[0] != other[0]
-    assert first[1] != other[1]
+    assert first != other
 
 
 def test_the_most_confident_mistakes_come_first_and_right_answers_never() -> None:

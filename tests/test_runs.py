@@ -39,7 +39,7 @@ from cnnkit.events import EpochRecord, Event, Listener, Note, StepDone
 from cnnkit.experiment import begin, evaluate_and_keep, prepare, run_experiment
 from cnnkit.files import load_tensors, save_tensors
 from cnnkit.model import CNN, build_model
-from cnnkit.runs import BEST, LAST, STATE, Run, create_run, latest_run, load_weights, open_run
+from cnnkit.runs import BEST, CURVES, LAST, STATE, Run, create_run, latest_run, load_weights, open_run
 
 Tiny = Callable[..., Config]
 FILES = {
@@ -124,8 +124,11 @@ def weights_of(run: Path, name: str = LAST) -> dict[str, Tensor]:
     return load_tensors(run / name)[0]
 
 
-def test_a_finished_run_holds_the_promised_files_and_no_others(finished: Path) -> None:
-    assert {path.name for path in finished.iterdir()} == FILES
+def test_a_finished_run_holds_the_promised_files_and_no_others(
+    tiny_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(capsys, "train", "--config", tiny_file, "--out", "run").code == 0
+    assert {path.name for path in Path("run").iterdir()} == FILES
 
 
 def test_the_result_holds_the_promised_keys(finished: Path) -> None:
@@ -360,13 +363,25 @@ def test_a_run_without_weights_says_how_to_go_on(tiny: Tiny, tmp_path: Path) -> 
         load_weights(run.path)
 
 
-def test_resuming_a_finished_run_prints_its_result_and_trains_nothing(
+def test_resuming_a_finished_run_prints_its_result_and_draws_only_what_is_missing(
     own: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = {path: path.stat().st_mtime_ns for path in own.iterdir()}
+    result = json_of(own / "result.json") | {"run": str(own)}  # where it is now
+    for new in ({CURVES}, set()):  # it was killed before its curves were drawn; then it was not
+        before = {path.name: path.stat().st_mtime_ns for path in own.iterdir()}
+        outcome = call(capsys, "train", "--resume", own, "--json")
+        assert json.loads(outcome.out) == result
+        after = {path.name: path.stat().st_mtime_ns for path in own.iterdir()}
+        assert after.keys() - before.keys() == new
+        assert {name: after[name] for name in before} == before
+
+
+def test_curves_that_cannot_be_drawn_hide_no_result(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (own / "metrics.jsonl").write_text("{")
     outcome = call(capsys, "train", "--resume", own, "--json")
-    assert json.loads(outcome.out) == json_of(own / "result.json") | {"run": str(own)}  # where it is now
-    assert {path: path.stat().st_mtime_ns for path in own.iterdir()} == before
+    assert outcome.code == 1
+    assert json.loads(outcome.out)["test_loss"] == json_of(own / "result.json")["test_loss"]
+    assert "metrics.jsonl is damaged" in outcome.err
 
 
 def test_a_run_that_lacks_only_its_test_is_tested_and_nothing_more(own: Path, tiny: Tiny) -> None:
@@ -496,7 +511,6 @@ def test_a_crash_between_any_two_writes_leaves_what_ends_bitwise_equal(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", remember)
         run_experiment(config, run)
-    monkeypatch.setattr("cnnkit.pictures.draw_curves", lambda *_: None)  # half a second each
     assert len(crashes) > 3 * 3  # epochs, and at least weights, metrics and state
     for crash in crashes:
         run_experiment(open_run(crash).config, open_run(crash))
@@ -512,6 +526,7 @@ KILLS = [
     ("step", STEPS_PER_EPOCH + 4, 2),
     (STATE, 1, 2),
     ("result.json", 1, 3),
+    (CURVES, 1, 3),
 ]
 
 
@@ -528,6 +543,7 @@ def test_a_run_killed_in_each_epoch_and_between_its_writes_ends_bitwise_equal(
         arguments = ["train", "--resume", str(run)]
     assert exit_code(start(command, log, *arguments)) == 0, log.read_text()
     assert ends_as(run, uninterrupted)
+    assert (run / CURVES).is_file()
 
 
 @pytest.mark.parametrize("seed", [0, 1])
