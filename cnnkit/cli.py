@@ -253,6 +253,10 @@ def main() -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # an arrow that the terminal has no letter for
+    if "--help" in sys.argv or len(sys.argv) == 1:
+        from cnnkit.cli_help import import_help
+
+        import_help()
     try:
         app()
     except CnnkitError as error:

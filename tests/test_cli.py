@@ -60,9 +60,12 @@ COMMANDS = {
 }
 UNUSED = {  # by a training
     *("torchvision", "torch._dynamo", "torch._inductor", "sympy"),
-    *("matplotlib", "PIL", "scipy", "sklearn"),
+    *("matplotlib", "PIL", "scipy", "sklearn", "cnnkit.analysis"),
 }
-HEAVY = ("torch", "pydantic", "numpy", "ruamel", "matplotlib", "scipy", "sklearn")
+HEAVY = {
+    *("torch", "pydantic", "numpy", "ruamel", "matplotlib", "scipy", "sklearn"),
+    *("rich.markdown", "rich.traceback", "markdown_it", "pygments", "attr", "asyncio"),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -495,10 +498,46 @@ for words in lines:
     heavy -= {"pydantic"}  # some versions of typer import it for the options of a command
 """
     lines = [[*path.split(), "--help"] for path in COMMANDS] + [["--version"]]
-    done = python(code, json.dumps([lines, HEAVY]))
+    done = python(code, json.dumps([lines, sorted(HEAVY)]))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith(f"cnnkit {__version__}\n")
     assert done.stdout.count("Usage:") == len(COMMANDS)
+
+
+@pytest.mark.parametrize("environment", [{}, {"FORCE_COLOR": "1", "COLUMNS": "80"}])
+def test_help_looks_as_typer_draws_it(environment: dict[str, str]) -> None:
+    code = """
+import sys, typer.main, typer.rich_utils
+from cnnkit.cli import app
+app(prog_name="cnnkit")
+"""
+    for words in (["--help"], ["train", "--help"], ["compare-pooling", "--help"], ["config", "--help"], []):
+        ours = python(RUN_MAIN, *words, **environment)
+        theirs = python(code, *words, **environment)
+        assert (ours.returncode, ours.stdout, ours.stderr) == (
+            theirs.returncode,
+            theirs.stdout,
+            theirs.stderr,
+        )
+        assert "Usage:" in re.sub("\x1b.*?m", "", ours.stdout)
+        assert ("\x1b" in ours.stdout) == bool(environment)
+
+
+def test_what_help_leaves_unloaded_is_there_when_it_is_asked_for() -> None:
+    code = """
+import sys
+from cnnkit.cli_help import import_help
+import_help()
+import rich.text, typer.rich_utils
+assert not {"rich.markdown", "rich.traceback", "markdown_it"} & sys.modules.keys()
+made = typer.rich_utils.Markdown("# seven")
+caught = typer.rich_utils.Traceback.from_exception(ValueError, ValueError("seven"), None)
+import rich.markdown, rich.traceback
+assert type(made) is rich.markdown.Markdown
+assert type(caught) is rich.traceback.Traceback
+"""
+    done = python(code)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def imports_of(report: Path, log: Path, *arguments: object) -> None:
