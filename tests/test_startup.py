@@ -1,6 +1,7 @@
 """What makes a process quick changes nothing else."""
 
 import ctypes
+import subprocess
 import sys
 
 import pytest
@@ -64,3 +65,15 @@ def test_a_linux_without_glibc_starts_as_well(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
     keep_freed_memory()
+
+
+def test_a_process_does_not_look_through_what_it_imported_before_it_ends() -> None:
+    code = """
+import atexit, gc, sys
+atexit.register(lambda: print(gc.get_freeze_count() > 1000, gc.isenabled()))  # runs last
+from cnnkit.__main__ import main
+sys.argv = ["cnnkit", "--version"]
+sys.exit(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-2:] == ["True", "True"]
