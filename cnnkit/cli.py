@@ -117,7 +117,7 @@ def train_command(
                 refuse_used(out)
             setting = prepare(resolved, progress)  # first: a run that cannot begin leaves no folder
             run = create_run(resolved, Path(str(config)).stem, out)
-        result = run_experiment(run.config, run, progress, setting) if setting else run.result
+        result = run_experiment(resolved or run.config, run, progress, setting) if setting else run.result
     if as_json:
         _print_json(result)
     else:
