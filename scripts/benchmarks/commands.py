@@ -1,5 +1,7 @@
 """Parts 2, 4, 5 and 6: whole commands, in turn with `import torch` where they are measured against it."""
 
+from collections.abc import Callable
+
 from benchmarks.parts import Contestant, Options, Part, wall_seconds
 from benchmarks.processes import Finished, cnnkit, python
 from benchmarks.summary import (
@@ -54,10 +56,7 @@ def judge_process(rows: Rows) -> Verdicts:
 
 def memory_contestants(options: Options) -> list[Contestant]:
     rounds = options.repeats or REPEATS["memory"]
-    return [
-        Contestant(name, lambda _, name=name: COMMANDS[name], peak_memory, rounds, "bytes")
-        for name in (IMPORT, FAST, MNIST)
-    ]
+    return [_whole(name, COMMANDS[name], peak_memory, rounds, "bytes") for name in (IMPORT, FAST, MNIST)]
 
 
 def judge_memory(rows: Rows) -> Verdicts:
@@ -82,16 +81,16 @@ def comparison_contestants(options: Options) -> list[Contestant]:
         return cnnkit("compare-pooling", "--config", "fast", "--seeds", str(count), "--out", "study")
 
     rounds = options.repeats or REPEATS["comparison"]
-    return [Contestant(study(n), lambda _, n=n: command(n), wall_seconds, rounds) for n in SEEDS]
+    return [_whole(study(count), command(count), wall_seconds, rounds, "s") for count in SEEDS]
 
 
 def judge_comparison(rows: Rows) -> Verdicts:
     verdicts: Verdicts = {}
     for count in SEEDS:
-        half, whole = study(count // 2), study(count)
-        if count % 2 == 0 and measured(rows, half, whole):
-            cost = ratio(rows, whole, half)
-            verdicts[whole] = [Verdict("for twice the seeds", cost, "≤", MOST_FOR_TWICE, times)]
+        half, twice = study(count // 2), study(count)
+        if count % 2 == 0 and measured(rows, half, twice):
+            cost = ratio(rows, twice, half)
+            verdicts[twice] = [Verdict("for twice the seeds", cost, "≤", MOST_FOR_TWICE, times)]
     if measured(rows, study(5)):
         whole = rows[study(5)].median
         verdicts[study(5)] = [Verdict("whole process", whole, "≤", MOST_FOR_5_SEEDS, seconds)]
@@ -103,7 +102,14 @@ def study(count: int) -> str:
 
 
 def _seconds(name: str, part: str, options: Options) -> Contestant:
-    return Contestant(name, lambda _: COMMANDS[name], wall_seconds, options.repeats or REPEATS[part])
+    return _whole(name, COMMANDS[name], wall_seconds, options.repeats or REPEATS[part], "s")
+
+
+def _whole(
+    name: str, command: list[str], read: Callable[[Finished], Sample], rounds: int, unit: str
+) -> Contestant:
+    """The same command in every round."""
+    return Contestant(name, lambda _: command, read, rounds, unit)
 
 
 PROCESS = Part(

@@ -84,11 +84,11 @@ def main() -> None:
         [transforms.ToTensor(), transforms.Normalize((reference.MEAN,), (reference.STD,))]
     )
     more = WITH_ACCELERATOR if torch.accelerator.is_available() else {}
-    loaders = (
-        DataLoader(reference.torchvision_mnist(is_train, transform), batch_size=size, **more)
-        for is_train, size in ((True, BATCH), (False, TEST_BATCH))
-    )
-    seconds, reached, epochs = train(*loaders)
+
+    def loader(is_train: bool, size: int) -> Any:
+        return DataLoader(reference.torchvision_mnist(is_train, transform), batch_size=size, **more)
+
+    seconds, reached, epochs = train(loader(True, BATCH), loader(False, TEST_BATCH))
     reference.print_result(seconds, reached, precision="float32", epochs=epochs)
 
 

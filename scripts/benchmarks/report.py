@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
 from importlib import metadata
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.parts import Part
+from benchmarks.processes import SCRIPTS
 from benchmarks.summary import SHOWN, Row, Rows, Verdict, deviation
 
 JSON_VERSION = 1
@@ -25,12 +27,29 @@ CPU_INFO = Path("/proc/cpuinfo")
 def machine() -> dict[str, Any]:
     return {
         "date": time.strftime("%Y-%m-%d %H:%M"),
+        "commit": commit(),
         "cpu": cpu_name(),
         "cores": usable_cores(),
         "system": platform.platform(),
         "python": platform.python_version(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
     }
+
+
+def commit() -> str | None:
+    """Of the checkout, with a + where files differ from it."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--exclude=*"],
+            cwd=SCRIPTS,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
 
 
 def cpu_name() -> str:
@@ -54,7 +73,8 @@ def console() -> Console:
 def print_machine(out: Console, about: dict[str, Any]) -> None:
     packages = ", ".join(f"{name} {version}" for name, version in about["packages"].items())
     cores = f"{about['cores']} core{'s' if about['cores'] > 1 else ''}"
-    out.print(f"{about['date']}; {about['cpu']}, {cores}; Python {about['python']}, {packages}")
+    checkout = f" (commit {about['commit']})" if about["commit"] else ""
+    out.print(f"{about['date']}{checkout}; {about['cpu']}, {cores}; Python {about['python']}, {packages}")
     if about["cores"] != TARGET_CORES:
         out.print(f"The targets are meant for {TARGET_CORES} cores.")
 
@@ -98,7 +118,8 @@ def accuracy_cell(row: Row) -> str:
     values = row.column("test_accuracy")
     if not values:
         return ""
-    return f"{row.mean_accuracy:.3%} ± {deviation(values):.3%}"
+    spread = f" ± {deviation(values):.3%}" if len(values) > 1 else ""
+    return f"{row.mean_accuracy:.3%}{spread}"
 
 
 def remarks(row: Row, verdicts: list[Verdict]) -> str:
