@@ -57,14 +57,8 @@ def script() -> ModuleType:
 
 def test_contestants_take_turns_until_their_rounds_are_used_up() -> None:
     turns = list(interleaved({"fast": 3, "examples": 1, "none": 0, "recipe": 2}))
-    assert turns == [
-        ("fast", 0),
-        ("examples", 0),
-        ("recipe", 0),
-        ("fast", 1),
-        ("recipe", 1),
-        ("fast", 2),
-    ]
+    first, second, third = ["fast", "examples", "recipe"], ["fast", "recipe"], ["fast"]
+    assert turns == [(name, 0) for name in first] + [(name, 1) for name in second] + [(third[0], 2)]
 
 
 def test_medians_spread_and_ratios_are_those_computed_by_hand() -> None:
@@ -209,11 +203,11 @@ def test_the_benchmark_itself_never_loads_torch_whose_memory_would_count_as_its_
         "import sys; from benchmarks import commands, report, speed, training\n"
         "from benchmarks.processes import python, run\n"
         "assert 'torch' not in sys.modules\n"
-        "print(run(python('-c', 'x = bytes(1) * 200_000_000')).peak, run(python('-c', '')).peak)"
+        "print(run(python('-c', 'x = bytes(1) * 400_000_000')).peak, run(python('-c', '')).peak)"
     )
     done = subprocess.run(python("-c", code), cwd=SCRIPT.parent, check=True, capture_output=True, text=True)
     large, small = map(int, done.stdout.split())
-    assert 200e6 < large < 230e6
+    assert 400e6 < large < 430e6
     assert small < 60e6  # what the benchmark itself holds
 
 
@@ -290,17 +284,8 @@ def test_a_peer_says_which_optimizers_it_follows() -> None:
 
 
 def test_cnnkit_s_own_figures_are_read_from_its_result() -> None:
-    result = {
-        "train_seconds": 1.5,
-        "test_accuracy": 0.991,
-        "val_accuracy": None,
-        "epochs": 1,
-        "precision": "bf16",
-        "threads": 2,
-        "device": "cpu",
-        "setup_seconds": 0.1,
-        "run": "somewhere",
-    }
+    result = {"train_seconds": 1.5, "test_accuracy": 0.991, "val_accuracy": None, "epochs": 1}
+    result |= {"precision": "bf16", "threads": 2, "device": "cpu", "setup_seconds": 0.1, "run": "somewhere"}
     sample = training_part.read_result(Finished(0, 5.0, 1, json.dumps(result), ""))
     assert (sample["value"], sample["test_accuracy"], sample["precision"]) == (1.5, 0.991, "bf16")
     assert cnnkit("--help")[-1] == "--help"
