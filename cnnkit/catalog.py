@@ -12,8 +12,9 @@ class DatasetInfo:
 
     ink_share, centred_by: how its images sit in their frame: the longer side of the ink's box over the
     frame's side, and what lies in the middle, the ink's centre of mass or its box.
-    crop: pixels already cut off each side. torchvision_class: the class of `torchvision.datasets` that fetches it, also its folder's name
-    under the data root; empty for data that scikit-learn bundles.
+    torchvision_class: the class of `torchvision.datasets` that fetches it, also its folder's name
+    under the data root; empty for data that scikit-learn bundles. crop: pixels cut off each side, which
+    `shape` does not count.
     """
 
     title: str

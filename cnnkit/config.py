@@ -110,7 +110,7 @@ class DataConfig(Section):
         "and the last epoch is kept",
     )
     crop: Annotated[int, Field(ge=0, le=1000)] = Field(
-        0, description="pixels cut off each side of every image; MNIST's outer 2 are all but blank"
+        0, description="pixels cut off each side of every image; MNIST's outer 2 hold 0.2 % of its ink"
     )
     augment: AugmentConfig = Field(AugmentConfig(), description="random changes of the training images")
     scene: SceneConfig = Field(SceneConfig(), description="what small-object is made of")

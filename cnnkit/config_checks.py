@@ -63,12 +63,13 @@ def complaints_about(config: "Config") -> Iterator[Complaint]:
 def _crop_complaints(config: "Config") -> Iterator[Complaint]:
     data = config.data
     if data.crop and data.dataset == "small-object":
-        yield Complaint(
-            "data.crop", "would cut through the scenes of small-object", "leave it 0", CROP_KEYS
-        )
+        yield Complaint("data.crop", "would cut through the scenes of small-object", "leave it 0", CROP_KEYS)
     elif data.crop and min(data.info.shape[1:]) <= 1:
         yield Complaint(
-            "data.crop", f"{data.crop} pixels off each side leave nothing of an image", "cut off fewer", CROP_KEYS
+            "data.crop",
+            f"{data.crop} pixels off each side leave nothing of an image",
+            "cut off fewer",
+            CROP_KEYS,
         )
 
 

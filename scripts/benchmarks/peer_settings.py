@@ -1,10 +1,10 @@
 """What the peers take over from configs/fast.yaml, read from the file itself.
 
-The network (cnnkit's own under Lightning and fastai, layer by layer under Keras), the number of training
-images, batch size, epochs (rounded up), optimizer with its betas and weight decay, peak learning rate, the
-one-cycle schedule with its warm-up, and label smoothing. Not: bf16, resident data, weight averaging, gradient
-clipping, augmentation, and whatever else their documentation has no line for. They train in their default
-float32 and load data as their own MNIST examples do.
+The network (cnnkit's own under Lightning and fastai, layer by layer under Keras), the crop and the number of
+training images, batch size, epochs (rounded up), optimizer with its betas and weight decay, peak learning
+rate, the one-cycle schedule with its warm-up, and label smoothing. Not: bf16, resident data, weight
+averaging, gradient clipping, augmentation, and whatever else their documentation has no line for. They train
+in their default float32 and load data as their own MNIST examples do.
 """
 
 import math
@@ -59,7 +59,7 @@ class Peer:
         return self.config.training.learning_rate * LOWEST_RATE
 
     def network(self) -> nn.Module:
-        """(N, 1, 28, 28), 0 … 1 -> (N, 10) logits; it normalises by itself."""
+        """(N, 1, H, W), 0 … 1 -> (N, 10) logits; it normalises by itself."""
         info = self.config.data.info
         return build_model(
             self.config.model, info.shape, info.classes, self.seed, reference.MEAN, reference.STD
@@ -67,9 +67,10 @@ class Peer:
 
     def data_sets(self) -> tuple[Dataset[Any], Dataset[Any]]:
         """As many training images as cnnkit trains on, and 1,000 to validate on for who must have some."""
-        from torchvision.transforms import ToTensor
+        from torchvision.transforms import CenterCrop, Compose, ToTensor
 
-        train = reference.torchvision_mnist(True, ToTensor())
+        crop = CenterCrop(self.config.data.info.shape[1:])
+        train = reference.torchvision_mnist(True, Compose([crop, ToTensor()]))
         order = self.training_order()
         return Subset(train, order[: self.config.data.train_images]), Subset(train, order[-1000:])
 
@@ -83,7 +84,7 @@ class Peer:
         """Measured alike for all that are torch modules; 0 … 1."""
         from cnnkit.data import data_root, load_dataset
 
-        _, test = load_dataset("mnist", data_root(None))
+        test = load_dataset("mnist", data_root(None))[1].cropped(self.config.data.crop)
         place = next(model.parameters()).device
         return reference.accuracy(model, (test.images.float() / 255).to(place), test.labels.to(place))
 

@@ -52,7 +52,7 @@ def normalized(images: Tensor) -> Tensor:
 
 
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """(N, 1, 28, 28) float, (N,) -> the share that is right."""
+    """(N, 1, H, W) float, (N,) -> the share that is right."""
     model.eval()
     with torch.no_grad():
         parts = zip(images.split(1000), labels.split(1000), strict=True)
