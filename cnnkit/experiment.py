@@ -32,6 +32,7 @@ from cnnkit.runs import (
     resume_command,
     write_environment,
 )
+from cnnkit.stacked import train_on_device
 from cnnkit.training import Training, train
 
 
@@ -120,7 +121,8 @@ def _train_and_keep(training: Training, splits: Splits, run: Run, notify: Listen
         run.save_state(training.state(), config)  # last: it says that the others are whole
 
     with _stop_on_signal() as received:
-        whole = train(training, splits, on_event=notify, on_epoch=keep, stop_requested=lambda: bool(received))
+        go = train_on_device if training.placement.device.type == "cuda" else train
+        whole = go(training, splits, on_event=notify, on_epoch=keep, stop_requested=lambda: bool(received))
         if not whole:
             run.save_state(training.state(), config)
             raise Interrupted(
