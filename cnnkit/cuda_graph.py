@@ -66,19 +66,27 @@ class RateOnDevice:
         self.rate = torch.zeros((), device=device)
 
     def __enter__(self) -> None:
-        self._set(self.rate, self.rate.device.type == "cuda")
-        for state in self.optimizer.state.values():
-            for name, value in state.items():  # of a run that began elsewhere
-                if isinstance(value, torch.Tensor) and "capturable" in self.optimizer.defaults:
-                    state[name] = value.to(self.rate.device)
-
-    def __exit__(self, *_: object) -> None:
-        self._set(float(self.optimizer.defaults["lr"]), False)
-
-    def _set(self, rate: float | torch.Tensor, capturable: bool) -> None:
+        self.before = [dict(group) for group in self.optimizer.param_groups]
+        on_gpu = self.rate.device.type == "cuda"
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
-            if "capturable" in group:
-                group["capturable"] = capturable
+            group["lr"] = self.rate
+            if on_gpu and "capturable" in group:
+                group["capturable"] = True
+                group["foreach"] = (
+                    not group["fused"] if "fused" in group else True
+                )  # one by one it would look
+        if "capturable" in self.optimizer.defaults:
+            self._bring_state()
         # Steps before the recording and after it are meant; torch would warn of each optimizer once.
         self.optimizer.__dict__["_warned_capturable_if_run_uncaptured"] = True
+
+    def __exit__(self, *_: object) -> None:
+        for group, before in zip(self.optimizer.param_groups, self.before, strict=True):
+            group.update(before)
+
+    def _bring_state(self) -> None:
+        """Of a run that began elsewhere, where steps were counted on the host."""
+        for state in self.optimizer.state.values():
+            for name, value in state.items():
+                if isinstance(value, torch.Tensor):
+                    state[name] = value.to(self.rate.device)

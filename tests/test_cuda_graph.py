@@ -32,7 +32,7 @@ def test_all_optimizers_but_adagrad_can_be_recorded() -> None:
 def test_an_optimizer_is_afterwards_as_it_was(name: str) -> None:
     optimizer = optimizer_of(name)
     before = repr(optimizer.state_dict())
-    with RateOnDevice(optimizer, CPU) as _:
+    with RateOnDevice(optimizer, CPU):
         assert isinstance(optimizer.param_groups[0]["lr"], torch.Tensor)
     assert repr(optimizer.state_dict()) == before
 
