@@ -166,7 +166,7 @@ class Stack:
     def _shown(self, indices: Tensor) -> Tensor:
         """What the network sees: (S, B) indices -> (B, S·C, H, W), each moved as its own stream says."""
         size = indices.shape[1]
-        images = self.images.images[indices.t().flatten()]
+        images = self.images.images.index_select(0, indices.t().flatten())
         augment = self.config.data.augment
         if augment.active:
             streams = [training.augmentation_stream for training in self.trainings]

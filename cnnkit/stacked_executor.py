@@ -84,8 +84,15 @@ class _Group:
         self.trials, self.home = trials, home
         self.train_images, self.test_images = resident
         self.placement = place(trials[0].config.runtime)
-        self.shares = [_shares(trial, published[0].labels) for trial in trials]
+        self.shares = [self._share(trial, published[0].labels) for trial in trials]
         self.bests: list[dict[str, Tensor]] = [{} for _ in trials]
+
+    def _share(self, trial: Trial, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """(held out, rest): the indices into the published training images."""
+        held_out, rest = split_stratified(
+            labels, trial.config.data.validation_images, stream(trial.seed, "split")
+        )
+        return held_out.to(self.placement.device), rest.to(self.placement.device)
 
     def train(self) -> list[str | None]:
         """For each trial why it failed; None where its folder holds a result."""
@@ -141,8 +148,3 @@ class _Group:
         else:
             write_atomically(run.path / FAILURE, failure)
         return failure
-
-
-def _shares(trial: Trial, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """(held out, rest): the indices into the published training images."""
-    return split_stratified(labels, trial.config.data.validation_images, stream(trial.seed, "split"))

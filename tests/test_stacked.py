@@ -79,6 +79,10 @@ def learned(training: Training) -> list[Tensor]:
 
 def assert_same(together: Training, alone: Training, splits: Splits) -> None:
     assert distance(together, alone) < ROUNDING
+    weights, expected_weights = together.kept_model.state_dict(), alone.kept_model.state_dict()
+    for name in weights:
+        if "normalize" in name or "tracked" in name:
+            torch.testing.assert_close(weights[name], expected_weights[name])
     mine, theirs = (evaluate(t.kept_model, splits.test, t.placement).predictions for t in (together, alone))
     assert (mine != theirs).sum() <= 1  # an image on the fence may fall to either side
     assert together.best_epoch == alone.best_epoch
