@@ -1,6 +1,6 @@
 """The data sets cnnkit knows: what a configuration must know of them before any is read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 DIGIT_NAMES = tuple("0123456789")
@@ -12,7 +12,7 @@ class DatasetInfo:
 
     ink_share, centred_by: how its images sit in their frame: the longer side of the ink's box over the
     frame's side, and what lies in the middle, the ink's centre of mass or its box.
-    torchvision_class: the class of `torchvision.datasets` that fetches it, also its folder's name
+    crop: pixels already cut off each side. torchvision_class: the class of `torchvision.datasets` that fetches it, also its folder's name
     under the data root; empty for data that scikit-learn bundles.
     """
 
@@ -24,10 +24,17 @@ class DatasetInfo:
     torchvision_class: str = ""
     ink_share: float = 1.0
     centred_by: Literal["mass", "box"] = "box"
+    crop: int = 0
 
     @property
     def classes(self) -> int:
         return len(self.class_names)
+
+    def cropped(self, pixels: int) -> "DatasetInfo":
+        """Of the images without their outer pixels; where nothing is left, of one pixel."""
+        channels, height, width = self.shape
+        shape = (channels, max(1, height - 2 * pixels), max(1, width - 2 * pixels))
+        return replace(self, shape=shape, crop=pixels)
 
 
 DATASETS = {

@@ -158,6 +158,10 @@ def _compare(request: Request, vary: str | None) -> None:
     from cnnkit.config_file import load_config
 
     base = None if request.config is None else load_config(request.config, request.overrides)
+    if request.executor is ExecutorName.local:
+        from cnnkit.processes import import_ahead
+
+        import_ahead()
     study = _plan(request, base, vary)
     name = Path(str(request.config)).stem
     folder = request.out or Path("runs") / f"compare-{name}-{time.strftime('%Y%m%d-%H%M%S')}"

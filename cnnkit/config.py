@@ -109,12 +109,15 @@ class DataConfig(Section):
         description="images, or a fraction, held out of the training split, stratified; 0: none, "
         "and the last epoch is kept",
     )
+    crop: Annotated[int, Field(ge=0, le=1000)] = Field(
+        0, description="pixels cut off each side of every image; MNIST's outer 2 are all but blank"
+    )
     augment: AugmentConfig = Field(AugmentConfig(), description="random changes of the training images")
     scene: SceneConfig = Field(SceneConfig(), description="what small-object is made of")
 
     @property
     def info(self) -> DatasetInfo:
-        return self.scene.info if self.dataset == SMALL_OBJECT else DATASETS[self.dataset]
+        return self.scene.info if self.dataset == SMALL_OBJECT else DATASETS[self.dataset].cropped(self.crop)
 
     @property
     def validation_images(self) -> int:

@@ -12,9 +12,8 @@ if TYPE_CHECKING:
 
 LARGEST_LAYER = 100_000_000  # weights; 400 MB in float32, four times that while Adam trains it
 SPLIT_KEYS = frozenset({"data.dataset", "data.validation", "data.scene.train_images"})
-GRID_KEYS = frozenset(
-    {"data.dataset", "data.scene.size", "model.channels", "model.kernel_sizes", "model.pool_size"}
-)
+CROP_KEYS = frozenset({"data.dataset", "data.crop"})
+GRID_KEYS = CROP_KEYS | {"data.scene.size", "model.channels", "model.kernel_sizes", "model.pool_size"}
 LAYER_KEYS = GRID_KEYS | {"model.pooling", "model.head", "model.hidden"}
 
 
@@ -54,8 +53,23 @@ def head_features(model: "ModelConfig", shape: tuple[int, int, int]) -> int:
 def complaints_about(config: "Config") -> Iterator[Complaint]:
     yield from _scene_complaints(config)
     yield from _split_complaints(config)
-    yield from _grid_complaints(config)
-    yield from _layer_complaints(config)
+    if complaints := list(_crop_complaints(config)):
+        yield from complaints  # what follows from a grid that is not there would only confuse
+    else:
+        yield from _grid_complaints(config)
+        yield from _layer_complaints(config)
+
+
+def _crop_complaints(config: "Config") -> Iterator[Complaint]:
+    data = config.data
+    if data.crop and data.dataset == "small-object":
+        yield Complaint(
+            "data.crop", "would cut through the scenes of small-object", "leave it 0", CROP_KEYS
+        )
+    elif data.crop and min(data.info.shape[1:]) <= 1:
+        yield Complaint(
+            "data.crop", f"{data.crop} pixels off each side leave nothing of an image", "cut off fewer", CROP_KEYS
+        )
 
 
 def _scene_complaints(config: "Config") -> Iterator[Complaint]:

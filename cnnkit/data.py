@@ -1,7 +1,6 @@
 """Data sets → `Splits`: fetched once, checked, prepared once, split by the seed."""
 
 import contextlib
-import functools
 import hashlib
 import io
 import os
@@ -54,7 +53,15 @@ class ImageDataset:
         return len(self.labels)
 
     def __getitem__(self, index: Tensor) -> "ImageDataset":
-        return ImageDataset(self.images[index], self.labels[index])
+        """The images at (n,) whole numbers. `index_select` copies rows at once: 0.01 ms a batch, not 0.12."""
+        index = index.to(self.images.device)
+        return ImageDataset(self.images.index_select(0, index), self.labels.index_select(0, index))
+
+    def cropped(self, pixels: int) -> "ImageDataset":
+        """Without the outer pixels of each side: (N, C, H - 2 · pixels, W - 2 · pixels)."""
+        height, width = self.images.shape[2:]
+        inner = self.images[..., pixels : height - pixels, pixels : width - pixels]
+        return ImageDataset(inner.contiguous(), self.labels)
 
     def to(self, device: torch.device) -> "ImageDataset":
         return ImageDataset(self.images.to(device), self.labels.to(device))
@@ -79,7 +86,7 @@ def load_splits(
 
     published: what `load_data` gave, where that is known already.
     """
-    whole, test = published or load_data(config, notify)
+    whole, test = (split.cropped(config.crop) for split in published or load_data(config, notify))
     validation, train = split_stratified(whole.labels, config.validation_images, stream(seed, "split"))
     return Splits(whole[train], whole[validation], test)
 
@@ -92,7 +99,6 @@ def load_data(config: DataConfig, notify: NoteListener = ignore) -> Published:
     return _scenes(config.scene, root, notify)
 
 
-@functools.lru_cache(maxsize=1)  # the trials of a comparison share them
 def _scenes(scene: SceneConfig, root: Path, notify: NoteListener) -> Published:
     """Training scenes show training digits, test scenes test digits; the same whoever asks."""
     train, test = load_dataset(scene.source, root, notify)

@@ -1,6 +1,7 @@
 """Where trials run: in worker processes of this machine."""
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import signal
@@ -10,14 +11,14 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from typing import NamedTuple
 
-from cnnkit.config import RuntimeConfig
-from cnnkit.data import Published
+from cnnkit.config import DataConfig, RuntimeConfig
+from cnnkit.data import Published, load_data
 from cnnkit.errors import CnnkitError, Interrupted
 from cnnkit.files import write_atomically
+from cnnkit.processes import worker_context
 from cnnkit.trials import Trial, run_trial
 
 FAILURE = "failure.txt"
@@ -98,7 +99,7 @@ class _Worker:
         self.start()
 
     def start(self) -> None:
-        context = _context()
+        context = worker_context()
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
         self.process.start()
@@ -129,15 +130,6 @@ def _wait_for_any(workers: Sequence[_Worker]) -> list[_Worker]:
     return [worker for worker in workers if worker.connection in ready]
 
 
-def _context() -> ForkServerContext | SpawnContext:
-    """How processes start: forked from one that has imported torch and run nothing, where that exists."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["cnnkit.trials"])
-    return context
-
-
 def _serve(connection: Connection) -> None:
     """The life of a worker. Its parent stops it, not the terminal, and it never outlives its parent."""
     if hasattr(os, "setpgrp"):
@@ -163,7 +155,7 @@ def _work(trial: Trial, folder: Path) -> str | None:
     """Trains; where that fails keeps the reason, and a traceback where nobody foresaw it, and returns it."""
     (folder / FAILURE).unlink(missing_ok=True)
     try:
-        run_trial(trial, folder)
+        run_trial(trial, folder, _images(trial.config.data))
     except Interrupted:
         return INTERRUPTED
     except CnnkitError as error:
@@ -173,6 +165,11 @@ def _work(trial: Trial, folder: Path) -> str | None:
         _keep_reason(folder, f"{reason}\n\n{traceback.format_exc()}")
         return reason
     return None
+
+
+@functools.lru_cache(maxsize=1)  # the trials of a study share them
+def _images(config: DataConfig) -> Published:
+    return load_data(config)
 
 
 def _keep_reason(folder: Path, reason: str) -> str:

@@ -19,17 +19,20 @@ INK = 0.2  # of the strongest contrast: what counts as ink when its box is looke
 def load_image(path: Path, info: DatasetInfo) -> Tensor:
     """Any file Pillow reads, of any size and mode -> (1, 1, H, W) uint8, light on dark, framed as in `info`.
 
-    An image that has the data set's size already is only inverted where it is dark on light. Raises
+    An image that has the data set's size already, before its crop, is only inverted where it is dark on
+    light. Raises
     ImageError where the file is no image, too large, or shows nothing.
     """
     grey = _grey(path)
     ground = _ground(grey)
     if np.abs(grey - ground).max() < FAINTEST:
         raise ImageError(f"{path} shows nothing: it is one colour throughout")
-    if grey.shape == info.shape[1:]:
+    crop, (height, width) = info.crop, (side + 2 * info.crop for side in info.shape[1:])
+    if grey.shape == (height, width):
         ink = 1 - grey if _is_darker(grey, ground) else grey
     else:
-        ink = _frame(_light_on_dark(grey, ground), info)
+        ink = _frame(_light_on_dark(grey, ground), info, (height, width))
+    ink = ink[crop : height - crop, crop : width - crop]
     return torch.from_numpy(np.rint(ink * 255).astype(np.uint8))[None, None]
 
 
@@ -89,13 +92,13 @@ def _is_darker(grey: Any, ground: float) -> bool:
     return bool(ground - grey.min() > grey.max() - ground)
 
 
-def _frame(ink: Any, info: DatasetInfo) -> Any:
-    """Cuts out the ink, scales it to the data set's share of the frame, and sets it in the middle."""
+def _frame(ink: Any, info: DatasetInfo, frame: tuple[int, int]) -> Any:
+    """Cuts out the ink, scales it to the data set's share of the frame (H, W), and sets it in the middle."""
     from PIL import Image
 
     rows, columns = (np.flatnonzero((ink > INK).any(axis)) for axis in (1, 0))
     box = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    height, width = info.shape[1:]
+    height, width = frame
     scale = info.ink_share * min(height / box.shape[0], width / box.shape[1])
     size = [max(1, round(side * scale)) for side in (box.shape[1], box.shape[0])]
     small = np.asarray(Image.fromarray(box.astype(np.float32)).resize(size, Image.Resampling.BOX))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from cnnkit.config import ModelConfig, StageConfig
 from cnnkit.config_checks import head_features
-from cnnkit.pooling import HEADS, POOLING, Downsampling
+from cnnkit.pooling import HEADS, POOLING, Downsampling, SameConv2d
 from cnnkit.streams import stream
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -187,12 +187,15 @@ def count_costs(model: nn.Module, input_shape: tuple[int, int, int]) -> list[Lay
     """A row a layer, in the order in which one image of shape (C, H, W) passes them.
 
     A multiply-accumulate is one weight times one value, added; half of what torch's flop counter
-    counts. Poolings, norms and activations have none.
+    counts. Poolings, norms and activations have none. What a network computes by a short cut, such as an
+    average pooling inside its convolution, counts as it is written.
     """
     rows: list[LayerCost] = []
     names = {module: name for name, module in model.named_modules()}
 
-    def record(module: nn.Module, _: object, output: Tensor) -> None:
+    def record(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        if isinstance(module, Downsampling):  # which may take a short cut around its convolution
+            record(module.convolution, inputs, module.convolution(*inputs))
         macs = 0
         if isinstance(module, nn.Conv2d | nn.Linear):
             positions = output.numel() // module.weight.shape[0]
@@ -202,7 +205,8 @@ def count_costs(model: nn.Module, input_shape: tuple[int, int, int]) -> list[Lay
             LayerCost(names[module], type(module).__name__, tuple(output.shape[1:]), parameters, macs)
         )
 
-    layers = [m for m in model.modules() if isinstance(m, Downsampling) or not list(m.children())]
+    leaves = [m for m in model.modules() if not isinstance(m, SameConv2d) and not list(m.children())]
+    layers = [*leaves, *(m for m in model.modules() if isinstance(m, Downsampling))]
     hooks = [layer.register_forward_hook(record) for layer in layers]
     was_training = model.training
     with torch.inference_mode():

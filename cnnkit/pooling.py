@@ -27,9 +27,19 @@ class SameConv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size, stride, (kernel_size - 1) // 2, bias=bias)
 
     def forward(self, images: Tensor) -> Tensor:
-        if self.kernel_size[0] % 2 == 0:
-            images = F.pad(images, (0, 1, 0, 1))
-        return super().forward(images)
+        return super().forward(self._padded(images))
+
+    def averaged(self, images: Tensor, k: int) -> Tensor:
+        """`F.avg_pool2d(self(images), k)` as one convolution: (N, C, H, W) -> (N, C', ⌊H/k⌋, ⌊W/k⌋).
+
+        The mean over a cell of k × k answers is the answer of the mean of the filter's k × k shifts, so
+        the filters are averaged, and the convolution skips by k.
+        """
+        filters = F.avg_pool2d(F.pad(self.weight, (k - 1,) * 4), k, stride=1)
+        return F.conv2d(self._padded(images), filters, self.bias, k, self.padding, groups=self.groups)
+
+    def _padded(self, images: Tensor) -> Tensor:
+        return images if self.kernel_size[0] % 2 else F.pad(images, (0, 1, 0, 1))
 
 
 class Downsampling(nn.Module):
@@ -79,15 +89,16 @@ class MaxPool(Downsampling):
 
 
 class AvgPool(Downsampling):
-    def shrink(self, maps: Tensor) -> Tensor:
-        return F.avg_pool2d(maps, self.factor)
+    def forward(self, images: Tensor) -> Tensor:
+        return self.convolution.averaged(images, self.factor)
 
 
 class ConcatPool(Downsampling):
     multiplies_channels = 2
 
-    def shrink(self, maps: Tensor) -> Tensor:
-        return torch.cat([F.max_pool2d(maps, self.factor), F.avg_pool2d(maps, self.factor)], dim=1)
+    def forward(self, images: Tensor) -> Tensor:
+        largest = F.max_pool2d(self.convolution(images), self.factor)
+        return torch.cat([largest, self.convolution.averaged(images, self.factor)], dim=1)
 
 
 POOLING: dict[str, type[Downsampling]] = {

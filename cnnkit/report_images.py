@@ -244,7 +244,7 @@ def images_of(config: Config, labels: NDArray[np.uint8] | None = None) -> tuple[
         source = DATASETS[_source(config.data)].title
         return None, f"{source} is not in {data_root(config.data.root)}"
     try:
-        _, test = load_data(config.data)
+        test = load_data(config.data)[1].cropped(config.data.crop)
     except (CnnkitError, OSError) as error:
         return None, str(error).splitlines()[0]
     if labels is not None and not np.array_equal(test.labels.numpy(), labels):

@@ -82,17 +82,11 @@ class _Group:
         self, trials: Sequence[Trial], home: Path, published: Published, resident: Published
     ) -> None:
         self.trials, self.home = trials, home
-        self.train_images, self.test_images = resident
+        crop = trials[0].config.data.crop
+        self.train_images, self.test_images = (split.cropped(crop) for split in resident)
         self.placement = place(trials[0].config.runtime)
-        self.shares = [self._share(trial, published[0].labels) for trial in trials]
+        self.shares = [_shares(trial, published[0].labels) for trial in trials]
         self.bests: list[dict[str, Tensor]] = [{} for _ in trials]
-
-    def _share(self, trial: Trial, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """(held out, rest): the indices into the published training images."""
-        held_out, rest = split_stratified(
-            labels, trial.config.data.validation_images, stream(trial.seed, "split")
-        )
-        return held_out.to(self.placement.device), rest.to(self.placement.device)
 
     def train(self) -> list[str | None]:
         """For each trial why it failed; None where its folder holds a result."""
@@ -148,3 +142,8 @@ class _Group:
         else:
             write_atomically(run.path / FAILURE, failure)
         return failure
+
+
+def _shares(trial: Trial, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """(held out, rest): the indices into the published training images."""
+    return split_stratified(labels, trial.config.data.validation_images, stream(trial.seed, "split"))

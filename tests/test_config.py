@@ -34,6 +34,7 @@ KEYS = """
 data.dataset = 'mnist'
 data.root = None
 data.validation = 5000
+data.crop = 0
 data.augment.rotate = 0.0
 data.augment.translate = 0.0
 data.augment.zoom = 0.0

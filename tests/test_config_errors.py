@@ -136,6 +136,8 @@ def test_a_wrong_value_hides_no_list_of_the_wrong_length_beside_it() -> None:
         ("model:\n  kernel_sizes: 99\n", "a.yaml:2:17"),
         ("model:\n  hidden: [999999999]\n", "a.yaml:2:11"),
         ("data:\n  validation: 60000\n", "a.yaml:2:15"),
+        ("data:\n  crop: 14\n", "a.yaml:2:9"),
+        ("data:\n  dataset: small-object\n  crop: 1\n", "a.yaml:3:9"),
     ],
 )
 def test_keys_that_do_not_fit_together_are_told_in_their_place(text: str, where: str) -> None:
@@ -162,6 +164,7 @@ def test_keys_that_do_not_fit_together_are_told_in_their_place(text: str, where:
         ("model.batch_norm", "1 0 'true' yes null"),
         ("data.validation", "true -1 1.0 -0.1 .nan '5000' null [1]"),
         ("data.root", "3 true [a]"),
+        ("data.crop", "-1 true 1.5 null [2]"),
         ("data.augment.rotate", "-1 181 true .nan .inf null"),
         ("data.dataset", "MNIST null 1"),
         ("runtime.device", "gpu 'cuda:x' CPU 0 null"),

@@ -619,6 +619,19 @@ def test_the_digits_are_all_of_scikit_learns_and_no_image_is_in_two_splits() -> 
     assert sorted(found.flatten(1).tolist()) == sorted(expected.flatten(1).tolist())
 
 
+def test_a_crop_leaves_the_inner_pixels_of_the_same_images() -> None:
+    whole, inner = (load_splits(DataConfig(dataset="digits", validation=144, crop=c), seed=3) for c in (0, 2))
+    for name in ("train", "validation", "test"):
+        before, after = getattr(whole, name), getattr(inner, name)
+        assert torch.equal(after.images, before.images[:, :, 2:6, 2:6])
+        assert torch.equal(after.labels, before.labels)
+
+
+def test_a_crop_is_what_the_network_is_built_for() -> None:
+    assert DataConfig(crop=2).info.shape == (1, 24, 24)
+    assert DataConfig(dataset="digits").info.shape == (1, 8, 8)
+
+
 def test_every_seed_is_tested_on_the_same_digits() -> None:
     first, second = (load_splits(DataConfig(dataset="digits", validation=144), seed) for seed in (0, 1))
     assert torch.equal(first.test.images, second.test.images)

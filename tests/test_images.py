@@ -195,6 +195,13 @@ def test_an_image_of_the_data_set_passes_as_it_is(inverted: bool, tmp_path: Path
     assert changed == []
 
 
+def test_a_crop_comes_after_everything_else(tmp_path: Path) -> None:
+    for name, picture in (("large", SEVEN), ("own size", seven(28, 28))):
+        Image.fromarray(picture).save(tmp_path / f"{name}.png")
+        whole, inner = (load_image(tmp_path / f"{name}.png", MNIST.cropped(crop)) for crop in (0, 3))
+        assert torch.equal(inner, whole[..., 3:25, 3:25]), name
+
+
 @pytest.mark.parametrize(("ground", "strongest"), [(0, 255), (115, 5), (140, 250), (255, 0)])
 def test_an_image_of_the_data_set_s_size_ends_with_ink_lighter_than_its_ground(
     ground: int, strongest: int, tmp_path: Path

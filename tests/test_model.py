@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cnnkit.config import Activation, Head, ModelConfig, Strategy
 from cnnkit.config_checks import grids, head_features
 from cnnkit.model import ACTIVATIONS, CNN, Dropout, build_model, count_costs, summarize
-from cnnkit.pooling import HEADS, POOLING
+from cnnkit.pooling import HEADS, POOLING, Downsampling
 
 SHAPE = (1, 12, 12)
 SMALL: dict[str, Any] = {"channels": (4, 6), "kernel_sizes": (5, 3), "hidden": (16,)}
@@ -22,6 +22,10 @@ SMALL: dict[str, Any] = {"channels": (4, 6), "kernel_sizes": (5, 3), "hidden": (
 
 def small(seed: int = 0, **changes: Any) -> CNN:
     return build_model(ModelConfig(**{**SMALL, **changes}), SHAPE, 10, seed)
+
+
+def as_written(maps: Tensor, layer: Downsampling) -> Tensor:
+    return torch.cat([F.avg_pool2d(maps, layer.factor)] * layer.multiplies_channels, dim=1)
 
 
 def weight_layers(model: CNN) -> list[nn.Conv2d | nn.Linear]:
@@ -168,7 +172,9 @@ def test_costs_are_those_counted_by_torch(
     config, shape, classes = case
     model = build_model(config, shape, classes, seed=0).eval()
     rows = count_costs(model, shape)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with pytest.MonkeyPatch.context() as patch, FlopCounterMode(display=False) as counter, torch.no_grad():
+        for strategy in (POOLING["avg"], POOLING["concat"]):  # without their short cut
+            patch.setattr(strategy, "forward", lambda layer, maps: as_written(layer.convolution(maps), layer))
         logits = model(torch.zeros(1, *shape))
     assert 2 * sum(row.macs for row in rows) == counter.get_total_flops()
     assert sum(row.parameters for row in rows) == sum(p.numel() for p in model.parameters())

@@ -1,0 +1,68 @@
+"""Images per second of one configuration's network on the test split, warm; weights do not matter to it.
+
+python -m benchmarks.throughput --config fast --what evaluation
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from benchmarks.speed import WAYS
+from cnnkit.config_file import load_config
+from cnnkit.data import ImageDataset, data_root, load_dataset
+from cnnkit.device import Placement, place
+from cnnkit.evaluation import EVALUATION_BATCH, evaluate, predict
+from cnnkit.model import CNN, build_model
+
+PASSES = 5
+SINGLES = 300  # images that are predicted one by one
+
+
+def passes(
+    what: str, model: CNN, images: ImageDataset, placement: Placement
+) -> tuple[Callable[[], object], int]:
+    """One pass of that kind, and how many images it takes."""
+
+    def predict_all(pixels: torch.Tensor, size: int) -> None:
+        for batch in pixels.split(size):
+            predict(model, batch, placement).cpu()
+
+    if what == "evaluation":
+        return lambda: evaluate(model, images, placement), len(images)
+    if what == "prediction":
+        return lambda: predict_all(images.images, EVALUATION_BATCH), len(images)
+    return lambda: predict_all(images.images[:SINGLES], 1), min(SINGLES, len(images))
+
+
+def images_per_second(one_pass: Callable[[], object], images: int) -> list[float]:
+    one_pass()
+    speeds = []
+    for _ in range(PASSES):
+        started = time.perf_counter()
+        one_pass()
+        speeds.append(images / (time.perf_counter() - started))
+    return speeds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--config", required=True)
+    parser.add_argument("--what", choices=WAYS, required=True)
+    arguments = parser.parse_args()
+    config = load_config(arguments.config)
+    placement = place(config.runtime)
+    _, test = load_dataset("mnist", data_root(None))
+    info = config.data.info
+    model = build_model(config.model, info.shape, info.classes, 0, 33.3, 78.6).to(placement.device)
+    speeds = images_per_second(*passes(arguments.what, model, test.to(placement.device), placement))
+    print(
+        json.dumps({"value": statistics.median(speeds), "passes": speeds, "precision": placement.precision})
+    )
+
+
+if __name__ == "__main__":
+    main()

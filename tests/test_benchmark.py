@@ -1,0 +1,294 @@
+"""The benchmark measures in turn, computes as by hand, and trains the networks that it says it does."""
+
+import importlib.util
+import json
+import math
+import signal
+import subprocess
+import sys
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from cnnkit.config_file import load_config, parse_config
+from cnnkit.training import learning_rate_at
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPT = ROOT / "scripts" / "benchmark"
+sys.path.insert(0, str(SCRIPT.parent))
+
+from benchmarks import commands, peer_settings, reference, reference_examples, reference_recipe  # noqa: E402
+from benchmarks import training as training_part  # noqa: E402
+from benchmarks.parts import Contestant, Options, Part, measure  # noqa: E402
+from benchmarks.processes import Finished, cnnkit, interleaved, python, run  # noqa: E402
+from benchmarks.report import content, remarks  # noqa: E402
+from benchmarks.speed import no_target  # noqa: E402
+from benchmarks.summary import Row, Verdict, deviation, difference, ratio, seconds  # noqa: E402
+
+
+def row(name: str, *values: float, accuracies: tuple[float, ...] = ()) -> Row:
+    samples = [{"value": value} for value in values]
+    for sample, accuracy in zip(samples, accuracies, strict=False):
+        sample["test_accuracy"] = accuracy
+    return Row(name, "s", samples)
+
+
+def contestant(name: str, code: str, rounds: int) -> Contestant:
+    return Contestant(
+        name,
+        lambda number: python("-c", code.format(number)),
+        lambda done: {"value": float(done.out)},
+        rounds,
+    )
+
+
+@pytest.fixture
+def script() -> ModuleType:
+    loader = SourceFileLoader("benchmark_script", str(SCRIPT))
+    specification = importlib.util.spec_from_loader("benchmark_script", loader)
+    assert specification is not None
+    module = importlib.util.module_from_spec(specification)
+    loader.exec_module(module)
+    return module
+
+
+def test_contestants_take_turns_until_their_rounds_are_used_up() -> None:
+    turns = list(interleaved({"fast": 3, "examples": 1, "none": 0, "recipe": 2}))
+    first, second, third = ["fast", "examples", "recipe"], ["fast", "recipe"], ["fast"]
+    assert turns == [(name, 0) for name in first] + [(name, 1) for name in second] + [(third[0], 2)]
+
+
+def test_medians_spread_and_ratios_are_those_computed_by_hand() -> None:
+    rows = {"a": row("a", 1.0, 9.0, 2.0), "b": row("b", 6.0, 4.0, accuracies=(0.99, 0.98))}
+    assert rows["a"].median == 2.0
+    assert (ratio(rows, "b", "a"), difference(rows, "b", "a")) == (2.5, 3.0)
+    assert deviation([2.0, 4.0, 4.0, 6.0]) == pytest.approx(math.sqrt(8 / 3))
+    assert deviation([5.0]) == 0
+    told = rows["b"].as_dict()
+    assert (told["median"], told["low"], told["high"]) == (5.0, 4.0, 6.0)
+    assert told["mean_accuracy"] == pytest.approx(0.985)
+
+
+def test_a_target_is_met_at_its_bound_and_missed_beyond_it() -> None:
+    def met(value: float, wanted: str) -> bool:
+        return Verdict("it", value, wanted, 2.0, seconds).met
+
+    assert [met(v, "≤") for v in (1.99, 2.0, 2.01)] == [True, True, False]
+    assert [met(v, "≥") for v in (1.99, 2.0, 2.01)] == [False, True, True]
+    assert str(Verdict("training", 3.0, "≤", 2.0, seconds)) == "training 3.00 s (≤ 2.00 s): MISSED"
+
+
+def test_the_fast_training_is_held_against_both_references_and_its_mean_accuracy() -> None:
+    rows = {
+        "fast": row("fast", 1.0, 1.0, 1.2, accuracies=(0.989, 0.991, 0.992)),
+        "recipe": row("recipe", 4.9),
+        "examples": row("examples", 130.0),
+        "mnist": row("mnist", 16.0, accuracies=(0.994,)),
+        "keras": Row("keras", "s", note="not installed"),
+    }
+    verdicts = training_part.judge(rows)
+    assert [verdict.met for verdict in verdicts["fast"]] == [True, False, True]
+    assert [verdict.value for verdict in verdicts["fast"][1:]] == [4.9, 130.0]
+    assert [verdict.met for verdict in verdicts["mnist"]] == [True, False]
+    assert verdicts.keys() == {"fast", "mnist"}
+
+
+def test_nothing_is_judged_against_what_was_not_measured() -> None:
+    empty = {name: Row(name, "s") for name in (*training_part.NAMES, commands.IMPORT, commands.FAST)}
+    for judge in (
+        training_part.judge,
+        commands.judge_process,
+        commands.judge_memory,
+        commands.judge_help,
+        commands.judge_comparison,
+    ):
+        assert judge(empty) == {}
+
+
+def test_the_cost_of_twice_the_seeds_is_told_for_each_doubling() -> None:
+    taken = {1: 10.0, 2: 20.0, 4: 44.0, 5: 44.0, 8: 80.0}
+    rows = {commands.study(count): row("study", value) for count, value in taken.items()}
+    verdicts = commands.judge_comparison(rows)
+    assert {name: (v.value, v.met) for name, (v,) in verdicts.items()} == {
+        commands.study(2): (2.0, True),
+        commands.study(4): (2.2, False),
+        commands.study(5): (44.0, True),
+        commands.study(8): (pytest.approx(80 / 44), True),
+    }
+
+
+def test_memory_and_process_are_counted_above_import_torch() -> None:
+    rows = {commands.IMPORT: row("", 600e6), commands.FAST: row("", 1101e6), commands.MNIST: row("", 900e6)}
+    verdicts = commands.judge_memory(rows)
+    assert [verdicts[name][0].met for name in (commands.FAST, commands.MNIST)] == [False, True]
+    rows = {commands.IMPORT: row("", 3.0), commands.FAST: row("", 5.4), commands.HELP: row("", 0.31)}
+    assert commands.judge_process(rows)[commands.FAST][0].value == pytest.approx(2.4)
+    assert not commands.judge_help(rows)[commands.HELP][0].met
+
+
+def test_seeds_asked_for_by_name_go_before_those_of_all_and_long_trainings_take_no_more_than_their_own() -> (
+    None
+):
+    def seeds(name: str, options: Options) -> int:
+        return training_part.seeds_of(name, options)
+
+    assert [seeds(name, Options()) for name in ("fast", "mnist", "examples")] == [10, 5, 1]
+    few = Options(seeds=2, seeds_of={"examples": 3, "keras": 0})
+    assert [seeds(name, few) for name in ("fast", "accurate", "examples", "keras")] == [2, 2, 3, 0]
+
+
+def test_a_failure_ends_its_own_row_and_no_other() -> None:
+    rows: dict[str, Row] = {}
+    told: list[str] = []
+    broken = contestant("broken", "raise SystemExit('error: no {}')", 3)
+    absent = Contestant("absent", lambda _: [], lambda _: {}, 2, missing="not installed")
+    measure([broken, contestant("sound", "print({})", 2), absent], rows, told.append)
+    assert [sample["value"] for sample in rows["sound"].samples] == [0.0, 1.0]
+    assert (rows["broken"].samples, rows["broken"].note) == ([], "failed: error: no 0")
+    assert rows["broken"].failed
+    assert not rows["absent"].failed
+    assert remarks(rows["absent"], []) == "not installed"
+    assert len(told) == 3
+
+
+def test_ctrl_c_leaves_what_was_measured_in_the_table_and_in_the_json(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def stopping(done: Finished) -> dict[str, float]:
+        raise KeyboardInterrupt
+
+    contestants = [
+        contestant("first", "print(7)", 1),
+        Contestant("second", lambda _: python("-c", ""), stopping, 1),
+    ]
+    part = Part("demo", "A demonstration", lambda _: contestants, no_target, needs_data=False)
+    file = tmp_path / "figures.json"
+    monkeypatch.setattr(script, "PARTS", {"demo": part, "later": part})
+    monkeypatch.setattr(sys, "argv", ["benchmark", "--json", str(file)])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    assert script.main() == 130
+    first, second = json.loads(file.read_text())["parts"]["demo"]["rows"]
+    assert (first["median"], second["samples"]) == (7.0, [])
+    assert "7.00 s" in capsys.readouterr().out
+
+
+def test_a_part_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    for words in (["--part", "hepl"], ["--part", "7"], ["--seeds", "hepl=1"], ["--repeats", "0"]):
+        done = run(python(str(SCRIPT), *words))
+        assert done.code == 2
+        assert words[1] in done.err
+    assert "6 help" in run(python(str(SCRIPT), "--part", "7")).err
+
+
+def test_help_is_measured_in_turn_with_import_torch_into_json(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    done = run(python(str(SCRIPT), "--part", "6", "--repeats", "1", "--json", str(file)))
+    assert done.code == 0, done.err
+    measured = json.loads(file.read_text())
+    imported, helped = measured["parts"]["help"]["rows"]
+    assert 0 < helped["median"] < imported["median"]
+    assert helped["targets"][0]["value"] == pytest.approx(helped["median"] / imported["median"])
+    assert measured["machine"]["packages"]["torch"] == torch.__version__.split("+")[0]
+    assert [line.split(",")[0] for line in done.err.splitlines()] == [
+        "help: import torch",
+        "help: cnnkit --help",
+    ]
+
+
+def test_the_benchmark_itself_never_loads_torch_whose_memory_would_count_as_its_children_s() -> None:
+    code = (
+        "import sys; from benchmarks import commands, report, speed, training\n"
+        "from benchmarks.processes import python, run\n"
+        "assert 'torch' not in sys.modules\n"
+        "print(run(python('-c', 'x = bytes(1) * 400_000_000')).peak, run(python('-c', '')).peak)"
+    )
+    done = subprocess.run(python("-c", code), cwd=SCRIPT.parent, check=True, capture_output=True, text=True)
+    large, small = map(int, done.stdout.split())
+    assert 400e6 < large < 430e6
+    assert small < 60e6  # what the benchmark itself holds
+
+
+def test_a_process_is_timed_from_its_start_to_its_end() -> None:
+    done = run(python("-c", "import time; time.sleep(0.3); print('said'); raise SystemExit(3)"))
+    assert 0.3 < done.seconds < 10
+    assert (done.code, done.out) == (3, "said\n")
+
+
+def test_the_networks_have_the_parameters_of_those_that_were_published() -> None:
+    recipe = (24 * 25 + 24) + (32 * 24 * 9 + 32) + (800 * 256 + 256) + (256 * 10 + 10)
+    examples = (32 * 9 + 32) + (64 * 32 * 9 + 64) + (9216 * 128 + 128) + (128 * 10 + 10)
+    assert examples == 1_199_882
+    for network, expected in (
+        (reference_recipe.network(), recipe),
+        (reference_examples.network(), examples),
+    ):
+        assert sum(parameter.numel() for parameter in network.parameters()) == expected
+        log_probabilities = network(torch.rand(3, 1, 28, 28))
+        assert log_probabilities.exp().sum(1).tolist() == pytest.approx([1, 1, 1], abs=1e-5)
+
+
+def test_the_recipe_takes_a_step_for_each_batch_and_ends_with_finite_figures(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps: list[int] = []
+    scheduler = torch.optim.lr_scheduler.OneCycleLR
+
+    def counted(*arguments: object, total_steps: int, **options: object) -> object:
+        steps.append(total_steps)
+        return scheduler(*arguments, total_steps=total_steps, **options)
+
+    monkeypatch.setattr(torch.optim.lr_scheduler, "OneCycleLR", counted)
+    images, labels = torch.randn(300, 1, 28, 28), torch.randint(0, 10, (300,))
+    model, taken = reference_recipe.train(images, labels)
+    reference.print_result(taken, reference.accuracy(model, images, labels))
+    told = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    assert steps == [2]
+    assert all(math.isfinite(value) for value in told.values())
+    assert told["train_seconds"] > 0
+    assert 0 <= told["test_accuracy"] <= 1
+
+
+def test_the_examples_script_stops_after_the_first_epoch_that_is_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reached = iter([0.5, 0.98, 0.99, 1.0])
+    monkeypatch.setattr(reference_examples, "train_epoch", lambda *_: None)
+    monkeypatch.setattr(reference_examples, "test_accuracy", lambda *_: next(reached))
+    monkeypatch.setattr(torch.optim.lr_scheduler.StepLR, "step", lambda *_: None)
+    assert reference_examples.train([], [])[1:] == (0.99, 3)
+
+
+def test_a_peer_s_one_cycle_has_the_peak_and_the_ends_of_the_configured_one() -> None:
+    config = load_config("fast", ["training.warmup=0.2", "training.schedule=one_cycle"])
+    peer = peer_settings.Peer(config, seed=0)
+    assert peer.first_rate == pytest.approx(learning_rate_at(config.training, 0, peer.steps))
+    peak = learning_rate_at(config.training, round(peer.warmup * peer.steps), peer.steps)
+    assert peak == pytest.approx(config.training.learning_rate)
+
+
+def test_a_peer_trains_on_as_many_images_as_cnnkit_and_mixes_them_by_the_seed() -> None:
+    config = parse_config("data: {validation: 7000}", "peer")
+    order, other = (peer_settings.Peer(config, seed).training_order() for seed in (0, 1))
+    assert sorted(order) == list(range(60_000))
+    assert order != other
+    assert peer_settings.Peer(config, 0).steps == 5 * math.ceil(53_000 / 256)
+
+
+def test_a_peer_says_which_optimizers_it_follows() -> None:
+    config = parse_config("training: {optimizer: sgd}", "peer")
+    with pytest.raises(SystemExit, match="sgd; the peers follow adam and adamw"):
+        _ = peer_settings.Peer(config, 0).optimizer
+
+
+def test_cnnkit_s_own_figures_are_read_from_its_result() -> None:
+    result = {"train_seconds": 1.5, "test_accuracy": 0.991, "val_accuracy": None, "epochs": 1}
+    result |= {"precision": "bf16", "threads": 2, "device": "cpu", "setup_seconds": 0.1, "run": "somewhere"}
+    sample = training_part.read_result(Finished(0, 5.0, 1, json.dumps(result), ""))
+    assert (sample["value"], sample["test_accuracy"], sample["precision"]) == (1.5, 0.991, "bf16")
+    assert cnnkit("--help")[-1] == "--help"
+    part = Part("demo", "", lambda _: [], no_target)
+    told = content({}, {"demo": (part, {"a": Row("a", "s", [sample])})})
+    assert told["parts"]["demo"]["rows"][0]["samples"] == [sample]
