@@ -19,8 +19,13 @@ def shuffled(dataset: ImageDataset, batch_size: int, generator: torch.Generator)
     The last batch holds what is left. A single image left joins the batch before it, since batch
     normalisation has nothing to average over in one.
     """
-    order = torch.randperm(len(dataset), generator=generator, device=generator.device)
-    batches = list(order.to(dataset.images.device).split(batch_size))
+    return [batch.to(dataset.images.device) for batch in orders(len(dataset), batch_size, generator)]
+
+
+def orders(count: int, batch_size: int, generator: torch.Generator) -> list[Tensor]:
+    """The same of `count` images, on the generator's device."""
+    order = torch.randperm(count, generator=generator, device=generator.device)
+    batches = list(order.split(batch_size))
     if batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches
@@ -38,8 +43,13 @@ def augment(images: Tensor, config: AugmentConfig, generator: torch.Generator) -
     """
     if not config.active:
         return images
+    return moved(images, torch.rand(4, len(images), generator=generator, device=images.device), config)
+
+
+def moved(images: Tensor, uniform: Tensor, config: AugmentConfig) -> Tensor:
+    """Turned, shifted and zoomed by given amounts: (N, C, H, W) by (4, N), 0 … 1."""
     n, _, height, width = images.shape
-    draw = torch.rand(4, n, generator=generator, device=images.device) * 2 - 1
+    draw = uniform * 2 - 1
     angle = draw[0] * math.radians(config.rotate)
     scale = 1 / (1 + draw[1] * config.zoom)  # the grid says where each pixel comes from
     shift_x, shift_y = draw[2] * config.translate * 2 / width, draw[3] * config.translate * 2 / height

@@ -55,7 +55,10 @@ MarginOption = Annotated[
         help="Percentage points up to which a difference counts for nothing.", show_default=str(MARGIN)
     ),
 ]
-WorkersOption = Annotated[str, typer.Option(metavar="N", help="Trials side by side; auto: one a core.")]
+WorkersOption = Annotated[
+    str,
+    typer.Option(metavar="N", help="Trials side by side; auto: one a core, or on CUDA the seeds as one."),
+]
 ExecutorOption = Annotated[ExecutorName, typer.Option(help="Where trials run.")]
 RayAddressOption = Annotated[
     str | None,
@@ -166,7 +169,7 @@ def _compare(request: Request, vary: str | None) -> None:
     from cnnkit.console_compare import StudyProgress, print_comparison
     from cnnkit.report import write_report
 
-    with _executor(request, folder, workers) as executor, StudyProgress() as progress:
+    with _executor(request, study, folder, workers) as executor, StudyProgress() as progress:
         results = run_study(study, folder, executor, progress)
     report = write_report(folder)
     if request.as_json:
@@ -178,18 +181,22 @@ def _compare(request: Request, vary: str | None) -> None:
 
 
 @contextmanager
-def _executor(request: Request, folder: Path, workers: int | None) -> "Iterator[Executor]":
+def _executor(request: Request, study: "Study", folder: Path, workers: int | None) -> "Iterator[Executor]":
     from cnnkit.analysis import TRIALS
 
-    if request.executor is ExecutorName.local:
-        from cnnkit.executors import LocalExecutor
-
-        yield LocalExecutor(folder / TRIALS, workers)
-    else:
+    if request.executor is ExecutorName.ray:
         from cnnkit.ray_executor import RayExecutor, ray_cluster
 
         with ray_cluster(request.ray_address):
             yield RayExecutor(folder / TRIALS)
+    elif workers is None and study.base.runtime.device.startswith("cuda"):
+        from cnnkit.stacked_executor import StackedExecutor
+
+        yield StackedExecutor(folder / TRIALS)
+    else:
+        from cnnkit.executors import LocalExecutor
+
+        yield LocalExecutor(folder / TRIALS, workers)
 
 
 def _plan(request: Request, base: "Config | None", vary: str | None) -> "Study":

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from cnnkit.config import RuntimeConfig
-from cnnkit.errors import TrainingError, UsageError
+from cnnkit.errors import OutOfMemory, UsageError
 from cnnkit.startup import keep_freed_memory, leave_compiler_unloaded
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -97,7 +97,7 @@ def out_of_memory_in_words(batch_size: int) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if type(error) is RuntimeError and "allocate memory" not in str(error):
             raise
-        raise TrainingError(
+        raise OutOfMemory(
             f"out of memory with batches of {batch_size} images; lower training.batch_size, "
             "model.channels or model.hidden"
         ) from error

@@ -6,6 +6,7 @@
     ├── DataError          a data set is missing, damaged or does not fit
     ├── RunError           a run directory or checkpoint cannot be used
     ├── TrainingError      training cannot go on
+    │   └── OutOfMemory    for want of memory
     ├── ImageError         a person's image cannot be used
     ├── DamagedFile        a file's bytes are not those that were written
     └── Interrupted        exit code 130 (Ctrl-C) or 143 (SIGTERM): stopped and saved
@@ -78,6 +79,10 @@ class RunError(CnnkitError):
 
 
 class TrainingError(CnnkitError):
+    pass
+
+
+class OutOfMemory(TrainingError):
     pass
 
 

@@ -31,6 +31,7 @@ from cnnkit.runs import (
     resume_command,
     write_environment,
 )
+from cnnkit.stacked import train_on_device
 from cnnkit.training import Training, train
 
 
@@ -83,11 +84,18 @@ def run_experiment(
         write_environment(run, placement)
     setup_seconds = setting.seconds + time.perf_counter() - started
 
-    begun = _begun(training)
+    begun = describe(training)
     notify(begun)
     if resuming and training.finished:
         notify(Note("training had ended; only the test was missing"))
     _train_and_keep(training, splits, run, notify)
+    return finish(training, splits, run, begun, setup_seconds)
+
+
+def finish(
+    training: Training, splits: Splits, run: Run, begun: Begun, setup_seconds: float
+) -> dict[str, Any]:
+    """Tests the weights that were kept; writes `result.json` and returns what it holds."""
     result = {"run": str(run.path), **_test_once(training, splits, run)}
     result |= {"parameters": begun.parameters, "macs": begun.macs, "setup_seconds": setup_seconds}
     write_json(run.path / RESULT, result)
@@ -106,7 +114,8 @@ def _train_and_keep(training: Training, splits: Splits, run: Run, notify: Listen
         run.save_state(training.state(), config)  # last: it says that the others are whole
 
     with _stop_on_signal() as received:
-        whole = train(training, splits, on_event=notify, on_epoch=keep, stop_requested=lambda: bool(received))
+        go = train_on_device if training.placement.device.type == "cuda" else train
+        whole = go(training, splits, on_event=notify, on_epoch=keep, stop_requested=lambda: bool(received))
         if not whole:
             run.save_state(training.state(), config)
             raise Interrupted(
@@ -203,7 +212,7 @@ def _test_once(training: Training, splits: Splits, run: Run) -> dict[str, Any]:
     }
 
 
-def _begun(training: Training) -> Begun:
+def describe(training: Training) -> Begun:
     config, placement = training.config, training.placement
     costs = count_costs(training.model, config.data.info.shape)
     return Begun(

@@ -27,6 +27,11 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 DRAWS = 2**16  # values that one draw of a dropout mask can take
 
 
+def draws_for(shape: tuple[int, ...]) -> int:
+    """64-bit draws, four values from each: `bernoulli_` took 15 % of a step on a CPU."""
+    return (math.prod(shape) + 3) // 4
+
+
 class Dropout(nn.Module):
     """Zeroes a share p of its input while training and scales the rest by 1 / (1 - p).
 
@@ -46,16 +51,20 @@ class Dropout(nn.Module):
         if not self.training or self.p == 0:
             return values
         shape = (*values.shape[:2], 1, 1) if self.whole_maps else values.shape
-        zeroed = min(round(self.p * DRAWS), DRAWS - 1)
-        kept = self._draws(shape, values.device) >= zeroed - DRAWS // 2
-        return values * kept.to(values.dtype).div_(1 - self.p)
+        draws = torch.empty(draws_for(shape), dtype=torch.int64, device=values.device)
+        self.draw(draws)
+        return values * self.factors(draws, shape, values.dtype)
 
-    def _draws(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
-        """Uniform int16, four from each 64-bit draw: `bernoulli_` took 15 % of a step on a CPU."""
-        count = math.prod(shape)
-        draws = torch.empty((count + 3) // 4, dtype=torch.int64, device=device)
+    def draw(self, draws: Tensor) -> None:
+        """Fills (`draws_for` a shape,) int64 from this layer's stream."""
         draws.random_(-(2**63), None, generator=self.generator)
-        return draws.view(torch.int16)[:count].view(shape)
+
+    def factors(self, draws: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """0 where a value is zeroed and 1 / (1 - p) where it is kept; draws: one row, or several."""
+        rows = (*draws.shape[:-1], *shape)
+        uniform = draws.view(torch.int16)[..., : math.prod(shape)].view(rows)
+        zeroed = min(round(self.p * DRAWS), DRAWS - 1)
+        return (uniform >= zeroed - DRAWS // 2).to(dtype).div_(1 - self.p)
 
     def extra_repr(self) -> str:
         return f"p={self.p}, whole_maps={self.whole_maps}"

@@ -36,7 +36,7 @@ class SameConv2d(nn.Conv2d):
         the filters are averaged, and the convolution skips by k.
         """
         filters = F.avg_pool2d(F.pad(self.weight, (k - 1,) * 4), k, stride=1)
-        return F.conv2d(self._padded(images), filters, self.bias, k, self.padding)
+        return F.conv2d(self._padded(images), filters, self.bias, k, self.padding, groups=self.groups)
 
     def _padded(self, images: Tensor) -> Tensor:
         return images if self.kernel_size[0] % 2 else F.pad(images, (0, 1, 0, 1))

@@ -142,12 +142,8 @@ def train(
         while not training.finished:
             if not _run_epoch(training, splits.train, on_event, stop_requested):
                 return False
-            record = _close_epoch(training, splits)
-            best = _is_best(record, training)
-            training.history.append(record)
-            training.best_epoch = record.epoch if best else training.best_epoch
-            on_epoch(best)
-            on_event(record)
+            on_epoch(close_epoch(training, splits))
+            on_event(training.history[-1])
     return True
 
 
@@ -182,7 +178,6 @@ def _run_epoch(
             return False
     now.losses = now.losses.cpu()  # the one place where the host waits for the device
     now.seconds = seconds_before + time.perf_counter() - started
-    _stop_unless_finite(now, epoch)
     return True
 
 
@@ -233,9 +228,22 @@ def _cause(step: int, epoch: int) -> str:
     )
 
 
-def _close_epoch(training: Training, splits: Splits) -> EpochRecord:
-    now, epoch = training.under_way, len(training.history) + 1
+def close_epoch(training: Training, splits: Splits) -> bool:
+    """Measures after the epoch under way and writes its record; whether it is the best so far.
+
+    Raises TrainingError where a loss is not finite.
+    """
+    record = _measured(training, splits)
+    best = _is_best(record, training)
+    training.history.append(record)
+    training.best_epoch = record.epoch if best else training.best_epoch
+    return best
+
+
+def _measured(training: Training, splits: Splits) -> EpochRecord:
+    now, epoch, steps = training.under_way, len(training.history) + 1, training.steps_per_epoch
     assert now is not None
+    _stop_unless_finite(now, epoch)
     training.under_way = None
     held_out = bool(len(splits.validation))
     witness = splits.validation if held_out else splits.train[torch.arange(min(100, len(splits.train)))]
@@ -244,8 +252,8 @@ def _close_epoch(training: Training, splits: Splits) -> EpochRecord:
         raise TrainingError(f"the loss after epoch {epoch} is not finite; lower training.learning_rate")
     return EpochRecord(
         epoch=epoch,
-        step=epoch * training.steps_per_epoch,
-        learning_rate=training.optimizer.param_groups[0]["lr"],
+        step=epoch * steps,
+        learning_rate=learning_rate_at(training.config.training, epoch * steps - 1, steps),
         train_loss=now.mean_loss,
         train_accuracy=now.accuracy,
         val_loss=measured.loss if held_out else None,

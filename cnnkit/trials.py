@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnnkit.batches import shuffled
+from cnnkit.batches import orders
 from cnnkit.config import Config
 from cnnkit.config_file import config_text
 from cnnkit.data import Published
@@ -57,15 +57,26 @@ def run_trial(trial: Trial, folder: Path, published: Published | None = None) ->
     published: the images, where the caller has them.
     Raises Interrupted, after saving, where Ctrl-C or SIGTERM arrives while it trains.
     """
-    run = Run(folder)
-    (folder / RESULT).unlink(missing_ok=True)  # of a trial that is not whole
-    if not _begun(run, trial):
-        write_atomically(folder / CONFIG, config_text(trial.config))
+    run = open_folder(trial, folder)
     setting = prepare(trial.config, published=published)
-    facts = {"level": trial.level, "seed": trial.seed, "id": trial.id}
-    write_json(folder / TRIAL, {**facts, "hashes": {"data": trial.data, **shared_hashes(trial, setting)}})
+    write_facts(trial, folder, setting)
     run_experiment(trial.config, run, setting=setting)
     run.forget_state()
+
+
+def open_folder(trial: Trial, folder: Path) -> Run:
+    """The run directory of a trial that is not whole, with its configuration in it."""
+    run = Run(folder)
+    (folder / RESULT).unlink(missing_ok=True)
+    if not _begun(run, trial):
+        write_atomically(folder / CONFIG, config_text(trial.config))
+    return run
+
+
+def write_facts(trial: Trial, folder: Path, setting: Setting) -> None:
+    """Writes `trial.json`: which trial it is, and the hashes of what it shares."""
+    facts = {"level": trial.level, "seed": trial.seed, "id": trial.id}
+    write_json(folder / TRIAL, {**facts, "hashes": {"data": trial.data, **shared_hashes(trial, setting)}})
 
 
 def is_whole(folder: Path, test_images: int) -> bool:
@@ -82,12 +93,12 @@ def shared_hashes(trial: Trial, setting: Setting) -> dict[str, Any]:
     config, splits, seed = trial.config, setting.splits, trial.seed
     epochs = range(1, config.training.epochs + 1)
     size = config.training.batch_size
-    orders = [shuffled(splits.train, size, stream(seed, "order", epoch)) for epoch in epochs]
+    order = [orders(len(splits.train), size, stream(seed, "order", epoch)) for epoch in epochs]
     info = config.data.info
     model = build_model(config.model, info.shape, info.classes, seed)
     return {
         "split": fingerprint([splits.validation.images, splits.validation.labels]),
-        "order": fingerprint(orders),
+        "order": fingerprint(order),
         "augmentation": fingerprint([stream(seed, "augmentation", e).get_state() for e in epochs]),
         "weights": {name: fingerprint(weights) for name, weights in model.named_parameters()},
     }

@@ -1,0 +1,116 @@
+"""Recorded steps: told apart from others, taken as often as they are asked for."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, get_args
+
+import pytest
+import torch
+from support import begun
+
+from cnnkit.config import Config, Optimizer, TrainingConfig
+from cnnkit.cuda_graph import WARM_UP, RateOnDevice, Replayed, can_be_recorded
+from cnnkit.stacked import train_on_device
+from cnnkit.training import make_optimizer, train
+
+Tiny = Callable[..., Config]
+CPU = torch.device("cpu")
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
+
+
+def optimizer_of(name: str) -> torch.optim.Optimizer:
+    config = TrainingConfig(optimizer=name, learning_rate=0.25)  # type: ignore[arg-type]
+    return make_optimizer(torch.nn.Linear(2, 2), config, CPU)
+
+
+def test_all_optimizers_but_adagrad_can_be_recorded() -> None:
+    able = {name for name in get_args(Optimizer) if can_be_recorded(optimizer_of(name))}
+    assert able == set(get_args(Optimizer)) - {"adagrad"}
+
+
+@pytest.mark.parametrize("name", get_args(Optimizer))
+def test_an_optimizer_is_afterwards_as_it_was(name: str) -> None:
+    optimizer = optimizer_of(name)
+    before = repr(optimizer.state_dict())
+    with RateOnDevice(optimizer, CPU):
+        assert isinstance(optimizer.param_groups[0]["lr"], torch.Tensor)
+    assert repr(optimizer.state_dict()) == before
+
+
+class Gpu:
+    """What stands in for CUDA where there is none: it notes what is asked of it."""
+
+    def __init__(self) -> None:
+        self.recording = False
+        self.replays = 0
+        self.registered: list[object] = []
+
+    def install(self, patch: pytest.MonkeyPatch, version: str) -> None:
+        gpu = self
+
+        class Stream:
+            device = CPU
+
+            def __init__(self, *_: object) -> None: ...
+
+            def wait_stream(self, _: object) -> None: ...
+
+        class Graph:
+            def replay(self) -> None:
+                gpu.replays += 1
+
+            def register_generator_state(self, generator: object) -> None:
+                gpu.registered.append(generator)
+
+        @contextmanager
+        def graph(_: Graph, stream: Stream) -> Iterator[None]:
+            gpu.recording = True
+            yield
+            gpu.recording = False
+
+        @contextmanager
+        def anywhere(_: object) -> Iterator[None]:
+            yield
+
+        replaced = {
+            "Stream": Stream,
+            "CUDAGraph": Graph,
+            "graph": graph,
+            "stream": anywhere,
+            "device": anywhere,
+        }
+        for name, substitute in replaced.items():
+            patch.setattr(torch.cuda, name, substitute)
+        patch.setattr(torch.cuda, "current_stream", lambda _: Stream())
+        patch.setattr(torch, "__version__", version)
+
+
+@pytest.mark.parametrize(("version", "registers"), [("2.8.0", True), ("2.15.0+cu132", False)])
+@pytest.mark.parametrize("calls", [1, WARM_UP, WARM_UP + 1, 10])
+def test_each_call_is_one_step_eager_or_replayed(
+    monkeypatch: pytest.MonkeyPatch, calls: int, version: str, registers: bool
+) -> None:
+    gpu, eager, recorded = Gpu(), [], []
+    gpu.install(monkeypatch, torch.torch_version.TorchVersion(version))
+    replayed = Replayed([torch.Generator()], CPU)
+    for _ in range(calls):
+        replayed(lambda: (recorded if gpu.recording else eager).append(1))
+    assert len(eager) == min(calls, WARM_UP)
+    assert len(eager) + gpu.replays == calls
+    assert len(recorded) == (calls > WARM_UP)
+    assert len(gpu.registered) == (registers and calls > WARM_UP)
+
+
+@needs_cuda
+@pytest.mark.parametrize("name", get_args(Optimizer))
+def test_a_recorded_run_ends_where_an_eager_one_ends(tiny: Tiny, name: str) -> None:
+    extras = ["model.dropout=0.5", "training.weight_averaging=0.9", "data.augment={rotate: 10}"]
+    results: list[Any] = []
+    for go in (train, train_on_device):
+        training, splits = begun(tiny("runtime.device=cuda", f"training.optimizer={name}", *extras))
+        assert go(training, splits)
+        results.append(training)
+    plain, recorded = results
+    for record, expected in zip(recorded.history, plain.history, strict=True):
+        assert record.train_loss == pytest.approx(expected.train_loss, rel=0.02)
+        assert record.val_loss == pytest.approx(expected.val_loss, rel=0.05)
