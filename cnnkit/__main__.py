@@ -5,8 +5,8 @@ import gc
 import os
 import sys
 
-# Turns of a thread that waits for the others before it sleeps. The default, 300,000, is some 15 ms: where another
-# program wants one of two cores a step of fast.yaml took 400 ms, with this 52; alone it takes 4 % longer.
+# Turns of a thread that waits for the others before it sleeps. The default, 300,000, is some 15 ms: where
+# another program wanted one of two cores a step of fast.yaml took 400 ms, with this 52; alone 4 % more.
 SPINS = "20000"
 NEW_OBJECTS = 100_000  # between two looks for unreachable ones; training leaves none
 
