@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cnnkit.model import CNN, Dropout, Normalize, draws_for
+from cnnkit.model import CNN, Dropout, Normalize
 from cnnkit.pooling import HEADS, Downsampling
 
 
@@ -140,7 +140,7 @@ class WideDropout(nn.Module):
             return values
         maps = (len(values), values.shape[1] // count, 1, 1)
         shape = maps if first.whole_maps else values.shape[1:]
-        draws = torch.empty(count, draws_for(shape), dtype=torch.int64, device=values.device)
+        draws = torch.empty(count, first.draws_for(shape), dtype=torch.int64, device=values.device)
         for layer, row in zip(self.layers, draws, strict=True):
             layer.draw(row)
         factors = first.factors(draws, shape, values.dtype)

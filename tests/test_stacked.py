@@ -29,7 +29,7 @@ EVERYTHING = (
     "training.gradient_clip=0.5",
     "training.label_smoothing=0.1",
 )
-ROUNDING = 0.01  # of `distance`: RMSprop comes to 0.003, the others to 1e-5; a mistake to 0.1 and more
+ROUNDING = 0.01  # of `distance`: all come to 1e-5 or so; a mistake to 0.1 and more
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +103,9 @@ def assert_same(together: Training, alone: Training, splits: Splits) -> None:
         *(
             (f"training.optimizer={optimizer}", "training.weight_decay=0.01")
             for optimizer in get_args(Optimizer)
+            if optimizer != "rmsprop"
         ),
+        ("training.optimizer=rmsprop",),  # with weight decay it divides rounding by rounding
         ("model.batch_norm=false", "model.activation=gelu"),
         ("model.kernel_sizes=[4, 1]", "model.hidden=[]", "model.pool_size=[3, 2]"),
         ("model.pooling=[concat, stride]", "model.channels=[3, 5]", "model.hidden=[7, 5]"),
