@@ -221,7 +221,8 @@ def data_command(
 
     if name not in DATASETS:
         raise UsageError(f"unknown data set {name!r}; there are {', '.join(DATASETS)}")
-    from cnnkit.data import data_root, load_dataset
+    from cnnkit.data import load_dataset
+    from cnnkit.sources import data_root
 
     folder = data_root(str(root) if root else None)
     train, test = load_dataset(name, folder, _note)

@@ -1,14 +1,7 @@
 """Data sets → `Splits`: fetched once, checked, prepared once, split by the seed."""
 
-import contextlib
 import hashlib
-import io
-import os
-import socket
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 
 import torch
@@ -21,24 +14,11 @@ from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.files import load_tensors, save_tensors
 from cnnkit.idx import read_idx
 from cnnkit.scenes import make_scenes
+from cnnkit.sources import cache_folder, data_root, file_names, source_files
 from cnnkit.streams import stream
 
-DATA_VARIABLE = "CNNKIT_DATA"
-NETWORK_PATIENCE = 20.0  # seconds without a byte before a fetch is given up
 SCENE_SEED = 0  # scenes are the same in every study
 DIGITS_SPLIT_SEED = 0  # scikit-learn's digits come unsplit; everyone gets the same test images
-FILE_NAMES = {
-    "train_images": ("train-images-idx3-ubyte", 3),
-    "train_labels": ("train-labels-idx1-ubyte", 1),
-    "test_images": ("t10k-images-idx3-ubyte", 3),
-    "test_labels": ("t10k-labels-idx1-ubyte", 1),
-}
-QMNIST_FILE_NAMES = {
-    "train_images": ("qmnist-train-images-idx3-ubyte", 3),
-    "train_labels": ("qmnist-train-labels-idx2-int", 2),
-    "test_images": ("qmnist-test-images-idx3-ubyte", 3),
-    "test_labels": ("qmnist-test-labels-idx2-int", 2),
-}
 
 
 @dataclass(frozen=True)
@@ -109,35 +89,20 @@ def _scenes(scene: SceneConfig, root: Path, notify: NoteListener) -> Published:
     return made[0], made[1]
 
 
-def data_root(root: str | None) -> Path:
-    """The configured folder, else `$CNNKIT_DATA`, else the user's cache folder."""
-    chosen = root or os.environ.get(DATA_VARIABLE)
-    return _without_tilde(chosen) if chosen else cache_folder()
-
-
-def cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return _without_tilde(base or "~/.cache") / "cnnkit"
-
-
-def _without_tilde(folder: str) -> Path:
-    return Path(os.path.expanduser(folder))  # noqa: PTH111  Path.expanduser fails where there is no home
-
-
 def load_dataset(name: str, root: Path, notify: NoteListener = ignore) -> Published:
     """A data set as its makers published it.
 
     Raises DataError where the files are damaged, or missing and not to be had.
     """
     info = DATASETS[name]
-    sources = _source_files(name, root, notify) if info.torchvision_class else {}
+    sources = source_files(name, root, notify) if info.torchvision_class else {}
     stamp = _stamp(sources)
     home = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8] if sources else "bundled"
     prepared = cache_folder() / "prepared" / f"{name}-{home}.safetensors"
     tensors = _read_prepared(prepared, stamp, notify)
     if tensors is None:
         notify(Note(f"preparing {info.title}"))
-        tensors = _read_sources(sources, info) if sources else _bundled_digits()
+        tensors = _read_sources(name, sources) if sources else _bundled_digits()
         _check(tensors, info, root)
         try:
             save_tensors(prepared, tensors, {"stamp": stamp})
@@ -173,79 +138,10 @@ def pixel_statistics(images: Tensor) -> tuple[float, float]:
     return mean, max((square / images.numel() - mean**2) ** 0.5, 1e-6)
 
 
-def _source_files(name: str, root: Path, notify: NoteListener) -> dict[str, Path]:
-    info = DATASETS[name]
-    folder = root / info.torchvision_class / "raw"
-    if not (found := find_sources(name, folder)):
-        from filelock import FileLock
-
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            cache_folder().mkdir(parents=True, exist_ok=True)
-            with FileLock(cache_folder() / f"{name}.lock"):
-                if not (found := find_sources(name, folder)):
-                    notify(Note(f"fetching {info.title} into {root}"))
-                    _fetch(info, root)
-                    found = find_sources(name, folder)
-        except (OSError, RuntimeError, HTTPException) as error:
-            for empty in (folder, folder.parent):
-                with contextlib.suppress(OSError):
-                    empty.rmdir()
-            raise DataError(
-                f"{info.title} is not in {root} and could not be fetched: {_reason(error)}\n"
-                f"On a machine with network run `cnnkit data {name} --root FOLDER` and bring the folder "
-                f"{info.torchvision_class} to {root}; or train on bundled images: --config digits"
-            ) from error
-    return found
-
-
-def find_sources(name: str, folder: Path) -> dict[str, Path]:
-    """The four files, unpacked or packed; none where one is missing."""
-    found = {}
-    for part, (file_name, _) in (QMNIST_FILE_NAMES if name == "qmnist" else FILE_NAMES).items():
-        for path in (folder / f"{file_name}.gz", folder / file_name):  # gzip carries a checksum
-            if path.is_file():
-                found[part] = path
-                break
-    return found if len(found) == len(FILE_NAMES) else {}
-
-
-def _fetch(info: DatasetInfo, root: Path) -> None:
-    """torchvision fetches, checks and unpacks; its progress bar is shown only to a person."""
-    import torchvision.datasets
-
-    dataset = getattr(torchvision.datasets, info.torchvision_class)
-    patience = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(NETWORK_PATIENCE)
-    try:
-        with _quiet_unless_terminal():
-            for train in (True, False):
-                dataset(str(root), train=train, download=True)
-    finally:
-        socket.setdefaulttimeout(patience)
-
-
-@contextlib.contextmanager
-def _quiet_unless_terminal() -> Iterator[None]:
-    if sys.stderr.isatty():
-        yield
-    else:
-        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-            yield
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].strip("<>") if lines else type(error).__name__
-
-
-def _read_sources(sources: dict[str, Path], info: DatasetInfo) -> dict[str, Tensor]:
+def _read_sources(name: str, sources: dict[str, Path]) -> dict[str, Tensor]:
     tensors = {}
-    names = QMNIST_FILE_NAMES if info.torchvision_class == "QMNIST" else FILE_NAMES
     for part, path in sources.items():
-        values = read_idx(path, names[part][1])
+        values = read_idx(path, file_names(name)[part][1])
         if part.endswith("labels"):
             tensors[part] = (values[:, 0] if values.dim() == 2 else values).long()
         elif values.dtype != torch.uint8:

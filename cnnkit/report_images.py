@@ -16,19 +16,13 @@ from torch import Tensor
 
 from cnnkit.catalog import DATASETS
 from cnnkit.config import SMALL_OBJECT, Config, DataConfig
-from cnnkit.data import (
-    SCENE_SEED,
-    ImageDataset,
-    data_root,
-    find_sources,
-    load_data,
-    load_dataset,
-)
+from cnnkit.data import SCENE_SEED, ImageDataset, load_data, load_dataset
 from cnnkit.errors import CnnkitError
 from cnnkit.model import CNN
 from cnnkit.pooling import Downsampling, SameConv2d
 from cnnkit.runs import Weights
 from cnnkit.scenes import make_scenes
+from cnnkit.sources import data_root, find_sources
 from cnnkit.streams import stream
 
 POSITIVE, NEGATIVE = (213, 94, 0), (0, 114, 178)  # Okabe and Ito's vermillion and blue

@@ -15,9 +15,10 @@ from cnnkit.data import ImageDataset, Splits
 from cnnkit.device import out_of_memory_in_words
 from cnnkit.errors import TrainingError
 from cnnkit.events import Listener, StepDone, ignore
+from cnnkit.optimization import learning_rate_at, make_optimizer
 from cnnkit.stacked_model import Alone, SideBySide, joined
 from cnnkit.streams import stream
-from cnnkit.training import EpochUnderWay, Training, close_epoch, learning_rate_at, make_optimizer
+from cnnkit.training import EpochUnderWay, Training, close_epoch
 
 
 class Stack:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from cnnkit.config_file import load_config, parse_config
-from cnnkit.training import learning_rate_at
+from cnnkit.optimization import learning_rate_at
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "scripts" / "benchmark"

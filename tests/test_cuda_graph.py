@@ -10,8 +10,9 @@ from support import begun
 
 from cnnkit.config import Config, Optimizer, TrainingConfig
 from cnnkit.cuda_graph import WARM_UP, RateOnDevice, Replayed, can_be_recorded
+from cnnkit.optimization import make_optimizer
 from cnnkit.stacked import train_on_device
-from cnnkit.training import make_optimizer, train
+from cnnkit.training import train
 
 Tiny = Callable[..., Config]
 CPU = torch.device("cpu")

@@ -30,10 +30,7 @@ from torch import Tensor
 from cnnkit.catalog import DATASETS
 from cnnkit.config import DataConfig
 from cnnkit.data import (
-    FILE_NAMES,
-    QMNIST_FILE_NAMES,
     ImageDataset,
-    data_root,
     load_dataset,
     load_splits,
     pixel_statistics,
@@ -43,6 +40,7 @@ from cnnkit.errors import DataError
 from cnnkit.events import Event, Note
 from cnnkit.files import fingerprint
 from cnnkit.idx import read_idx
+from cnnkit.sources import FILE_NAMES, QMNIST_FILE_NAMES, data_root
 from cnnkit.streams import stream
 
 TRAIN, TEST = 40, 20

@@ -251,7 +251,7 @@ def test_images_that_are_not_here_are_not_fetched(
     def fetch(*_: object) -> None:
         raise AssertionError("a report fetches nothing")
 
-    monkeypatch.setattr("cnnkit.data._fetch", fetch)
+    monkeypatch.setattr("cnnkit.sources._fetch", fetch)
     config = parse_config(f"data: {{dataset: {dataset}, root: {tmp_path / 'nowhere'}}}", "here")
     images, reason = images_of(config)
     assert images is None

@@ -23,8 +23,9 @@ from cnnkit.errors import TrainingError, UsageError
 from cnnkit.evaluation import evaluate
 from cnnkit.events import EpochRecord, Event, StepDone
 from cnnkit.files import load_state, save_state
+from cnnkit.optimization import learning_rate_at, make_optimizer
 from cnnkit.streams import stream
-from cnnkit.training import Training, learning_rate_at, make_optimizer, train
+from cnnkit.training import Training, train
 
 Tiny = Callable[..., Config]
 EVERYTHING = (

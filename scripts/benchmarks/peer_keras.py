@@ -21,7 +21,8 @@ from benchmarks import reference
 from benchmarks.peer_settings import Peer, peer_from_arguments
 from cnnkit.catalog import DatasetInfo
 from cnnkit.config import ModelConfig, StageConfig
-from cnnkit.data import ImageDataset, data_root, load_dataset
+from cnnkit.data import ImageDataset, load_dataset
+from cnnkit.sources import data_root
 
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
 POOLINGS = {"max": layers.MaxPooling2D, "avg": layers.AveragePooling2D}

@@ -20,7 +20,7 @@ from benchmarks import reference
 from cnnkit.config import Config
 from cnnkit.config_file import load_config
 from cnnkit.model import build_model
-from cnnkit.training import LOWEST_RATE, ONE_CYCLE_WARMUP
+from cnnkit.optimization import LOWEST_RATE, ONE_CYCLE_WARMUP
 
 OPTIMIZERS = ("adam", "adamw")
 
@@ -82,7 +82,8 @@ class Peer:
 
     def test_accuracy(self, model: nn.Module) -> float:
         """Measured alike for all that are torch modules; 0 … 1."""
-        from cnnkit.data import data_root, load_dataset
+        from cnnkit.data import load_dataset
+        from cnnkit.sources import data_root
 
         test = load_dataset("mnist", data_root(None))[1].cropped(self.config.data.crop)
         place = next(model.parameters()).device

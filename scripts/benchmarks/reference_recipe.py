@@ -52,7 +52,8 @@ def train(images: Tensor, labels: Tensor) -> tuple[nn.Module, float]:
 
 
 def main() -> None:
-    from cnnkit.data import data_root, load_dataset
+    from cnnkit.data import load_dataset
+    from cnnkit.sources import data_root
 
     torch.manual_seed(reference.seed_from_arguments())
     train_split, test = (split.to(reference.device()) for split in load_dataset("mnist", data_root(None)))

@@ -13,10 +13,11 @@ import torch
 
 from benchmarks.speed import WAYS
 from cnnkit.config_file import load_config
-from cnnkit.data import ImageDataset, data_root, load_dataset
+from cnnkit.data import ImageDataset, load_dataset
 from cnnkit.device import Placement, place
 from cnnkit.evaluation import EVALUATION_BATCH, evaluate, predict
 from cnnkit.model import CNN, build_model
+from cnnkit.sources import data_root
 
 PASSES = 5
 SINGLES = 300  # images that are predicted one by one
