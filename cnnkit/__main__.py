@@ -8,19 +8,24 @@ import sys
 # Turns of a thread that waits for the others before it sleeps. The default, 300,000, is some 15 ms: where
 # another program wanted one of two cores a step of fast.yaml took 400 ms, with this 52; alone 4 % more.
 SPINS = "20000"
-NEW_OBJECTS = 100_000  # between two looks for unreachable ones; training leaves none
+NEW_OBJECTS = 100_000  # between two looks for unreachable ones
 
 
 def main() -> int:
+    sleep_soon()
     gc.set_threshold(NEW_OBJECTS)  # what is imported stays: at 700, looking took 0.1 of torch's 1.4 s
     atexit.register(_look_no_more)
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read when torch is imported
     try:
         from cnnkit import cli
     except KeyboardInterrupt:
         return 130
     return cli.main()
+
+
+def sleep_soon() -> None:
+    """Has torch's waiting threads sleep after SPINS turns, where nobody says otherwise; before its import."""
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
 def _look_no_more() -> None:

@@ -17,6 +17,7 @@ from cnnkit.cli_compare import compare_command, compare_pooling_command
 from cnnkit.cli_config import CONFIG_OPTION, ConfigOption, SetOption, complete_data_set, config_app
 from cnnkit.cli_report import report_command
 from cnnkit.errors import CnnkitError, ConfigError, ImageError, UsageError
+from cnnkit.events import Note
 
 if TYPE_CHECKING:
     from cnnkit.device import Placement
@@ -126,7 +127,10 @@ def train_command(
     if setting or not (run.path / CURVES).is_file():  # last: no picture is worth a result untold
         from cnnkit.report_curves import draw_curves
 
-        draw_curves(run)
+        try:
+            draw_curves(run)
+        except OSError as error:
+            _note(Note(f"the curves could not be kept in {run.path}: {error.strerror}"))
 
 
 @app.command("eval")

@@ -53,8 +53,10 @@ def list_command() -> None:
     """List the configurations that travel with cnnkit."""
     from cnnkit.config_file import headline, shipped_configs
 
-    for name, path in shipped_configs().items():
-        typer.echo(f"{name:<10} {headline(path)}")
+    configs = shipped_configs()
+    widest = max(map(len, configs))
+    for name, path in configs.items():
+        typer.echo(f"{name:<{widest}}  {headline(path)}")
 
 
 @config_app.command("show")

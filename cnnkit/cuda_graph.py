@@ -72,9 +72,7 @@ class RateOnDevice:
             group["lr"] = self.rate
             if on_gpu and "capturable" in group:
                 group["capturable"] = True
-                group["foreach"] = (
-                    not group["fused"] if "fused" in group else True
-                )  # one by one it would look
+                group["foreach"] = not group.get("fused")  # one by one they would look at the rate
         if "capturable" in self.optimizer.defaults:
             self._bring_state()
         # Steps before the recording and after it are meant; torch would warn of each optimizer once.

@@ -155,7 +155,7 @@ def _work(trial: Trial, folder: Path) -> str | None:
     """Trains; where that fails keeps the reason, and a traceback where nobody foresaw it, and returns it."""
     (folder / FAILURE).unlink(missing_ok=True)
     try:
-        run_trial(trial, folder, _images(trial.config.data))
+        run_trial(trial, folder, _images(_source(trial.config.data)))
     except Interrupted:
         return INTERRUPTED
     except CnnkitError as error:
@@ -167,7 +167,12 @@ def _work(trial: Trial, folder: Path) -> str | None:
     return None
 
 
-@functools.lru_cache(maxsize=1)  # the trials of a study share them
+def _source(data: DataConfig) -> DataConfig:
+    """What says which images were published; how they are split and changed is each trial's own."""
+    return DataConfig(dataset=data.dataset, root=data.root, scene=data.scene)
+
+
+@functools.lru_cache(maxsize=1)  # the trials of a study share them: 0.1 s each
 def _images(config: DataConfig) -> Published:
     return load_data(config)
 

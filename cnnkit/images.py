@@ -20,8 +20,7 @@ def load_image(path: Path, info: DatasetInfo) -> Tensor:
     """Any file Pillow reads, of any size and mode -> (1, 1, H, W) uint8, light on dark, framed as in `info`.
 
     An image that has the data set's size already, before its crop, is only inverted where it is dark on
-    light. Raises
-    ImageError where the file is no image, too large, or shows nothing.
+    light. Raises ImageError where the file is no image, too large, or shows nothing.
     """
     grey = _grey(path)
     ground = _ground(grey)

@@ -97,8 +97,12 @@ class ConcatPool(Downsampling):
     multiplies_channels = 2
 
     def forward(self, images: Tensor) -> Tensor:
-        largest = F.max_pool2d(self.convolution(images), self.factor)
-        return torch.cat([largest, self.convolution.averaged(images, self.factor)], dim=1)
+        maps = self.convolution(images)
+        if self.convolution.weight.shape[1] == 1:
+            means = self.convolution.averaged(images, self.factor)
+        else:  # a second convolution of many channels costs more than it saves
+            means = F.avg_pool2d(maps, self.factor)
+        return torch.cat([F.max_pool2d(maps, self.factor), means], dim=1)
 
 
 POOLING: dict[str, type[Downsampling]] = {

@@ -1,6 +1,7 @@
 """How worker processes start."""
 
 import multiprocessing
+import signal
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, SpawnContext
 
@@ -15,6 +16,11 @@ def worker_context() -> ForkServerContext | SpawnContext:
 
 
 def import_ahead() -> None:
-    """Has that process import torch while this one does: 1.6 s of a comparison on two cores."""
+    """Has that process import torch while this one does: 1.6 s of a comparison on two cores.
+
+    Only from the main thread. Ctrl-C is this process's to answer, also while that one imports.
+    """
     if isinstance(worker_context(), ForkServerContext):
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         forkserver.ensure_running()
+        signal.signal(signal.SIGINT, before)

@@ -85,7 +85,9 @@ class _Group:
         crop = trials[0].config.data.crop
         self.train_images, self.test_images = (split.cropped(crop) for split in resident)
         self.placement = place(trials[0].config.runtime)
-        self.shares = [_shares(trial, published[0].labels) for trial in trials]
+        shares = [_shares(trial, published[0].labels) for trial in trials]
+        device = self.placement.device
+        self.shares = [(held_out.to(device), rest.to(device)) for held_out, rest in shares]
         self.bests: list[dict[str, Tensor]] = [{} for _ in trials]
 
     def train(self) -> list[str | None]:

@@ -5,6 +5,7 @@ import ctypes
 import functools
 import inspect
 import sys
+import weakref
 
 import torch
 from torch.optim import Optimizer
@@ -45,4 +46,5 @@ def step_without_compiler(optimizer: Optimizer) -> None:
     and with torch's own hooks around it, is the same step.
     """
     plain_step = torch.no_grad()(inspect.unwrap(type(optimizer).step))
-    optimizer.step = functools.partial(Optimizer.profile_hook_step(plain_step), optimizer)  # type: ignore[method-assign]
+    itself = weakref.proxy(optimizer)  # else it would hold itself, and its states, for good
+    optimizer.step = functools.partial(Optimizer.profile_hook_step(plain_step), itself)  # type: ignore[method-assign]

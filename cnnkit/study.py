@@ -16,7 +16,10 @@ from cnnkit.widths import TOLERANCE, Cost, Match, cost_of, match_width
 
 STUDY, LOCK = "study.json", ".lock"
 VERSION = 1
-SHARED = ("training.seed", "data.dataset", "data.root", "data.scene", "runtime.device", "runtime.threads")
+SHARED = (
+    *("training.seed", "data.dataset", "data.root", "data.scene", "data.crop"),
+    *("runtime.device", "runtime.threads"),
+)
 MOST_SEEDS = 1000
 
 

@@ -103,14 +103,23 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.averaged:
             self.averaged.load_state_dict(state["averaged"])
-        self.augmentation_stream.set_state(state["augmentation_stream"])
-        self.dropout_stream.set_state(state["dropout_stream"])
         self.history = [EpochRecord(**record) for record in state["history"]]
+        for use in ("augmentation", "dropout"):
+            self._restore_stream(use, state[f"{use}_stream"])
         self.best_epoch = state["best_epoch"]
         self.under_way = EpochUnderWay(**state["under_way"]) if state["under_way"] else None
         if self.under_way:
             self.under_way.losses = self.under_way.losses.to(self.placement.device)
             self.under_way.correct = self.under_way.correct.to(self.placement.device)
+
+    def _restore_stream(self, use: str, state: Tensor) -> None:
+        """A stream of another kind of device cannot be gone on with: it begins again."""
+        generator: torch.Generator = getattr(self, f"{use}_stream")
+        if len(state) == len(generator.get_state()):
+            generator.set_state(state)
+        else:
+            seed, epoch = self.config.training.seed, len(self.history) + 1
+            generator.manual_seed(stream(seed, use, epoch).initial_seed())
 
 
 def train(

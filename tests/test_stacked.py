@@ -235,9 +235,10 @@ class NothingIsAsked(TorchDispatchMode):
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_no_step_asks_the_device_for_anything(tiny: Tiny, count: int) -> None:
-    stack, _ = stacked(seeds(tiny, *EVERYTHING, of=range(count)))
+    stack, _ = stacked(seeds(tiny, *EVERYTHING, of=range(count)), rate_on_device=True)
     stack._begin(1)
-    with NothingIsAsked():
+    assert stack.rate
+    with stack.rate, NothingIsAsked():
         for step in range(stack.steps):
             stack._take_step(1, step)
 

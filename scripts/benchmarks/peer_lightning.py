@@ -1,7 +1,7 @@
 """configs/fast.yaml under Lightning, as "Lightning in 15 minutes" and its learning-rate scheduler docs say.
 
 A LightningModule, torchvision's MNIST with ToTensor, DataLoader, Trainer.fit, OneCycleLR stepping with the
-steps; Trainer as it comes, its checkpoint and log included. Time: from the first epoch's begin to the last
+steps; Trainer as it comes, its log included. Time: from the first epoch's begin to the last
 one's end. See peer_settings.py for what is taken over.
 """
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 
 from benchmarks.speed import WAYS
+from cnnkit.config import Config
 from cnnkit.config_file import load_config
 from cnnkit.data import ImageDataset, load_dataset
 from cnnkit.device import Placement, place
@@ -49,6 +50,12 @@ def images_per_second(one_pass: Callable[[], object], images: int) -> list[float
     return speeds
 
 
+def network(config: Config) -> CNN:
+    """As it is before it has learned anything, which costs as much."""
+    info = config.data.info
+    return build_model(config.model, info.shape, info.classes, 0, 33.3, 78.6)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--config", required=True)
@@ -56,9 +63,8 @@ def main() -> None:
     arguments = parser.parse_args()
     config = load_config(arguments.config)
     placement = place(config.runtime)
-    _, test = load_dataset("mnist", data_root(None))
-    info = config.data.info
-    model = build_model(config.model, info.shape, info.classes, 0, 33.3, 78.6).to(placement.device)
+    test = load_dataset("mnist", data_root(None))[1].cropped(config.data.crop)
+    model = network(config).to(placement.device)
     speeds = images_per_second(*passes(arguments.what, model, test.to(placement.device), placement))
     print(
         json.dumps({"value": statistics.median(speeds), "passes": speeds, "precision": placement.precision})

@@ -1,0 +1,63 @@
+"""How processes begin: what is set before torch is imported, and which images workers read once."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from cnnkit import executors
+from cnnkit.__main__ import SPINS, sleep_soon
+from cnnkit.config import AugmentConfig, DataConfig
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({}, SPINS),
+        ({"GOMP_SPINCOUNT": "7"}, "7"),
+        ({"OMP_WAIT_POLICY": "passive"}, None),
+    ],
+)
+def test_waiting_threads_sleep_soon_unless_somebody_says_otherwise(
+    said: dict[str, str], expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    sleep_soon()
+    assert os.environ.get("GOMP_SPINCOUNT") == expected
+
+
+def test_it_is_said_before_torch_is_imported() -> None:
+    code = "import sys, cnnkit.__main__; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_workers_read_the_images_of_a_study_once_whatever_else_is_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[DataConfig] = []
+    monkeypatch.setattr(executors, "load_data", lambda data: read.append(data) or ((), ()))
+    executors._images.cache_clear()
+    for augment in (AugmentConfig(), AugmentConfig(rotate=5)):
+        executors._images(executors._source(DataConfig(dataset="digits", validation=0.1, augment=augment)))
+    assert len(read) == 1
+    executors._images(executors._source(DataConfig(dataset="digits", root="elsewhere")))
+    executors._images.cache_clear()
+    assert len(read) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="there are no process groups here")
+def test_ctrl_c_while_workers_import_is_answered_in_one_line(tiny_file: os.PathLike[str]) -> None:
+    """The process that workers are forked from is in the terminal's group, too."""
+    command = [sys.executable, "-m", "cnnkit", "compare-pooling", "--config", str(tiny_file), "--seeds", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True, text=True)
+    try:
+        process.communicate(timeout=0.8)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, 2)
+    _, told = process.communicate(timeout=60)
+    assert "Traceback" not in told
+    assert process.returncode == 130
