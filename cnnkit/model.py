@@ -154,6 +154,7 @@ def build_model(
     Each layer draws from a stream of its own, named by its place, so networks of one seed agree in
     every layer whose shape they share. pixel_mean, pixel_std: of the training images, 0 … 255.
     """
+    # Channels last: a step of fast.yaml takes 4.9 ms on two cores, with weights as they come 7.3.
     model = CNN(config, input_shape, classes).to(memory_format=torch.channels_last)
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
