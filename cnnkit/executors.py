@@ -37,7 +37,8 @@ class Outcome(NamedTuple):
 def workers_for(runtime: RuntimeConfig) -> int:
     """Worker processes that fill this machine: a core for each of their threads, or one beside a GPU.
 
-    On two cores six trials of fast.yaml took 30 s with two workers of one thread, 52 s with one of two.
+    On two cores six trials of a larger fast.yaml took 30 s with two workers of one thread, 52 s with one
+    of two.
     """
     if runtime.device != "cpu":
         return 1

@@ -1,8 +1,10 @@
 """What makes a process quick changes nothing else."""
 
 import ctypes
+import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
 import torch
@@ -27,6 +29,19 @@ def test_a_step_without_the_compiler_is_the_same_step(optimizer_class: type[torc
     light, plain = (parameter_after_steps(optimizer_class, light) for light in (True, False))
     assert torch.equal(light, plain)
     assert not torch.equal(light, torch.arange(6.0))
+
+
+def test_an_optimizer_that_nobody_holds_is_gone_at_once() -> None:
+    gc.disable()  # it may not wait for a look for unreachable objects, which are rare here
+    try:
+        optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
+        step_without_compiler(optimizer)
+        optimizer.step()
+        itself = weakref.ref(optimizer)
+        del optimizer
+        assert itself() is None
+    finally:
+        gc.enable()
 
 
 def test_a_step_without_the_compiler_still_calls_the_hooks() -> None:

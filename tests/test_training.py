@@ -608,3 +608,15 @@ def test_a_device_that_is_not_there_is_refused_with_a_way_out(
 
 def test_the_configured_threads_are_used(tiny: Tiny) -> None:
     assert place(tiny("runtime.threads=2").runtime).threads == torch.get_num_threads() == 2
+
+
+def test_streams_of_another_kind_of_device_begin_their_epoch_again(tiny: Callable[..., Config]) -> None:
+    training, _ = begun(tiny("training.seed=5"))
+    state = training.state()
+    state["dropout_stream"] = torch.zeros(16, dtype=torch.uint8)  # as CUDA's are
+    drawn = torch.rand(3, generator=training.augmentation_stream)
+    other, _ = begun(tiny("training.seed=5"))
+    other.restore(state)
+    expected = torch.rand(3, generator=stream(5, "dropout", 1))
+    assert torch.equal(torch.rand(3, generator=other.dropout_stream), expected)
+    assert torch.equal(torch.rand(3, generator=other.augmentation_stream), drawn)
