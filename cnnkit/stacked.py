@@ -18,7 +18,7 @@ from cnnkit.events import Listener, StepDone, ignore
 from cnnkit.optimization import learning_rate_at, make_optimizer
 from cnnkit.stacked_model import Alone, SideBySide, joined
 from cnnkit.streams import stream
-from cnnkit.training import EpochUnderWay, Training, close_epoch
+from cnnkit.training import EpochUnderWay, Training, close_epoch, train
 
 
 class Stack:
@@ -236,9 +236,11 @@ def train_on_device(
     """What `train` does, with steps that a GPU can replay, and not one look at the device in an epoch."""
     with out_of_memory_in_words(training.config.training.batch_size):
         stack = Stack([training], splits.train, [torch.arange(len(splits.train))])
-        while not training.finished:
-            if not stack.run_epoch(len(training.history) + 1, on_event, stop_requested):
-                return False
-            on_epoch(close_epoch(training, splits))
-            on_event(training.history[-1])
-    return True
+    return train(
+        training,
+        splits,
+        on_event=on_event,
+        on_epoch=on_epoch,
+        stop_requested=stop_requested,
+        run_epoch=lambda one, _, *listeners: stack.run_epoch(len(one.history) + 1, *listeners),
+    )

@@ -122,6 +122,10 @@ class Training:
             generator.manual_seed(stream(seed, use, epoch).initial_seed())
 
 
+# (training, training images, on_event, stop_requested) -> False where it stops before the end
+EpochRunner = Callable[[Training, ImageDataset, Listener, Callable[[], bool]], bool]
+
+
 def train(
     training: Training,
     splits: Splits,
@@ -129,16 +133,19 @@ def train(
     on_event: Listener = ignore,
     on_epoch: Callable[[bool], None] = lambda best: None,
     stop_requested: Callable[[], bool] = lambda: False,
+    run_epoch: EpochRunner | None = None,
 ) -> bool:
     """Trains until finished; returns False where it was asked to stop after a step.
 
     on_epoch(best): called after each epoch, to keep the weights; best: whether they are the best so
     far, by validation accuracy, then loss; each epoch is the best so far where nothing is held out.
+    run_epoch: another way to pass over the training images than step by step from the host.
     Raises TrainingError where the loss stops being finite or memory runs out.
     """
+    pass_over = run_epoch or _run_epoch
     with out_of_memory_in_words(training.config.training.batch_size):
         while not training.finished:
-            if not _run_epoch(training, splits.train, on_event, stop_requested):
+            if not pass_over(training, splits.train, on_event, stop_requested):
                 return False
             on_epoch(close_epoch(training, splits))
             on_event(training.history[-1])

@@ -26,6 +26,13 @@ from cnnkit.experiment import begin, prepare, run_experiment
 from cnnkit.runs import create_run
 from cnnkit.training import Training
 
+Tiny = Callable[..., Config]  # what the fixture `tiny` is
+EVERYTHING = (  # that draws or remembers
+    "model.dropout=0.5",
+    "model.feature_dropout=0.1",
+    "data.augment={rotate: 10, translate: 1, zoom: 0.1}",
+    "training.weight_averaging=0.9",
+)
 # Each process is forked from one that has imported torch and run nothing: that saves 3 s a process.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["cnnkit.experiment"])

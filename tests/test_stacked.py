@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import support
 import torch
-from support import begun, bitwise_equal
+from support import Tiny, begun, bitwise_equal
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -20,12 +21,8 @@ from cnnkit.stacked_model import SideBySide
 from cnnkit.streams import stream
 from cnnkit.training import Training, train
 
-Tiny = Callable[..., Config]
 EVERYTHING = (
-    "model.dropout=0.5",
-    "model.feature_dropout=0.1",
-    "data.augment={rotate: 10, translate: 1, zoom: 0.1}",
-    "training.weight_averaging=0.9",
+    *support.EVERYTHING,
     "training.gradient_clip=0.5",
     "training.label_smoothing=0.1",
 )

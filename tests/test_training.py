@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from support import begun, bitwise_equal
+from support import EVERYTHING, Tiny, begun, bitwise_equal
 from torch import Tensor, nn
 
 from cnnkit.batches import shuffled
@@ -27,13 +27,6 @@ from cnnkit.optimization import learning_rate_at, make_optimizer
 from cnnkit.streams import stream
 from cnnkit.training import Training, train
 
-Tiny = Callable[..., Config]
-EVERYTHING = (
-    "model.dropout=0.5",
-    "model.feature_dropout=0.1",
-    "data.augment={rotate: 10, translate: 1, zoom: 0.1}",
-    "training.weight_averaging=0.9",
-)
 FROZEN = ("training.learning_rate=1e-30", "model.dropout=0", "model.batch_norm=false")  # nothing ever changes
 ONE_STEP = (
     "training.epochs=1",
