@@ -2,7 +2,7 @@
 
 import multiprocessing
 import signal
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext, SpawnContext
 
 
@@ -21,6 +21,7 @@ def import_ahead() -> None:
     Only from the main thread. Ctrl-C is this process's to answer, also while that one imports.
     """
     if isinstance(worker_context(), ForkServerContext):
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        resource_tracker.ensure_running()  # it would lift the block
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the new process keeps it
         forkserver.ensure_running()
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
