@@ -257,13 +257,13 @@ def test_an_interrupted_study_goes_on_to_the_same_results(
         "--strategies",
         "stride,max",
         "--seeds",
-        2,
+        4,
         "--set",
-        "training.epochs=1",
+        "training.epochs=3",
     ]
     process = start(command, tmp_path / "log", "compare-pooling", *options, "--out", tmp_path / "study")
     while process.is_alive() and not list(tmp_path.glob(f"study/{TRIALS}/*/{RESULT}")):
-        process.join(0.05)
+        process.join(0.01)
     assert process.pid
     os.kill(process.pid, number)
     assert exit_code(process) == code
@@ -275,7 +275,9 @@ def test_an_interrupted_study_goes_on_to_the_same_results(
         exit_code(start(command, tmp_path / "log", "compare", "--resume", "--out", tmp_path / "study")) == 0
     )
     resumed = json.loads((tmp_path / "study" / RESULTS).read_text())
-    assert without_timing(resumed) == without_timing(run(study_of(tiny), tmp_path / "whole"))
+    assert without_timing(resumed) == without_timing(
+        run(study_of(tiny, 4, LEVELS, "training.epochs=3"), tmp_path / "whole")
+    )
 
 
 def test_the_command_prints_the_answer_and_the_ranked_table(

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +48,26 @@ def test_workers_read_the_images_of_a_study_once_whatever_else_is_compared(
     executors._images(executors._source(DataConfig(dataset="digits", root="elsewhere")))
     executors._images.cache_clear()
     assert len(read) == 2
+
+
+def test_ctrl_c_in_the_middle_of_an_import_leaves_at_once_with_130(tmp_path: Path) -> None:
+    """torch's C++ would abort on the exception, and NumPy's be told to be missing."""
+    (tmp_path / "library.py").write_text("import signal; signal.raise_signal(signal.SIGINT); 1")
+    code = """
+import signal
+from cnnkit.__main__ import answer_ctrl_c
+signal.signal(signal.SIGINT, answer_ctrl_c)
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("raised", flush=True)
+try:
+    import library
+except BaseException:
+    print("went on")
+"""
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "raised\n", "")
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="there are no process groups here")
