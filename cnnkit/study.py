@@ -63,8 +63,12 @@ class Study:
         return list(data.scene.object_sizes) if data.dataset == SMALL_OBJECT else []
 
     def trials(self) -> Iterator[tuple[Level, Config]]:
-        """Interleaved: all levels of one seed before the next, so that a machine that drifts harms none."""
-        for seed, level in product(self.all_seeds, self.levels):
+        """Interleaved: all levels of one seed before the next, so that a machine that drifts harms none.
+
+        The costliest of a seed comes first, so that no core waits long for the last trial.
+        """
+        costliest_first = sorted(self.levels, key=lambda level: -level.cost.macs)
+        for seed, level in product(self.all_seeds, costliest_first):
             training = level.config.training.model_copy(update={"seed": seed})
             yield level, level.config.model_copy(update={"training": training})
 

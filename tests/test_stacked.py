@@ -11,6 +11,7 @@ from support import Tiny, begun, bitwise_equal
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from cnnkit import training as training_module
 from cnnkit.config import STRATEGIES, Config, Head, Optimizer
 from cnnkit.data import ImageDataset, Splits, load_data, split_stratified
 from cnnkit.errors import TrainingError
@@ -159,8 +160,14 @@ def test_a_seed_that_diverges_fails_alone(tiny: Tiny, extras: tuple[str, ...]) -
         assert_same(stack.trainings[row], alone, own)
 
 
-def test_a_seed_that_stops_early_keeps_its_record_while_the_others_go_on(tiny: Tiny) -> None:
-    configs = seeds(tiny, "training.epochs=9", "training.early_stopping=1", "training.learning_rate=0.1")
+def test_a_seed_that_stops_early_keeps_its_record_while_the_others_go_on(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which epoch is a seed's best is laid down here: measured, it would hang on rounding."""
+    monkeypatch.setattr(
+        training_module, "_is_best", lambda record, of: record.epoch <= of.config.training.seed + 1
+    )
+    configs = seeds(tiny, "training.epochs=9", "training.early_stopping=1")
     stack, splits = stacked(configs)
     kept: list[tuple[int, dict[str, Tensor]]] = []
 
@@ -171,7 +178,7 @@ def test_a_seed_that_stops_early_keeps_its_record_while_the_others_go_on(tiny: T
 
     train_together(stack, splits.__getitem__, keep)
     lengths = [len(training.history) for training in stack.trainings]
-    assert len(set(lengths)) > 1
+    assert lengths == [2, 3, 4]
     for row, config in enumerate(configs):
         alone, own = begun(config)
         weights: list[dict[str, Tensor]] = []
