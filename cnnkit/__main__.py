@@ -10,14 +10,14 @@ from types import FrameType
 # Turns of a thread that waits for the others before it sleeps. The default, 300,000, is some 15 ms: where
 # another program wanted one of two cores a step of fast.yaml took 400 ms, with this 52; alone 4 % more.
 SPINS = "20000"
-NEW_OBJECTS = 100_000  # between two looks for unreachable ones
+NEW_OBJECTS = 100_000  # before Python looks again for unreachable ones
 
 
 def main() -> int:
     signal.signal(signal.SIGINT, answer_ctrl_c)
     sleep_soon()
     gc.set_threshold(NEW_OBJECTS)  # what is imported stays: at 700, looking took 0.1 of torch's 1.4 s
-    atexit.register(_look_no_more)
+    atexit.register(_skip_last_collection)
     try:
         from cnnkit import cli
 
@@ -44,7 +44,7 @@ def sleep_soon() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
-def _look_no_more() -> None:
+def _skip_last_collection() -> None:
     """Spares Python's last look for unreachable objects: 0.3 s, for what ends with the process anyway."""
     if "triton" not in sys.modules:  # which tells of each object that is left as a leak
         gc.freeze()

@@ -25,11 +25,11 @@ def answer(results: Mapping[str, Any]) -> str:
 
 
 def _worse(levels: Sequence[Mapping[str, Any]], results: Mapping[str, Any]) -> str:
-    return f"it is really better than {_listed(levels)}"
+    return f"it is really better than {_names(levels)}"
 
 
 def _equivalent(levels: Sequence[Mapping[str, Any]], results: Mapping[str, Any]) -> str:
-    return f"{_listed(levels)} {_is(levels)} as good, within ±{results['margin']:g} points"
+    return f"{_names(levels)} {_is(levels)} as good, within ±{results['margin']:g} points"
 
 
 def _undecided(levels: Sequence[Mapping[str, Any]], results: Mapping[str, Any]) -> str:
@@ -42,14 +42,18 @@ def _undecided(levels: Sequence[Mapping[str, Any]], results: Mapping[str, Any]) 
         more = "and no number of seeds would tell soon"
     else:
         more = f"about {max(needed):,} seeds would tell"
-    return f"whether it is better than {_listed(levels)} is undecided, {more}"
+    return f"whether it is better than {_names(levels)} is undecided, {more}"
 
 
 ORDER = {WORSE: _worse, EQUIVALENT: _equivalent, UNDECIDED: _undecided}
 
 
-def _listed(levels: Sequence[Mapping[str, Any]]) -> str:
-    names = [str(level["name"]) for level in levels]
+def _names(levels: Sequence[Mapping[str, Any]]) -> str:
+    return listed([level["name"] for level in levels])
+
+
+def listed(names: Sequence[str]) -> str:
+    """a, b and c"""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 

@@ -10,20 +10,13 @@ from torch import Tensor
 from cnnkit.config import AugmentConfig
 from cnnkit.data import ImageDataset
 
-Batch = tuple[Tensor, Tensor]
 
-
-def shuffled(dataset: ImageDataset, batch_size: int, generator: torch.Generator) -> list[Tensor]:
-    """The order of one epoch: every image's index once, in batches.
+def orders(count: int, batch_size: int, generator: torch.Generator) -> list[Tensor]:
+    """The order of one epoch of `count` images: every index once, in batches, on the generator's device.
 
     The last batch holds what is left. A single image left joins the batch before it, since batch
     normalisation has nothing to average over in one.
     """
-    return [batch.to(dataset.images.device) for batch in orders(len(dataset), batch_size, generator)]
-
-
-def orders(count: int, batch_size: int, generator: torch.Generator) -> list[Tensor]:
-    """The same of `count` images, on the generator's device."""
     order = torch.randperm(count, generator=generator, device=generator.device)
     batches = list(order.split(batch_size))
     if batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
@@ -31,7 +24,7 @@ def orders(count: int, batch_size: int, generator: torch.Generator) -> list[Tens
     return batches
 
 
-def in_order(dataset: ImageDataset, batch_size: int) -> Iterator[Batch]:
+def in_order(dataset: ImageDataset, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Every image once, as stored: (B, C, H, W) uint8 and (B,) int64."""
     return zip(dataset.images.split(batch_size), dataset.labels.split(batch_size), strict=True)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 DIGIT_NAMES = tuple("0123456789")
+SMALL_OBJECT = "small-object"  # scenes that are made here, of the digits of another data set
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,21 @@ import typer
 
 from cnnkit import __version__
 from cnnkit.cli_compare import compare_command, compare_pooling_command
-from cnnkit.cli_config import CONFIG_OPTION, ConfigOption, SetOption, complete_data_set, config_app
+from cnnkit.cli_config import (
+    CONFIG_OPTION,
+    ConfigOption,
+    SetOption,
+    complete_data_set,
+    config_app,
+    print_json,
+)
 from cnnkit.cli_report import report_command
 from cnnkit.errors import CnnkitError, ConfigError, ImageError, UsageError
 from cnnkit.events import Note
 
 if TYPE_CHECKING:
     from cnnkit.device import Placement
-    from cnnkit.runs import Weights
+    from cnnkit.runs import Run, Weights
 
 app = typer.Typer(
     name="cnnkit",
@@ -120,17 +127,12 @@ def train_command(
             run = create_run(resolved, Path(str(config)).stem, out)
         result = run_experiment(resolved or run.config, run, progress, setting) if setting else run.result
     if as_json:
-        _print_json(result)
+        print_json(result)
     else:
         correct = round(result["test_accuracy"] * result["test_images"])
         print_result(result, wilson_interval(correct, result["test_images"]))
     if setting or not (run.path / CURVES).is_file():  # last: no picture is worth a result untold
-        from cnnkit.report_curves import draw_curves
-
-        try:
-            draw_curves(run)
-        except OSError as error:
-            _note(Note(f"the curves could not be kept in {run.path}: {error.strerror}"))
+        _draw_curves(run)
 
 
 @app.command("eval")
@@ -149,7 +151,7 @@ def eval_command(
 
     measured = evaluate_and_keep(weights, split.value, placement, _note)
     if as_json:
-        _print_json(measured)
+        print_json(measured)
     else:
         print_evaluation(measured, f"{weights.source} on the {split.value} split")
 
@@ -173,20 +175,18 @@ def predict_command(
     from cnnkit.experiment import predict_file
 
     answers: list[dict[str, Any]] = []
-    failed = 0
     for image in images:
         try:
-            answer = {"image": str(image), "top": predict_file(weights, image, top, placement)}
+            likeliest = predict_file(weights, image, top, placement)
+            answers.append({"image": str(image), "top": likeliest})
             if not as_json:
-                print_prediction(str(image), answer["top"])  # type: ignore[arg-type]
+                print_prediction(str(image), likeliest)
         except ImageError as error:
-            failed += 1
-            answer = {"image": str(image), "error": str(error)}
+            answers.append({"image": str(image), "error": str(error)})
             print_error(error)
-        answers.append(answer)
     if as_json:
-        _print_json({"predictions": answers})
-    raise typer.Exit(1 if failed else 0)
+        print_json({"predictions": answers})
+    raise typer.Exit(int(any("error" in answer for answer in answers)))
 
 
 @app.command("summary")
@@ -204,7 +204,7 @@ def summary_command(config: ConfigOption, overrides: SetOption = [], as_json: Js
     rows = summarize(resolved.model, info.shape, info.classes)
     if as_json:
         totals = {"parameters": sum(r.parameters for r in rows), "macs": sum(r.macs for r in rows)}
-        _print_json({"layers": [asdict(row) for row in rows], **totals})
+        print_json({"layers": [asdict(row) for row in rows], **totals})
     else:
         shape = " × ".join(map(str, info.shape))
         print_summary(rows, f"{config}: one {info.title} image, {shape}, to {info.classes} logits")
@@ -243,14 +243,19 @@ def _load(run: Path | None, device: str | None) -> "tuple[Weights, Placement]":
     return weights, place(weights.config.runtime, device)
 
 
-def _note(event: Any) -> None:
-    from cnnkit.console import TrainingProgress
+def _note(note: Note) -> None:
+    from cnnkit.console import print_note
 
-    TrainingProgress()(event)
+    print_note(note)
 
 
-def _print_json(content: Any) -> None:
-    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+def _draw_curves(run: "Run") -> None:
+    from cnnkit.report_curves import draw_curves
+
+    try:
+        draw_curves(run)
+    except OSError as error:
+        _note(Note(f"the curves could not be kept in {run.path}: {error.strerror}"))
 
 
 def main() -> int:

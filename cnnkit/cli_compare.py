@@ -1,6 +1,5 @@
 """`cnnkit compare` and `cnnkit compare-pooling`: which choice wins, by how much, and is it real."""
 
-import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cnnkit.cli_config import CONFIG_OPTION, SetOption
+from cnnkit.cli_config import CONFIG_OPTION, SetOption, print_json
 from cnnkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -173,7 +172,7 @@ def _compare(request: Request, vary: str | None) -> None:
         results = run_study(study, folder, executor, progress)
     report = write_report(folder)
     if request.as_json:
-        typer.echo(json.dumps(results, indent=2, ensure_ascii=False))
+        print_json(results)
     else:
         print_comparison(results, str(report))
     if any(trial["error"] for trial in results["trials"]):
@@ -242,7 +241,7 @@ def _verify(folder: Path, as_json: bool) -> None:
 
     results = verify(folder)
     if as_json:
-        typer.echo(json.dumps(results, indent=2, ensure_ascii=False))
+        print_json(results)
     else:
         finished = sum(trial["error"] is None for trial in results["trials"])
         typer.echo(f"{folder / RESULTS}: all of it comes out again from the files of {finished} trials")

@@ -1,7 +1,8 @@
 """`cnnkit config`: see, check and copy configurations."""
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,6 +47,11 @@ SetOption = Annotated[
         "--set", "-s", metavar="KEY=VALUE", help="Override a key, such as model.pooling=avg; repeatable."
     ),
 ]
+
+
+def print_json(content: Any) -> None:
+    """For `--json`: one object, alone on standard output."""
+    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
 
 
 @config_app.command("list")

@@ -112,7 +112,9 @@ def _interrupted_in_words(folder: Path) -> Iterator[None]:
     except KeyboardInterrupt as error:
         number = error.args[0] if error.args else signal.SIGINT
         again = f"cnnkit compare --resume --out {shlex.quote(str(folder))}"
-        raise Interrupted(f"stopped and saved in {folder}; go on with: {again}", number) from error
+        raise Interrupted(
+            f"stopped; trials that have ended are kept in {folder}; go on with: {again}", number
+        ) from error
     finally:
         if main:
             signal.signal(signal.SIGTERM, before)

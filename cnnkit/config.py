@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from cnnkit.catalog import DATASETS, DatasetInfo
+from cnnkit.catalog import DATASETS, SMALL_OBJECT, DatasetInfo
 from cnnkit.config_checks import Complaint, Inconsistent, complaints_about
 
 Strategy = Literal["stride", "max", "avg", "concat"]
@@ -21,7 +21,6 @@ Schedule = Literal["one_cycle", "cosine", "linear", "step", "constant"]
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
 
 T = TypeVar("T")
-SMALL_OBJECT = "small-object"
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 NonNegative = Annotated[float, Field(ge=0)]

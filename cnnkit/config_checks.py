@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from cnnkit.catalog import SMALL_OBJECT
+
 if TYPE_CHECKING:
     from cnnkit.config import Config, ModelConfig
 
@@ -62,7 +64,7 @@ def complaints_about(config: "Config") -> Iterator[Complaint]:
 
 def _crop_complaints(config: "Config") -> Iterator[Complaint]:
     data = config.data
-    if data.crop and data.dataset == "small-object":
+    if data.crop and data.dataset == SMALL_OBJECT:
         yield Complaint("data.crop", "would cut through the scenes of small-object", "leave it 0", CROP_KEYS)
     elif data.crop and min(data.info.shape[1:]) <= 1:
         yield Complaint(

@@ -36,6 +36,7 @@ def parse_config(
     """The configuration that a YAML text means.
 
     name, flag: what error messages call the text, and the option that the overrides came with.
+    Raises ConfigError, with every problem at once.
     """
     tree = YamlTree(name, text)
     tree.read()
@@ -68,7 +69,7 @@ def shipped_configs() -> dict[str, Path]:
 
 
 def find_config(source: str | Path) -> Path:
-    """A file's path, or the shipped configuration of that name."""
+    """A file's path, or the shipped configuration of that name; raises UsageError where there is neither."""
     path, shipped = Path(source), shipped_configs()
     try:
         if path.exists() and not (path.is_dir() and str(source) in shipped):

@@ -16,6 +16,8 @@ from cnnkit.events import Begun, EpochRecord, Event, Note, StepDone
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from cnnkit.model import LayerCost
+
 PIPE_WIDTH = 160  # columns where no terminal says how many there are: tables stay whole
 out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 err = Console(highlight=False, markup=False, width=None if sys.stderr.isatty() else PIPE_WIDTH, stderr=True)
@@ -64,7 +66,7 @@ class TrainingProgress(LiveBar):
         if self.quiet:
             return
         if isinstance(event, Note):
-            err.print(Text(event.text), style="dim", soft_wrap=True)
+            print_note(event)
         elif isinstance(event, Begun):
             self._begin(event)
         elif isinstance(event, EpochRecord):
@@ -152,7 +154,7 @@ def print_evaluation(measured: Mapping[str, Any], title: str) -> None:
 
 
 def print_confusion(confusion: Sequence[Sequence[int]], names: Sequence[str]) -> None:
-    """Rows the truth, columns what it was taken for; nothing where there is no image."""
+    """Rows the truth, columns what it was taken for; · where there is no image."""
     table = make_table("truth ↓ taken for →", *(name[:6] for name in names))
     for i, (name, row) in enumerate(zip(names, confusion, strict=True)):
         cells = [
@@ -164,8 +166,7 @@ def print_confusion(confusion: Sequence[Sequence[int]], names: Sequence[str]) ->
     print_table(table)
 
 
-def print_summary(rows: Sequence[Any], title: str) -> None:
-    """rows: `LayerCost` each."""
+def print_summary(rows: Sequence["LayerCost"], title: str) -> None:
     out.print(title, style="bold")
     table = make_table("layer", "kind", "output shape", "parameters", "MACs")
     for row in rows:
@@ -188,6 +189,10 @@ def print_prediction(path: str, top: Sequence[Mapping[str, Any]]) -> None:
         end="",
     )
     out.print(Text(f"  ({rest})" if rest else "", "dim"), soft_wrap=True)
+
+
+def print_note(note: Note) -> None:
+    err.print(Text(note.text), style="dim", soft_wrap=True)
 
 
 def print_error(error: CnnkitError) -> None:

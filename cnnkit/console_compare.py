@@ -7,7 +7,7 @@ from rich.progress import MofNCompleteColumn, TextColumn
 from rich.text import Text
 
 from cnnkit.answer import answer
-from cnnkit.console import LiveBar, err, make_table, out, print_table
+from cnnkit.console import LiveBar, err, make_table, out, print_note, print_table
 from cnnkit.events import Note, StudyBegun, StudyEvent, TrialDone
 
 
@@ -25,7 +25,7 @@ class StudyProgress(LiveBar):
             if self.bar:
                 self.bar.advance(self.task)
         elif isinstance(event, Note):
-            err.print(Text(event.text), style="dim", soft_wrap=True)
+            print_note(event)
 
     def _begin(self, event: StudyBegun) -> None:
         err.print(Text(f"{event.title}; {event.where}"), soft_wrap=True)

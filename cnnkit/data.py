@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cnnkit.catalog import DATASETS, DatasetInfo
-from cnnkit.config import SMALL_OBJECT, DataConfig, SceneConfig
+from cnnkit.catalog import DATASETS, SMALL_OBJECT, DatasetInfo
+from cnnkit.config import DataConfig, SceneConfig
 from cnnkit.errors import DamagedFile, DataError
 from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.files import load_tensors, save_tensors
@@ -66,8 +66,13 @@ def load_splits(
     published: what `load_data` gave, where that is known already.
     """
     whole, test = (split.cropped(config.crop) for split in published or load_data(config, notify))
-    validation, train = split_stratified(whole.labels, config.validation_images, stream(seed, "split"))
+    validation, train = held_out_and_rest(config, whole.labels, seed)
     return Splits(whole[train], whole[validation], test)
+
+
+def held_out_and_rest(config: DataConfig, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices into the published training images, of these labels: for validation, and for training."""
+    return split_stratified(labels, config.validation_images, stream(seed, "split"))
 
 
 def load_data(config: DataConfig, notify: NoteListener = ignore) -> Published:
@@ -128,9 +133,10 @@ def split_stratified(labels: Tensor, held_out: int, generator: torch.Generator) 
 
 
 def pixel_statistics(images: Tensor) -> tuple[float, float]:
-    """Mean and standard deviation of all pixels, 0 … 255, from exact sums."""
+    """Mean and standard deviation of all pixels, 0 … 255, of (N, C, H, W) uint8, from exact sums."""
     total = square = 0.0
-    for chunk in images.cpu().flatten().split(2**16):  # what fits a core's cache: a seventh of the time
+    pixels = (images if images.is_cuda else images.cpu()).flatten()
+    for chunk in pixels.split(2**24 if images.is_cuda else 2**16):  # fits a core's cache: 7 times as fast
         values = chunk.double()
         total += values.sum().item()
         square += values.dot(values).item()

@@ -47,8 +47,9 @@ def place(runtime: RuntimeConfig, device_name: str | None = None) -> Placement:
     if runtime.threads:
         torch.set_num_threads(runtime.threads)
     device = _choose(device_name or runtime.device)
-    if runtime.deterministic != torch.are_deterministic_algorithms_enabled():  # asking is free, setting
-        torch.use_deterministic_algorithms(runtime.deterministic)  # imports torch's compiler: 4 s
+    # Setting it imports torch's compiler, 4 s; asking is free.
+    if runtime.deterministic != torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(runtime.deterministic)
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     precision = runtime.precision
     if precision == "auto":
@@ -95,8 +96,12 @@ def out_of_memory_in_words(batch_size: int) -> Iterator[None]:
     """Turns torch's ways of running out of memory into one message that says what to lower."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if type(error) is RuntimeError and "allocate memory" not in str(error):
+    except (RuntimeError, MemoryError) as error:
+        if not (
+            isinstance(error, torch.OutOfMemoryError | MemoryError)
+            or isinstance(error.__context__, torch.OutOfMemoryError)  # while a CUDA graph was recorded
+            or "allocate memory" in str(error)
+        ):
             raise
         raise OutOfMemory(
             f"out of memory with batches of {batch_size} images; lower training.batch_size, "

@@ -87,38 +87,36 @@ class Evaluation:
 
 
 def evaluate(model: nn.Module, dataset: ImageDataset, placement: Placement) -> Evaluation:
-    """Measures a model on a split that lies on its device. Waits for the device once, at the end."""
-    device = dataset.images.device
+    """Measures a model on a split that lies on its device. Waits for the device at the end alone."""
     classes = 0
-    loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-    predictions, confidences = [], []
+    losses, predictions, confidences = [], [], []
     was_training = model.training
     model.eval()
     with torch.inference_mode(), placement.autocast():
         for images, labels in in_order(dataset, EVALUATION_BATCH):
             logits = model(images).float()
             classes = logits.shape[1]
-            loss_sum += F.cross_entropy(logits, labels, reduction="sum")
+            losses.append(F.cross_entropy(logits, labels, reduction="sum"))
             confidence, prediction = logits.softmax(1).max(1)
             predictions.append(prediction)
             confidences.append(confidence)
     model.train(was_training)
-    predicted, confident = torch.cat(predictions), torch.cat(confidences)
+    predicted, confident = torch.cat(predictions).cpu(), torch.cat(confidences).cpu()
+    labels = dataset.labels.cpu()
+    pairs = torch.bincount(labels * classes + predicted, minlength=classes**2)
     return Evaluation(
-        loss_sum=loss_sum.item(),
-        confusion=torch.bincount(dataset.labels * classes + predicted, minlength=classes**2)
-        .view(classes, classes)
-        .cpu(),
-        bins=_calibration_bins(confident, predicted == dataset.labels).cpu(),
-        predictions=predicted.cpu(),
-        confidences=confident.cpu(),
+        loss_sum=torch.stack(losses).cpu().double().sum().item(),  # Apple's GPUs have no float64
+        confusion=pairs.view(classes, classes),
+        bins=_calibration_bins(confident, predicted == labels),
+        predictions=predicted,
+        confidences=confident,
     )
 
 
 def _calibration_bins(confidences: Tensor, right: Tensor) -> Tensor:
     index = (confidences.nan_to_num() * CALIBRATION_BINS).long().clamp(max=CALIBRATION_BINS - 1)
     rows = (torch.ones_like(confidences), confidences, right)
-    bins = torch.zeros(3, CALIBRATION_BINS, dtype=torch.float64, device=confidences.device)
+    bins = torch.zeros(3, CALIBRATION_BINS, dtype=torch.float64)
     for row, values in zip(bins, rows, strict=True):
         row.index_add_(0, index, values.double())
     return bins

@@ -27,7 +27,7 @@ class StepDone:
     """One optimizer step is done; steps and epochs are counted from 1.
 
     train_loss, train_accuracy: over this epoch so far; None on a device that the host would have to
-    wait for.
+    wait for, where images_per_second is how fast it is handed its work.
     """
 
     epoch: int

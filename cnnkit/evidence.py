@@ -26,6 +26,7 @@ class Cells(NamedTuple):
 
 
 def cells_of(model: CNN) -> Cells:
+    """The grid that a network's last stage leaves, and what each of its cells sees."""
     side = sees = 1
     for module in model.modules():
         if isinstance(module, Downsampling):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from cnnkit.config import DataConfig, RuntimeConfig
 from cnnkit.data import Published, load_data
-from cnnkit.errors import CnnkitError, Interrupted
+from cnnkit.errors import CnnkitError, Interrupted, TrainingError
 from cnnkit.files import write_atomically
 from cnnkit.processes import worker_context
 from cnnkit.trials import Trial, run_trial
@@ -79,7 +79,7 @@ class LocalExecutor:
                     if again := lost and attempts[trial.id] < ATTEMPTS:
                         waiting.appendleft(trial)
                     elif lost:
-                        error = _keep_reason(self.home / trial.folder, KILLED)
+                        error = keep_failure(self.home / trial.folder, TrainingError(KILLED))
                     if waiting:
                         worker.begin(waiting.popleft())
                     if not again:
@@ -153,19 +153,24 @@ def _serve(connection: Connection) -> None:
 
 
 def _work(trial: Trial, folder: Path) -> str | None:
-    """Trains; where that fails keeps the reason, and a traceback where nobody foresaw it, and returns it."""
+    """Trains; returns why that failed, or INTERRUPTED."""
     (folder / FAILURE).unlink(missing_ok=True)
     try:
         run_trial(trial, folder, _images(_source(trial.config.data)))
     except Interrupted:
         return INTERRUPTED
-    except CnnkitError as error:
-        return _keep_reason(folder, str(error))
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        _keep_reason(folder, f"{reason}\n\n{traceback.format_exc()}")
-        return reason
+        return keep_failure(folder, error)
     return None
+
+
+def keep_failure(folder: Path, error: Exception) -> str:
+    """Why a trial failed, which its folder keeps; with a traceback where nobody foresaw it."""
+    foreseen = isinstance(error, CnnkitError)
+    reason = str(error) if foreseen else f"{type(error).__name__}: {error}"
+    trace = [] if foreseen else ["\n\n", *traceback.format_exception(error)]
+    write_atomically(folder / FAILURE, "".join([reason, *trace]))
+    return reason
 
 
 def _source(data: DataConfig) -> DataConfig:
@@ -176,8 +181,3 @@ def _source(data: DataConfig) -> DataConfig:
 @functools.lru_cache(maxsize=1)  # the trials of a study share them: 0.1 s each
 def _images(config: DataConfig) -> Published:
     return load_data(config)
-
-
-def _keep_reason(folder: Path, reason: str) -> str:
-    write_atomically(folder / FAILURE, reason)
-    return reason

@@ -16,7 +16,7 @@ from cnnkit.data import ImageDataset, Published, Splits, load_splits, pixel_stat
 from cnnkit.device import Placement, out_of_memory_in_words, place
 from cnnkit.errors import Interrupted, RunError, UsageError
 from cnnkit.evaluation import EVALUATION_BATCH, Evaluation, evaluate, predict
-from cnnkit.events import Begun, Listener, Note, ignore
+from cnnkit.events import Begun, Listener, Note, NoteListener, ignore
 from cnnkit.files import write_json
 from cnnkit.images import load_image
 from cnnkit.model import build_model, count_costs
@@ -37,7 +37,7 @@ from cnnkit.training import Training, train
 
 @dataclass(frozen=True)
 class Setting:
-    """What a training needs before it can begin: a device, and images that lie on it. seconds: it took."""
+    """What a training needs before it can begin: a device, and images that lie on it. seconds: to prepare."""
 
     placement: Placement
     splits: Splits
@@ -132,8 +132,9 @@ def begin(config: Config, placement: Placement, splits: Splits) -> Training:
 
 
 def resident_splits(
-    config: Config, placement: Placement, notify: Listener = ignore, published: Published | None = None
+    config: Config, placement: Placement, notify: NoteListener = ignore, published: Published | None = None
 ) -> Splits:
+    """A configuration's images, split by its seed and cropped, on the device."""
     splits = load_splits(config.data, config.training.seed, notify, published)
     device = placement.device
     return Splits(splits.train.to(device), splits.validation.to(device), splits.test.to(device))
@@ -146,9 +147,12 @@ def measure(weights: Weights, images: ImageDataset, placement: Placement) -> Eva
 
 
 def evaluate_and_keep(
-    weights: Weights, split: str, placement: Placement, notify: Listener = ignore
+    weights: Weights, split: str, placement: Placement, notify: NoteListener = ignore
 ) -> dict[str, Any]:
-    """Measures weights on a split; keeps numbers and a picture beside them where that folder allows it."""
+    """Measures weights on a split; keeps numbers and a picture beside them where that folder allows it.
+
+    Raises UsageError where the split holds no images.
+    """
     from cnnkit.pictures import draw_confusion, most_confident_mistakes
 
     config, info = weights.config, weights.config.data.info
@@ -175,7 +179,10 @@ def evaluate_and_keep(
 
 
 def predict_file(weights: Weights, path: Path, top: int, placement: Placement) -> list[dict[str, Any]]:
-    """The likeliest classes of one image file, best first, with their probabilities."""
+    """The likeliest classes of one image file, best first, with their probabilities.
+
+    Raises ImageError where the file shows nothing that the network could be asked about.
+    """
     info = weights.config.data.info
     image = load_image(path, info).to(placement.device)
     with out_of_memory_in_words(len(image)):
@@ -213,6 +220,7 @@ def _test_once(training: Training, splits: Splits, run: Run) -> dict[str, Any]:
 
 
 def describe(training: Training) -> Begun:
+    """What a person is told before it trains."""
     config, placement = training.config, training.placement
     costs = count_costs(training.model, config.data.info.shape)
     return Begun(

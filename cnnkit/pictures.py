@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -25,21 +25,22 @@ def draw_confusion(
 
     confusion: (classes, classes), rows the truth.
     """
-    figure = _figure(11, 6)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 6), layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize=14, color=INK)
     grid = figure.add_gridspec(1, 2, width_ratios=(1.25, 1))
     left, right = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
     _draw_matrix(left.subplots(), confusion, class_names)
-    shown = mistakes[:MISTAKES_SHOWN]
-    if shown:
+    if mistakes:
         right.suptitle("the most confident mistakes", fontsize=11, color=INK)
         cells = right.subplots(3, 5).flatten()
         for axes in cells:
             axes.axis("off")
-        for axes, mistake in zip(cells, shown, strict=False):
+        for axes, mistake in zip(cells, mistakes, strict=False):
             axes.imshow(mistake.image.numpy(), cmap="gray_r", vmin=0, vmax=255)
             axes.set_title(mistake.caption, fontsize=8, color=INK)
-    _save(figure, path)
+    save_svg(figure, path)
 
 
 class Mistake:
@@ -65,6 +66,8 @@ def most_confident_mistakes(
 
 
 def _draw_matrix(axes: "Axes", confusion: Tensor, class_names: Sequence[str]) -> None:
+    from matplotlib.patches import Rectangle
+
     classes = range(len(class_names))
     share = confusion.double() / confusion.sum(1, keepdim=True).clamp(min=1)
     errors = share.masked_fill(torch.eye(len(class_names), dtype=torch.bool), 0.0)
@@ -75,7 +78,8 @@ def _draw_matrix(axes: "Axes", confusion: Tensor, class_names: Sequence[str]) ->
             count = int(confusion[row, column])
             right = row == column
             if right:
-                axes.add_patch(_tile(row))
+                corner = (row - 0.5, row - 0.5)
+                axes.add_patch(Rectangle(corner, 1, 1, color=RIGHT, alpha=0.85, linewidth=0))
             if count:
                 color = "white" if right else INK
                 axes.text(column, row, f"{count:,}", ha="center", va="center", fontsize=8, color=color)
@@ -87,22 +91,11 @@ def _draw_matrix(axes: "Axes", confusion: Tensor, class_names: Sequence[str]) ->
     axes.spines[:].set_visible(False)
 
 
-def _tile(place: int) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((place - 0.5, place - 0.5), 1, 1, color=RIGHT, alpha=0.85, linewidth=0)
-
-
-def _figure(width: float, height: float) -> "Figure":
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _save(figure: "Figure", path: Path) -> None:
+def save_svg(figure: "Figure", path: Path) -> None:
+    """The same picture is the same file."""
     from matplotlib import rc_context
 
     buffer = BytesIO()
-    with rc_context({"svg.hashsalt": "cnnkit"}):  # the same picture is the same file
+    with rc_context({"svg.hashsalt": "cnnkit"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None}, facecolor="white")
     write_atomically(path, buffer.getvalue())

@@ -39,6 +39,10 @@ class SameConv2d(nn.Conv2d):
         filters = F.avg_pool2d(F.pad(self.weight, (k - 1,) * 4), k, stride=1)
         return F.conv2d(self._padded(images), filters, self.bias, k, self.padding, groups=self.groups)
 
+    def dense(self, images: Tensor) -> Tensor:
+        """The answer at every place, whatever the stride: (N, C, H, W) -> (N, C', H, W)."""
+        return F.conv2d(self._padded(images), self.weight, self.bias, 1, self.padding)
+
     def _padded(self, images: Tensor) -> Tensor:
         return images if self.kernel_size[0] % 2 else F.pad(images, (0, 1, 0, 1))
 
@@ -46,10 +50,12 @@ class SameConv2d(nn.Conv2d):
 class Downsampling(nn.Module):
     """A convolution, and then k × k cells made one: (N, C, H, W) -> (N, out_channels, ⌊H/k⌋, ⌊W/k⌋).
 
-    A subclass declares how it multiplies the channels, so that no caller asks for its name.
+    A subclass declares how it multiplies the channels, so that no caller asks for its name, and whether
+    its convolution skips by k.
     """
 
     multiplies_channels = 1
+    skips = False
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int, factor: int, bias: bool = True
@@ -57,26 +63,12 @@ class Downsampling(nn.Module):
         super().__init__()
         self.factor = factor
         self.out_channels = out_channels * self.multiplies_channels
-        self.convolution = self.make_convolution(in_channels, out_channels, kernel_size, bias)
-
-    def make_convolution(
-        self, in_channels: int, out_channels: int, kernel_size: int, bias: bool
-    ) -> SameConv2d:
-        return SameConv2d(in_channels, out_channels, kernel_size, bias=bias)
-
-    def shrink(self, maps: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C · multiplies_channels, ⌊H/k⌋, ⌊W/k⌋)"""
-        raise NotImplementedError
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.shrink(self.convolution(images))
+        stride = factor if self.skips else 1
+        self.convolution = SameConv2d(in_channels, out_channels, kernel_size, stride, bias)
 
 
 class StridedConv(Downsampling):
-    def make_convolution(
-        self, in_channels: int, out_channels: int, kernel_size: int, bias: bool
-    ) -> SameConv2d:
-        return SameConv2d(in_channels, out_channels, kernel_size, stride=self.factor, bias=bias)
+    skips = True
 
     def forward(self, images: Tensor) -> Tensor:
         height, width = images.shape[-2] // self.factor, images.shape[-1] // self.factor
@@ -85,8 +77,8 @@ class StridedConv(Downsampling):
 
 
 class MaxPool(Downsampling):
-    def shrink(self, maps: Tensor) -> Tensor:
-        return F.max_pool2d(maps, self.factor)
+    def forward(self, images: Tensor) -> Tensor:
+        return F.max_pool2d(self.convolution(images), self.factor)
 
 
 class AvgPool(Downsampling):

@@ -16,12 +16,12 @@ def worker_context() -> ForkServerContext | SpawnContext:
 
 
 def import_ahead() -> None:
-    """Has that process import torch while this one does: 1.6 s of a comparison on two cores.
+    """Has the process that workers are forked from import torch while this one does: 1.6 s on two cores.
 
     Only from the main thread. Ctrl-C is this process's to answer, also while that one imports.
     """
     if isinstance(worker_context(), ForkServerContext):
-        resource_tracker.ensure_running()  # it would lift the block
+        resource_tracker.ensure_running()  # started inside the block, it would lift it
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the new process keeps it
         forkserver.ensure_running()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -3,15 +3,15 @@
 import os
 import socket
 import tempfile
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cnnkit.data import Published
-from cnnkit.errors import CnnkitError, UsageError
-from cnnkit.executors import FAILURE, Outcome
+from cnnkit.errors import UsageError
+from cnnkit.executors import FAILURE, Outcome, keep_failure
 from cnnkit.files import write_atomically
 from cnnkit.runs import RESULT
 from cnnkit.trials import Trial, run_trial
@@ -21,11 +21,11 @@ PATIENCE = 10  # seconds for a cluster to answer
 Files = dict[str, bytes]
 
 
+@dataclass(frozen=True)
 class RayExecutor:
     """Tasks on a Ray cluster. Each node needs cnnkit; images reach it, and files come back, by Ray."""
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    home: Path
 
     def run(self, trials: Sequence[Trial], published: Published) -> Iterator[Outcome]:
         """Yields each trial as it ends, its files written here. Ray replaces lost workers and nodes."""
@@ -101,8 +101,5 @@ def _train_somewhere(trial: Trial, published: Published) -> tuple[Files, str | N
         try:
             run_trial(trial, Path(folder), published)
         except Exception as failure:  # else Ray would wrap it in words of its own
-            error = (
-                str(failure) if isinstance(failure, CnnkitError) else f"{type(failure).__name__}: {failure}"
-            )
-            write_atomically(Path(folder) / FAILURE, f"{error}\n\n{traceback.format_exc()}")
+            error = keep_failure(Path(folder), failure)
         return {path.name: path.read_bytes() for path in Path(folder).iterdir()}, error

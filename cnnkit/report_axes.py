@@ -60,7 +60,7 @@ def axis_over(values: Sequence[float], log: bool = False, from_zero: bool = Fals
 
 
 def accuracy_axis(accuracies: Sequence[float], bounds: Sequence[float | None]) -> Axis:
-    """Percent. Every accuracy is on it; intervals are cut where, of few seeds, they would dwarf these."""
+    """In percent, for fractions. Every accuracy is on it; intervals that would dwarf these are cut."""
     low, high = min(accuracies), max(accuracies)
     reach = 0.8 * (high - low) or 0.002
     known = [bound for bound in bounds if bound is not None]
@@ -129,8 +129,8 @@ class Panel:
     x_label: str
     x_axis: Axis
     y_axis: Axis
-    x_ticks: list[Tick] = field(default_factory=list)
-    y_ticks: list[Tick] = field(default_factory=list)
+    x_ticks: list[Tick] = field(init=False)
+    y_ticks: list[Tick] = field(init=False)
     bands: list[Line] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     bars: list[Bar] = field(default_factory=list)

@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnnkit.config import SMALL_OBJECT, DataConfig
+from cnnkit.batches import in_order
+from cnnkit.catalog import SMALL_OBJECT
+from cnnkit.config import DataConfig
 from cnnkit.data import ImageDataset
 from cnnkit.evidence import Cells, above_mean, cells_of, evidence
 from cnnkit.report_images import ink_image, objects_alone, signed_image
@@ -121,7 +123,7 @@ def object_sides(data: DataConfig, images: int) -> list[int]:
 def _measure(series: int, name: str, weights: Weights, images: ImageDataset) -> Measured:
     model = weights.model.eval()
     maps, answers = [], []
-    for chunk, labels in zip(images.images.split(CHUNK), images.labels.split(CHUNK), strict=True):
+    for chunk, labels in in_order(images, CHUNK):
         maps.append(above_mean(evidence(model, chunk), labels))
         with torch.inference_mode():
             answers.append(model(chunk).argmax(1))

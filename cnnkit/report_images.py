@@ -10,12 +10,11 @@ from io import BytesIO
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cnnkit.catalog import DATASETS
-from cnnkit.config import SMALL_OBJECT, Config, DataConfig
+from cnnkit.catalog import DATASETS, SMALL_OBJECT
+from cnnkit.config import Config, DataConfig
 from cnnkit.data import SCENE_SEED, ImageDataset, load_data, load_dataset
 from cnnkit.errors import CnnkitError
 from cnnkit.model import CNN
@@ -113,19 +112,12 @@ def stage_maps(model: CNN, image: Tensor) -> list[StageMaps]:
     with torch.inference_mode():
         maps = model.normalize(image[None])
         for stage, downsampling in zip(model.stages, _downsamplings(model), strict=True):
-            dense = dense_convolution(downsampling.convolution, maps)[0]
+            dense = downsampling.convolution.dense(maps)[0]
             after = downsampling(maps)[0]
             parts = after.reshape(downsampling.multiplies_channels, len(dense), *after.shape[1:])
             stages.append(StageMaps(dense, parts, _never_computed(downsampling.convolution, dense)))
             maps = stage(maps)
     return stages
-
-
-def dense_convolution(convolution: SameConv2d, maps: Tensor) -> Tensor:
-    """The convolution without its stride: (N, C, H, W) -> (N, C', H, W)."""
-    extra = 1 - convolution.kernel_size[0] % 2
-    maps = F.pad(maps, (0, extra, 0, extra))
-    return F.conv2d(maps, convolution.weight, convolution.bias, padding=convolution.padding)
 
 
 def _never_computed(convolution: SameConv2d, dense: Tensor) -> Tensor | None:
@@ -165,7 +157,6 @@ class DrawnStage:
 
     series: int
     name: str
-    pooling: str
     before: str
     grid: str
     strided: bool
@@ -184,7 +175,6 @@ def draw_stage(series: int, name: str, pooling: str, maps: StageMaps, channels: 
     return DrawnStage(
         series,
         name,
-        pooling,
         grid_size(maps.dense),
         grid_size(maps.after),
         maps.faded is not None,

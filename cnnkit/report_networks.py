@@ -7,7 +7,7 @@ from typing import Any
 from cnnkit.data import ImageDataset
 from cnnkit.errors import CnnkitError
 from cnnkit.report_evidence import evidence_view
-from cnnkit.report_images import Networks, draw_networks, images_of, ink_image
+from cnnkit.report_images import draw_networks, images_of, ink_image
 from cnnkit.report_trials import Trials, gallery_view
 from cnnkit.report_words import filters_caption, maps_caption
 from cnnkit.runs import Weights, load_weights
@@ -20,9 +20,15 @@ def images_view(trials: Trials) -> dict[str, Any]:
     """Everything that needs the test images or the weights."""
     test, missing = images_of(trials.config, trials.labels)
     weights, first = _first_weights(trials)
+    networks = None
+    if weights:
+        number, same_start = _shown_image(trials, first), _same_start(trials, first)
+        networks = networks_view(
+            weights, trials.series, test, number, min(first.values()), same_start=same_start
+        )
     return {
         "gallery": gallery_view(trials, test) if test is not None and trials.predicted else None,
-        "networks": _networks(trials, weights, first, test) if weights else None,
+        "networks": networks,
         "evidence": evidence_view(weights, trials.series, test),
         "images_missing": missing,
     }
@@ -41,27 +47,25 @@ def _first_weights(trials: Trials) -> tuple[dict[str, Weights], dict[str, int]]:
     return weights, first
 
 
-def _networks(
-    trials: Trials, weights: Mapping[str, Weights], first: Mapping[str, int], test: ImageDataset | None
+def networks_view(
+    weights: Mapping[str, Weights],
+    series: Mapping[str, int],
+    test: ImageDataset | None,
+    number: int,
+    seed: int,
+    same_start: bool = False,
 ) -> dict[str, Any]:
-    """First filters, and one image's feature maps."""
-    image = None
-    if test is not None:
-        number = _shown_image(trials, first)
-        image = test.images[number]
-    drawn = draw_networks(weights, trials.series, image)
-    view = networks_captions(drawn, min(first.values()), _same_start(trials, first))
-    if image is not None:
-        truth = trials.config.data.info.class_names[int(trials.labels[number])]
-        view |= {"maps_caption": maps_caption(number, truth, drawn.kept), "image": ink_image(image)}
-    return view
-
-
-def networks_captions(drawn: Networks, seed: int, same_start: bool) -> dict[str, Any]:
+    """First filters, and the feature maps of test image `number`. weights, series: per level."""
+    drawn = draw_networks(weights, series, None if test is None else test.images[number])
     counts = {name: filters.count for _, name, filters in drawn.filters}
-    size = drawn.filters[0][2].size
-    caption = filters_caption(counts, size, same_start, seed)
-    return {"filters": drawn.filters, "stages": drawn.stages, "filters_caption": caption}
+    caption = filters_caption(counts, drawn.filters[0][2].size, same_start, seed)
+    view = {"filters": drawn.filters, "stages": drawn.stages, "filters_caption": caption}
+    if test is not None:
+        names = next(iter(weights.values())).config.data.info.class_names
+        truth = names[int(test.labels[number])]
+        view["maps_caption"] = maps_caption(number, truth, drawn.kept)
+        view["image"] = ink_image(test.images[number])
+    return view
 
 
 def _same_start(trials: Trials, first: Mapping[str, int]) -> bool:

@@ -17,11 +17,11 @@ from cnnkit.pictures import most_confident_mistakes
 from cnnkit.report_curves import curve_panels, drawn_splits
 from cnnkit.report_evidence import evidence_view
 from cnnkit.report_heat import heat_map
-from cnnkit.report_images import draw_networks, images_of, ink_image
-from cnnkit.report_networks import SHOWN_CLASS, networks_captions
-from cnnkit.report_trials import commands_of, versions_of
-from cnnkit.report_words import counted, largest, maps_caption
-from cnnkit.runs import PREDICTIONS, Run, Weights, load_weights
+from cnnkit.report_images import images_of, ink_image
+from cnnkit.report_networks import SHOWN_CLASS, networks_view
+from cnnkit.report_trials import mean_confusion, provenance_of, whole_predictions
+from cnnkit.report_words import counted, largest
+from cnnkit.runs import Run, Weights, load_weights
 from cnnkit.stats import wilson_interval
 
 HERE = Placement(torch.device("cpu"), "float32", 1)  # a report is drawn alike on any machine
@@ -36,11 +36,10 @@ def run_view(run: Run) -> dict[str, Any]:
     with contextlib.suppress(CnnkitError, OSError):
         weights = load_weights(run.path)
     test, missing = images_of(config)
-    environments = []
-    with contextlib.suppress(RunError):
-        environments.append(run.environment)
+    number = 0 if test is None else int((test.labels == SHOWN_CLASS).int().argmax())
+    levels = {} if weights is None else {name: weights}
+    seed = config.training.seed
     return {
-        "run": run,
         "config": config,
         "config_text": config_text(config),
         "info": info,
@@ -49,11 +48,10 @@ def run_view(run: Run) -> dict[str, Any]:
         "result": result,
         "curves": _curves(run, result),
         **_mistakes(run, weights, test),
-        "networks": None if weights is None else _networks(weights, test),
-        "evidence": None if weights is None else evidence_view({name: weights}, {name: 0}, test),
+        "networks": networks_view(levels, {name: 0}, test, number, seed) if levels else None,
+        "evidence": evidence_view(levels, {name: 0}, test),
         "images_missing": missing,
-        "commands": commands_of(environments),
-        "versions": versions_of(environments),
+        **provenance_of([run]),
     }
 
 
@@ -85,14 +83,12 @@ def _curves(run: Run, result: Mapping[str, Any] | None) -> dict[str, Any] | None
 def _mistakes(run: Run, weights: Weights | None, test: ImageDataset | None) -> dict[str, Any]:
     """The confusion matrix, and the images that were missed most confidently."""
     nothing: dict[str, Any] = {"confusion": None, "mistakes": [], "missed": 0}
-    path = run.path / PREDICTIONS
-    if test is None or not path.is_file() or path.stat().st_size != len(test):
+    kept = None if test is None else whole_predictions(run, len(test))
+    if test is None or kept is None:
         return nothing
-    predictions = torch.from_numpy(np.frombuffer(path.read_bytes(), np.uint8).astype(np.int64))
-    names, classes = run.config.data.info.class_names, run.config.data.info.classes
-    pairs = test.labels * classes + predictions
-    confusion = torch.bincount(pairs, minlength=classes**2).reshape(classes, classes).numpy().astype(float)
-    errors = confusion * (1 - np.eye(classes))
+    predictions, names = torch.from_numpy(kept.astype(np.int64)), run.config.data.info.class_names
+    confusion = mean_confusion(kept[None], test.labels.numpy(), len(names))
+    errors = confusion * (1 - np.eye(len(names)))
     row, column = largest(errors)
     missed = int(errors.sum())
     caption = f"{missed:,} of {len(test):,} test images are missed"
@@ -120,17 +116,3 @@ def _most_confident(
     confidences = probabilities.gather(1, taken[:, None])[:, 0]
     mistakes = most_confident_mistakes(of_missed.images, of_missed.labels, taken, confidences, names)
     return [{"image": ink_image(m.image[None]), "caption": m.caption.replace("\n", " ")} for m in mistakes]
-
-
-def _networks(weights: Weights, test: ImageDataset | None) -> dict[str, Any]:
-    name, info = weights.config.model.strategy, weights.config.data.info
-    image = None
-    if test is not None:
-        number = int((test.labels == SHOWN_CLASS).int().argmax())
-        image = test.images[number]
-    drawn = draw_networks({name: weights}, {name: 0}, image)
-    view = networks_captions(drawn, weights.config.training.seed, same_start=False)
-    if image is not None and test is not None:
-        truth = info.class_names[int(test.labels[number])]
-        view |= {"maps_caption": maps_caption(number, truth, drawn.kept), "image": ink_image(image)}
-    return view

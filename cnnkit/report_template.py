@@ -11,6 +11,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(template: str, view: dict[str, Any]) -> str:
+    """The page of one of `templates/`. view: what it names; a name that is missing raises UndefinedError."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnkit.analysis import LABELS, RESULTS, TRIALS
+from cnnkit.answer import listed
 from cnnkit.config import Config
 from cnnkit.data import ImageDataset
 from cnnkit.errors import RunError
@@ -20,7 +21,7 @@ from cnnkit.report_axes import Panel
 from cnnkit.report_heat import HeatMap, heat_map
 from cnnkit.report_images import ink_image
 from cnnkit.report_plots import Curve, curve_of, curve_panel
-from cnnkit.report_words import confusion_caption, counted, curves_caption, gallery_caption, listed
+from cnnkit.report_words import confusion_caption, counted, curves_caption, gallery_caption
 from cnnkit.runs import PREDICTIONS, Run
 from cnnkit.study import STUDY
 
@@ -79,18 +80,20 @@ def open_trials(folder: Path, config: Config, results: Mapping[str, Any], levels
         runs=runs,
         hashes={key: trial["hashes"] for key, trial in finished.items()},
         labels=labels,
-        predictions=dict(_whole_predictions(runs, len(labels))),
+        predictions={
+            key: kept
+            for key, run in runs.items()
+            if (kept := whole_predictions(run, len(labels))) is not None
+        },
     )
 
 
-def _whole_predictions(
-    runs: Mapping[tuple[str, int], Run], images: int
-) -> Iterator[tuple[tuple[str, int], NDArray[np.uint8]]]:
-    for trial, run in runs.items():
-        with contextlib.suppress(OSError):
-            predictions = np.frombuffer((run.path / PREDICTIONS).read_bytes(), np.uint8)
-            if len(predictions) == images:
-                yield trial, predictions
+def whole_predictions(run: Run, images: int) -> NDArray[np.uint8] | None:
+    """The classes that a run kept, (images,); None where they are not all there."""
+    with contextlib.suppress(OSError):
+        kept = np.frombuffer((run.path / PREDICTIONS).read_bytes(), np.uint8)
+        return kept if len(kept) == images else None
+    return None
 
 
 def missing_predictions(trials: Trials) -> str:
@@ -141,7 +144,8 @@ def confusion_view(trials: Trials) -> dict[str, Any] | None:
         return None
     names = trials.config.data.info.class_names
     confusions = {
-        level: _confusion(trials.predictions_of(level), trials.labels, len(names)) for level in trials.order
+        level: mean_confusion(trials.predictions_of(level), trials.labels, len(names))
+        for level in trials.order
     }
     best, *others = trials.order
     off = 1 - np.eye(len(names))
@@ -153,7 +157,7 @@ def confusion_view(trials: Trials) -> dict[str, Any] | None:
     return {"maps": maps, "caption": confusion_caption(confusions, names, trials.order)}
 
 
-def _confusion(
+def mean_confusion(
     predictions: NDArray[np.uint8], labels: NDArray[np.uint8], classes: int
 ) -> NDArray[np.float64]:
     """Mean counts over trainings: (seeds, images), (images,) -> (classes, classes), rows the truth."""
@@ -189,29 +193,33 @@ def gallery_view(trials: Trials, test: ImageDataset) -> dict[str, Any] | None:
 
 def provenance_view(trials: Trials) -> dict[str, Any]:
     """Commands, versions and hashes: what one needs to do it again, and to see that it was fair."""
-    environments = []
-    for run in trials.runs.values():
-        with contextlib.suppress(RunError):
-            environments.append(run.environment)
-    environments.sort(key=lambda environment: str(environment.get("started", "")))
     files = [trials.folder / name for name in (RESULTS, STUDY, LABELS)]
     hashes = [(p.name, hashlib.sha256(p.read_bytes()).hexdigest()) for p in files if p.is_file()]
     data = sorted({str(of_trial["data"]) for of_trial in trials.hashes.values()})
     return {
-        "commands": commands_of(environments),
-        "versions": versions_of(environments),
+        **provenance_of(trials.runs.values()),
         "hashes": [*hashes, *(("data", value) for value in data)],
         "shared": list(_shared(trials)),
     }
 
 
-def commands_of(environments: Sequence[Mapping[str, Any]]) -> list[str]:
+def provenance_of(runs: Iterable[Run]) -> dict[str, Any]:
+    """Command lines, oldest first, and versions, of the runs that have kept them."""
+    environments = []
+    for run in runs:
+        with contextlib.suppress(RunError):
+            environments.append(run.environment)
+    environments.sort(key=lambda environment: str(environment.get("started", "")))
+    return {"commands": _commands_of(environments), "versions": _versions_of(environments)}
+
+
+def _commands_of(environments: Sequence[Mapping[str, Any]]) -> list[str]:
     """Each command line once, in the order in which they were given."""
     commands = [shlex.join(map(str, e["command"])) for e in environments if e.get("command")]
     return list(dict.fromkeys(commands))
 
 
-def versions_of(environments: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def _versions_of(environments: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Each fact with its values; several where trials ran under different ones."""
     keys = {"cnnkit": "cnnkit", "torch": "torch", "numpy": "numpy", "python": "Python"}
     keys |= {"platform": "platform", "device": "device", "device_name": "processor"}

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnkit.answer import listed
 from cnnkit.evidence import Cells
 from cnnkit.report_plots import CostPoint, Curve, pareto_front
 from cnnkit.verdicts import BETTER, EQUIVALENT, UNDECIDED, WORSE
@@ -40,10 +41,6 @@ def p_value(p: float | None) -> str:
 
 def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def dots_caption(results: Mapping[str, Any]) -> str:

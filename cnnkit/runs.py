@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import functools
 import json
 import os
 import platform
@@ -14,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -37,12 +39,16 @@ from cnnkit.model import CNN, build_model
 RUNS = Path("runs")
 CONFIG, ENVIRONMENT, METRICS, RESULT = "config.yaml", "environment.json", "metrics.jsonl", "result.json"
 BEST, LAST, STATE, CURVES = "best.safetensors", "last.safetensors", "state.pt", "curves.svg"
-PREDICTIONS, WEIGHTS = "predictions.bin", ".safetensors"
+PREDICTIONS = "predictions.bin"
+WEIGHTS_SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run directory. Every file in it is written whole or not at all."""
+    """One run directory. Every file in it is written whole or not at all.
+
+    What is read from it raises RunError where it is missing or damaged.
+    """
 
     path: Path
 
@@ -177,7 +183,7 @@ def open_run(path: Path) -> Run:
 
 
 def latest_run() -> Path:
-    """The newest run under `runs/`."""
+    """The newest run under `runs/`; raises UsageError where there is none."""
     latest = RUNS / "latest"
     if not latest.exists():
         raise UsageError(
@@ -230,11 +236,9 @@ def load_weights(path: Path) -> Weights:
     return Weights(model, config, file)
 
 
-def describe_environment(placement: Placement) -> dict[str, Any]:
-    """Versions, device, git commit of the current folder, command line."""
-    import numpy as np
-
-    return {
+def write_environment(run: Run, placement: Placement) -> None:
+    """Keeps versions, device, git commit of the current folder and command line."""
+    environment = {
         "cnnkit": cnnkit.__version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -249,10 +253,7 @@ def describe_environment(placement: Placement) -> dict[str, Any]:
         "command": sys.argv,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
-
-
-def write_environment(run: Run, placement: Placement) -> None:
-    write_json(run.path / ENVIRONMENT, describe_environment(placement))
+    write_json(run.path / ENVIRONMENT, environment)
 
 
 def _new_folder(parent: Path, name: str) -> Path:
@@ -280,12 +281,13 @@ def _point_latest_at(path: Path) -> None:
 def _did_you_mean(path: Path) -> str:
     with contextlib.suppress(OSError):
         near = [entry for entry in path.parent.iterdir() if entry.name != path.name]
-        names = [entry.name for entry in near if (entry / CONFIG).is_file() or entry.suffix == WEIGHTS]
+        names = [entry.name for entry in near if (entry / CONFIG).is_file() or entry.suffix == WEIGHTS_SUFFIX]
         if close := difflib.get_close_matches(path.name, names, n=1):
             return f"; did you mean {path.parent / close[0]}?"
     return ""
 
 
+@functools.cache  # two processes a trial would start else
 def _git(*arguments: str) -> str | None:
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=True)

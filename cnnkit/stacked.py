@@ -63,8 +63,8 @@ class Stack:
         """Makes the tensors that an epoch fills, each of which stays where it is."""
         count, size = len(self.trainings), self.config.training.batch_size
         self.shares, images = shares, shares.shape[1]
-        sizes = [len(batch) for batch in orders(images, size, torch.Generator())]
-        self.steps, self.full = len(sizes), sizes.count(size)
+        self.steps = self.trainings[0].steps_per_epoch
+        self.full = self.steps - bool(images % size)  # but the rest, or a last batch that took in one image
         self.order = torch.zeros(count, self.full, size, dtype=torch.int64, device=self.device)
         self.rest = torch.zeros(count, images - self.full * size, dtype=torch.int64, device=self.device)
         self.rates = torch.zeros(self.steps, device=self.device)
@@ -105,15 +105,13 @@ class Stack:
         single = self.trainings[0].under_way if len(self.trainings) == 1 else None
         begun = single or EpochUnderWay(torch.zeros_like(self.losses[0]), torch.zeros_like(self.correct[0]))
         for row, training in enumerate(self.trainings):
-            seed = training.config.training.seed
-            drawn = orders(self.shares.shape[1], size, stream(seed, "order", epoch, device=self.device))
+            generator = stream(training.config.training.seed, "order", epoch, device=self.device)
+            drawn = orders(self.shares.shape[1], size, generator)
             order = self.shares[row][torch.cat(drawn)]
             self.order[row] = order[: self.full * size].view(self.full, size)
             self.rest[row] = order[self.full * size :]
             if single is None:
-                for use in ("augmentation", "dropout"):
-                    generator: torch.Generator = getattr(training, f"{use}_stream")
-                    generator.manual_seed(stream(seed, use, epoch).initial_seed())
+                training.begin_streams(epoch)
         first = (epoch - 1) * self.steps
         rates = [learning_rate_at(config, first + step, self.steps) for step in range(self.steps)]
         self.rates.copy_(torch.tensor(rates))
@@ -221,7 +219,7 @@ def train_together(
                 try:
                     on_epoch(row, close_epoch(stack.trainings[row], splits_of(row)))
                 except TrainingError as error:
-                    failures[row] = error
+                    failures[row] = error.with_traceback(None)  # which would hold the stack's memory
     return failures
 
 

@@ -1,23 +1,20 @@
 """Where trials run: in this process, the seeds of a level together on its device."""
 
 import time
-import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
-from cnnkit.data import Published, Splits, split_stratified
+from cnnkit.data import Published, Splits, held_out_and_rest
 from cnnkit.device import out_of_memory_in_words, place
-from cnnkit.errors import CnnkitError, OutOfMemory
+from cnnkit.errors import OutOfMemory, TrainingError
 from cnnkit.events import Begun
-from cnnkit.executors import FAILURE, Outcome
+from cnnkit.executors import FAILURE, Outcome, keep_failure
 from cnnkit.experiment import Setting, begin, describe, finish
-from cnnkit.files import write_atomically
 from cnnkit.runs import BEST, Run, write_environment
 from cnnkit.stacked import Stack, train_together
-from cnnkit.streams import stream
 from cnnkit.trials import Trial, open_folder, write_facts
 
 TOGETHER = 32  # trainings at most
@@ -51,28 +48,18 @@ class StackedExecutor:
     def _attempt(
         self, trials: Sequence[Trial], published: Published, resident: Published
     ) -> Iterator[Outcome]:
-        reasons: list[str | None] | None
+        reasons: Sequence[str | None] | None
         try:
             reasons = _Group(trials, self.home, published, resident).train()
-        except OutOfMemory as error:
-            reasons = None if len(trials) > 1 else self._fail(trials, str(error))
-        except CnnkitError as error:
-            reasons = self._fail(trials, str(error))
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            self._fail(trials, f"{reason}\n\n{traceback.format_exc()}")
-            reasons = [reason] * len(trials)
+            too_many = isinstance(error, OutOfMemory) and len(trials) > 1
+            reasons = None if too_many else [keep_failure(self.home / t.folder, error) for t in trials]
         if reasons is not None:
             yield from map(Outcome, trials, reasons)
             return
         half = len(trials) // 2  # only now, when the tensors have gone with the error
         for part in (trials[:half], trials[half:]):
             yield from self._attempt(part, published, resident)
-
-    def _fail(self, trials: Sequence[Trial], reason: str) -> list[str | None]:
-        for trial in trials:
-            write_atomically(self.home / trial.folder / FAILURE, reason)
-        return [reason] * len(trials)
 
 
 class _Group:
@@ -85,7 +72,7 @@ class _Group:
         crop = trials[0].config.data.crop
         self.train_images, self.test_images = (split.cropped(crop) for split in resident)
         self.placement = place(trials[0].config.runtime)
-        shares = [_shares(trial, published[0].labels) for trial in trials]
+        shares = [held_out_and_rest(t.config.data, published[0].labels, t.seed) for t in trials]
         device = self.placement.device
         self.shares = [(held_out.to(device), rest.to(device)) for held_out, rest in shares]
         self.bests: list[dict[str, Tensor]] = [{} for _ in trials]
@@ -105,10 +92,7 @@ class _Group:
             stack = Stack(self.trainings, self.train_images, own)
         setup_seconds = (time.perf_counter() - started) / len(self.trials)
         failures = train_together(stack, self._splits, self._keep)
-        return [
-            self._finish(row, begun, setup_seconds, None if failure is None else str(failure))
-            for row, failure in enumerate(failures)
-        ]
+        return [self._finish(row, begun, setup_seconds, failure) for row, failure in enumerate(failures)]
 
     def _open(self, row: int) -> Run:
         trial = self.trials[row]
@@ -133,19 +117,15 @@ class _Group:
             kept = training.kept_model.state_dict()
             self.bests[row] = {name: tensor.clone() for name, tensor in kept.items()}
 
-    def _finish(self, row: int, begun: Begun, setup_seconds: float, failure: str | None) -> str | None:
+    def _finish(
+        self, row: int, begun: Begun, setup_seconds: float, failure: TrainingError | None
+    ) -> str | None:
         """Once all have trained: their tensors are shared until then."""
         training, run = self.trainings[row], self.runs[row]
         if self.bests[row]:
             training.kept_model.load_state_dict(self.bests[row])
             run.save_weights(BEST, training.kept_model, training.config)
-        if failure is None:
-            finish(training, self._splits(row), run, begun, setup_seconds)
-        else:
-            write_atomically(run.path / FAILURE, failure)
-        return failure
-
-
-def _shares(trial: Trial, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """(held out, rest): the indices into the published training images."""
-    return split_stratified(labels, trial.config.data.validation_images, stream(trial.seed, "split"))
+        if failure is not None:
+            return keep_failure(run.path, failure)
+        finish(training, self._splits(row), run, begun, setup_seconds)
+        return None

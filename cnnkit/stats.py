@@ -33,7 +33,8 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     """The 95 % score interval of a proportion, as fractions.
 
     Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927. The
-    same as scipy.stats.binomtest(…).proportion_ci(method="wilson"), without scipy's 2 s of import.
+    same as scipy.stats.binomtest(…).proportion_ci(method="wilson"), without importing scipy.
+    Raises ValueError for counts that make no proportion.
     """
     if trials < 1 or not 0 <= successes <= trials:
         raise ValueError(f"{successes} successes in {trials} trials make no proportion")

@@ -7,10 +7,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from cnnkit.config import SMALL_OBJECT, Config
+from cnnkit.catalog import SMALL_OBJECT
+from cnnkit.config import Config
 from cnnkit.config_file import config_text, parse_config
 from cnnkit.device import place
 from cnnkit.errors import RunError, UsageError
+from cnnkit.stats import MOST_SEEDS
 from cnnkit.verdicts import fewest_seeds
 from cnnkit.widths import TOLERANCE, Cost, Match, cost_of, match_width
 
@@ -20,7 +22,6 @@ SHARED = (
     *("training.seed", "data.dataset", "data.root", "data.scene", "data.crop"),
     *("runtime.device", "runtime.threads"),
 )
-MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ class Study:
     def trials(self) -> Iterator[tuple[Level, Config]]:
         """Interleaved: all levels of one seed before the next, so that a machine that drifts harms none.
 
-        The costliest of a seed comes first, so that no core waits long for the last trial.
+        The costliest of a seed comes first, so that no core waits long for the last trial. On a GPU, where
+        the seeds of a level train together, they are gathered by level again.
         """
         costliest_first = sorted(self.levels, key=lambda level: -level.cost.macs)
         for seed, level in product(self.all_seeds, costliest_first):
@@ -137,8 +139,9 @@ def plan_study(
 
 
 def _settled(base: Config) -> Config:
-    threads = base.runtime.threads or 1
-    placement = place(base.runtime.model_copy(update={"threads": threads}))
+    placement, threads = place(base.runtime), base.runtime.threads
+    if threads is None:
+        threads = 1 if placement.device.type == "cpu" else placement.threads
     settled = {"device": str(placement.device), "precision": placement.precision, "threads": threads}
     return base.model_copy(update={"runtime": base.runtime.model_copy(update=settled)})
 

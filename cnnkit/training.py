@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from cnnkit.batches import augment, shuffled
+from cnnkit.batches import augment, orders
 from cnnkit.config import Config
 from cnnkit.data import ImageDataset, Splits
 from cnnkit.device import Placement, out_of_memory_in_words
@@ -21,6 +21,8 @@ from cnnkit.events import EpochRecord, Listener, StepDone, ignore
 from cnnkit.model import CNN
 from cnnkit.optimization import learning_rate_at, make_optimizer
 from cnnkit.streams import stream
+
+STREAMS = ("augmentation", "dropout")
 
 
 @dataclass
@@ -99,12 +101,13 @@ class Training:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Goes on from what `state` gave, here or on another device."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.averaged:
             self.averaged.load_state_dict(state["averaged"])
         self.history = [EpochRecord(**record) for record in state["history"]]
-        for use in ("augmentation", "dropout"):
+        for use in STREAMS:
             self._restore_stream(use, state[f"{use}_stream"])
         self.best_epoch = state["best_epoch"]
         self.under_way = EpochUnderWay(**state["under_way"]) if state["under_way"] else None
@@ -118,8 +121,16 @@ class Training:
         if len(state) == len(generator.get_state()):
             generator.set_state(state)
         else:
-            seed, epoch = self.config.training.seed, len(self.history) + 1
-            generator.manual_seed(stream(seed, use, epoch).initial_seed())
+            self._begin_stream(use, len(self.history) + 1)
+
+    def begin_streams(self, epoch: int) -> None:
+        """Sets the streams of augmentation and dropout to where an epoch begins."""
+        for use in STREAMS:
+            self._begin_stream(use, epoch)
+
+    def _begin_stream(self, use: str, epoch: int) -> None:
+        generator: torch.Generator = getattr(self, f"{use}_stream")
+        generator.manual_seed(stream(self.config.training.seed, use, epoch).initial_seed())
 
 
 # (training, training images, on_event, stop_requested) -> False where it stops before the end
@@ -158,15 +169,13 @@ def _run_epoch(
     """One pass over the training images, or the rest of one; False where it stops before the end."""
     config, device = training.config, training.placement.device
     epoch = len(training.history) + 1
-    seed = config.training.seed
-    batches = shuffled(images, config.training.batch_size, stream(seed, "order", epoch, device=device))
+    order = stream(config.training.seed, "order", epoch, device=device)
+    batches = orders(len(images), config.training.batch_size, order)
     if training.under_way is None:
         training.under_way = EpochUnderWay(
             torch.zeros(len(batches), device=device), torch.zeros((), dtype=torch.int64, device=device)
         )
-        training.augmentation_stream = stream(seed, "augmentation", epoch, device=device)
-        training.dropout_stream = stream(seed, "dropout", epoch, device=device)
-        training.model.draw_dropout_from(training.dropout_stream)
+        training.begin_streams(epoch)
     now = training.under_way
     training.model.train()
     started, seconds_before = time.perf_counter(), now.seconds

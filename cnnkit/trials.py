@@ -65,7 +65,7 @@ def run_trial(trial: Trial, folder: Path, published: Published | None = None) ->
 
 
 def open_folder(trial: Trial, folder: Path) -> Run:
-    """The run directory of a trial that is not whole, with its configuration in it."""
+    """Readies the run directory of a trial that is not whole: an old result goes, its configuration comes."""
     run = Run(folder)
     (folder / RESULT).unlink(missing_ok=True)
     if not _begun(run, trial):
@@ -90,16 +90,18 @@ def is_whole(folder: Path, test_images: int) -> bool:
 
 def shared_hashes(trial: Trial, setting: Setting) -> dict[str, Any]:
     """What trials of one seed share: hashes of split, data order, augmentation, initial weights by layer."""
-    config, splits, seed = trial.config, setting.splits, trial.seed
+    config, splits, seed, device = trial.config, setting.splits, trial.seed, setting.placement.device
     epochs = range(1, config.training.epochs + 1)
     size = config.training.batch_size
-    order = [orders(len(splits.train), size, stream(seed, "order", epoch)) for epoch in epochs]
+    order = [orders(len(splits.train), size, stream(seed, "order", epoch, device=device)) for epoch in epochs]
     info = config.data.info
     model = build_model(config.model, info.shape, info.classes, seed)
     return {
         "split": fingerprint([splits.validation.images, splits.validation.labels]),
         "order": fingerprint(order),
-        "augmentation": fingerprint([stream(seed, "augmentation", e).get_state() for e in epochs]),
+        "augmentation": fingerprint(
+            [stream(seed, "augmentation", epoch, device=device).get_state() for epoch in epochs]
+        ),
         "weights": {name: fingerprint(weights) for name, weights in model.named_parameters()},
     }
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 from torch import Tensor
 
-from cnnkit.batches import augment, in_order, shuffled
+from cnnkit.batches import augment, in_order, orders
 from cnnkit.config import AugmentConfig
 from cnnkit.data import ImageDataset
 
@@ -28,24 +28,24 @@ def generator(seed: int = 0) -> torch.Generator:
 @settings(max_examples=80, deadline=None)
 @given(n=st.integers(1, 60), batch_size=st.integers(1, 30), seed=st.integers(0, 99))
 def test_an_epoch_holds_each_image_once(n: int, batch_size: int, seed: int) -> None:
-    batches = shuffled(numbered(n), batch_size, generator(seed))
+    batches = orders(n, batch_size, generator(seed))
     assert torch.cat(batches).sort().values.tolist() == list(range(n))
 
 
 @settings(max_examples=80, deadline=None)
 @given(n=st.integers(2, 60), batch_size=st.integers(2, 30))
 def test_batches_are_full_but_the_last_which_takes_in_a_single_image_left(n: int, batch_size: int) -> None:
-    *full, last = (len(batch) for batch in shuffled(numbered(n), batch_size, generator()))
+    *full, last = (len(batch) for batch in orders(n, batch_size, generator()))
     assert all(size == batch_size for size in full)
     assert 2 <= last <= batch_size + 1
 
 
 def test_batches_of_one_image_stay_batches_of_one_image() -> None:
-    assert [len(batch) for batch in shuffled(numbered(5), 1, generator())] == [1] * 5
+    assert [len(batch) for batch in orders(5, 1, generator())] == [1] * 5
 
 
 def test_a_seed_gives_its_order_again_and_another_seed_another() -> None:
-    first, again, other = (torch.cat(shuffled(numbered(100), 32, generator(seed))) for seed in (1, 1, 2))
+    first, again, other = (torch.cat(orders(100, 32, generator(seed))) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert not torch.equal(first, torch.arange(100))

@@ -12,9 +12,10 @@ from types import ModuleType
 
 import pytest
 import torch
+from support import Tiny
 
 from cnnkit.config_file import load_config, parse_config
-from cnnkit.data import ImageDataset
+from cnnkit.data import ImageDataset, load_data
 from cnnkit.device import place
 from cnnkit.optimization import learning_rate_at
 
@@ -24,12 +25,14 @@ sys.path.insert(0, str(SCRIPT.parent))
 
 from benchmarks import (  # noqa: E402
     commands,
+    gpu,
     peer_settings,
     reference,
     reference_examples,
     reference_recipe,
     speed,
     throughput,
+    warm,
 )
 from benchmarks import training as training_part  # noqa: E402
 from benchmarks.parts import Contestant, Options, Part, measure  # noqa: E402
@@ -114,6 +117,7 @@ def test_nothing_is_judged_against_what_was_not_measured() -> None:
         commands.judge_memory,
         commands.judge_help,
         commands.judge_comparison,
+        gpu.judge,
     ):
         assert judge(empty) == {}
 
@@ -128,6 +132,38 @@ def test_the_cost_of_twice_the_seeds_is_told_for_each_doubling() -> None:
         commands.study(5): (44.0, True),
         commands.study(8): (pytest.approx(80 / 44), True),
     }
+
+
+def test_on_a_gpu_seeds_that_train_together_are_held_against_one_alone() -> None:
+    rows = {
+        gpu.FAST: Row("", "s", [{"value": 0.04, "whole_seconds": 0.3, "test_accuracy": 0.9905}]),
+        gpu.RECIPE: row("", 0.18),
+        gpu.TOGETHER: Row("", "s", [{"value": 0.16, "whole_seconds": 1.5, "test_accuracy": 0.9905}]),
+        gpu.ACCURATE: row("", 3.0, accuracies=(0.9969,)),
+    }
+    told = {name: [(v.value, v.met) for v in verdicts] for name, verdicts in gpu.judge(rows).items()}
+    assert told == {
+        gpu.FAST: [(0.9905, True), (0.04, True), (pytest.approx(4.5), False)],
+        gpu.TOGETHER: [(pytest.approx(4.0), True), (pytest.approx(5.0), False)],
+        gpu.ACCURATE: [(0.9969, False)],
+    }
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_without_a_gpu_its_part_says_so() -> None:
+    rows: dict[str, Row] = {}
+    measure(gpu.contestants(Options()), rows, print)
+    assert {row.note for row in rows.values()} == {"torch finds no CUDA device"}
+    assert not any(row.failed or row.samples for row in rows.values())
+
+
+def test_seeds_that_are_measured_together_are_those_that_train_alone(tiny: Tiny) -> None:
+    configs = [tiny("runtime.threads=1", f"training.seed={seed}") for seed in (0, 1)]
+    published = load_data(configs[0].data)
+    taken, whole, together = warm.train(configs, published)
+    assert 0 < taken < whole < 60
+    for config, accuracy in zip(configs, together, strict=True):
+        assert warm.train([config], published)[2] == pytest.approx([accuracy], abs=0.005)
 
 
 def test_memory_and_process_are_counted_above_import_torch() -> None:
@@ -194,11 +230,11 @@ def test_ctrl_c_leaves_what_was_measured_in_the_table_and_in_the_json(
 
 
 def test_a_part_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    for words in (["--part", "hepl"], ["--part", "7"], ["--seeds", "hepl=1"], ["--repeats", "0"]):
+    for words in (["--part", "hepl"], ["--part", "8"], ["--seeds", "hepl=1"], ["--repeats", "0"]):
         done = run(python(str(SCRIPT), *words))
         assert done.code == 2
         assert words[1] in done.err
-    assert "6 help" in run(python(str(SCRIPT), "--part", "7")).err
+    assert "6 help, 7 gpu" in run(python(str(SCRIPT), "--part", "8")).err
 
 
 def test_help_is_measured_in_turn_with_import_torch_into_json(tmp_path: Path) -> None:
@@ -218,7 +254,7 @@ def test_help_is_measured_in_turn_with_import_torch_into_json(tmp_path: Path) ->
 
 def test_the_benchmark_itself_never_loads_torch_whose_memory_would_count_as_its_children_s() -> None:
     code = (
-        "import sys; from benchmarks import commands, report, speed, training\n"
+        "import sys; from benchmarks import commands, gpu, report, speed, training\n"
         "from benchmarks.processes import python, run\n"
         "assert 'torch' not in sys.modules\n"
         "print(run(python('-c', 'x = bytes(1) * 400_000_000')).peak, run(python('-c', '')).peak)"

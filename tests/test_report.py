@@ -26,7 +26,6 @@ from cnnkit.files import write_atomically
 from cnnkit.pooling import SameConv2d
 from cnnkit.report import REPORT, write_report
 from cnnkit.report_axes import Axis, accuracy_axis, axis_over, labels
-from cnnkit.report_images import dense_convolution
 from cnnkit.report_plots import CostPoint, cost_panel, dot_rows, pareto_front, spread_dots
 from cnnkit.report_study import study_view
 from cnnkit.report_words import points
@@ -435,7 +434,7 @@ def test_fifty_equal_seeds_stay_in_their_row() -> None:
 def test_the_dense_convolution_holds_the_strided_one(kernel: int, stride: int, side: int) -> None:
     convolution = SameConv2d(2, 3, kernel, stride)
     maps = torch.rand(1, 2, side, side)
-    dense = dense_convolution(convolution, maps)
+    dense = convolution.dense(maps)
     assert dense.shape[-2:] == (side, side)
     torch.testing.assert_close(dense[..., ::stride, ::stride], convolution(maps))
 

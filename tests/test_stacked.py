@@ -48,7 +48,7 @@ def stacked(configs: Sequence[Config], rate_on_device: bool | None = None) -> tu
         split_stratified(whole.labels, c.data.validation_images, stream(c.training.seed, "split"))[1]
         for c in configs
     ]
-    return Stack(trainings, whole, shares, rate_on_device), list(splits)
+    return Stack(trainings, whole.to(trainings[0].placement.device), shares, rate_on_device), list(splits)
 
 
 def trained_together(configs: Sequence[Config], rate_on_device: bool | None = None) -> list[Training]:
@@ -188,6 +188,18 @@ def test_a_seed_that_stops_early_keeps_its_record_while_the_others_go_on(
         mine = [state for at, state in kept if at == row]
         for name, tensor in weights[-1].items():
             torch.testing.assert_close(mine[-1][name], tensor, rtol=0, atol=10 * ROUNDING)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
+@pytest.mark.parametrize("overrides", [(), EVERYTHING], ids=["plain", "everything"])
+def test_on_a_gpu_recorded_seeds_end_where_each_ends_alone(tiny: Tiny, overrides: tuple[str, ...]) -> None:
+    configs = seeds(tiny, *overrides, "runtime.device=cuda")
+    for config, together in zip(configs, trained_together(configs), strict=True):
+        alone, splits = begun(config)
+        assert on_device(alone, splits)
+        for record, expected in zip(together.history, alone.history, strict=True):
+            assert record.train_loss == pytest.approx(expected.train_loss, rel=0.02)
+            assert record.val_loss == pytest.approx(expected.val_loss, rel=0.05)
 
 
 def copied(training: Training) -> dict[str, Tensor]:

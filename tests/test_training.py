@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from support import EVERYTHING, Tiny, begun, bitwise_equal
 from torch import Tensor, nn
 
-from cnnkit.batches import shuffled
+from cnnkit.batches import orders
 from cnnkit.config import STRATEGIES, Config, RuntimeConfig, TrainingConfig
-from cnnkit.data import ImageDataset, Splits
+from cnnkit.data import Splits
 from cnnkit.device import out_of_memory_in_words, place
-from cnnkit.errors import TrainingError, UsageError
+from cnnkit.errors import OutOfMemory, TrainingError, UsageError
 from cnnkit.evaluation import evaluate
 from cnnkit.events import EpochRecord, Event, StepDone
 from cnnkit.files import load_state, save_state
@@ -150,8 +150,7 @@ def test_every_epoch_shows_each_training_image_once_in_an_order_of_its_own(tiny:
 def test_an_epoch_takes_as_many_steps_as_it_announces(tiny: Tiny, images: int, batch_size: int) -> None:
     training, _ = begun(tiny(f"training.batch_size={batch_size}"))
     training.train_images = images
-    blank = ImageDataset(torch.zeros(images, 1, 8, 8, dtype=torch.uint8), torch.zeros(images).long())
-    batches = shuffled(blank, batch_size, torch.Generator())
+    batches = orders(images, batch_size, torch.Generator())
     assert len(batches) == training.steps_per_epoch
     assert sorted(torch.cat(batches).tolist()) == list(range(images))
 
@@ -413,6 +412,20 @@ def test_what_torch_raises_for_want_of_memory_is_recognised() -> None:
 def test_errors_that_have_nothing_to_do_with_memory_pass_as_they_are() -> None:
     with pytest.raises(RuntimeError, match="shapes"), out_of_memory_in_words(1):
         torch.zeros(2, 3) @ torch.zeros(2, 3)
+    for error in (torch.AcceleratorError("operation not permitted"), NotImplementedError("for mps")):
+        with pytest.raises(type(error)), out_of_memory_in_words(1):
+            raise error
+
+
+def test_a_recording_that_fails_for_want_of_memory_is_recognised() -> None:
+    def record() -> None:
+        try:
+            raise torch.OutOfMemoryError
+        finally:
+            raise torch.AcceleratorError("capture was invalidated")
+
+    with pytest.raises(OutOfMemory), out_of_memory_in_words(1):
+        record()
 
 
 def test_an_epoch_whose_weights_stand_still_records_what_evaluation_finds(tiny: Tiny) -> None:

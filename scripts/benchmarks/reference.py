@@ -71,10 +71,14 @@ def torchvision_mnist(train: bool, transform: Any) -> Any:
         sys.exit(f"torchvision finds no unpacked files in {data_root(None)}/MNIST/raw: gunzip them")
 
 
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser()
+    made.add_argument("--seed", type=int, default=0)
+    return made
+
+
 def seed_from_arguments() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seed", type=int, default=0)
-    seed: int = parser.parse_args().seed
+    seed: int = parser().parse_args().seed
     return seed
 
 

@@ -126,7 +126,7 @@ def remarks(row: Row, verdicts: list[Verdict]) -> str:
     """Targets, why there is nothing, and what settings tell the row from its neighbours."""
     settings = [
         word
-        for key, one in (("precision", "{}"), ("epochs", "{} epochs"))
+        for key, one in (("card", "{}"), ("precision", "{}"), ("epochs", "{} epochs"))
         if (word := "/".join(dict.fromkeys(one.format(s[key]) for s in row.samples if key in s)))
     ]
     lines = [*map(str, verdicts), row.note, ", ".join(settings).replace("1 epochs", "1 epoch")]

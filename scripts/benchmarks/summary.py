@@ -96,7 +96,8 @@ def times(value: float) -> str:
 
 
 def seconds(value: float) -> str:
-    return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
+    digits = 3 if value < 1 else 2 if value < 10 else 1
+    return f"{value:.{digits}f} s"
 
 
 def percent(value: float) -> str:

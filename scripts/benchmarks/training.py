@@ -11,7 +11,6 @@ from collections.abc import Callable
 from benchmarks.parts import Contestant, Options, Part, last_line_of_json
 from benchmarks.processes import Finished, cnnkit, python
 from benchmarks.summary import Row, Rows, Sample, Verdict, Verdicts, measured, percent, ratio, seconds, times
-from cnnkit.config_file import shipped_configs
 
 SEEDS = 10
 SEEDS_OF_LONG = {"mnist": 5, "accurate": 3}
@@ -88,8 +87,6 @@ def _reader(name: str) -> Callable[[Finished], Sample]:
 def _missing(name: str) -> str:
     if name in PEERS and importlib.util.find_spec(name) is None:
         return "not installed: pip install 'cnnkit[peers]'"
-    if name in CONFIGS and name not in shipped_configs():
-        return "no such configuration is shipped"
     return ""
 
 
