@@ -14,7 +14,7 @@ from cnnkit.device import Placement
 from cnnkit.stats import wilson_interval
 
 CALIBRATION_BINS = 15
-EVALUATION_BATCH = 1000
+EVALUATION_BATCH = 1000  # at 100 fast.yaml is a third slower, at 5000 mnist.yaml almost by half
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ def keep_freed_memory() -> None:
     """Tells glibc to keep freed blocks instead of giving each back to the system.
 
     A training step frees and asks for the same feature maps again and again; giving them back costs
-    a page fault for every 4 KiB of them. It took 39 % of a step's time; elsewhere this does nothing.
+    a page fault for every 4 KiB of them. Uncropped and in float32 fast.yaml trains in 3.3 s with this and in
+    4.1 without, on two cores; where maps are small there is no difference, and off Linux this does nothing.
     """
     if sys.platform != "linux":
         return

@@ -109,6 +109,14 @@ def test_the_fast_training_is_held_against_both_references_and_its_mean_accuracy
     assert verdicts.keys() == {"fast", "mnist"}
 
 
+def test_each_round_trains_another_seed_alike_for_all_and_none_that_settings_were_chosen_with() -> None:
+    commands = {c.name: c.command(3) for c in training_part.contestants(Options())}
+    assert "training.seed=1003" in commands.pop("fast")
+    assert "training.seed=1003" in commands.pop("mnist")
+    assert "training.seed=1003" in commands.pop("accurate")
+    assert all(command[-2:] == ["--seed", "1003"] for command in commands.values())
+
+
 def test_nothing_is_judged_against_what_was_not_measured() -> None:
     empty = {name: Row(name, "s") for name in (*training_part.NAMES, commands.IMPORT, commands.FAST)}
     for judge in (

@@ -8,7 +8,7 @@ import statistics
 from benchmarks.parts import Contestant, Options, Part
 from benchmarks.processes import python, run
 from benchmarks.summary import Rows, Verdict, Verdicts, measured, percent, ratio, seconds, times
-from benchmarks.training import read_script
+from benchmarks.training import FIRST_SEED, read_script
 
 FAST, RECIPE, TOGETHER, ACCURATE = "fast", "recipe", "fast, 32 seeds together", "accurate"
 SEEDS = {FAST: 10, RECIPE: 10, TOGETHER: 3, ACCURATE: 3}
@@ -29,8 +29,8 @@ def contestants(options: Options) -> list[Contestant]:
 
 
 def _contestant(name: str, rounds: int, missing: str) -> Contestant:
-    def command(seed: int) -> list[str]:
-        return python("-m", *COMMANDS[name], "--seed", str(seed))
+    def command(number: int) -> list[str]:
+        return python("-m", *COMMANDS[name], "--seed", str(FIRST_SEED + number))
 
     return Contestant(name, command, read_script, rounds, missing=missing)
 
