@@ -287,7 +287,7 @@ def _did_you_mean(path: Path) -> str:
     return ""
 
 
-@functools.cache  # two processes a trial would start else
+@functools.cache  # else each trial would start two processes
 def _git(*arguments: str) -> str | None:
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=True)
