@@ -41,7 +41,7 @@ class SameConv2d(nn.Conv2d):
 
     def dense(self, images: Tensor) -> Tensor:
         """The answer at every place, whatever the stride: (N, C, H, W) -> (N, C', H, W)."""
-        return F.conv2d(self._padded(images), self.weight, self.bias, 1, self.padding)
+        return F.conv2d(self._padded(images), self.weight, self.bias, 1, self.padding, groups=self.groups)
 
     def _padded(self, images: Tensor) -> Tensor:
         return images if self.kernel_size[0] % 2 else F.pad(images, (0, 1, 0, 1))

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from cnnkit import training as training_module
 from cnnkit.config import STRATEGIES, Config, Head, Optimizer
-from cnnkit.data import ImageDataset, Splits, load_data, split_stratified
+from cnnkit.data import ImageDataset, Splits, held_out_and_rest, load_data
 from cnnkit.errors import TrainingError
 from cnnkit.evaluation import evaluate
 from cnnkit.files import load_state, save_state
@@ -44,10 +44,7 @@ def trained_alone(config: Config) -> tuple[Training, Splits]:
 def stacked(configs: Sequence[Config], rate_on_device: bool | None = None) -> tuple[Stack, list[Splits]]:
     trainings, splits = zip(*map(begun, configs), strict=True)
     whole, _ = load_data(configs[0].data)
-    shares = [
-        split_stratified(whole.labels, c.data.validation_images, stream(c.training.seed, "split"))[1]
-        for c in configs
-    ]
+    shares = [held_out_and_rest(c.data, whole.labels, c.training.seed)[1] for c in configs]
     return Stack(trainings, whole.to(trainings[0].placement.device), shares, rate_on_device), list(splits)
 
 

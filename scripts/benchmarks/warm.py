@@ -36,10 +36,9 @@ def main() -> None:
     parser.add_argument("--config", required=True)
     parser.add_argument("--together", type=int, default=1)
     arguments = parser.parse_args()
-    first = arguments.seed
     configs = [
-        load_config(arguments.config, [f"training.seed={seed}"])
-        for seed in range(first, first + arguments.together)
+        load_config(arguments.config, [f"training.seed={arguments.seed + number}"])
+        for number in range(arguments.together)
     ]
     published = load_data(configs[0].data)
     train(configs, published)  # libraries choose their kernels, memory comes into being
