@@ -19,7 +19,7 @@ def main() -> int:
     gc.set_threshold(NEW_OBJECTS)  # what is imported stays: at 700, looking took 0.1 of torch's 1.4 s
     atexit.register(_skip_last_collection)
     try:
-        from cnnkit import cli
+        from cnnkit.cli import app as cli
 
         return cli.main()
     except KeyboardInterrupt:

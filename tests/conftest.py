@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from cnnkit.config import Config
-from cnnkit.config_file import parse_config
+from cnnkit.config.load import parse_config
+from cnnkit.config.schema import Config
 
 # A network and a data set that train in a fraction of a second.
 TINY = """

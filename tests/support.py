@@ -19,12 +19,12 @@ from conftest import TINY
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from cnnkit.__main__ import main
-from cnnkit.config import Config
-from cnnkit.config_file import parse_config
-from cnnkit.data import Splits
-from cnnkit.experiment import begin, prepare, run_experiment
-from cnnkit.runs import create_run
-from cnnkit.training import Training
+from cnnkit.config.load import parse_config
+from cnnkit.config.schema import Config
+from cnnkit.data.dataset import Splits
+from cnnkit.experiment.run_dir import create_run
+from cnnkit.experiment.train import begin, prepare, run_experiment
+from cnnkit.training.loop import Training
 
 Tiny = Callable[..., Config]  # what the fixture `tiny` is
 EVERYTHING = (  # that draws or remembers
@@ -35,7 +35,7 @@ EVERYTHING = (  # that draws or remembers
 )
 # Each process is forked from one that has imported torch and run nothing: that saves 3 s a process.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["cnnkit.experiment"])
+PROCESSES.set_forkserver_preload(["cnnkit.experiment.train"])
 LONGEST_WAIT = 120  # seconds
 SLOW_STEP = 0.03  # seconds: what makes an epoch long enough to be hit by the clock
 

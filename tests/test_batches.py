@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 from torch import Tensor
 
-from cnnkit.batches import augment, in_order, orders
-from cnnkit.config import AugmentConfig
-from cnnkit.data import ImageDataset
+from cnnkit.config.schema import AugmentConfig
+from cnnkit.data.dataset import ImageDataset
+from cnnkit.training.batches import augment, in_order, orders
 
 SIDE = 32
 

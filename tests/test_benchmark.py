@@ -14,10 +14,11 @@ import pytest
 import torch
 from support import Tiny
 
-from cnnkit.config_file import load_config, parse_config
-from cnnkit.data import ImageDataset, load_data
-from cnnkit.device import place
-from cnnkit.optimization import learning_rate_at
+from cnnkit.config.load import load_config, parse_config
+from cnnkit.data.dataset import ImageDataset
+from cnnkit.data.prepare import load_data
+from cnnkit.training.device import place
+from cnnkit.training.optimizers import learning_rate_at
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "scripts" / "benchmark"

@@ -17,14 +17,15 @@ import typer
 from rich.console import Console
 from support import call, command, exit_code, finished_run, start
 
-import cnnkit.console
+import cnnkit.cli.console
 from cnnkit import __version__
-from cnnkit.cli import app
-from cnnkit.config_file import shipped_configs
-from cnnkit.data import load_dataset
-from cnnkit.files import load_tensors, save_tensors
-from cnnkit.model import CNN
-from cnnkit.runs import BEST, Run
+from cnnkit.cli.app import app
+from cnnkit.config.load import shipped_configs
+from cnnkit.data.prepare import load_dataset
+from cnnkit.experiment.run_dir import Run
+from cnnkit.filenames import BEST
+from cnnkit.nn.model import CNN
+from cnnkit.tensor_files import load_tensors, save_tensors
 
 Capture = pytest.CaptureFixture[str]
 STUDY_OPTIONS = {
@@ -60,7 +61,7 @@ COMMANDS = {
 }
 UNUSED = {  # by a training
     *("torchvision", "torch._dynamo", "torch._inductor", "sympy"),
-    *("matplotlib", "PIL", "scipy", "sklearn", "cnnkit.analysis"),
+    *("matplotlib", "PIL", "scipy", "sklearn", "cnnkit.comparison.results"),
 }
 HEAVY = {
     *("torch", "pydantic", "numpy", "ruamel", "matplotlib", "scipy", "sklearn"),
@@ -238,7 +239,7 @@ def test_eval_in_a_folder_that_takes_no_files_still_measures(
     def refuse(*_: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("cnnkit.experiment.write_json", refuse)
+    monkeypatch.setattr("cnnkit.experiment.train.write_json", refuse)
     outcome = call(capsys, "eval", run, "--json")
     assert (outcome.code, json.loads(outcome.out)["images"]) == (0, 360)
     assert "Read-only file system" in outcome.err
@@ -428,7 +429,7 @@ def test_ctrl_c_outside_of_training_exits_with_130(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cnnkit.experiment.load_splits", interrupt)
+    monkeypatch.setattr("cnnkit.experiment.train.load_splits", interrupt)
     outcome = call(capsys, "train", "--config", tiny_file)
     assert outcome.code == 130
     assert "Traceback" not in outcome.err
@@ -599,7 +600,7 @@ def test_a_terminal_sees_how_far_training_is_and_how_fast(
     tiny_file: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     screen = Console(file=StringIO(), force_terminal=True, width=120, stderr=True)
-    monkeypatch.setattr(cnnkit.console, "err", screen)
+    monkeypatch.setattr(cnnkit.cli.console, "err", screen)
     outcome = call(capsys, "train", "--config", tiny_file, "--out", "mine")
     assert isinstance(screen.file, StringIO)
     assert outcome.code == 0

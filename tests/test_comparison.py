@@ -13,15 +13,17 @@ import pytest
 from filelock import FileLock
 from support import call, command, exit_code, start
 
-from cnnkit.analysis import LABELS, RESULTS, TIMING, TRIALS, analyse, verify
-from cnnkit.comparison import run_study
-from cnnkit.config import Config
+from cnnkit.comparison.local import LocalExecutor
+from cnnkit.comparison.results import TIMING, analyse, verify
+from cnnkit.comparison.runner import run_study
+from cnnkit.comparison.study import Study, plan_study
+from cnnkit.config.schema import Config
 from cnnkit.errors import RunError, UsageError
 from cnnkit.events import StudyEvent, TrialDone
-from cnnkit.executors import FAILURE, LocalExecutor
+from cnnkit.experiment.run_dir import Run
+from cnnkit.experiment.weights import load_weights
+from cnnkit.filenames import FAILURE, LABELS, LAST, LOCK, PREDICTIONS, RESULT, RESULTS, STATE, STUDY, TRIALS
 from cnnkit.files import write_json
-from cnnkit.runs import LAST, PREDICTIONS, RESULT, STATE, Run, load_weights
-from cnnkit.study import LOCK, STUDY, Study, plan_study
 
 Tiny = Callable[..., Config]
 LEVELS = ["stride", "max"]

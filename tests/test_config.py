@@ -18,13 +18,14 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from support import call
 
-from cnnkit import config_file
-from cnnkit.catalog import DATASETS
-from cnnkit.config import STRATEGIES, Config, ModelConfig
-from cnnkit.config_checks import LARGEST_LAYER, grids, head_features
-from cnnkit.config_docs import json_schema, keys_table
-from cnnkit.config_file import config_text, load_config, parse_config
+from cnnkit.config import load as config_file
+from cnnkit.config.checks import LARGEST_LAYER
+from cnnkit.config.docs import json_schema, keys_table
+from cnnkit.config.geometry import grids, head_features
+from cnnkit.config.load import config_text, load_config, parse_config
+from cnnkit.config.schema import STRATEGIES, Config, ModelConfig
 from cnnkit.errors import ConfigError
+from cnnkit.families.datasets import DATASETS
 
 CONFIGS = sorted((Path(__file__).resolve().parent.parent / "configs").glob("*.yaml"))
 shipped_file = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -490,7 +491,7 @@ def test_an_installed_package_finds_the_configurations_inside_itself(
 
 def test_checking_a_configuration_never_imports_torch() -> None:
     code = (
-        "import sys; from cnnkit.config_file import load_config; from cnnkit.config_docs import keys_table; "
+        "import sys; from cnnkit.config.load import load_config; from cnnkit.config.docs import keys_table; "
         "load_config('digits'); keys_table(); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

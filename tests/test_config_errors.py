@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import Outcome, call
 
-from cnnkit.config import Config
-from cnnkit.config_file import LARGEST_FILE, config_text, load_config, parse_config
+from cnnkit.config.load import LARGEST_FILE, config_text, load_config, parse_config
+from cnnkit.config.schema import Config
 from cnnkit.errors import CnnkitError, ConfigError, Problem
 
 KEYS = [

@@ -8,11 +8,11 @@ import pytest
 import torch
 from support import begun
 
-from cnnkit.config import Config, Optimizer, TrainingConfig
-from cnnkit.cuda_graph import WARM_UP, RateOnDevice, Replayed, can_be_recorded
-from cnnkit.optimization import make_optimizer
-from cnnkit.stacked import train_on_device
-from cnnkit.training import train
+from cnnkit.config.schema import Config, Optimizer, TrainingConfig
+from cnnkit.training.cuda_graph import WARM_UP, RateOnDevice, Replayed, can_be_recorded
+from cnnkit.training.loop import train
+from cnnkit.training.optimizers import make_optimizer
+from cnnkit.training.stack import train_on_device
 
 Tiny = Callable[..., Config]
 CPU = torch.device("cpu")

@@ -11,8 +11,9 @@ import pytest
 
 from cnnkit.errors import RunError
 from cnnkit.events import EpochRecord
-from cnnkit.report_curves import draw_curves
-from cnnkit.runs import METRICS, RESULT, Run
+from cnnkit.experiment.run_dir import Run
+from cnnkit.filenames import METRICS, RESULT
+from cnnkit.report.curves import draw_curves
 
 FIRST = EpochRecord(
     epoch=1,

@@ -27,21 +27,16 @@ from hypothesis import strategies as st
 from support import PROCESSES, exit_code, start
 from torch import Tensor
 
-from cnnkit.catalog import DATASETS
-from cnnkit.config import DataConfig
-from cnnkit.data import (
-    ImageDataset,
-    load_dataset,
-    load_splits,
-    pixel_statistics,
-    split_stratified,
-)
+from cnnkit.config.schema import DataConfig
+from cnnkit.data.dataset import ImageDataset, pixel_statistics
+from cnnkit.data.idx import read_idx
+from cnnkit.data.prepare import load_dataset, load_splits, split_stratified
+from cnnkit.data.sources import FILE_NAMES, QMNIST_FILE_NAMES, data_root
 from cnnkit.errors import DataError
 from cnnkit.events import Event, Note
-from cnnkit.files import fingerprint
-from cnnkit.idx import read_idx
-from cnnkit.sources import FILE_NAMES, QMNIST_FILE_NAMES, data_root
-from cnnkit.streams import stream
+from cnnkit.families.datasets import DATASETS
+from cnnkit.random import stream
+from cnnkit.tensor_files import fingerprint
 
 TRAIN, TEST = 40, 20
 FASHION, QMNIST = "fashion-mnist", "qmnist"
@@ -480,7 +475,7 @@ def test_a_read_only_file_system_takes_no_data_and_says_so(
 
 def test_prepared_data_are_used_instead_of_the_files(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load(root)
-    monkeypatch.setattr("cnnkit.data.read_idx", lambda *_: pytest.fail("the files were read again"))
+    monkeypatch.setattr("cnnkit.data.prepare.read_idx", lambda *_: pytest.fail("the files were read again"))
     train, test, told = load(root)
     assert agrees(train, test, random_parts())
     assert told == []

@@ -12,12 +12,12 @@ from scipy.stats import binomtest
 from sklearn import metrics
 from torch import Tensor, nn
 
-from cnnkit.config import ModelConfig
-from cnnkit.data import ImageDataset
-from cnnkit.device import Placement
-from cnnkit.evaluation import CALIBRATION_BINS, Evaluation, evaluate, predict
-from cnnkit.model import CNN, build_model
+from cnnkit.config.schema import ModelConfig
+from cnnkit.data.dataset import ImageDataset
+from cnnkit.nn.model import CNN, build_model
 from cnnkit.stats import wilson_interval
+from cnnkit.training.device import Placement
+from cnnkit.training.evaluation import CALIBRATION_BINS, Evaluation, evaluate, predict
 
 CPU = Placement(torch.device("cpu"), "float32", 2)
 CLASSES = 10

@@ -9,13 +9,14 @@ from conftest import TINY
 from support import finished_run
 from torch import Tensor, nn
 
-from cnnkit.config import Config, ModelConfig
-from cnnkit.config_file import parse_config
-from cnnkit.data import load_data
-from cnnkit.evidence import Cells, above_mean, cells_of, evidence
-from cnnkit.model import CNN, build_model
-from cnnkit.pooling import HEADS
-from cnnkit.report_evidence import (
+from cnnkit.config.load import parse_config
+from cnnkit.config.schema import Config, ModelConfig
+from cnnkit.data.prepare import load_data
+from cnnkit.experiment.weights import Weights
+from cnnkit.nn.evidence import Cells, above_mean, cells_of, evidence
+from cnnkit.nn.model import CNN, build_model
+from cnnkit.nn.pooling import HEADS
+from cnnkit.report.evidence import (
     INK,
     Measured,
     Square,
@@ -25,8 +26,7 @@ from cnnkit.report_evidence import (
     shown_by_class,
     shown_by_size,
 )
-from cnnkit.report_images import at_hand, images_of, objects_alone
-from cnnkit.runs import Weights
+from cnnkit.report.images import at_hand, images_of, objects_alone
 
 SCENES = (
     "data.dataset=small-object",
@@ -251,7 +251,7 @@ def test_images_that_are_not_here_are_not_fetched(
     def fetch(*_: object) -> None:
         raise AssertionError("a report fetches nothing")
 
-    monkeypatch.setattr("cnnkit.sources._fetch", fetch)
+    monkeypatch.setattr("cnnkit.data.sources._fetch", fetch)
     config = parse_config(f"data: {{dataset: {dataset}, root: {tmp_path / 'nowhere'}}}", "here")
     images, reason = images_of(config)
     assert images is None
@@ -276,7 +276,7 @@ def test_scenes_of_the_bundled_digits_are_always_at_hand(scenes: Config) -> None
 
 
 def test_a_run_of_scenes_is_drawn_with_its_evidence(tmp_path: Path, shared_cache: Path) -> None:
-    from cnnkit.report import write_report
+    from cnnkit.report.page import write_report
 
     run = finished_run(tmp_path / "run", shared_cache, *SCENES, "model.head=max")
     page = write_report(run).read_text()

@@ -17,15 +17,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cnnkit.errors import DamagedFile
-from cnnkit.files import (
-    fingerprint,
-    load_state,
-    load_tensors,
-    save_state,
-    save_tensors,
-    write_atomically,
-    write_json,
-)
+from cnnkit.files import write_atomically, write_json
+from cnnkit.tensor_files import fingerprint, load_state, load_tensors, save_state, save_tensors
 
 TENSORS = {
     "weight": torch.linspace(-1, 1, 12).view(3, 4),

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from PIL import Image, features
 from torch import Tensor
 
-from cnnkit.catalog import DATASETS
-from cnnkit.data import load_dataset
+from cnnkit.data.idx import read_idx
+from cnnkit.data.own_images import load_image
+from cnnkit.data.prepare import load_dataset
 from cnnkit.errors import ImageError
-from cnnkit.idx import read_idx
-from cnnkit.images import load_image
+from cnnkit.families.datasets import DATASETS
 
 MNIST, DIGITS = DATASETS["mnist"], DATASETS["digits"]
 MNIST_CENTRE = 14.0  # of mass, as index; over MNIST's test images it is 13.50 … 14.50, mean 13.99 and 14.01

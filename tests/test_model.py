@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cnnkit.config import Activation, Head, ModelConfig, Strategy
-from cnnkit.config_checks import grids, head_features
-from cnnkit.model import ACTIVATIONS, CNN, Dropout, build_model, count_costs, summarize
-from cnnkit.pooling import HEADS, POOLING, Downsampling
+from cnnkit.config.geometry import grids, head_features
+from cnnkit.config.schema import Activation, Head, ModelConfig, Strategy
+from cnnkit.nn.costs import count_costs, summarize
+from cnnkit.nn.layers import ACTIVATIONS, Dropout
+from cnnkit.nn.model import CNN, build_model
+from cnnkit.nn.pooling import HEADS, POOLING, Downsampling
 
 SHAPE = (1, 12, 12)
 SMALL: dict[str, Any] = {"channels": (4, 6), "kernel_sizes": (5, 3), "hidden": (16,)}

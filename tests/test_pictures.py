@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
-from cnnkit.catalog import DATASETS
-from cnnkit.pictures import MISTAKES_SHOWN, Mistake, draw_confusion, most_confident_mistakes
+from cnnkit.families.datasets import DATASETS
+from cnnkit.report.pictures import MISTAKES_SHOWN, Mistake, draw_confusion, most_confident_mistakes
 
 NAMES = DATASETS["mnist"].class_names
 

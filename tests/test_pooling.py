@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cnnkit.pooling import HEADS, POOLING, SameConv2d
+from cnnkit.nn.pooling import HEADS, POOLING, SameConv2d
 
 # (N, C, H, W, k, k) -> (N, C', H, W): what a strategy makes of each k × k cell.
 FORMULAS: dict[str, Callable[[Tensor], Tensor]] = {

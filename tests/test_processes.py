@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cnnkit import executors
 from cnnkit.__main__ import SPINS, sleep_soon
-from cnnkit.config import AugmentConfig, DataConfig
+from cnnkit.comparison import local as executors
+from cnnkit.config.schema import AugmentConfig, DataConfig
 
 
 @pytest.mark.parametrize(

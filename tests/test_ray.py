@@ -11,10 +11,10 @@ import pytest
 from support import call
 from test_comparison import run, study_of, without_timing
 
-from cnnkit.analysis import TRIALS
-from cnnkit.comparison import run_study
-from cnnkit.config import Config
+from cnnkit.comparison.runner import run_study
+from cnnkit.config.schema import Config
 from cnnkit.events import StudyEvent, TrialDone
+from cnnkit.filenames import TRIALS
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed"),
@@ -41,7 +41,7 @@ def cluster() -> Iterator[Any]:
 def test_a_cluster_that_loses_a_node_midway_gives_the_same_results(
     tiny: Tiny, tmp_path: Path, cluster: Any
 ) -> None:
-    from cnnkit.ray_executor import RayExecutor, ray_cluster
+    from cnnkit.comparison.on_ray import RayExecutor, ray_cluster
 
     lost = threading.Event()
 

@@ -11,9 +11,9 @@ import typer
 from PIL import Image, ImageDraw
 from support import call
 
-from cnnkit.cli import app
-from cnnkit.config_docs import keys_table
-from cnnkit.config_file import headline, load_config, shipped_configs
+from cnnkit.cli.app import app
+from cnnkit.config.docs import keys_table
+from cnnkit.config.load import headline, load_config, shipped_configs
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

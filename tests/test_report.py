@@ -17,21 +17,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import call, finished_run
 
-from cnnkit.analysis import RESULTS, TRIALS
-from cnnkit.comparison import run_study
-from cnnkit.config_file import parse_config
+from cnnkit.comparison.local import Outcome
+from cnnkit.comparison.runner import run_study
+from cnnkit.comparison.study import plan_study
+from cnnkit.comparison.trial import Trial, run_trial
+from cnnkit.config.load import parse_config
 from cnnkit.errors import DataError, RunError, UsageError
-from cnnkit.executors import FAILURE, Outcome
+from cnnkit.filenames import FAILURE, PREDICTIONS, REPORT, RESULT, RESULTS, STUDY, TRIALS
 from cnnkit.files import write_atomically
-from cnnkit.pooling import SameConv2d
-from cnnkit.report import REPORT, write_report
-from cnnkit.report_axes import Axis, accuracy_axis, axis_over, labels
-from cnnkit.report_plots import CostPoint, cost_panel, dot_rows, pareto_front, spread_dots
-from cnnkit.report_study import study_view
-from cnnkit.report_words import points
-from cnnkit.runs import PREDICTIONS, RESULT
-from cnnkit.study import STUDY, plan_study
-from cnnkit.trials import Trial, run_trial
+from cnnkit.nn.pooling import SameConv2d
+from cnnkit.report.axes import Axis, accuracy_axis, axis_over, labels
+from cnnkit.report.captions import points
+from cnnkit.report.page import write_report
+from cnnkit.report.plots import CostPoint, cost_panel, dot_rows, pareto_front, spread_dots
+from cnnkit.report.study import study_view
 
 HOSTILE = "<script>alert(1)</script>&'\""
 SECTIONS = [
@@ -226,7 +225,7 @@ def test_without_the_data_the_rest_is_drawn(study: Path, monkeypatch: pytest.Mon
     def gone(*_: object) -> None:
         raise DataError(f"the digits are gone {HOSTILE}\nand more")
 
-    monkeypatch.setattr("cnnkit.report_images.load_data", gone)
+    monkeypatch.setattr("cnnkit.report.images.load_data", gone)
     page = drawn(study)
     assert sections(page) == SECTIONS
     assert page.count("could not be had, so this is not drawn: the digits are gone") == 3

@@ -30,16 +30,20 @@ from support import (
 )
 from torch import Tensor
 
-from cnnkit.config import Config
-from cnnkit.config_file import config_text
-from cnnkit.data import ImageDataset, Splits, load_splits
-from cnnkit.device import place
+from cnnkit.config.load import config_text
+from cnnkit.config.schema import Config
+from cnnkit.data.dataset import ImageDataset, Splits
+from cnnkit.data.prepare import load_splits
 from cnnkit.errors import CnnkitError, Interrupted, RunError, TrainingError, UsageError
 from cnnkit.events import EpochRecord, Event, Listener, Note, StepDone
-from cnnkit.experiment import begin, evaluate_and_keep, prepare, run_experiment
-from cnnkit.files import load_tensors, save_tensors
-from cnnkit.model import CNN, build_model
-from cnnkit.runs import BEST, CURVES, LAST, STATE, Run, create_run, latest_run, load_weights, open_run
+from cnnkit.experiment.measure import evaluate_and_keep
+from cnnkit.experiment.run_dir import Run, create_run, latest_run, open_run
+from cnnkit.experiment.train import begin, prepare, run_experiment
+from cnnkit.experiment.weights import load_weights
+from cnnkit.filenames import BEST, CURVES, LAST, STATE
+from cnnkit.nn.model import CNN, build_model
+from cnnkit.tensor_files import load_tensors, save_tensors
+from cnnkit.training.device import place
 
 Tiny = Callable[..., Config]
 FILES = {
@@ -192,7 +196,7 @@ def test_test_images_steer_nothing_but_the_test_result(
         wrong = ImageDataset(255 - splits.test.images, (splits.test.labels + 1) % 10)
         return Splits(splits.train, splits.validation, wrong)
 
-    monkeypatch.setattr("cnnkit.experiment.load_splits", mislabelled)
+    monkeypatch.setattr("cnnkit.experiment.train.load_splits", mislabelled)
     config = tiny("runtime.threads=1")
     result = run_experiment(config, create_run(config, "tiny", tmp_path / "other"))
     for name in (BEST, LAST):
@@ -250,7 +254,7 @@ def test_the_kept_weights_are_those_of_the_best_epoch_and_they_are_tested(
 ) -> None:
     accuracies = iter([0.3, 0.9, 0.5])
     monkeypatch.setattr(
-        "cnnkit.training.evaluate", lambda *_: SimpleNamespace(accuracy=next(accuracies), loss=1.0)
+        "cnnkit.training.loop.evaluate", lambda *_: SimpleNamespace(accuracy=next(accuracies), loss=1.0)
     )
     run = create_run(tiny("training.epochs=3"), "tiny", tmp_path / "run")
     after: list[dict[str, Tensor]] = []
@@ -413,7 +417,7 @@ def test_a_loss_that_is_not_finite_leaves_the_epoch_before_to_go_on_from(
         shown += 1
         return images * (math.nan if shown == STEPS_PER_EPOCH + 5 else 1)
 
-    monkeypatch.setattr("cnnkit.training.augment", spoil)
+    monkeypatch.setattr("cnnkit.training.loop.augment", spoil)
     with pytest.raises(TrainingError, match="step 5 of epoch 2"):
         run_experiment(config, create_run(config, "tiny", tmp_path / "run"))
     run = open_run(tmp_path / "run")

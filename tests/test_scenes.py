@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from cnnkit.config import Config, SceneConfig
-from cnnkit.config_file import parse_config
-from cnnkit.data import load_data, load_dataset
+from cnnkit.config.load import parse_config
+from cnnkit.config.schema import Config, SceneConfig
+from cnnkit.data.prepare import load_data, load_dataset
+from cnnkit.data.scenes import INK_SIDE, make_scenes
 from cnnkit.errors import ConfigError
-from cnnkit.scenes import INK_SIDE, make_scenes
-from cnnkit.streams import stream
+from cnnkit.random import stream
 
 Tiny = Callable[..., Config]
 

@@ -11,16 +11,18 @@ from support import Tiny, begun, bitwise_equal
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cnnkit import training as training_module
-from cnnkit.config import STRATEGIES, Config, Head, Optimizer
-from cnnkit.data import ImageDataset, Splits, held_out_and_rest, load_data
+from cnnkit.config.schema import STRATEGIES, Config, Head, Optimizer
+from cnnkit.data.dataset import ImageDataset, Splits
+from cnnkit.data.prepare import load_data
+from cnnkit.data.splits import held_out_and_rest
 from cnnkit.errors import TrainingError
-from cnnkit.evaluation import evaluate
-from cnnkit.files import load_state, save_state
-from cnnkit.stacked import Stack, train_on_device, train_together
-from cnnkit.stacked_model import SideBySide
-from cnnkit.streams import stream
-from cnnkit.training import Training, train
+from cnnkit.random import stream
+from cnnkit.tensor_files import load_state, save_state
+from cnnkit.training import loop as training_module
+from cnnkit.training.evaluation import evaluate
+from cnnkit.training.loop import Training, train
+from cnnkit.training.stack import Stack, train_on_device, train_together
+from cnnkit.training.stacked_model import SideBySide
 
 EVERYTHING = (
     *support.EVERYTHING,

@@ -11,22 +11,24 @@ import pytest
 import torch
 from test_comparison import LEVELS, run, study_of, without_timing
 
-import cnnkit.stacked
-from cnnkit import stacked_executor
-from cnnkit.analysis import TRIALS, analyse, verify
-from cnnkit.cli_compare import ExecutorName, Request, _executor
-from cnnkit.comparison import run_study
-from cnnkit.config import Config
+import cnnkit.training.stack
+from cnnkit.cli.compare import ExecutorName, Request, _executor
+from cnnkit.comparison import on_gpu as stacked_executor
+from cnnkit.comparison.local import LocalExecutor
+from cnnkit.comparison.on_gpu import StackedExecutor
+from cnnkit.comparison.results import analyse, verify
+from cnnkit.comparison.runner import run_study
+from cnnkit.comparison.study import Study, plan_study
+from cnnkit.config.schema import Config
 from cnnkit.errors import Interrupted, OutOfMemory
-from cnnkit.evaluation import evaluate
 from cnnkit.events import StudyEvent, TrialDone
-from cnnkit.executors import FAILURE, LocalExecutor
-from cnnkit.experiment import prepare
-from cnnkit.runs import LAST, PREDICTIONS, RESULT, STATE, Run, load_weights
-from cnnkit.stacked import Stack
-from cnnkit.stacked_executor import StackedExecutor
-from cnnkit.study import Study, plan_study
-from cnnkit.training import Training
+from cnnkit.experiment.run_dir import Run
+from cnnkit.experiment.train import prepare
+from cnnkit.experiment.weights import load_weights
+from cnnkit.filenames import FAILURE, LAST, PREDICTIONS, RESULT, STATE, TRIALS
+from cnnkit.training.evaluation import evaluate
+from cnnkit.training.loop import Training
+from cnnkit.training.stack import Stack
 
 Tiny = Callable[..., Config]
 
@@ -115,7 +117,7 @@ def test_a_folder_holds_the_weights_of_its_best_epoch(tiny: Tiny, tmp_path: Path
 
 def test_the_time_of_a_seed_is_its_share(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(10**6))
-    monkeypatch.setattr(cnnkit.stacked.time, "perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr(cnnkit.training.stack.time, "perf_counter", lambda: float(next(ticks)))
     results = together(study_of(tiny, 4), tmp_path)
     seconds = [
         Run(tmp_path / TRIALS / trial["folder"]).result["train_seconds"] for trial in results["trials"]
@@ -173,7 +175,7 @@ def test_where_memory_does_not_hold_them_all_they_train_in_halves(
 def test_an_interrupted_group_is_trained_anew(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    close_epoch, closed = cnnkit.stacked.close_epoch, []
+    close_epoch, closed = cnnkit.training.stack.close_epoch, []
 
     def interrupted(*arguments: Any) -> bool:
         closed.append(arguments)
@@ -181,7 +183,7 @@ def test_an_interrupted_group_is_trained_anew(
             raise KeyboardInterrupt
         return close_epoch(*arguments)
 
-    monkeypatch.setattr(cnnkit.stacked, "close_epoch", interrupted)
+    monkeypatch.setattr(cnnkit.training.stack, "close_epoch", interrupted)
     with pytest.raises(Interrupted, match=re.escape(f"cnnkit compare --resume --out {tmp_path / 'study'}")):
         together(study_of(tiny), tmp_path / "study")
     assert len(list(tmp_path.glob(f"study/{TRIALS}/*/{RESULT}"))) == 2

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from cnnkit.startup import keep_freed_memory, step_without_compiler
+from cnnkit.training.startup import keep_freed_memory, step_without_compiler
 
 
 def parameter_after_steps(optimizer_class: type[torch.optim.Optimizer], light: bool) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 import torch
 
-from cnnkit.streams import stream
+from cnnkit.random import stream
 
 
 def test_the_same_name_gives_the_same_numbers() -> None:

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from support import begun
 
-from cnnkit.config import Config
+from cnnkit.comparison.study import Study, plan_study, refuse_another_study, saved_plan
+from cnnkit.comparison.trial import Trial, shared_hashes
+from cnnkit.comparison.widths import TOLERANCE, cost_of
+from cnnkit.config.schema import Config
 from cnnkit.errors import CnnkitError, UsageError
-from cnnkit.experiment import prepare
+from cnnkit.experiment.train import prepare
+from cnnkit.filenames import STUDY
 from cnnkit.files import write_json
-from cnnkit.study import STUDY, Study, plan_study, refuse_another_study, saved_plan
-from cnnkit.trials import Trial, shared_hashes
-from cnnkit.widths import TOLERANCE, cost_of
 
 STRATEGIES = ["stride", "max", "avg", "concat"]
 Tiny = Callable[..., Config]

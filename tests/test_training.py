@@ -15,17 +15,17 @@ import torch.nn.functional as F
 from support import EVERYTHING, Tiny, begun, bitwise_equal
 from torch import Tensor, nn
 
-from cnnkit.batches import orders
-from cnnkit.config import STRATEGIES, Config, RuntimeConfig, TrainingConfig
-from cnnkit.data import Splits
-from cnnkit.device import out_of_memory_in_words, place
+from cnnkit.config.schema import STRATEGIES, Config, RuntimeConfig, TrainingConfig
+from cnnkit.data.dataset import Splits
 from cnnkit.errors import OutOfMemory, TrainingError, UsageError
-from cnnkit.evaluation import evaluate
 from cnnkit.events import EpochRecord, Event, StepDone
-from cnnkit.files import load_state, save_state
-from cnnkit.optimization import learning_rate_at, make_optimizer
-from cnnkit.streams import stream
-from cnnkit.training import Training, train
+from cnnkit.random import stream
+from cnnkit.tensor_files import load_state, save_state
+from cnnkit.training.batches import orders
+from cnnkit.training.device import out_of_memory_in_words, place
+from cnnkit.training.evaluation import evaluate
+from cnnkit.training.loop import Training, train
+from cnnkit.training.optimizers import learning_rate_at, make_optimizer
 
 FROZEN = ("training.learning_rate=1e-30", "model.dropout=0", "model.batch_norm=false")  # nothing ever changes
 ONE_STEP = (
@@ -130,7 +130,7 @@ def test_no_two_uses_of_chance_and_no_two_epochs_share_their_numbers(
         seeds.append(generator.initial_seed())
         return generator
 
-    monkeypatch.setattr("cnnkit.training.stream", remember)
+    monkeypatch.setattr("cnnkit.training.loop.stream", remember)
     trained(tiny(*EVERYTHING))
     assert len(set(seeds)) == len(seeds) == 2 * 3  # epochs, and order, augmentation and dropout
 
@@ -338,7 +338,7 @@ def scripted(
         accuracy, loss = next(measured)
         return SimpleNamespace(accuracy=accuracy, loss=loss)
 
-    monkeypatch.setattr("cnnkit.training.evaluate", score)
+    monkeypatch.setattr("cnnkit.training.loop.evaluate", score)
     best: list[bool] = []
     train(training, splits, on_epoch=best.append)
     return training, best
@@ -470,7 +470,7 @@ def test_the_seconds_of_an_epoch_are_those_of_training_alone(
         return evaluate(*arguments)
 
     monkeypatch.setattr(time, "perf_counter", clock)
-    monkeypatch.setattr("cnnkit.training.evaluate", slow)
+    monkeypatch.setattr("cnnkit.training.loop.evaluate", slow)
     for record in trained(tiny()).history:
         assert 0 < record.seconds < 1_000_000
 
@@ -548,7 +548,7 @@ def test_bf16_is_chosen_where_the_processor_multiplies_it_faster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cpu: str, precision: str
 ) -> None:
     (tmp_path / "cpuinfo").write_text(cpu)
-    monkeypatch.setattr("cnnkit.device.CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr("cnnkit.training.device.CPU_INFO", tmp_path / "cpuinfo")
     assert place(RuntimeConfig(device="cpu")).precision == precision
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cnnkit.comparison.verdicts import BETTER, EQUIVALENT, UNDECIDED, WORSE, decide, fewest_seeds, judge_pairs
 from cnnkit.stats import LEVEL, holm, mcnemar_test, smallest_sign_flip_p
-from cnnkit.verdicts import BETTER, EQUIVALENT, UNDECIDED, WORSE, decide, fewest_seeds, judge_pairs
 
 STUDIES = 600
 NOISE = 0.0007  # of an accuracy between seeds, as configs/fast.yaml has it

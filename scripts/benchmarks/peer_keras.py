@@ -19,10 +19,11 @@ from keras import layers
 
 from benchmarks import reference
 from benchmarks.peer_settings import Peer, peer_from_arguments
-from cnnkit.catalog import DatasetInfo
-from cnnkit.config import ModelConfig, StageConfig
-from cnnkit.data import ImageDataset, load_dataset
-from cnnkit.sources import data_root
+from cnnkit.config.schema import ModelConfig, StageConfig
+from cnnkit.data.dataset import ImageDataset
+from cnnkit.data.prepare import load_dataset
+from cnnkit.data.sources import data_root
+from cnnkit.families.datasets import DatasetInfo
 
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
 POOLINGS = {"max": layers.MaxPooling2D, "avg": layers.AveragePooling2D}

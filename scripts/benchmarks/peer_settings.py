@@ -17,10 +17,10 @@ from torch import nn
 from torch.utils.data import Dataset, Subset
 
 from benchmarks import reference
-from cnnkit.config import Config
-from cnnkit.config_file import load_config
-from cnnkit.model import build_model
-from cnnkit.optimization import LOWEST_RATE, ONE_CYCLE_WARMUP
+from cnnkit.config.load import load_config
+from cnnkit.config.schema import Config
+from cnnkit.nn.model import build_model
+from cnnkit.training.optimizers import LOWEST_RATE, ONE_CYCLE_WARMUP
 
 OPTIMIZERS = ("adam", "adamw")
 
@@ -82,8 +82,8 @@ class Peer:
 
     def test_accuracy(self, model: nn.Module) -> float:
         """Measured alike for all that are torch modules; 0 … 1."""
-        from cnnkit.data import load_dataset
-        from cnnkit.sources import data_root
+        from cnnkit.data.prepare import load_dataset
+        from cnnkit.data.sources import data_root
 
         test = load_dataset("mnist", data_root(None))[1].cropped(self.config.data.crop)
         place = next(model.parameters()).device

@@ -63,7 +63,7 @@ def torchvision_mnist(train: bool, transform: Any) -> Any:
     """torchvision's data set, in the folder where cnnkit finds it; nothing is fetched."""
     from torchvision.datasets import MNIST
 
-    from cnnkit.sources import data_root
+    from cnnkit.data.sources import data_root
 
     try:
         return MNIST(str(data_root(None)), train=train, transform=transform)

@@ -52,8 +52,8 @@ def train(images: Tensor, labels: Tensor) -> tuple[nn.Module, float]:
 
 
 def main() -> None:
-    from cnnkit.data import load_dataset
-    from cnnkit.sources import data_root
+    from cnnkit.data.prepare import load_dataset
+    from cnnkit.data.sources import data_root
 
     parser = reference.parser()
     parser.add_argument("--warm", action="store_true", help="train once before, without being measured")

@@ -12,13 +12,14 @@ from collections.abc import Callable
 import torch
 
 from benchmarks.speed import WAYS
-from cnnkit.config import Config
-from cnnkit.config_file import load_config
-from cnnkit.data import ImageDataset, load_dataset
-from cnnkit.device import Placement, place
-from cnnkit.evaluation import EVALUATION_BATCH, evaluate, predict
-from cnnkit.model import CNN, build_model
-from cnnkit.sources import data_root
+from cnnkit.config.load import load_config
+from cnnkit.config.schema import Config
+from cnnkit.data.dataset import ImageDataset
+from cnnkit.data.prepare import load_dataset
+from cnnkit.data.sources import data_root
+from cnnkit.nn.model import CNN, build_model
+from cnnkit.training.device import Placement, place
+from cnnkit.training.evaluation import EVALUATION_BATCH, evaluate, predict
 
 PASSES = 5
 SINGLES = 300  # images that are predicted one by one

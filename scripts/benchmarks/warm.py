@@ -9,13 +9,14 @@ import time
 from pathlib import Path
 
 from benchmarks import reference
-from cnnkit.config import Config
-from cnnkit.config_file import load_config
-from cnnkit.data import Published, load_data
-from cnnkit.device import place
-from cnnkit.runs import Run
-from cnnkit.stacked_executor import StackedExecutor
-from cnnkit.trials import Trial
+from cnnkit.comparison.on_gpu import StackedExecutor
+from cnnkit.comparison.trial import Trial
+from cnnkit.config.load import load_config
+from cnnkit.config.schema import Config
+from cnnkit.data.dataset import Published
+from cnnkit.data.prepare import load_data
+from cnnkit.experiment.run_dir import Run
+from cnnkit.training.device import place
 
 
 def train(configs: list[Config], published: Published) -> tuple[float, float, list[float]]:

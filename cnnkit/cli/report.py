@@ -1,0 +1,17 @@
+"""`cnnkit report`: the page that shows a comparison, or a run, drawn again from its files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report_command(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of a comparison, or a run directory.")
+    ],
+) -> None:
+    """Draw report.html from what a comparison or a run has kept."""
+    from cnnkit.report.page import write_report
+
+    typer.echo(write_report(folder))

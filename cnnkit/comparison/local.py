@@ -1,0 +1,184 @@
+"""Where trials run: in worker processes of this machine."""
+
+import contextlib
+import functools
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import NamedTuple
+
+from cnnkit.comparison.processes import worker_context
+from cnnkit.comparison.trial import Trial, run_trial
+from cnnkit.config.schema import DataConfig, RuntimeConfig
+from cnnkit.data.dataset import Published
+from cnnkit.data.prepare import load_data
+from cnnkit.errors import CnnkitError, Interrupted, TrainingError
+from cnnkit.filenames import FAILURE
+from cnnkit.files import write_atomically
+
+ATTEMPTS = 2  # of a trial whose process dies
+INTERRUPTED = "interrupted"
+KILLED = "its process was stopped, twice, maybe for want of memory: try fewer --workers"
+
+
+class Outcome(NamedTuple):
+    """A trial that has ended. error: why it failed; None where its folder holds a result."""
+
+    trial: Trial
+    error: str | None
+
+
+def workers_for(runtime: RuntimeConfig) -> int:
+    """Worker processes that fill this machine: a core for each of their threads, or one beside a GPU.
+
+    On two cores six trials of a larger fast.yaml took 30 s with two workers of one thread, 52 s with one
+    of two.
+    """
+    if runtime.device != "cpu":
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // (runtime.threads or cores))
+
+
+@dataclass(frozen=True)
+class LocalExecutor:
+    """Worker processes. Each trains one trial after the other into its folder under `home`.
+
+    A process that dies takes no other trial with it, and its own is tried once more.
+    """
+
+    home: Path
+    workers: int | None = None  # None: as many as fill this machine
+
+    def run(self, trials: Sequence[Trial], published: Published) -> Iterator[Outcome]:
+        """Yields each trial as it ends; where the caller stops listening the running ones save and stop.
+
+        published: not used; workers read the prepared images from disk, which is quicker than a pipe.
+        """
+        if not trials:
+            return
+        waiting, attempts = deque(trials), Counter[str]()
+        number = min(self.workers or workers_for(trials[0].config.runtime), len(trials))
+        workers = [_Worker(self.home) for _ in range(number)]
+        try:
+            for worker in workers:
+                worker.begin(waiting.popleft())
+            while busy := [worker for worker in workers if worker.trial]:
+                for worker in _wait_for_any(busy):
+                    trial, error, alive = worker.end()
+                    if not alive:
+                        worker.start()
+                    if lost := not alive or error == INTERRUPTED:
+                        attempts[trial.id] += 1
+                    if again := lost and attempts[trial.id] < ATTEMPTS:
+                        waiting.appendleft(trial)
+                    elif lost:
+                        error = keep_failure(self.home / trial.folder, TrainingError(KILLED))
+                    if waiting:
+                        worker.begin(waiting.popleft())
+                    if not again:
+                        yield Outcome(trial, error)
+        finally:
+            for worker in workers:
+                worker.stop()
+            for worker in workers:
+                worker.process.join()
+
+
+class _Worker:
+    """A process that trains what it is sent. trial: what it is at."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.trial: Trial | None = None
+        self.start()
+
+    def start(self) -> None:
+        context = worker_context()
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def begin(self, trial: Trial) -> None:
+        self.trial = trial
+        with contextlib.suppress(OSError):  # it has died already, which `end` will find
+            self.connection.send((trial, self.home / trial.folder))
+
+    def end(self) -> tuple[Trial, str | None, bool]:
+        """(trial, why it failed, whether the process lives), once it has something to say or has died."""
+        trial, self.trial = self.trial, None
+        assert trial is not None
+        try:
+            return trial, self.connection.recv(), True
+        except (EOFError, OSError):
+            self.process.join()
+            return trial, None, False
+
+    def stop(self) -> None:
+        self.process.terminate()  # a training saves and stops at SIGTERM
+        self.connection.close()
+
+
+def _wait_for_any(workers: Sequence[_Worker]) -> list[_Worker]:
+    ready = wait([worker.connection for worker in workers])
+    return [worker for worker in workers if worker.connection in ready]
+
+
+def _serve(connection: Connection) -> None:
+    """The life of a worker. Its parent stops it, not the terminal, and it never outlives its parent."""
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+    try:
+        while True:
+            trial, folder = connection.recv()
+            connection.send(_work(trial, folder))
+    except (EOFError, OSError):
+        return
+
+
+def _work(trial: Trial, folder: Path) -> str | None:
+    """Trains; returns why that failed, or INTERRUPTED."""
+    (folder / FAILURE).unlink(missing_ok=True)
+    try:
+        run_trial(trial, folder, _images(_source(trial.config.data)))
+    except Interrupted:
+        return INTERRUPTED
+    except Exception as error:
+        return keep_failure(folder, error)
+    return None
+
+
+def keep_failure(folder: Path, error: Exception) -> str:
+    """Why a trial failed, which its folder keeps; with a traceback where nobody foresaw it."""
+    foreseen = isinstance(error, CnnkitError)
+    reason = str(error) if foreseen else f"{type(error).__name__}: {error}"
+    trace = [] if foreseen else ["\n\n", *traceback.format_exception(error)]
+    write_atomically(folder / FAILURE, "".join([reason, *trace]))
+    return reason
+
+
+def _source(data: DataConfig) -> DataConfig:
+    """What says which images were published; how they are split and changed is each trial's own."""
+    return DataConfig(dataset=data.dataset, root=data.root, scene=data.scene)
+
+
+@functools.lru_cache(maxsize=1)  # the trials of a study share them: 0.1 s each
+def _images(config: DataConfig) -> Published:
+    return load_data(config)

@@ -1,0 +1,133 @@
+"""Where trials run: in this process, the seeds of a level together on its device."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from cnnkit.comparison.local import Outcome, keep_failure
+from cnnkit.comparison.trial import Trial, open_folder, write_facts
+from cnnkit.data.dataset import Published, Splits
+from cnnkit.data.splits import held_out_and_rest
+from cnnkit.errors import OutOfMemory, TrainingError
+from cnnkit.events import Begun
+from cnnkit.experiment.run_dir import Run, write_environment
+from cnnkit.experiment.train import Setting, begin, describe, finish
+from cnnkit.filenames import BEST, FAILURE
+from cnnkit.training.device import out_of_memory_in_words, place
+from cnnkit.training.stack import Stack, train_together
+
+TOGETHER = 32  # trainings at most
+
+
+@dataclass(frozen=True)
+class StackedExecutor:
+    """This process. Trials of one level train as one, each into its folder under `home`.
+
+    What each leaves is what it would leave alone, but for rounding; its `train_seconds` are its share of
+    the time of all. Nothing is saved while they train: those that are interrupted are trained anew.
+    Where memory does not hold all of them, they train in halves.
+    """
+
+    home: Path
+    together: int = TOGETHER
+
+    def run(self, trials: Sequence[Trial], published: Published) -> Iterator[Outcome]:
+        """Yields the trials of a group as it ends."""
+        if not trials:
+            return
+        device = place(trials[0].config.runtime).device
+        resident = published[0].to(device), published[1].to(device)
+        levels: dict[str, list[Trial]] = {}
+        for trial in trials:
+            levels.setdefault(trial.level, []).append(trial)
+        for level in levels.values():
+            for first in range(0, len(level), self.together):
+                yield from self._attempt(level[first : first + self.together], published, resident)
+
+    def _attempt(
+        self, trials: Sequence[Trial], published: Published, resident: Published
+    ) -> Iterator[Outcome]:
+        reasons: Sequence[str | None] | None
+        try:
+            reasons = _Group(trials, self.home, published, resident).train()
+        except Exception as error:
+            too_many = isinstance(error, OutOfMemory) and len(trials) > 1
+            reasons = None if too_many else [keep_failure(self.home / t.folder, error) for t in trials]
+        if reasons is not None:
+            yield from map(Outcome, trials, reasons)
+            return
+        half = len(trials) // 2  # only now, when the tensors have gone with the error
+        for part in (trials[:half], trials[half:]):
+            yield from self._attempt(part, published, resident)
+
+
+class _Group:
+    """Trials of one level that train as one. resident: `published`, on the device."""
+
+    def __init__(
+        self, trials: Sequence[Trial], home: Path, published: Published, resident: Published
+    ) -> None:
+        self.trials, self.home = trials, home
+        crop = trials[0].config.data.crop
+        self.train_images, self.test_images = (split.cropped(crop) for split in resident)
+        self.placement = place(trials[0].config.runtime)
+        shares = [held_out_and_rest(t.config.data, published[0].labels, t.seed) for t in trials]
+        device = self.placement.device
+        self.shares = [(held_out.to(device), rest.to(device)) for held_out, rest in shares]
+        self.bests: list[dict[str, Tensor]] = [{} for _ in trials]
+
+    def train(self) -> list[str | None]:
+        """For each trial why it failed; None where its folder holds a result."""
+        started = time.perf_counter()
+        self.runs = [self._open(row) for row in range(len(self.trials))]
+        config = self.trials[0].config
+        with out_of_memory_in_words(config.training.batch_size):
+            self.trainings = [
+                begin(trial.config, self.placement, self._splits(row))
+                for row, trial in enumerate(self.trials)
+            ]
+            begun = describe(self.trainings[0])
+            own = [rest for _, rest in self.shares]
+            stack = Stack(self.trainings, self.train_images, own)
+        setup_seconds = (time.perf_counter() - started) / len(self.trials)
+        failures = train_together(stack, self._splits, self._keep)
+        return [self._finish(row, begun, setup_seconds, failure) for row, failure in enumerate(failures)]
+
+    def _open(self, row: int) -> Run:
+        trial = self.trials[row]
+        folder = self.home / trial.folder
+        run = open_folder(trial, folder)
+        (folder / FAILURE).unlink(missing_ok=True)
+        run.remove_leftovers()
+        run.forget_state()
+        write_environment(run, self.placement)
+        write_facts(trial, folder, Setting(self.placement, self._splits(row), 0.0))
+        return run
+
+    def _splits(self, row: int) -> Splits:
+        """A trial's images, copied only for as long as somebody looks at them."""
+        held_out, rest = self.shares[row]
+        return Splits(self.train_images[rest], self.train_images[held_out], self.test_images)
+
+    def _keep(self, row: int, best: bool) -> None:
+        training = self.trainings[row]
+        self.runs[row].write_metrics(training.history)
+        if best:
+            kept = training.kept_model.state_dict()
+            self.bests[row] = {name: tensor.clone() for name, tensor in kept.items()}
+
+    def _finish(
+        self, row: int, begun: Begun, setup_seconds: float, failure: TrainingError | None
+    ) -> str | None:
+        """Once all have trained: their tensors are shared until then."""
+        training, run = self.trainings[row], self.runs[row]
+        if self.bests[row]:
+            training.kept_model.load_state_dict(self.bests[row])
+            run.save_weights(BEST, training.kept_model, training.config)
+        if failure is not None:
+            return keep_failure(run.path, failure)
+        finish(training, self._splits(row), run, begun, setup_seconds)
+        return None

@@ -1,0 +1,105 @@
+"""Where trials run: on a Ray cluster, for those who outgrow one machine."""
+
+import os
+import socket
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnnkit.comparison.local import Outcome, keep_failure
+from cnnkit.comparison.trial import Trial, run_trial
+from cnnkit.data.dataset import Published
+from cnnkit.errors import UsageError
+from cnnkit.filenames import FAILURE, RESULT
+from cnnkit.files import write_atomically
+
+RETRIES = 3  # of a trial whose worker or node dies
+PATIENCE = 10  # seconds for a cluster to answer
+Files = dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class RayExecutor:
+    """Tasks on a Ray cluster. Each node needs cnnkit; images reach it, and files come back, by Ray."""
+
+    home: Path
+
+    def run(self, trials: Sequence[Trial], published: Published) -> Iterator[Outcome]:
+        """Yields each trial as it ends, its files written here. Ray replaces lost workers and nodes."""
+        import ray
+
+        images = ray.put(published)
+        task = ray.remote(_train_somewhere)
+        waiting = {
+            task.options(max_retries=RETRIES, **_resources(trial)).remote(trial, images): trial
+            for trial in trials
+        }
+        try:
+            while waiting:
+                (done,), _ = ray.wait(list(waiting), num_returns=1)
+                yield self._outcome(waiting.pop(done), done)
+        finally:
+            for reference in waiting:
+                ray.cancel(reference)
+
+    def _outcome(self, trial: Trial, reference: Any) -> Outcome:
+        import ray
+
+        folder = self.home / trial.folder
+        try:
+            files, error = ray.get(reference)
+        except ray.exceptions.RayError as failure:
+            files, error = {}, f"Ray lost it {RETRIES + 1} times: {str(failure).splitlines()[0]}"
+            files[FAILURE] = error.encode()
+        for name in sorted(files, key=lambda name: name == RESULT):  # last: it says that all is there
+            write_atomically(folder / name, files[name])
+        return Outcome(trial, error)
+
+
+@contextmanager
+def ray_cluster(address: str | None) -> Iterator[None]:
+    """A connection to a cluster: at this address, else $RAY_ADDRESS, else one that this machine starts.
+
+    Raises UsageError where Ray is not installed or nobody answers.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise UsageError("--executor ray needs Ray: pip install 'cnnkit[ray]'") from error
+    address = address or os.environ.get("RAY_ADDRESS")
+    try:
+        _knock(address)
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UsageError(f"no Ray cluster answers at {address or 'this machine'}: {error}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """Raises OSError where nobody listens at `host:port`: Ray itself would wait for minutes and then exit."""
+    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+
+
+def _resources(trial: Trial) -> dict[str, float]:
+    """What one trial takes of a node."""
+    runtime = trial.config.runtime
+    return {"num_cpus": runtime.threads or 1, "num_gpus": 1 if runtime.device.startswith("cuda") else 0}
+
+
+def _train_somewhere(trial: Trial, published: Published) -> tuple[Files, str | None]:
+    """Runs on a node: trains in a folder of its own; returns its files, and why it failed."""
+    with tempfile.TemporaryDirectory(prefix="cnnkit-") as folder:
+        error = None
+        try:
+            run_trial(trial, Path(folder), published)
+        except Exception as failure:  # else Ray would wrap it in words of its own
+            error = keep_failure(Path(folder), failure)
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}, error

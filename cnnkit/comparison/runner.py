@@ -1,0 +1,122 @@
+"""A study run: the trials that are missing, and then `results.json`."""
+
+import shlex
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from filelock import FileLock, Timeout
+
+from cnnkit.comparison.local import Outcome
+from cnnkit.comparison.results import analyse
+from cnnkit.comparison.study import Study, joined, refuse_another_study
+from cnnkit.comparison.trial import Trial, data_hash, is_whole
+from cnnkit.data.dataset import Published
+from cnnkit.data.prepare import load_data
+from cnnkit.errors import Interrupted, UsageError
+from cnnkit.events import StudyBegun, StudyListener, TrialDone, ignore
+from cnnkit.experiment.run_dir import Run
+from cnnkit.filenames import LABELS, LOCK, RESULTS, STUDY, TRIALS
+from cnnkit.files import write_atomically, write_json
+
+
+class Executor(Protocol):
+    """Somewhere trials run; each leaves its run directory in the study's folder."""
+
+    def run(self, trials: Sequence[Trial], published: Published) -> Iterator[Outcome]: ...
+
+
+def run_study(
+    study: Study, folder: Path, executor: Executor, notify: StudyListener = ignore
+) -> dict[str, Any]:
+    """Runs the trials of a study that its folder does not hold yet; returns what `results.json` holds.
+
+    A trial that fails is told and kept, and the others go on.
+    Raises UsageError, before anything is written, where the folder is of another study, and Interrupted,
+    after the running trials have saved, where Ctrl-C or SIGTERM arrives.
+    """
+    refuse_another_study(study, folder)
+    study = joined(study, folder)
+    published = load_data(study.base.data, notify)
+    data = data_hash(published)
+    trials = [Trial(level.name, config, data) for level, config in study.trials()]
+    with _alone_at(folder):
+        write_atomically(folder / LABELS, published[1].labels.to(torch.uint8).numpy().tobytes())
+        entries = [{"level": trial.level, "seed": trial.seed, "folder": trial.folder} for trial in trials]
+        write_json(folder / STUDY, {**study.as_dict(), "trials": entries})
+        whole = [is_whole(folder / TRIALS / trial.folder, len(published[1])) for trial in trials]
+        missing = [trial for trial, there in zip(trials, whole, strict=True) if not there]
+        notify(_begun(study, len(trials), len(missing)))
+        with _interrupted_in_words(folder):
+            for ended, outcome in enumerate(executor.run(missing, published), 1):
+                notify(_done(outcome, Run(folder / TRIALS / outcome.trial.folder)))
+                if ended == len(missing) - 1:
+                    _import_statistics()
+        results = analyse(folder)
+        write_json(folder / RESULTS, results)
+    return results
+
+
+def _import_statistics() -> None:
+    """While the last trial runs, which leaves other cores idle: 0.8 s that would come after it."""
+    import scipy.stats  # noqa: F401
+
+
+@contextmanager
+def _alone_at(folder: Path) -> Iterator[None]:
+    """Raises UsageError where another process is at the same study."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UsageError(f"another process is at the study in {folder}; wait until it has ended") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _begun(study: Study, trials: int, missing: int) -> StudyBegun:
+    runtime = study.base.runtime
+    threads = "1 thread" if runtime.threads == 1 else f"{runtime.threads} threads"
+    return StudyBegun(
+        title=f"{study.key} on {study.base.data.info.title}: "
+        f"{', '.join(level.name for level in study.levels)}, {study.seeds} seeds each",
+        where=f"{runtime.device}, {runtime.precision}, {threads} a trial",
+        trials=trials,
+        finished=trials - missing,
+        warnings=study.warnings(),
+    )
+
+
+def _done(outcome: Outcome, run: Run) -> TrialDone:
+    trial, result = outcome.trial, {} if outcome.error else run.result
+    accuracy, seconds = result.get("test_accuracy"), result.get("train_seconds")
+    return TrialDone(trial.level, trial.seed, accuracy, seconds, outcome.error)
+
+
+@contextmanager
+def _interrupted_in_words(folder: Path) -> Iterator[None]:
+    """Turns Ctrl-C and SIGTERM while trials run into Interrupted, with how to go on."""
+    main = threading.current_thread() is threading.main_thread()
+
+    def receive(number: int, _: object) -> None:
+        raise KeyboardInterrupt(number)
+
+    before = signal.signal(signal.SIGTERM, receive) if main else None
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        number = error.args[0] if error.args else signal.SIGINT
+        again = f"cnnkit compare --resume --out {shlex.quote(str(folder))}"
+        raise Interrupted(
+            f"stopped; trials that have ended are kept in {folder}; go on with: {again}", number
+        ) from error
+    finally:
+        if main:
+            signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,269 @@
+"""What is compared: one factor (a configuration key and its values), and seeds to repeat each over."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from cnnkit.comparison.verdicts import fewest_seeds
+from cnnkit.comparison.widths import TOLERANCE, Cost, Match, cost_of, match_width
+from cnnkit.config.load import config_text, parse_config
+from cnnkit.config.schema import Config
+from cnnkit.errors import RunError, UsageError
+from cnnkit.families.datasets import SMALL_OBJECT
+from cnnkit.filenames import LOCK, STUDY
+from cnnkit.stats import MOST_SEEDS
+from cnnkit.training.device import place
+
+VERSION = 1
+SHARED = (
+    *("training.seed", "data.dataset", "data.root", "data.scene", "data.crop"),
+    *("runtime.device", "runtime.threads"),
+)
+
+
+@dataclass(frozen=True)
+class Level:
+    """One value of the factor, and the configuration that has it, with the study's first seed.
+
+    changed: what `--match` did to it, in words.
+    """
+
+    value: Any
+    config: Config
+    cost: Cost
+    changed: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.value if isinstance(self.value, str) else json.dumps(self.value)
+
+
+@dataclass(frozen=True)
+class Study:
+    """One factor × seeds. key: dotted. margin: accuracy, percentage points."""
+
+    key: str
+    levels: tuple[Level, ...]
+    seeds: int
+    margin: float
+    match: Match
+    base: Config
+
+    @property
+    def all_seeds(self) -> range:
+        first = self.base.training.seed
+        return range(first, first + self.seeds)
+
+    @property
+    def object_sizes(self) -> list[int]:
+        """Pixels: test image i holds an object of size i % len. Empty for data sets without sizes."""
+        data = self.base.data
+        return list(data.scene.object_sizes) if data.dataset == SMALL_OBJECT else []
+
+    def trials(self) -> Iterator[tuple[Level, Config]]:
+        """Interleaved: all levels of one seed before the next, so that a machine that drifts harms none.
+
+        The costliest of a seed comes first, so that no core waits long for the last trial. On a GPU, where
+        the seeds of a level train together, they are gathered by level again.
+        """
+        costliest_first = sorted(self.levels, key=lambda level: -level.cost.macs)
+        for seed, level in product(self.all_seeds, costliest_first):
+            training = level.config.training.model_copy(update={"seed": seed})
+            yield level, level.config.model_copy(update={"training": training})
+
+    def warnings(self) -> list[str]:
+        """What a person should know before waiting for the result, and again when reading it."""
+        return [*self._warnings_of_power(), *self._warnings_of_cost()]
+
+    def _warnings_of_power(self) -> Iterator[str]:
+        needed = fewest_seeds(len(self.levels))
+        if self.seeds < needed:
+            yield (
+                f"with {self.seeds} seed{'s' if self.seeds > 1 else ''} no pair of {len(self.levels)} can be "
+                f"called better or worse, whatever comes out; that takes {needed} (--seeds {needed})"
+            )
+
+    def _warnings_of_cost(self) -> Iterator[str]:
+        for kind, unit in (("parameters", "parameters"), ("macs", "multiply-accumulates")):
+            ranked = sorted(self.levels, key=lambda level: getattr(level.cost, kind))
+            ratio = getattr(ranked[-1].cost, kind) / getattr(ranked[0].cost, kind)
+            if ratio > 1 + 2 * TOLERANCE:
+                remedy = f"; --match {kind} makes them equal" if self.match == "none" else ""
+                yield f"{ranked[-1].name} has {ratio:.2f} times the {unit} of {ranked[0].name}{remedy}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `study.json` holds: enough to plan it again, and to report on it."""
+        return {
+            "version": VERSION,
+            "key": self.key,
+            "seeds": self.seeds,
+            "first_seed": self.base.training.seed,
+            "margin": self.margin,
+            "match": self.match,
+            "levels": [
+                {"name": level.name, "value": level.value, **level.cost._asdict(), "changed": level.changed}
+                for level in self.levels
+            ],
+            "object_sizes": self.object_sizes,
+            "warnings": self.warnings(),
+            "config": config_text(self.base),
+        }
+
+
+def plan_study(
+    base: Config, key: str, values: Sequence[Any], seeds: int, margin: float = 0.1, match: Match = "none"
+) -> Study:
+    """A study that can be run. values: of the key, as YAML would read them.
+
+    Device, precision and threads are settled here, for every trial alike: a trial's bits then do not
+    depend on who runs it. Where the configuration names no threads it is one on a CPU, so that as many
+    trials as there are cores run side by side.
+    Raises UsageError where the factor, its values, the seeds or the budget make no study.
+    """
+    if seeds < 1:
+        raise UsageError(f"--seeds {seeds}: a study needs at least one")
+    if seeds > MOST_SEEDS or base.training.seed + seeds >= 2**63:
+        raise UsageError(f"--seeds {seeds} from seed {base.training.seed} on: {MOST_SEEDS} are the most")
+    if not 0 < margin < 100:
+        raise UsageError(f"--margin {margin:g}: expected percentage points above 0, such as 0.1")
+    if any(key == shared or key.startswith(f"{shared}.") for shared in SHARED):
+        raise UsageError(f"--vary {key}: what is compared has to share it")
+    base = _settled(base)
+    levels = _levels(base, key, values)
+    if match != "none":
+        levels = [levels[0], *(_matched(level, levels[0].cost, match) for level in levels[1:])]
+    return Study(key, tuple(levels), seeds, margin, match, base)
+
+
+def _settled(base: Config) -> Config:
+    placement, threads = place(base.runtime), base.runtime.threads
+    if threads is None:
+        threads = 1 if placement.device.type == "cpu" else placement.threads
+    settled = {"device": str(placement.device), "precision": placement.precision, "threads": threads}
+    return base.model_copy(update={"runtime": base.runtime.model_copy(update=settled)})
+
+
+def _levels(base: Config, key: str, values: Sequence[Any]) -> list[Level]:
+    text = config_text(base)
+    levels: list[Level] = []
+    for value in values:
+        config = parse_config(text, "configuration", [f"{key}={json.dumps(value)}"], flag="--vary")
+        resolved = _value_at(config, key)
+        if isinstance(resolved, dict):
+            raise UsageError(f"--vary {key}: it holds keys, not a value; name one of them")
+        level = Level(resolved, config, cost_of(config))
+        for other in levels:
+            if _spelled_out(config) == _spelled_out(other.config):
+                twice = level.name if level.name == other.name else f"{level.name} is {other.name}, which"
+                raise UsageError(f"--vary {key}: {twice} is there twice")
+        levels.append(level)
+    if len(levels) < 2:
+        raise UsageError(f"--vary {key}: a comparison needs two values or more, not {len(levels)}")
+    return levels
+
+
+def _spelled_out(config: Config) -> dict[str, Any]:
+    """The same for two ways to write one network: `max` and `[max, max]`."""
+    settings = config.model_dump()
+    for name in ("channels", "kernel_sizes", "pooling", "pool_size"):
+        del settings["model"][name]
+    return {**settings, "stages": config.model.stages}
+
+
+def _matched(level: Level, budget: Cost, match: Match) -> Level:
+    config = match_width(level.config, budget, match)
+    before, after = list(level.config.model.channels), list(config.model.channels)
+    changed = f"channels {before} → {after}" if before != after else ""
+    return Level(level.value, config, cost_of(config), changed)
+
+
+def _value_at(config: Config, key: str) -> Any:
+    node: Any = config.model_dump(mode="json")
+    for part in key.split("."):
+        node = node[part]
+    return node
+
+
+def refuse_another_study(study: Study, folder: Path) -> None:
+    """Raises UsageError where a folder holds another study, or something else."""
+    if (folder / STUDY).exists():
+        if differences := _differences(load_study(folder), study.as_dict()):
+            raise UsageError(
+                f"{folder} holds another study ({'; '.join(differences)}); nothing is overwritten: "
+                "name another folder with --out"
+            )
+    elif folder.exists() and (not folder.is_dir() or any(p.name != LOCK for p in folder.iterdir())):
+        raise UsageError(f"{folder} is not empty and holds no study; name another folder with --out")
+
+
+def load_study(folder: Path) -> dict[str, Any]:
+    """What `study.json` holds; raises UsageError where there is none, RunError where it is damaged."""
+    path = folder / STUDY
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{folder} holds no study: there is no {STUDY} in it") from error
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, dict) or content.get("version") != VERSION:
+        raise RunError(f"{path} is damaged, or of another version of cnnkit")
+    return content
+
+
+def saved_plan(folder: Path) -> dict[str, Any]:
+    """What `plan_study` was given for the study in a folder."""
+    content = load_study(folder)
+    try:
+        plan = {name: content[name] for name in ("key", "seeds", "margin", "match")}
+        values = [level["value"] for level in content["levels"]]
+        return {**plan, "base": parse_config(content["config"], str(folder / STUDY)), "values": values}
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{folder / STUDY} is damaged: it holds no {error}") from error
+
+
+def joined(study: Study, folder: Path) -> Study:
+    """The study together with what its folder holds of it already: no seed and no value is dropped.
+
+    The values that were there come first, so that a budget that others were matched to stays.
+    """
+    if not (folder / STUDY).exists():
+        return study
+    saved = saved_plan(folder)
+    values = [
+        *saved["values"],
+        *(level.value for level in study.levels if level.value not in saved["values"]),
+    ]
+    seeds = max(saved["seeds"], study.seeds)
+    return plan_study(study.base, study.key, values, seeds, study.margin, study.match)
+
+
+def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """What makes two studies two: more values, more seeds or another margin do not."""
+    before, now = (
+        {
+            **{name: content[name] for name in ("key", "match")},
+            **_flat(parse_config(content["config"], STUDY), here["key"]),
+        }
+        for content in (there, here)
+    )
+    return [
+        f"{name} is {before[name]} there and {now[name]} here" for name in now if before[name] != now[name]
+    ]
+
+
+def _flat(config: Config, without: str) -> dict[str, Any]:
+    """Dotted keys and values, all but the factor's: each level has its own."""
+    flat: dict[str, Any] = {}
+
+    def add(prefix: str, node: Any) -> None:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                add(f"{prefix}.{key}" if prefix else key, value)
+        elif prefix != without:
+            flat[prefix] = node
+
+    add("", config.model_dump(mode="json"))
+    return flat

@@ -1,0 +1,152 @@
+"""What must hold between the keys of a configuration, and the shapes that follow from it.
+
+Checked before any data is touched. Nothing here imports torch.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from cnnkit.families.datasets import SMALL_OBJECT
+
+if TYPE_CHECKING:
+    from cnnkit.config.schema import Config
+from cnnkit.config.geometry import grids, head_features
+
+LARGEST_LAYER = 100_000_000  # weights; 400 MB in float32, four times that while Adam trains it
+SPLIT_KEYS = frozenset({"data.dataset", "data.validation", "data.scene.train_images"})
+CROP_KEYS = frozenset({"data.dataset", "data.crop"})
+GRID_KEYS = CROP_KEYS | {"data.scene.size", "model.channels", "model.kernel_sizes", "model.pool_size"}
+LAYER_KEYS = GRID_KEYS | {"model.pooling", "model.head", "model.hidden"}
+
+
+class Complaint(NamedTuple):
+    """A key that does not go with the others. depends: the keys that this follows from."""
+
+    key: str
+    message: str
+    remedy: str
+    depends: frozenset[str]
+
+
+class Inconsistent(ValueError):
+    """Keys that are fine alone but not together."""
+
+    def __init__(self, complaints: list[Complaint]) -> None:
+        self.complaints = complaints
+        super().__init__("; ".join(f"{c.key}: {c.message}; {c.remedy}" for c in complaints))
+
+
+def complaints_about(config: "Config") -> Iterator[Complaint]:
+    yield from _scene_complaints(config)
+    yield from _split_complaints(config)
+    if complaints := list(_crop_complaints(config)):
+        yield from complaints  # what follows from a grid that is not there would only confuse
+    else:
+        yield from _grid_complaints(config)
+        yield from _layer_complaints(config)
+
+
+def _crop_complaints(config: "Config") -> Iterator[Complaint]:
+    data = config.data
+    if data.crop and data.dataset == SMALL_OBJECT:
+        yield Complaint("data.crop", "would cut through the scenes of small-object", "leave it 0", CROP_KEYS)
+    elif data.crop and min(data.info.shape[1:]) <= 1:
+        yield Complaint(
+            "data.crop",
+            f"{data.crop} pixels off each side leave nothing of an image",
+            "cut off fewer",
+            CROP_KEYS,
+        )
+
+
+def _scene_complaints(config: "Config") -> Iterator[Complaint]:
+    scene = config.data.scene
+    for key, side in (("object_sizes", max(scene.object_sizes)), ("clutter_size", scene.clutter_size)):
+        if side > scene.size:
+            yield Complaint(
+                f"data.scene.{key}",
+                f"{side} pixels do not fit into a scene of {scene.size}",
+                "make data.scene.size larger",
+                frozenset({"data.scene.size", f"data.scene.{key}"}),
+            )
+
+
+def _split_complaints(config: "Config") -> Iterator[Complaint]:
+    data, info = config.data, config.data.info
+    held, smallest = data.validation_images, info.classes
+    if data.train_images < smallest:
+        yield Complaint(
+            "data.validation",
+            f"{held} of {info.train_images} images held out leave {max(0, data.train_images)} to train on",
+            f"hold out at most {info.train_images - smallest}",
+            SPLIT_KEYS,
+        )
+    if data.validation and held < smallest:
+        yield Complaint(
+            "data.validation",
+            f"{held} images cannot hold out one of each of {info.classes} classes",
+            f"hold out at least {smallest}, or 0 for none",
+            SPLIT_KEYS,
+        )
+    if not data.validation and config.training.early_stopping:
+        yield Complaint(
+            "training.early_stopping",
+            "needs validation images",
+            "set data.validation",
+            SPLIT_KEYS | {"training.early_stopping"},
+        )
+
+
+def _grid_complaints(config: "Config") -> Iterator[Complaint]:
+    for number, (grid, stage) in enumerate(
+        zip(grids(config.model, config.data.info.shape), config.model.stages, strict=False), 1
+    ):
+        smaller = min(grid)
+        if stage.kernel_size > 2 * smaller - 1:
+            yield Complaint(
+                "model.kernel_sizes",
+                f"stage {number}: a kernel of {stage.kernel_size} is larger than its padded grid; "
+                f"on {grid[0]}×{grid[1]} the weights beyond {2 * smaller - 1} never see a pixel",
+                f"use at most {2 * smaller - 1}",
+                GRID_KEYS,
+            )
+        if smaller // stage.pool_size < 1:
+            yield Complaint(
+                "model.pool_size",
+                f"stage {number} would shrink its {grid[0]}×{grid[1]} grid by {stage.pool_size} to below 1",
+                "use fewer stages or a smaller pool_size",
+                GRID_KEYS,
+            )
+            return
+
+
+def _layer_complaints(config: "Config") -> Iterator[Complaint]:
+    model, info = config.model, config.data.info
+    channels = info.shape[0]
+    for number, stage in enumerate(model.stages, 1):
+        weights = channels * stage.channels * stage.kernel_size**2
+        if weights > LARGEST_LAYER:
+            yield Complaint(
+                "model.channels",
+                f"stage {number}'s convolution would have {weights:,} weights",
+                f"stay below {LARGEST_LAYER:,}: fewer channels or a smaller kernel",
+                LAYER_KEYS,
+            )
+        channels = stage.out_channels
+    sizes = [head_features(model, info.shape), *model.hidden, info.classes]
+    for inputs, outputs in pairwise(sizes):
+        if inputs * outputs > LARGEST_LAYER:
+            yield Complaint(
+                "model.hidden",
+                f"a dense layer from {inputs:,} to {outputs:,} units would have {inputs * outputs:,} weights",
+                f"stay below {LARGEST_LAYER:,}: fewer units, fewer channels, or head: avg",
+                LAYER_KEYS,
+            )
+    if config.training.batch_size == 1 and model.batch_norm and grids(model, info.shape)[-1] == (1, 1):
+        yield Complaint(
+            "training.batch_size",
+            "batch normalisation has nothing to average over in one image whose grid is 1×1",
+            "use at least 2, or batch_norm: false",
+            GRID_KEYS | {"model.batch_norm", "training.batch_size"},
+        )

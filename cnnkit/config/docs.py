@@ -1,0 +1,61 @@
+"""What a configuration may say, told from the schema: for editors, for the README."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from cnnkit.config.schema import Config
+
+NO_LIMIT = 10**9  # a bound so high that nobody needs to be told
+
+
+def json_schema() -> str:
+    """The JSON Schema that editors check and complete a configuration with."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
+    # pydantic says oneOf for its unions, but 0 is both a count and a fraction
+    return json.dumps(schema, indent=2, ensure_ascii=False).replace('"oneOf"', '"anyOf"') + "\n"
+
+
+def keys_table() -> str:
+    """Every key with its values, default and one line of documentation, in Markdown."""
+    rows = ["| key | values | default | what it is |", "|---|---|---|---|"]
+    rows += [
+        f"| `{key}` | {_values(field_schema)} | `{_flow(default)}` | {documentation} |"
+        for key, field_schema, default, documentation in _keys(Config, "")
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def _keys(section: Any, prefix: str) -> Iterator[tuple[str, dict[str, Any], Any, str]]:
+    properties = section.model_json_schema()["properties"]
+    for name, info in section.model_fields.items():
+        if hasattr(info.annotation, "model_fields"):
+            yield from _keys(info.annotation, f"{prefix}{name}.")
+        else:
+            default = getattr(section(), name)
+            yield f"{prefix}{name}", properties[name], default, info.description
+
+
+def _values(schema: dict[str, Any]) -> str:
+    """What a value may be, in words, from its JSON Schema."""
+    if "oneOf" in schema or "anyOf" in schema:
+        return " or ".join(_values(part) for part in schema.get("oneOf") or schema["anyOf"])
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if schema.get("type") == "array":
+        items = schema.get("items") or schema["prefixItems"][0]
+        if "enum" in items:
+            return "list of them"
+        fewest, most = schema.get("minItems", 0), schema.get("maxItems")
+        length = f"{fewest} " if fewest == most else ""
+        return f"list of {length}{_values(items).replace('number', 'numbers', 1)}"
+    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    limits = [
+        f"{sign} {schema[name]}" for name, sign in bounds.items() if schema.get(name, NO_LIMIT) < NO_LIMIT
+    ]
+    kind = {"number": "number", "integer": "whole number", "string": "text", "boolean": "true or false"}
+    return " ".join([kind.get(schema["type"], schema["type"]), ", ".join(limits)]).strip()
+
+
+def _flow(value: Any) -> str:
+    return json.dumps(list(value) if isinstance(value, tuple) else value).replace('"', "")

@@ -1,0 +1,272 @@
+"""The schema: every key of the YAML, its type, default and one line of documentation.
+
+Frozen and strict: unknown keys, booleans for numbers, NaN and infinities are errors. The README's
+table, `cnnkit config schema` and the error messages all come from here. Nothing here imports torch.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from cnnkit.config.checks import Complaint, Inconsistent, complaints_about
+from cnnkit.families.datasets import DATASETS, SMALL_OBJECT, DatasetInfo
+
+Strategy = Literal["stride", "max", "avg", "concat"]
+Head = Literal["flatten", "avg", "max", "concat"]
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "mish", "hardswish", "tanh", "sigmoid"]
+Optimizer = Literal["sgd", "adam", "adamw", "nadam", "rmsprop", "adagrad", "adadelta"]
+Schedule = Literal["one_cycle", "cosine", "linear", "step", "constant"]
+
+STRATEGIES: tuple[str, ...] = get_args(Strategy)
+
+T = TypeVar("T")
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Probability = Annotated[float, Field(ge=0, lt=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+Listed = Annotated[tuple[T, ...], Field(strict=False)]
+
+
+def _one_or_each(value: object) -> str:
+    return "each" if isinstance(value, list | tuple) else "one"
+
+
+OneOrEach = Annotated[
+    Annotated[T, Tag("one")]
+    | Annotated[Annotated[tuple[T, ...], Field(strict=False, min_length=1)], Tag("each")],
+    Discriminator(_one_or_each),
+]
+
+
+def _count_or_fraction(value: object) -> str:
+    return "fraction" if isinstance(value, float) else "count"
+
+
+CountOrFraction = Annotated[
+    Annotated[Annotated[int, Field(ge=0)], Tag("count")]
+    | Annotated[Annotated[float, Field(ge=0, lt=1)], Tag("fraction")],
+    Discriminator(_count_or_fraction),
+]
+UNION_TAGS = frozenset({"one", "each", "count", "fraction"})
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class AugmentConfig(Section):
+    """Random changes of the training images, made anew for each batch on the device."""
+
+    rotate: Annotated[float, Field(ge=0, le=180)] = Field(0.0, description="largest turn either way, degrees")
+    translate: Annotated[float, Field(ge=0, le=1000)] = Field(
+        0.0, description="largest shift along each axis, pixels"
+    )
+    zoom: Probability = Field(0.0, description="largest enlargement or reduction, fraction")
+
+    @property
+    def active(self) -> bool:
+        return self.rotate > 0 or self.translate > 0 or self.zoom > 0
+
+
+class SceneConfig(Section):
+    """The scenes of `small-object`: one digit each, among pieces of others."""
+
+    source: Literal["mnist", "digits"] = Field("mnist", description="whose digits")
+    size: Annotated[int, Field(ge=16, le=256)] = Field(56, description="side of a scene, pixels")
+    object_sizes: Annotated[
+        tuple[Annotated[int, Field(ge=4, le=256)], ...], Field(strict=False, min_length=1, max_length=20)
+    ] = Field((8, 12, 16, 20, 28), description="sides of the digit, pixels, all as frequent")
+    position: Literal["anywhere", "centre", "corner"] = Field("anywhere", description="where the digit lies")
+    clutter: Annotated[int, Field(ge=0, le=100)] = Field(8, description="pieces of other digits in a scene")
+    clutter_size: Annotated[int, Field(ge=1, le=16)] = Field(8, description="side of such a piece, pixels")
+    train_images: Annotated[int, Field(ge=100, le=200_000)] = Field(20_000, description="scenes to train on")
+    test_images: Annotated[int, Field(ge=100, le=200_000)] = Field(10_000, description="scenes to test on")
+
+    @property
+    def info(self) -> DatasetInfo:
+        source = DATASETS[self.source]
+        return DatasetInfo(
+            f"small objects from {source.title}",
+            (1, self.size, self.size),
+            source.class_names,
+            self.train_images,
+            self.test_images,
+        )
+
+
+class DataConfig(Section):
+    """Which images."""
+
+    dataset: Literal["mnist", "fashion-mnist", "kmnist", "qmnist", "digits", "small-object"] = Field(
+        "mnist", description="the images and their classes"
+    )
+    root: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = Field(
+        None, description="folder of the data sets; null: `$CNNKIT_DATA`, else the user's cache folder"
+    )
+    validation: CountOrFraction = Field(
+        5000,
+        description="images, or a fraction, held out of the training split, stratified; 0: none, "
+        "and the last epoch is kept",
+    )
+    crop: Annotated[int, Field(ge=0, le=1000)] = Field(
+        0, description="pixels cut off each side of every image; MNIST's outer 2 hold 0.2 % of its ink"
+    )
+    augment: AugmentConfig = Field(AugmentConfig(), description="random changes of the training images")
+    scene: SceneConfig = Field(SceneConfig(), description="what small-object is made of")
+
+    @property
+    def info(self) -> DatasetInfo:
+        return self.scene.info if self.dataset == SMALL_OBJECT else DATASETS[self.dataset].cropped(self.crop)
+
+    @property
+    def validation_images(self) -> int:
+        if isinstance(self.validation, float):
+            return round(self.validation * self.info.train_images)
+        return self.validation
+
+    @property
+    def train_images(self) -> int:
+        return self.info.train_images - self.validation_images
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """One stage: convolution, downsampling, norm, activation."""
+
+    channels: int
+    kernel_size: int
+    pooling: Strategy
+    pool_size: int
+
+    @property
+    def out_channels(self) -> int:
+        """Channels the next stage sees: `concat` stacks two poolings."""
+        return self.channels * (2 if self.pooling == "concat" else 1)
+
+
+class ModelConfig(Section):
+    """The network: stages, then a head, then dense layers."""
+
+    channels: Annotated[tuple[Count, ...], Field(strict=False, min_length=1)] = Field(
+        (32, 64), description="filters of each stage's convolution"
+    )
+    kernel_sizes: OneOrEach[Count] = Field(
+        3, description="side of the filters, pixels, even ones too: one for all stages, or one each"
+    )
+    pooling: OneOrEach[Strategy] = Field(
+        "max",
+        description="how a stage shrinks its feature maps: the convolution skips (stride), or a pooling "
+        "follows it; one for all stages, or one each",
+    )
+    pool_size: OneOrEach[Count] = Field(
+        2, description="k: a stage divides height and width by k; one for all stages, or one each"
+    )
+    head: Head = Field("flatten", description="what the dense layers see of the last feature maps")
+    hidden: Listed[Count] = Field((128,), description="units of each dense layer before the logits")
+    dropout: Probability = Field(0.25, description="before each dense layer: probability of zeroing a value")
+    feature_dropout: Probability = Field(
+        0.0, description="after each stage: probability of zeroing a whole feature map"
+    )
+    activation: Activation = Field("relu", description="after each stage and each hidden dense layer")
+    batch_norm: bool = Field(True, description="batch normalisation in each stage, before the activation")
+
+    @property
+    def stages(self) -> tuple[StageConfig, ...]:
+        n = len(self.channels)
+        parts = (self.channels, *(_spread(v, n) for v in (self.kernel_sizes, self.pooling, self.pool_size)))
+        return tuple(StageConfig(*stage) for stage in zip(*parts, strict=True))
+
+    @property
+    def strategy(self) -> str:
+        """The pooling strategy in one word, `mixed` where the stages differ."""
+        names = {stage.pooling for stage in self.stages}
+        return names.pop() if len(names) == 1 else "mixed"
+
+    @model_validator(mode="after")
+    def _one_value_per_stage(self) -> "ModelConfig":
+        n = len(self.channels)
+        complaints = [
+            Complaint(
+                f"model.{key}",
+                f"{len(value)} values for {n} stages",
+                "give one for all stages, or as many as `channels` has",
+                frozenset({"model.channels", f"model.{key}"}),
+            )
+            for key in ("kernel_sizes", "pooling", "pool_size")
+            if isinstance(value := getattr(self, key), tuple) and len(value) != n
+        ]
+        if complaints:
+            raise Inconsistent(complaints)
+        return self
+
+
+class TrainingConfig(Section):
+    """How it learns."""
+
+    epochs: Count = Field(5, description="passes over the training images")
+    batch_size: Count = Field(256, description="images per optimizer step")
+    optimizer: Optimizer = Field("adam", description="the rule that turns gradients into steps")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(0.005, description="its peak")
+    schedule: Schedule = Field(
+        "one_cycle",
+        description="the learning rate after its warm-up: one_cycle and cosine fall along a cosine, linear "
+        "along a line, both to 0; step multiplies it by `gamma` after each epoch",
+    )
+    warmup: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        None, description="share of all steps in which the rate rises; null: 0.25 for one_cycle, else 0"
+    )
+    gamma: Annotated[float, Field(gt=0, le=1)] = Field(0.7, description="factor of the step schedule")
+    weight_decay: NonNegative = Field(0.0, description="L2 penalty; decoupled for adamw")
+    momentum: Probability = Field(0.9, description="of sgd and rmsprop")
+    betas: Annotated[tuple[Probability, Probability], Field(strict=False)] = Field(
+        (0.9, 0.999), description="decay of the two running means of adam, adamw and nadam"
+    )
+    label_smoothing: Probability = Field(0.0, description="share of the target spread over all classes")
+    gradient_clip: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="largest norm of the gradient; null: any"
+    )
+    weight_averaging: Probability = Field(
+        0.0, description="decay per step of a running mean of the weights, which is then what is kept; 0: off"
+    )
+    early_stopping: Count | None = Field(
+        None, description="epochs without a better validation accuracy after which to stop; null: never"
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+        0, description="of initial weights, data order, split, augmentation and dropout"
+    )
+
+
+class RuntimeConfig(Section):
+    """Where it runs."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = Field(
+        "auto", description="auto: cuda, then mps, then cpu; or cpu, cuda, cuda:N, mps"
+    )
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        "auto", description="of convolutions and dense layers; auto: bf16 where the hardware runs it faster"
+    )
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+        None, description="CPU threads; null: as many as there are cores"
+    )
+    deterministic: bool = Field(
+        False, description="refuse operations that vary from run to run; on a CPU none does"
+    )
+
+
+class Config(Section):
+    """One experiment."""
+
+    data: DataConfig = Field(DataConfig(), description="which images")
+    model: ModelConfig = Field(ModelConfig(), description="the network")
+    training: TrainingConfig = Field(TrainingConfig(), description="how it learns")
+    runtime: RuntimeConfig = Field(RuntimeConfig(), description="where it runs")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Config":
+        if complaints := list(complaints_about(self)):
+            raise Inconsistent(complaints)
+        return self
+
+
+def _spread(value: Any, n: int) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,) * n

@@ -1,0 +1,249 @@
+"""The run directory: what one training keeps, and how it is found and opened again."""
+
+import contextlib
+import difflib
+import functools
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import cnnkit
+from cnnkit.config.load import config_text, parse_config
+from cnnkit.config.schema import Config
+from cnnkit.errors import DamagedFile, RunError, UsageError
+from cnnkit.events import EpochRecord
+from cnnkit.filenames import (
+    CONFIG,
+    ENVIRONMENT,
+    LAST,
+    METRICS,
+    PREDICTIONS,
+    RESULT,
+    RUNS,
+    STATE,
+    WEIGHTS_SUFFIX,
+)
+from cnnkit.files import PART, write_atomically, write_json
+from cnnkit.tensor_files import load_state, save_state, save_tensors
+from cnnkit.training.device import Placement
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run directory. Every file in it is written whole or not at all.
+
+    What is read from it raises RunError where it is missing or damaged.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Config:
+        return parse_config(self._text(CONFIG), str(self.path / CONFIG))
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        return self._json(ENVIRONMENT)
+
+    @property
+    def finished(self) -> bool:
+        return (self.path / RESULT).is_file()
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """What `result.json` holds, with the place where the run is now."""
+        result = self._json(RESULT)
+        if missing := [key for key in ("test_accuracy", "test_images", "train_seconds") if key not in result]:
+            raise RunError(f"{self.path / RESULT} is damaged: it holds no {', '.join(missing)}")
+        return {**result, "run": str(self.path)}
+
+    def write_metrics(self, history: Iterable[EpochRecord]) -> None:
+        lines = [json.dumps(asdict(record)) + "\n" for record in history]
+        write_atomically(self.path / METRICS, "".join(lines))
+
+    def metrics(self) -> list[EpochRecord]:
+        try:
+            return [EpochRecord(**json.loads(line)) for line in self._text(METRICS).splitlines()]
+        except (ValueError, TypeError) as error:
+            raise RunError(f"{self.path / METRICS} is damaged: {error}") from error
+
+    def save_weights(self, name: str, model: nn.Module, config: Config) -> None:
+        """The weights, with the configuration in the file's metadata: the file alone can be measured."""
+        metadata = {"cnnkit": cnnkit.__version__, "config": config_text(config)}
+        save_tensors(self.path / name, model.state_dict(), metadata)
+
+    def save_state(self, state: dict[str, Any], config: Config) -> None:
+        save_state(self.path / STATE, {"config": config_text(config), "training": state})
+
+    def load_state(self) -> dict[str, Any]:
+        """What `Training.restore` needs; raises RunError where it is of another configuration."""
+        try:
+            content = load_state(self.path / STATE)
+        except DamagedFile as error:
+            raise RunError(
+                f"{error}; its weights may still be measured: cnnkit eval {self.path}, "
+                "but to go on, train again into another folder"
+            ) from error
+        if content.get("config") != config_text(self.config):
+            raise RunError(
+                f"{self.path / STATE} belongs to another configuration than {self.path / CONFIG}; "
+                "put the configuration back as it was, or train again into another folder"
+            )
+        return content["training"]  # type: ignore[no-any-return]
+
+    def write_predictions(self, predictions: Tensor) -> None:
+        """The class that each test image was taken for, (N,), one byte an image."""
+        write_atomically(self.path / PREDICTIONS, predictions.to(torch.uint8).numpy().tobytes())
+
+    def forget_state(self) -> None:
+        """Removes what only going on would need, for a run that has ended."""
+        for name in (STATE, LAST):
+            (self.path / name).unlink(missing_ok=True)
+
+    def remove_leftovers(self) -> None:
+        """Removes the parts of files that a killed process was writing. Only for who goes on with the run."""
+        for leftover in self.path.glob(f".*{PART}"):
+            leftover.unlink(missing_ok=True)
+
+    def _text(self, name: str) -> str:
+        path = self.path / name
+        try:
+            return path.read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            raise RunError(
+                f"{self.path} holds no {name}: it is no run directory, or not a whole one"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise RunError(f"{path} is damaged: it is not text") from error
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            content = json.loads(self._text(name))
+        except ValueError as error:
+            raise RunError(f"{self.path / name} is damaged: {error}") from error
+        if not isinstance(content, dict):
+            raise RunError(f"{self.path / name} is damaged: it holds no object")
+        return content
+
+
+def resume_command(run: Path) -> str:
+    return f"cnnkit train --resume {shlex.quote(str(run))}"
+
+
+def refuse_used(out: Path) -> None:
+    """Raises UsageError where a folder already holds something; nothing is overwritten."""
+    if out.is_file():
+        raise UsageError(f"{out} is a file; name a folder")
+    if out.exists() and (not out.is_dir() or any(path.suffix != PART for path in out.iterdir())):
+        raise UsageError(
+            f"{out} is not empty, and nothing is overwritten; name another folder, "
+            f"or go on with the run in it: {resume_command(out)}"
+        )
+
+
+def create_run(config: Config, config_name: str, out: Path | None = None) -> Run:
+    """A new run directory: `out`, or `runs/<config>-<strategy>-<time>`, which `runs/latest` then names.
+
+    Raises UsageError where `out` already holds something.
+    """
+    if out is not None:
+        refuse_used(out)
+        out.mkdir(parents=True, exist_ok=True)
+        path = out
+    else:
+        name = f"{config_name}-{config.model.strategy}-{time.strftime('%Y%m%d-%H%M%S')}"
+        path = _new_folder(RUNS, name)
+    write_atomically(path / CONFIG, config_text(config))
+    if out is None:
+        _point_latest_at(path)  # last: what it names opens
+    return Run(path)
+
+
+def open_run(path: Path) -> Run:
+    """The run in a directory, `latest` links followed. Raises UsageError where there is none."""
+    path = path.resolve() if path.is_symlink() else path
+    if not (path / CONFIG).is_file():
+        raise UsageError(f"{path} is no run directory: it holds no {CONFIG}{_did_you_mean(path)}")
+    return Run(path)
+
+
+def latest_run() -> Path:
+    """The newest run under `runs/`; raises UsageError where there is none."""
+    latest = RUNS / "latest"
+    if not latest.exists():
+        raise UsageError(
+            f"there is no {latest} here yet; name a run, or train one: cnnkit train --config mnist"
+        )
+    return RUNS / latest.resolve().name
+
+
+def write_environment(run: Run, placement: Placement) -> None:
+    """Keeps versions, device, git commit of the current folder and command line."""
+    environment = {
+        "cnnkit": cnnkit.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "device": str(placement.device),
+        "device_name": placement.name,
+        "precision": placement.precision,
+        "threads": placement.threads,
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_changes": None if (changes := _git("status", "--porcelain")) is None else bool(changes),
+        "command": sys.argv,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    write_json(run.path / ENVIRONMENT, environment)
+
+
+def _new_folder(parent: Path, name: str) -> Path:
+    """A folder nobody else has, though two runs begin in the same second."""
+    number = 1
+    while True:
+        path = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            if parent.exists() and not parent.is_dir():
+                raise
+            number += 1
+        else:
+            return path
+
+
+def _point_latest_at(path: Path) -> None:
+    aside = path.parent / f".latest.{os.getpid()}"
+    with contextlib.suppress(OSError):  # a file system without links has no `latest`
+        aside.symlink_to(path.name)
+        aside.replace(path.parent / "latest")
+
+
+def _did_you_mean(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        near = [entry for entry in path.parent.iterdir() if entry.name != path.name]
+        names = [entry.name for entry in near if (entry / CONFIG).is_file() or entry.suffix == WEIGHTS_SUFFIX]
+        if close := difflib.get_close_matches(path.name, names, n=1):
+            return f"; did you mean {path.parent / close[0]}?"
+    return ""
+
+
+@functools.cache  # else each trial would start two processes
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,199 @@
+"""The whole walk: configuration → data → model → training → one look at the test split → run directory."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from cnnkit.config.schema import Config
+from cnnkit.data.dataset import Published, Splits, pixel_statistics
+from cnnkit.errors import Interrupted, RunError
+from cnnkit.events import Begun, Listener, Note, ignore
+from cnnkit.experiment.measure import measure, resident_splits
+from cnnkit.experiment.run_dir import Run, resume_command, write_environment
+from cnnkit.experiment.weights import load_weights
+from cnnkit.filenames import BEST, LAST, RESULT, STATE
+from cnnkit.files import write_json
+from cnnkit.nn.costs import count_costs
+from cnnkit.nn.model import build_model
+from cnnkit.training.device import Placement, out_of_memory_in_words, place
+from cnnkit.training.loop import Training, train
+from cnnkit.training.stack import train_on_device
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a training needs before it can begin: a device, and images that lie on it. seconds: to prepare."""
+
+    placement: Placement
+    splits: Splits
+    seconds: float
+
+
+def prepare(
+    config: Config,
+    notify: Listener = ignore,
+    device_name: str | None = None,
+    published: Published | None = None,
+) -> Setting:
+    """Finds the device and the data. Raises UsageError or DataError where they are not to be had.
+
+    device_name: instead of the configured one. published: the images, where they are known already.
+    """
+    started = time.perf_counter()
+    placement = place(config.runtime, device_name)
+    with out_of_memory_in_words(config.training.batch_size):
+        splits = resident_splits(config, placement, notify, published)
+    return Setting(placement, splits, time.perf_counter() - started)
+
+
+def run_experiment(
+    config: Config,
+    run: Run,
+    notify: Listener = ignore,
+    setting: Setting | None = None,
+) -> dict[str, Any]:
+    """Trains into a new run directory, or goes on where it stopped; returns what `result.json` holds.
+
+    Raises Interrupted, after saving, where Ctrl-C or SIGTERM arrives while it trains.
+    """
+    setting = setting or prepare(config, notify)
+    placement, splits = setting.placement, setting.splits
+    started = time.perf_counter()
+    with out_of_memory_in_words(config.training.batch_size):
+        training = begin(config, placement, splits)
+    run.remove_leftovers()
+    if resuming := (run.path / STATE).is_file():
+        training.restore(run.load_state())
+        _warn_of_another_machine(run, placement, notify)
+    else:
+        write_environment(run, placement)
+    setup_seconds = setting.seconds + time.perf_counter() - started
+
+    begun = describe(training)
+    notify(begun)
+    if resuming and training.finished:
+        notify(Note("training had ended; only the test was missing"))
+    _train_and_keep(training, splits, run, notify)
+    return finish(training, splits, run, begun, setup_seconds)
+
+
+def finish(
+    training: Training, splits: Splits, run: Run, begun: Begun, setup_seconds: float
+) -> dict[str, Any]:
+    """Tests the weights that were kept; writes `result.json` and returns what it holds."""
+    result = {"run": str(run.path), **_test_once(training, splits, run)}
+    result |= {"parameters": begun.parameters, "macs": begun.macs, "setup_seconds": setup_seconds}
+    write_json(run.path / RESULT, result)
+    return result
+
+
+def _train_and_keep(training: Training, splits: Splits, run: Run, notify: Listener) -> None:
+    """Trains to the end. Raises Interrupted, after saving, where a signal comes first."""
+    config = training.config
+
+    def keep(best: bool) -> None:
+        run.save_weights(LAST, training.kept_model, config)
+        if best:
+            run.save_weights(BEST, training.kept_model, config)
+        run.write_metrics(training.history)
+        run.save_state(training.state(), config)  # last: it says that the others are whole
+
+    with _stop_on_signal() as received:
+        go = train_on_device if training.placement.device.type == "cuda" else train
+        whole = go(training, splits, on_event=notify, on_epoch=keep, stop_requested=lambda: bool(received))
+        if not whole:
+            run.save_state(training.state(), config)
+            raise Interrupted(
+                f"stopped and saved in {run.path}; go on with: {resume_command(run.path)}", received[0]
+            )
+
+
+def begin(config: Config, placement: Placement, splits: Splits) -> Training:
+    """A training that has not taken a step, from the initial weights of its seed."""
+    info = config.data.info
+    mean, std = pixel_statistics(splits.train.images)
+    model = build_model(config.model, info.shape, info.classes, config.training.seed, mean, std)
+    return Training(config, model, placement, len(splits.train))
+
+
+def _test_once(training: Training, splits: Splits, run: Run) -> dict[str, Any]:
+    """The one look at the test split, by the weights that were kept, and what led there."""
+    weights = load_weights(run.path)
+    started = time.perf_counter()
+    test = measure(weights, splits.test, training.placement)
+    eval_seconds = time.perf_counter() - started
+    run.write_predictions(test.predictions)
+    config, best = training.config, training.history[training.best_epoch - 1]
+    return {
+        "test_accuracy": test.accuracy,
+        "test_loss": test.loss,
+        "val_accuracy": best.val_accuracy,
+        "val_loss": best.val_loss,
+        "best_epoch": training.best_epoch,
+        "epochs": len(training.history),
+        "train_seconds": sum(record.seconds for record in training.history),
+        "eval_seconds": eval_seconds,
+        "seed": config.training.seed,
+        "device": str(training.placement.device),
+        "precision": training.placement.precision,
+        "threads": training.placement.threads,
+        "dataset": config.data.dataset,
+        "train_images": len(splits.train),
+        "val_images": len(splits.validation),
+        "test_images": len(splits.test),
+    }
+
+
+def describe(training: Training) -> Begun:
+    """What a person is told before it trains."""
+    config, placement = training.config, training.placement
+    costs = count_costs(training.model, config.data.info.shape)
+    return Begun(
+        title=f"{config.data.info.title}, {config.model.strategy} pooling",
+        device=f"{placement.device}, {placement.precision}, {placement.threads} threads",
+        parameters=sum(cost.parameters for cost in costs),
+        macs=sum(cost.macs for cost in costs),
+        epochs=config.training.epochs,
+    )
+
+
+def _warn_of_another_machine(run: Run, placement: Placement, notify: Listener) -> None:
+    try:
+        before = run.environment
+    except RunError:
+        before = {}
+    now = {
+        "device": str(placement.device),
+        "precision": placement.precision,
+        "threads": placement.threads,
+        "torch": torch.__version__,
+    }
+    if changed := [f"{key} {before.get(key)} → {now[key]}" for key in now if before.get(key) != now[key]]:
+        notify(Note(f"resumed with another {', '.join(changed)}: the weights will not be bitwise the same"))
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[list[int]]:
+    """Collects Ctrl-C and SIGTERM while training; a second Ctrl-C stops at once."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+
+    def receive(number: int, _: object) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

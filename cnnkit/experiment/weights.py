@@ -1,0 +1,56 @@
+"""The run directory: what one training keeps, and how it is found and opened again."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnnkit.config.load import parse_config
+from cnnkit.config.schema import Config
+from cnnkit.errors import ConfigError, DamagedFile, RunError, UsageError
+from cnnkit.experiment.run_dir import _did_you_mean, open_run, resume_command
+from cnnkit.filenames import BEST, LAST
+from cnnkit.nn.model import CNN, build_model
+from cnnkit.tensor_files import load_tensors
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A trained model and the configuration it was trained with. source: the file it came from."""
+
+    model: CNN
+    config: Config
+    source: Path
+
+
+def load_weights(path: Path) -> Weights:
+    """The best weights of a run directory, or those of a weights file alone.
+
+    Raises RunError where the file is damaged or does not fit its own configuration.
+    """
+    file = path
+    if path.is_dir():
+        file = open_run(path).path / BEST
+        if not file.is_file():
+            raise RunError(f"{path} has no weights yet; go on with it: {resume_command(path)}")
+    try:
+        tensors, metadata = load_tensors(file)
+    except FileNotFoundError as error:
+        raise UsageError(f"{file}: no such run or weights file{_did_you_mean(file)}") from error
+    except DamagedFile as error:
+        other = file.parent / LAST
+        remedy = f", or measure {other} if that is whole" if other.exists() and other != file else ""
+        raise RunError(f"{error}; train again{remedy}") from error
+    except OSError as error:
+        raise RunError(f"{file} cannot be read: {error.strerror}") from error
+    if "config" not in metadata:
+        raise RunError(f"{file} was not written by cnnkit: its metadata holds no configuration")
+    try:
+        config = parse_config(metadata["config"], str(file))
+    except ConfigError as error:
+        raise RunError(f"the configuration in {file} is of another version of cnnkit:\n{error}") from error
+    info = config.data.info
+    model = build_model(config.model, info.shape, info.classes, seed=0)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise RunError(f"{file} is damaged: its weights do not fit its configuration") from error
+    return Weights(model, config, file)

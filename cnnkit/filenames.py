@@ -1,0 +1,29 @@
+"""The name of every file and folder that cnnkit keeps."""
+
+from pathlib import Path
+
+RUNS = Path("runs")
+"""The folder, below the current one, of runs and studies that are given no other."""
+
+# In a run directory.
+CONFIG = "config.yaml"
+ENVIRONMENT = "environment.json"
+METRICS = "metrics.jsonl"
+RESULT = "result.json"
+BEST, LAST, STATE = "best.safetensors", "last.safetensors", "state.pt"
+PREDICTIONS = "predictions.bin"
+CURVES = "curves.svg"
+WEIGHTS_SUFFIX = ".safetensors"
+
+# In a study's folder.
+STUDY, RESULTS = "study.json", "results.json"
+LABELS = "labels.bin"
+TRIALS = "trials"  # the folder of the trials' run directories
+LOCK = ".lock"
+
+# In the run directory of a trial.
+TRIAL = "trial.json"
+FAILURE = "failure.txt"
+
+# In both a study's folder and a run directory.
+REPORT = "report.html"

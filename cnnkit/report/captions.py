@@ -1,0 +1,264 @@
+"""The report's captions: what each plot shows in this study, with its names and numbers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnkit.comparison.verdicts import BETTER, EQUIVALENT, UNDECIDED, WORSE
+from cnnkit.nn.evidence import Cells
+from cnnkit.report.plots import CostPoint, Curve, pareto_front
+from cnnkit.words import counted, listed
+
+MINUS = "−"
+
+
+def points(value: float | None) -> str:
+    """A difference of fractions in percentage points, with its sign."""
+    if value is None:
+        return ""
+    text = f"{value * 100:+.3f}"
+    return text.replace("-", MINUS) if float(text) else "0.000"
+
+
+def percent_range(interval: Mapping[str, float | None]) -> str:
+    if interval["low"] is None or interval["high"] is None:
+        return "no interval of one seed"
+    return f"{interval['low'] * 100:.3f} to {interval['high'] * 100:.3f}"
+
+
+def points_range(interval: Mapping[str, float | None]) -> str:
+    low, high = interval["low"], interval["high"]
+    return "no interval of one seed" if low is None or high is None else f"{points(low)} to {points(high)}"
+
+
+def p_value(p: float | None) -> str:
+    if p is None:
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def dots_caption(results: Mapping[str, Any]) -> str:
+    levels, seeds = results["levels"], len(results["seeds"])
+    best, worst = levels[0], levels[-1]
+    text = (
+        f"Each mark is one training, measured on the {results['test_images']:,} test images; the upright "
+        f"stroke is their mean, the shade its 95 % interval. {best['name']} averages "
+        f"{best['accuracy']['mean']:.2%}, {worst['name']} {worst['accuracy']['mean']:.2%}. "
+    )
+    sampling = max(level["sampling_error"] for level in levels) * 100
+    spread = [level["seed_deviation"] for level in levels]
+    if seeds < 2:
+        return f"{text}One seed cannot tell how much chance moves it: there are no intervals."
+    low, high = min(spread) * 100, max(spread) * 100
+    return (
+        f"{text}From seed to seed the accuracy of one level scatters by {low:.2f} to {high:.2f} points "
+        "(standard deviation); that other test images would have given another accuracy is a separate "
+        f"error, of up to {sampling:.2f} points, and moves the levels largely together."
+    )
+
+
+def sizes_caption(levels: Sequence[Mapping[str, Any]]) -> str:
+    """levels: as in `results.json`, of a data set whose objects have sizes."""
+    text = "Accuracy on the test scenes of each object size, with its 95 % interval over the seeds."
+    rows = {level["name"]: sorted(level["by_object_size"], key=lambda r: r["size"]) for level in levels}
+    for place, size in ((0, "smallest"), (-1, "largest")):
+        ranked = sorted(rows, key=lambda name: -rows[name][place]["mean"])
+        told = [f"{name} {rows[name][place]['mean']:.2%}" for name in ranked]
+        text += f" At the {size}, {rows[ranked[0]][place]['size']} pixels: {', '.join(told)}."
+    return text
+
+
+def matrix_caption(results: Mapping[str, Any]) -> str:
+    verdicts = [pair["verdict"] for pair in results["pairs"]]
+    different = sum(verdict in (BETTER, WORSE) for verdict in verdicts)
+    parts = [
+        f"{different} really different",
+        f"{verdicts.count(EQUIVALENT)} equivalent within ±{results['margin']:g} points",
+        f"{verdicts.count(UNDECIDED)} undecided",
+    ]
+    text = (
+        "Accuracy of the row minus that of the column, percentage points, paired seed by seed, with its "
+        f"95 % interval. Of {counted(len(verdicts), 'pair')}, {', '.join(parts)}."
+    )
+    if results["friedman_p"] is not None:
+        text += f" A Friedman test that all are alike gives p {p_equals(results['friedman_p'])}."
+    widest = max(results["pairs"], key=lambda pair: abs(pair["difference"]["mean"]))
+    size = abs(widest["difference"]["mean"]) * 100
+    return f"{text} The widest gap, {size:.2f} points, lies between {widest['a']} and {widest['b']}."
+
+
+def p_equals(p: float) -> str:
+    return p_value(p) if p < 0.001 else f"= {p_value(p)}"
+
+
+def cost_caption(costs: Mapping[str, Sequence[CostPoint]], same: Sequence[str]) -> str:
+    """costs: per kind, the points. same: kinds in which no level differs, with the cost, in words."""
+    sentences = [
+        "Filled marks lie on the Pareto front: no other level is both as cheap and as accurate. "
+        "Hollow ones are beaten, in the mean; bars are 95 % intervals; marks that would hide one another "
+        "stand side by side."
+    ]
+    for kind, of_kind in costs.items():
+        front = pareto_front(of_kind)
+        beaten = [point.name for point in of_kind if point not in front]
+        sentence = f"By {kind}, the front is {listed([point.name for point in front])}"
+        if beaten:
+            sentence += f"; {listed(beaten)} {'is' if len(beaten) == 1 else 'are'} beaten"
+        sentences.append(f"{sentence}.")
+    if same:
+        sentences.append(f"All levels cost the same by {listed(same)}.")
+    return " ".join(sentences)
+
+
+def curves_caption(curves: Sequence[Curve], what: str, seeds: int) -> str:
+    """curves: of what is called `what`, fractions × 100."""
+    ahead = max(curves, key=lambda curve: float(curve.mean[-1]))
+    wide = max(curves, key=lambda curve: float(curve.high[-1] - curve.low[-1]))
+    epochs = max(len(curve.mean) for curve in curves)
+    text = f"Lines are means over {counted(seeds, 'seed')}, bands reach from the worst to the best of them. "
+    if epochs == 1:
+        text = (
+            f"Each was trained for one epoch, so there is a point and no curve: the mean over "
+            f"{counted(seeds, 'seed')}, with a bar from the worst to the best of them. "
+        )
+    text += f"At the end {ahead.name} has the highest {what}, {ahead.mean[-1]:.2f} %"
+    if seeds > 1:
+        reach = float(wide.high[-1] - wide.low[-1])
+        text += f"; the seeds of {wide.name} lie furthest apart, {reach:.2f} points"
+    return f"{text}. Training figures are measured while the weights move, with dropout where there is any."
+
+
+def largest(matrix: NDArray[np.float64]) -> tuple[int, int]:
+    """Row and column of the largest value."""
+    row, column = np.unravel_index(int(matrix.argmax()), matrix.shape)
+    return int(row), int(column)
+
+
+def confusion_caption(
+    confusions: Mapping[str, NDArray[np.float64]], names: Sequence[str], order: Sequence[str]
+) -> str:
+    """confusions: per level, mean counts a training (classes, classes), rows the truth. order: best first."""
+    best = confusions[order[0]] * (1 - np.eye(len(names)))
+    row, column = largest(best)
+    text = (
+        f"First {order[0]}: its mistakes, a mean over its trainings; most often, {best[row, column]:.1f} "
+        f"times, it takes {names[row]} for {names[column]}. The others show how many more (vermillion, +) "
+        f"or fewer (blue, {MINUS}) of each mistake they make."
+    )
+    for level in order[1:]:
+        difference = (confusions[level] - confusions[order[0]]) * (1 - np.eye(len(names)))
+        row, column = largest(np.abs(difference))
+        value = difference[row, column]
+        if value:
+            kind = "more" if value > 0 else "fewer"
+            text += f" {level}: {abs(value):.1f} {kind} of {names[row]} taken for {names[column]}."
+    return text
+
+
+def gallery_caption(shown: int, told_apart: int, clear: int, seeds: int) -> str:
+    if seeds == 1:
+        return (
+            f"{counted(told_apart, 'test image')} one level gets right and another wrong; {shown} are shown. "
+            "With one seed that may be chance: another training could turn any of them round."
+        )
+    return (
+        f"{counted(told_apart, 'test image')} some level gets right in more seeds than another; {clear} of "
+        f"them right in all {seeds} seeds of one and in none of another. Shown are the {shown} told apart "
+        "most: under each, in how many seeds each level is right, and what it takes the image for otherwise."
+    )
+
+
+def filters_caption(count: Mapping[str, int], size: int, same_start: bool, seed: int) -> str:
+    shown = sorted(set(count.values()))
+    how_many = f"{shown[0]}" if len(shown) == 1 else f"{shown[0]} to {shown[-1]}"
+    text = (
+        f"The {how_many} filters of {size} × {size} weights of the first convolution, after training with "
+        f"seed {seed}; vermillion is above 0, blue below."
+    )
+    if same_start and len(count) > 1:
+        text += (
+            " Filters in the same place began with the same weights in every level (their hashes agree): "
+            "what differs is what training made of them."
+        )
+    return text
+
+
+def maps_caption(number: int, image: str, stages: Sequence[Mapping[str, Sequence[tuple[str, float]]]]) -> str:
+    """stages: per stage and level, the parts and what share of the mean |value| each leaves."""
+    told = []
+    for place, levels in enumerate(stages, 1):
+        kept = []
+        for level, parts in levels.items():
+            for part, share in parts:
+                name = part if len(levels) == 1 else level if len(parts) == 1 else f"{level} {part}"
+                kept.append(f"{name} {share:.0%}")
+        told.append(f"stage {place}, {', '.join(kept)}")
+    return (
+        f"Test image {number:,}, of class {image}. What downsampling leaves of the mean strength, |value|, "
+        f"of the convolution before it: {'; '.join(told)}. Each map and what is left of it share one "
+        "colour scale."
+    )
+
+
+class Hits(NamedTuple):
+    """shown: of the images shown, those whose strongest cell holds some of the object. share: of all that
+    were looked at. chance: the share of a cell drawn at random."""
+
+    shown: int
+    share: float
+    chance: float
+
+
+def evidence_caption(
+    heads: Mapping[str, str], seed: int, cells: Sequence[Cells], left_out: Sequence[str]
+) -> str:
+    """What the colours are. heads: of each level drawn. left_out: levels without a grid."""
+    pooled = "the scores that the dense layers give its features alone"
+    kept = "how much it changes the scores where all other cells are 0"
+    told = f"{pooled} (flatten: {kept})" if "flatten" in heads.values() else pooled
+    if set(heads.values()) == {"flatten"}:
+        told = kept
+    sides, sees = (_span([getattr(c, name) for c in cells]) for name in ("side", "sees"))
+    text = (
+        f"Colours: of each cell, {told}; drawn is the true class's score less the mean of all classes', "
+        "vermillion where it speaks for the true class, blue against. Each map has its own scale, up to the "
+        "± below it"
+    )
+    if len(set(heads.values())) > 1:
+        text += ", for heads that average need larger scores than those that add or take the largest"
+    text += (
+        f". A cell lies over {sides} pixels; its features depend on {sees}. These are the best weights of "
+        f"seed {seed}."
+    )
+    if left_out:
+        text += f" {listed(left_out)}: a single cell, so there is no map."
+    return text
+
+
+def hits_caption(hits: Mapping[str, Hits], shown: int, looked_at: int) -> str:
+    """Whether the strongest cell is where the object is."""
+    counts = {name: of_level.shown for name, of_level in hits.items()}
+    where = "The strongest cell is framed, the object dashed. "
+    if set(counts.values()) == {shown}:
+        where += f"In all {shown} scenes shown the former holds some of the latter"
+    else:
+        told = listed([f"{name} {count}" for name, count in counts.items()])
+        where += f"Of the {shown} scenes shown the former holds some of the latter in: {told}"
+    shares = listed([f"{of_level.share:.1%} ({name})" for name, of_level in hits.items()])
+    chance = _span_percent([of_level.chance for of_level in hits.values()])
+    return (
+        f"{where}; of the first {looked_at} test scenes, right or wrong, in {shares}. A cell drawn at random "
+        f"would in {chance}."
+    )
+
+
+def _span(sides: Sequence[int]) -> str:
+    low, high = min(sides), max(sides)
+    return f"{low} × {low}" if low == high else f"{low} × {low} to {high} × {high}"
+
+
+def _span_percent(shares: Sequence[float]) -> str:
+    low, high = f"{min(shares):.0%}", f"{max(shares):.0%}"
+    return low if low == high else f"{low} to {high}"

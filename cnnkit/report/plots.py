@@ -1,0 +1,256 @@
+"""Where each mark of the report's plots lies; the templates draw them as SVG that follows the page's theme.
+
+A series is a number: the templates give it its colour, its marker and its dashes.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnkit.report.axes import (
+    Axis,
+    Bar,
+    Line,
+    Mark,
+    Panel,
+    Tick,
+    Written,
+    accuracy_axis,
+    axis_over,
+    labels,
+    short,
+)
+
+CLOSEST = 6  # that two marks may lie side by side, SVG units
+MOST_WRITTEN = 8  # values that find room beside one another
+MOST_SPREAD = 45  # of dots above and below their line, SVG units
+
+# Eight shapes about (0, 0), so that no series is told by its colour alone.
+MARKERS = (
+    "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0z",
+    "M-4-4h8v8h-8z",
+    "M0-5.4L5 4h-10z",
+    "M0-5.6L5.6 0L0 5.6L-5.6 0z",
+    "M0 5.4L5-4h-10z",
+    "M-1.7-5h3.4v3.3h3.3v3.4h-3.3v3.3h-3.4v-3.3h-3.3v-3.4h3.3z",
+    "M-4-5.4L0-1.4L4-5.4L5.4-4L1.4 0L5.4 4L4 5.4L0 1.4L-4 5.4L-5.4 4L-1.4 0L-5.4-4z",
+    "M-2.7-4.7h5.4L5.4 0L2.7 4.7h-5.4L-5.4 0z",
+)
+DASHES = ("none", "7 3", "2 2.5", "9 3 2 3", "5 2", "1 3", "12 3", "4 2 1 2")
+
+
+@dataclass(frozen=True)
+class Dot:
+    """x: percent of the width. dy: SVG units, away from dots that it would cover."""
+
+    x: float
+    dy: float
+    title: str
+
+
+@dataclass(frozen=True)
+class DotRow:
+    """One level: a dot a seed, its mean, its interval; percent of the width. None: one seed has none."""
+
+    series: int
+    name: str
+    label: str
+    dots: list[Dot]
+    mean: float
+    low: float | None
+    high: float | None
+    height: float
+
+
+def dot_rows(
+    levels: Sequence[Mapping[str, Any]], seeds: Sequence[int], series: Mapping[str, int]
+) -> tuple[list[DotRow], list[Tick]]:
+    """Every seed's accuracy, and the axis below. levels: as in `results.json`."""
+    bounds = [level["accuracy"][end] for level in levels for end in ("low", "high")]
+    axis = accuracy_axis([a for level in levels for a in level["accuracies"]], bounds)
+
+    def place(value: float) -> float:
+        return round(100 * min(max(axis.share(value * 100), 0.0), 1.0), 2)
+
+    rows = []
+    for level in levels:
+        places = [place(value) for value in level["accuracies"]]
+        offsets = spread_dots(places)
+        titles = [f"seed {seed}: {a:.2%}" for seed, a in zip(seeds, level["accuracies"], strict=True)]
+        mean, low, high = (level["accuracy"][key] for key in ("mean", "low", "high"))
+        row = DotRow(
+            series=series[level["name"]],
+            name=level["name"],
+            label=f"{mean:.2%}",
+            dots=[Dot(*dot) for dot in zip(places, offsets, titles, strict=True)],
+            mean=place(mean),
+            low=None if low is None else place(low),
+            high=None if high is None else place(high),
+            height=34 + 2 * max(abs(dy) for dy in offsets),
+        )
+        rows.append(row)
+    ticks = axis.ticks(5)
+    return rows, [Tick(round(100 * axis.share(v), 2), t) for v, t in zip(ticks, labels(ticks), strict=True)]
+
+
+def spread_dots(places: Sequence[float], closest: float = 1.8) -> list[float]:
+    """How far above or below the line each dot goes so that it covers none; places: percent.
+
+    0, then one step up, one down, two up … Steps shrink where many dots are alike.
+    """
+    steps = [0] * len(places)
+    put: list[tuple[float, int]] = []
+    for i in sorted(range(len(places)), key=lambda i: places[i]):
+        near = {step for x, step in put if abs(x - places[i]) < closest}
+        steps[i] = next(s for k in itertools.count() for s in (-k, k) if s not in near)
+        put.append((places[i], steps[i]))
+    size = min(9.0, MOST_SPREAD / max(map(abs, steps), default=1)) if any(steps) else 0.0
+    return [round(step * size, 1) for step in steps]
+
+
+class CostPoint(NamedTuple):
+    """accuracy, low, high: percent; None: one seed has no interval."""
+
+    series: int
+    name: str
+    cost: float
+    accuracy: float
+    low: float | None
+    high: float | None
+
+
+def pareto_front(points: Sequence[CostPoint]) -> list[CostPoint]:
+    """Those that no other beats: none is as cheap and as accurate, and better in one of both."""
+    return sorted(
+        (
+            p
+            for p in points
+            if not any(
+                o.cost <= p.cost and o.accuracy >= p.accuracy and (o.cost, o.accuracy) != (p.cost, p.accuracy)
+                for o in points
+            )
+        ),
+        key=lambda p: (p.cost, p.series),
+    )
+
+
+def cost_panel(title: str, unit: str, points: Sequence[CostPoint]) -> Panel:
+    """Accuracy against a cost: the Pareto front as a stair of filled marks, the others hollow."""
+    bounds = [value / 100 for p in points for value in (p.low, p.high) if value is not None]
+    y_axis = accuracy_axis([p.accuracy / 100 for p in points], bounds)
+    panel = Panel(title, unit, axis_over([p.cost for p in points], log=True, from_zero=True), y_axis)
+    front = pareto_front(points)
+    stairs = [(p.cost, p.accuracy) for p in front]
+    for before, after in itertools.pairwise(front):
+        stairs.append((after.cost, before.accuracy))
+    stairs.sort()
+    stairs.append((panel.x_axis.high, front[-1].accuracy))
+    panel.front = panel.points(*zip(*stairs, strict=True))
+    for point, x in zip(points, _side_by_side(panel, points), strict=True):
+        if point.low is not None and point.high is not None:
+            panel.bars.append(Bar(point.series, x, panel.y(point.low), panel.y(point.high)))
+        title = f"{point.name}: {point.accuracy:.2f} %, {short(point.cost)} {unit}"
+        panel.marks.append(Mark(point.series, x, panel.y(point.accuracy), point not in front, title))
+    return panel
+
+
+def _side_by_side(panel: Panel, points: Sequence[CostPoint]) -> list[float]:
+    """The x of each point; those that would hide one another are moved apart, the cheaper to the left."""
+    moved = [panel.x(point.cost) for point in points]
+    order = sorted(range(len(points)), key=lambda i: (points[i].cost, points[i].series))
+    groups: list[list[int]] = []
+    for i in order:
+        if groups and moved[i] - moved[groups[-1][-1]] < CLOSEST:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+    for group in groups:
+        middle = sum(moved[i] for i in group) / len(group)
+        for k, i in enumerate(group):
+            moved[i] = round(middle + (k - (len(group) - 1) / 2) * (CLOSEST + 3), 1)
+    return moved
+
+
+def size_panel(levels: Sequence[Mapping[str, Any]], series: Mapping[str, int]) -> Panel:
+    """Accuracy against the size of the object, with intervals. levels: as in `results.json`."""
+    every = [row["mean"] for level in levels for row in level["by_object_size"]]
+    ends = [row[end] for level in levels for row in level["by_object_size"] for end in ("low", "high")]
+    sizes = [row["size"] for row in levels[0]["by_object_size"]]
+    x_axis = axis_over(sizes)
+    panel = Panel(
+        "accuracy, %, against object size", "side of the object, pixels", x_axis, accuracy_axis(every, ends)
+    )
+    panel.x_ticks = [Tick(panel.x(size), str(size)) for size in sizes]
+    for place, level in enumerate(levels):
+        number, rows = series[level["name"]], sorted(level["by_object_size"], key=lambda row: row["size"])
+        aside = (place - (len(levels) - 1) / 2) * 4  # so that intervals do not hide each other
+        xs = [panel.x(row["size"]) + aside for row in rows]
+        ys = [panel.y(row["mean"] * 100) for row in rows]
+        points = " ".join(f"{x:.1f},{y}" for x, y in zip(xs, ys, strict=True))
+        panel.lines.append(Line(number, points, DASHES[number % len(DASHES)]))
+        for row, x, y in zip(rows, xs, ys, strict=True):
+            if row["low"] is not None:
+                panel.bars.append(Bar(number, x, panel.y(row["low"] * 100), panel.y(row["high"] * 100)))
+            title = f"{level['name']}, {row['size']} pixels: {row['mean']:.2%}"
+            panel.marks.append(Mark(number, x, y, False, title))
+    return panel
+
+
+class Curve(NamedTuple):
+    """A value over the epochs 1 … E: its mean and its extremes over seeds, each (E,)."""
+
+    series: int
+    name: str
+    mean: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+def curve_of(series: int, name: str, histories: Sequence[Sequence[float]]) -> Curve:
+    """histories: a list a seed; those that stopped early are missing from the later epochs."""
+    table = np.full((len(histories), max(map(len, histories))), np.nan)
+    for row, values in zip(table, histories, strict=True):
+        row[: len(values)] = values
+    return Curve(series, name, np.nanmean(table, 0), np.nanmin(table, 0), np.nanmax(table, 0))
+
+
+def curve_panel(title: str, curves: Sequence[Curve], log: bool = False, kept: int | None = None) -> Panel:
+    """Lines with bands; where there is one epoch, a mark with a bar for each, side by side."""
+    epochs = max(len(curve.mean) for curve in curves)
+    every = [float(v) for curve in curves for v in (*curve.low, *curve.high)]
+    y_axis = axis_over(every, log=log)
+    if epochs == 1:
+        return _one_epoch(title, curves, y_axis)
+    panel = Panel(title, "epoch", Axis(1 - 0.03 * epochs, epochs * 1.03), y_axis)
+    steps = next(f * 10**p for p in itertools.count() for f in (1, 2, 5) if 8 * f * 10**p >= epochs)
+    panel.x_ticks = [Tick(panel.x(e), str(e)) for e in range(steps, epochs + 1, steps)]
+    for curve in curves:
+        xs = list(range(1, len(curve.mean) + 1))
+        around = panel.points([*xs, *reversed(xs)], [*curve.low, *reversed(curve.high)])
+        panel.bands.append(Line(curve.series, around, "none"))
+        dashes = DASHES[curve.series % len(DASHES)]
+        panel.lines.append(Line(curve.series, panel.points(xs, list(curve.mean)), dashes))
+        last = float(curve.mean[-1])
+        panel.marks.append(
+            Mark(curve.series, panel.x(xs[-1]), panel.y(last), False, f"{curve.name}: {last:.4g}")
+        )
+    panel.kept = None if kept is None else panel.x(kept)
+    return panel
+
+
+def _one_epoch(title: str, curves: Sequence[Curve], y_axis: Axis) -> Panel:
+    """Points are few then, so their values are written beside them."""
+    panel = Panel(title, "after the one epoch", Axis(-0.6, len(curves) - 0.4), y_axis)
+    panel.x_ticks = []
+    for place, curve in enumerate(curves):
+        x, mean = panel.x(place), float(curve.mean[0])
+        panel.bars.append(Bar(curve.series, x, panel.y(float(curve.low[0])), panel.y(float(curve.high[0]))))
+        panel.marks.append(Mark(curve.series, x, panel.y(mean), False, f"{curve.name}: {mean:.4g}"))
+        if len(curves) <= MOST_WRITTEN:
+            text = f"{mean:.{2 if mean >= 10 else 4}f}"
+            panel.notes.append(Written(x, round(panel.y(float(curve.high[0])) - 8, 1), text))
+    return panel

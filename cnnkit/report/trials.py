@@ -1,0 +1,255 @@
+"""What a study's trials show beyond their accuracy: curves, confusions, images, provenance."""
+
+import contextlib
+import hashlib
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnkit.config.schema import Config
+from cnnkit.data.dataset import ImageDataset
+from cnnkit.errors import RunError
+from cnnkit.experiment.run_dir import Run
+from cnnkit.filenames import LABELS, PREDICTIONS, RESULTS, STUDY, TRIALS
+from cnnkit.report.axes import Panel
+from cnnkit.report.captions import confusion_caption, curves_caption, gallery_caption
+from cnnkit.report.heat import HeatMap, heat_map
+from cnnkit.report.images import ink_image
+from cnnkit.report.plots import Curve, curve_of, curve_panel
+from cnnkit.words import counted, listed
+
+GALLERY_SHOWN = 18
+CURVES = (  # field of an epoch's record, title, scale, whether it may be logarithmic
+    ("val_accuracy", "validation accuracy, %", 100.0, False),
+    ("val_loss", "validation loss, nats", 1.0, True),
+    ("train_loss", "training loss, nats", 1.0, True),
+)
+CURVES_WITHOUT_VALIDATION = (("train_accuracy", "training accuracy, %", 100.0, False), CURVES[-1])
+SHARED = {"data": "data", "split": "split", "order": "data order", "augmentation": "augmentation stream"}
+
+
+@dataclass(frozen=True)
+class Trials:
+    """A study's finished trials.
+
+    order: levels, best first. series: each level's colour and marker. seeds: that every level has
+    finished. predictions: (images,), of the trials that still have them whole.
+    """
+
+    folder: Path
+    config: Config
+    order: list[str]
+    series: Mapping[str, int]
+    seeds: list[int]
+    runs: Mapping[tuple[str, int], Run]
+    hashes: Mapping[tuple[str, int], Mapping[str, Any]]
+    labels: NDArray[np.uint8]
+    predictions: Mapping[tuple[str, int], NDArray[np.uint8]]
+
+    @property
+    def predicted(self) -> list[int]:
+        """The seeds of which every level still has its predictions."""
+        return [seed for seed in self.seeds if all((level, seed) in self.predictions for level in self.order)]
+
+    def predictions_of(self, level: str) -> NDArray[np.uint8]:
+        """(seeds, images), of the seeds in `predicted`."""
+        return np.stack([self.predictions[level, seed] for seed in self.predicted])
+
+
+def open_trials(folder: Path, config: Config, results: Mapping[str, Any], levels: Sequence[str]) -> Trials:
+    """levels: in the study's own order, which gives each its colour, whoever wins."""
+    finished = {(t["level"], t["seed"]): t for t in results["trials"] if not t["error"]}
+    try:
+        labels = np.frombuffer((folder / LABELS).read_bytes(), np.uint8)
+    except FileNotFoundError as error:
+        raise RunError(f"{folder / LABELS} is missing") from error
+    runs = {key: Run(folder / TRIALS / trial["folder"]) for key, trial in finished.items()}
+    return Trials(
+        folder=folder,
+        config=config,
+        order=[level["name"] for level in results["levels"]] or list(levels),
+        series={name: i for i, name in enumerate(levels)},
+        seeds=results["seeds"],
+        runs=runs,
+        hashes={key: trial["hashes"] for key, trial in finished.items()},
+        labels=labels,
+        predictions={
+            key: kept
+            for key, run in runs.items()
+            if (kept := whole_predictions(run, len(labels))) is not None
+        },
+    )
+
+
+def whole_predictions(run: Run, images: int) -> NDArray[np.uint8] | None:
+    """The classes that a run kept, (images,); None where they are not all there."""
+    with contextlib.suppress(OSError):
+        kept = np.frombuffer((run.path / PREDICTIONS).read_bytes(), np.uint8)
+        return kept if len(kept) == images else None
+    return None
+
+
+def missing_predictions(trials: Trials) -> str:
+    """A sentence on the trials that have lost their predictions; empty where none has."""
+    lost = [f"{level}, seed {seed}" for level, seed in sorted(trials.runs.keys() - trials.predictions.keys())]
+    if not lost:
+        return ""
+    left = len(trials.predicted)
+    rest = f"this rests on {counted(left, 'seed')} of {len(trials.seeds)}" if left else "this is not drawn"
+    return f"No whole {PREDICTIONS} is left of {'; '.join(lost)}: {rest}."
+
+
+def curves_view(trials: Trials) -> dict[str, Any] | None:
+    """Panels of accuracies and losses over the epochs; None where no trial has kept any."""
+    histories: dict[str, list[Any]] = {level: [] for level in trials.order}
+    for (level, _), run in trials.runs.items():
+        with contextlib.suppress(RunError):
+            histories[level].append(run.metrics())
+    panels: list[Panel] = []
+    caption = ""
+    held_out = any(h[0].val_accuracy is not None for of_level in histories.values() for h in of_level if h)
+    for name, title, scale, log in CURVES if held_out else CURVES_WITHOUT_VALIDATION:
+        curves = _curves(histories, trials.series, name, scale)
+        if curves:
+            panels.append(curve_panel(title, curves, log))
+            caption = caption or curves_caption(
+                curves, title.partition(",")[0], max(map(len, histories.values()))
+            )
+    return {"panels": panels, "caption": caption} if panels else None
+
+
+def _curves(
+    histories: Mapping[str, Sequence[Any]], series: Mapping[str, int], name: str, scale: float
+) -> list[Curve]:
+    curves = []
+    for level, of_level in histories.items():
+        values = [
+            [getattr(r, name) * scale for r in h] for h in of_level if h and getattr(h[0], name) is not None
+        ]
+        if values:
+            curves.append(curve_of(series[level], level, values))
+    return curves
+
+
+def confusion_view(trials: Trials) -> dict[str, Any] | None:
+    """The best level's mistakes, and how every other's differ; mean counts a training."""
+    if not trials.predicted:
+        return None
+    names = trials.config.data.info.class_names
+    confusions = {
+        level: mean_confusion(trials.predictions_of(level), trials.labels, len(names))
+        for level in trials.order
+    }
+    best, *others = trials.order
+    off = 1 - np.eye(len(names))
+    strongest = max(float((confusions[best] * off).max()), 1e-9)
+    differences = {level: confusions[level] - confusions[best] for level in others}
+    widest = max([float(np.abs(d * off).max()) for d in differences.values()] + [1e-9])
+    maps: list[HeatMap] = [heat_map(confusions[best], names, best, strongest, trials.series[best])]
+    maps += [heat_map(d, names, n, widest, trials.series[n], signed=True) for n, d in differences.items()]
+    return {"maps": maps, "caption": confusion_caption(confusions, names, trials.order)}
+
+
+def mean_confusion(
+    predictions: NDArray[np.uint8], labels: NDArray[np.uint8], classes: int
+) -> NDArray[np.float64]:
+    """Mean counts over trainings: (seeds, images), (images,) -> (classes, classes), rows the truth."""
+    pairs = labels.astype(np.int64) * classes + predictions
+    counts = np.bincount(pairs.ravel(), minlength=classes**2).reshape(classes, classes)
+    return counts / len(predictions)
+
+
+def gallery_view(trials: Trials, test: ImageDataset) -> dict[str, Any] | None:
+    """Test images in which the levels differ most, over the seeds; None where no image tells them apart."""
+    predictions = {level: trials.predictions_of(level) for level in trials.order}
+    right = np.stack([(p == trials.labels).sum(0) for p in predictions.values()])  # (levels, images)
+    apart = right.max(0) - right.min(0)
+    numbers = np.argsort(-apart, kind="stable")[:GALLERY_SHOWN]
+    numbers = numbers[apart[numbers] > 0]
+    if not len(numbers):
+        return None
+    names, seeds = trials.config.data.info.class_names, len(trials.predicted)
+    cards = []
+    for i in numbers.tolist():
+        rows = []
+        for level, of_level in predictions.items():
+            wrong = Counter(of_level[of_level[:, i] != trials.labels[i], i].tolist()).most_common(1)
+            hits = seeds - int((of_level[:, i] != trials.labels[i]).sum())
+            taken = names[wrong[0][0]] if wrong else ""
+            rows.append({"series": trials.series[level], "name": level, "right": hits, "taken": taken})
+        truth = names[int(trials.labels[i])]
+        cards.append({"image": ink_image(test.images[i]), "number": i, "truth": truth, "rows": rows})
+    clear = int((apart == seeds).sum())
+    caption = gallery_caption(len(cards), int((apart > 0).sum()), clear, seeds)
+    return {"cards": cards, "seeds": seeds, "caption": caption}
+
+
+def provenance_view(trials: Trials) -> dict[str, Any]:
+    """Commands, versions and hashes: what one needs to do it again, and to see that it was fair."""
+    files = [trials.folder / name for name in (RESULTS, STUDY, LABELS)]
+    hashes = [(p.name, hashlib.sha256(p.read_bytes()).hexdigest()) for p in files if p.is_file()]
+    data = sorted({str(of_trial["data"]) for of_trial in trials.hashes.values()})
+    return {
+        **provenance_of(trials.runs.values()),
+        "hashes": [*hashes, *(("data", value) for value in data)],
+        "shared": list(_shared(trials)),
+    }
+
+
+def provenance_of(runs: Iterable[Run]) -> dict[str, Any]:
+    """Command lines, oldest first, and versions, of the runs that have kept them."""
+    environments = []
+    for run in runs:
+        with contextlib.suppress(RunError):
+            environments.append(run.environment)
+    environments.sort(key=lambda environment: str(environment.get("started", "")))
+    return {"commands": _commands_of(environments), "versions": _versions_of(environments)}
+
+
+def _commands_of(environments: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Each command line once, in the order in which they were given."""
+    commands = [shlex.join(map(str, e["command"])) for e in environments if e.get("command")]
+    return list(dict.fromkeys(commands))
+
+
+def _versions_of(environments: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Each fact with its values; several where trials ran under different ones."""
+    keys = {"cnnkit": "cnnkit", "torch": "torch", "numpy": "numpy", "python": "Python"}
+    keys |= {"platform": "platform", "device": "device", "device_name": "processor"}
+    keys |= {"precision": "precision", "threads": "threads", "git_commit": "git commit"}
+    rows = []
+    for key, name in keys.items():
+        values = dict.fromkeys(str(e[key]) for e in environments if e.get(key) is not None)
+        changed = key == "git_commit" and any(e.get("git_changes") for e in environments)
+        if values:
+            rows.append((name, ", ".join(values) + (" (with changes not committed)" if changed else "")))
+    return rows
+
+
+def _shared(trials: Trials) -> list[str]:
+    """Sentences on what the trials of one seed share, by their hashes."""
+    if not trials.seeds:
+        return []
+    groups = [[trials.hashes[level, seed] for level in trials.order] for seed in trials.seeds]
+    agree = {
+        name: all(len({str(h[key]) for h in group}) == 1 for group in groups) for key, name in SHARED.items()
+    }
+    same = [name for name, yes in agree.items() if yes]
+    sentences = []
+    if same:
+        sentences.append(f"The trials of one seed share {listed(same)}: their hashes agree.")
+    if other := [name for name, yes in agree.items() if not yes]:
+        sentences.append(f"They do not share {listed(other)}, which the factor itself changes.")
+    layers = set.intersection(*(set(h["weights"]) for group in groups for h in group))
+    alike = [n for n in layers if all(len({h["weights"][n] for h in group}) == 1 for group in groups)]
+    every = set.union(*(set(h["weights"]) for group in groups for h in group))
+    sentences.append(
+        f"{len(alike)} of {len(every)} parameter tensors began with equal values in every level."
+    )
+    return sentences

@@ -1,0 +1,85 @@
+"""Files that are whole or not there: written aside, flushed to disk, renamed; checked when read."""
+
+import hashlib
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as safetensors_bytes
+from torch import Tensor
+
+from cnnkit.errors import DamagedFile
+from cnnkit.files import write_atomically
+
+CHECKSUM = "checksum"
+
+
+def fingerprint(tree: Any) -> str:
+    """The SHA-256 of nested dicts and lists of tensors and plain values, whatever the dicts' order."""
+    digest = hashlib.sha256()
+
+    def add(node: Any) -> None:
+        if isinstance(node, Mapping):
+            digest.update(b"{")
+            for key in sorted(node, key=repr):
+                digest.update(repr(key).encode())
+                add(node[key])
+            digest.update(b"}")
+        elif isinstance(node, list | tuple):
+            digest.update(b"[")
+            for item in node:
+                add(item)
+            digest.update(b"]")
+        elif isinstance(node, Tensor):
+            digest.update(f"{node.dtype}{tuple(node.shape)}".encode())
+            digest.update(node.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        else:
+            digest.update(repr(node).encode() + b",")
+
+    add(tree)
+    return digest.hexdigest()
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Writes a safetensors file with a checksum of all it holds."""
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    checksum = fingerprint([stored, metadata])
+    write_atomically(path, safetensors_bytes(stored, {**metadata, CHECKSUM: checksum}))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """(tensors, metadata) of a safetensors file. Raises DamagedFile where its bytes have changed."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError) as error:
+        raise DamagedFile(f"{path} is damaged or no safetensors file: {error}") from error
+    if metadata.pop(CHECKSUM, None) != fingerprint([tensors, metadata]):
+        raise DamagedFile(f"{path} is damaged, or was not written by cnnkit: its checksum does not match")
+    return tensors, metadata
+
+
+def save_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Writes nested tensors and plain values, with their checksum."""
+    buffer = BytesIO()
+    torch.save({CHECKSUM: fingerprint(state), "state": dict(state)}, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """What `save_state` wrote; never runs code from the file. Raises DamagedFile."""
+    raw = path.read_bytes()
+    try:
+        content = torch.load(BytesIO(raw), map_location="cpu", weights_only=True)
+        state = content["state"]
+        whole = content[CHECKSUM] == fingerprint(state)
+    except Exception as error:  # a damaged archive fails in ways of its own
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DamagedFile(f"{path} is damaged: {first}") from error
+    if not whole:
+        raise DamagedFile(f"{path} is damaged: its checksum does not match its content")
+    return state  # type: ignore[no-any-return]

@@ -1,0 +1,158 @@
+"""Networks of one shape side by side, as one: S small layers become one layer that fills a GPU."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cnnkit.nn.layers import Dropout, Normalize
+from cnnkit.nn.model import CNN
+from cnnkit.nn.pooling import HEADS, Downsampling
+
+
+class Alone(nn.Module):
+    """One network in the same words: images (N, C, H, W) -> logits (1, N, classes)."""
+
+    def __init__(self, model: CNN) -> None:
+        super().__init__()
+        self.model = model
+        self.tensors = joined([model])
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(images)[None]  # type: ignore[no-any-return]
+
+
+class SideBySide(nn.Module):
+    """S networks, seed by seed their channels side by side: images (N, S·C, H, W) -> logits (S, N, classes).
+
+    Convolutions have S groups, norms S times the channels, dense layers are batched products; no value of
+    one network reaches another. Each parameter and buffer is theirs, joined along the first dimension;
+    their own become views of it, so that each can be measured and saved as if it were alone.
+    tensors: all of them, by the name they have in a network alone.
+    """
+
+    def __init__(self, models: Sequence[CNN]) -> None:
+        super().__init__()
+        with torch.device("meta"):  # the weights come from `joined`
+            self.normalize = wide([model.normalize for model in models])
+            self.stages = wide([model.stages for model in models])
+            self.head = wide([model.head for model in models])
+            self.dense = wide([model.dense for model in models])
+        self.tensors = joined(models)
+        for name, tensor in self.tensors.items():
+            owner, _, leaf = name.rpartition(".")
+            layer = self.get_submodule(owner)
+            setattr(layer, leaf, nn.Parameter(tensor) if leaf in layer._parameters else tensor)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.stages(self.normalize(images))
+        return self.dense(self.head(maps))  # type: ignore[no-any-return]
+
+
+def joined(models: Sequence[nn.Module]) -> dict[str, Tensor]:
+    """Parameters and buffers of equally built models side by side, by name; theirs become views of these."""
+    owned = [dict([*model.named_parameters(), *model.named_buffers()]) for model in models]
+    if len(models) == 1:
+        return {name: tensor.detach() for name, tensor in owned[0].items()}
+    result = {}
+    for name, first in owned[0].items():
+        parts = [tensors[name].detach() for tensors in owned]
+        whole = torch.cat(parts) if first.dim() else torch.stack(parts)
+        if whole.dim() == 4:
+            whole = whole.contiguous(memory_format=torch.channels_last)
+        views = whole.chunk(len(models)) if first.dim() else whole.unbind()
+        for tensors, view in zip(owned, views, strict=True):
+            tensors[name].data = view
+        result[name] = whole
+    return result
+
+
+def wide(layers: Sequence[nn.Module]) -> nn.Module:
+    """One layer that does to S networks side by side what each of these does to its own."""
+    first = layers[0]
+    if isinstance(first, nn.Sequential):
+        rows = zip(*(layer.named_children() for layer in layers), strict=True)
+        return nn.Sequential(OrderedDict((row[0][0], wide([layer for _, layer in row])) for row in rows))
+    for kind, make in WIDE.items():
+        if isinstance(first, kind):
+            return make(layers)
+    return first  # activations work value by value
+
+
+class WideDownsampling(nn.Module):
+    """(N, S·C, H, W) -> (N, S·out_channels, ⌊H/k⌋, ⌊W/k⌋)"""
+
+    def __init__(self, layers: Sequence[Downsampling]) -> None:
+        super().__init__()
+        first, self.count = layers[0], len(layers)
+        narrow = first.convolution
+        channels = (narrow.in_channels * self.count, narrow.out_channels * self.count)
+        self.layer = type(first)(*channels, narrow.kernel_size[0], first.factor, bias=narrow.bias is not None)
+        self.layer.convolution.groups = self.count
+        self.convolution = self.layer.convolution  # under the name that it has in a network alone
+
+    def forward(self, maps: Tensor) -> Tensor:
+        maps = self.layer(maps)
+        if self.layer.multiplies_channels == 1:
+            return maps
+        kinds = maps.permute(0, 2, 3, 1).unflatten(3, (self.layer.multiplies_channels, self.count, -1))
+        by_seed: Tensor = kinds.transpose(3, 4).flatten(3)  # so do they lie in memory, too
+        return by_seed.permute(0, 3, 1, 2)
+
+
+class WideHead(nn.Module):
+    """(N, S·C, H, W) -> (S, N, features)"""
+
+    def __init__(self, layers: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.count = len(layers)
+        self.each = torch.vmap(layers[0], in_dims=1)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return self.each(maps.unflatten(1, (self.count, -1)))  # type: ignore[no-any-return]
+
+
+class WideLinear(nn.Module):
+    """(S, N, inputs) -> (S, N, outputs)"""
+
+    def __init__(self, layers: Sequence[nn.Linear]) -> None:
+        super().__init__()
+        self.count = len(layers)
+        self.weight = nn.Parameter(torch.empty(0))
+        self.bias = nn.Parameter(torch.empty(0))
+
+    def forward(self, values: Tensor) -> Tensor:
+        weight, bias = (tensor.unflatten(0, (self.count, -1)) for tensor in (self.weight, self.bias))
+        return torch.baddbmm(bias[:, None], values, weight.transpose(1, 2))
+
+
+class WideDropout(nn.Module):
+    """(S, N, units), or whole maps of (N, S·C, H, W): each network's masks come from its own stream."""
+
+    def __init__(self, layers: Sequence[Dropout]) -> None:
+        super().__init__()
+        self.layers = list(layers)  # as they are: a stream may still be given to them
+
+    def forward(self, values: Tensor) -> Tensor:
+        first, count = self.layers[0], len(self.layers)
+        if not self.training or first.p == 0:
+            return values
+        maps = (len(values), values.shape[1] // count, 1, 1)
+        shape = maps if first.whole_maps else values.shape[1:]
+        draws = torch.empty(count, first.draws_for(shape), dtype=torch.int64, device=values.device)
+        for layer, row in zip(self.layers, draws, strict=True):
+            layer.draw(row)
+        factors = first.factors(draws, shape, values.dtype)
+        return values * (factors.transpose(0, 1).flatten(1, 2) if first.whole_maps else factors)
+
+
+WIDE: dict[Any, Callable[[Sequence[Any]], nn.Module]] = {
+    Normalize: lambda layers: Normalize(sum(len(layer.mean) for layer in layers)),
+    nn.BatchNorm2d: lambda layers: nn.BatchNorm2d(sum(layer.num_features for layer in layers)),
+    Downsampling: WideDownsampling,
+    nn.Linear: WideLinear,
+    Dropout: WideDropout,
+    tuple(HEADS.values()): WideHead,
+}
