@@ -1,11 +1,10 @@
 """Frozen dataclasses that are kept as JSON."""
 
 import dataclasses
-import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from typing_extensions import Self
 
 from cnnkit.errors import DamagedFile
@@ -14,25 +13,22 @@ from cnnkit.errors import DamagedFile
 class Record:
     """Gives a frozen dataclass `to_dict` and `from_dict`. Its fields may be records, too."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(allow_inf_nan=False)
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values: what `json.dumps` takes."""
+        """Plain values, as `json.dumps` takes them."""
         return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """The record that `to_dict` gave. Keys that it does not know are left out.
+        """The record that `to_dict` gave. Keys that the record does not know are left out.
 
-        Raises DamagedFile where a key is missing or a value has another type.
+        Raises DamagedFile where a key is missing, or a value has another type or is not finite.
         """
         try:
-            record: Self = _adapter(cls).validate_python(content)
+            record: Self = TypeAdapter(cls).validate_python(content)
         except ValidationError as error:
             first = error.errors()[0]
-            place = ".".join(map(str, first["loc"])) or "the whole"
+            place = ".".join(map(str, first["loc"])) or "the content"
             raise DamagedFile(f"{place}: {first['msg']}") from error
         return record
-
-
-@functools.cache
-def _adapter(kind: type[Record]) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)

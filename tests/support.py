@@ -24,6 +24,7 @@ from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Splits
 from cnnkit.experiment.run_dir import create_run
 from cnnkit.experiment.train import begin, prepare, run_experiment
+from cnnkit.families.datasets import ImageInfo
 from cnnkit.training.loop import Training
 
 Tiny = Callable[..., Config]  # what the fixture `tiny` is
@@ -38,6 +39,11 @@ PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["cnnkit.experiment.train"])
 LONGEST_WAIT = 120  # seconds
 SLOW_STEP = 0.03  # seconds: what makes an epoch long enough to be hit by the clock
+
+
+def info(shape: tuple[int, int, int], classes: int = 10) -> ImageInfo:
+    """Images of this shape (C, H, W), of classes that are called 0, 1, …"""
+    return ImageInfo(shape, tuple(map(str, range(classes))))
 
 
 @dataclass(frozen=True)

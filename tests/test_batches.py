@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest
+from support import info
 from torch import Tensor
 
 from cnnkit.config.schema import AugmentConfig
@@ -18,7 +19,7 @@ SIDE = 32
 
 def numbered(n: int) -> ImageDataset:
     """Images that hold their own number."""
-    return ImageDataset(torch.arange(n).view(n, 1, 1, 1), torch.arange(n) % 10)
+    return ImageDataset(torch.arange(n).view(n, 1, 1, 1), torch.arange(n) % 10, info((1, 1, 1)))
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from support import Tiny
+from support import Tiny, info
 
 from cnnkit.config.load import load_config, parse_config
 from cnnkit.data.dataset import ImageDataset
@@ -297,7 +297,9 @@ def test_the_networks_have_the_parameters_of_those_that_were_published() -> None
 def test_speed_is_measured_on_images_that_fit_the_network(config: str) -> None:
     settings = load_config(config)
     images = torch.zeros(20, 1, 28, 28, dtype=torch.uint8)
-    test = ImageDataset(images, torch.zeros(20, dtype=torch.int64)).cropped(settings.data.crop)
+    test = ImageDataset(images, torch.zeros(20, dtype=torch.int64), info((1, 28, 28))).cropped(
+        settings.data.crop
+    )
     model, placement = throughput.network(settings), place(settings.runtime, "cpu")
     for way in speed.WAYS:
         one_pass, count = throughput.passes(way, model, test, placement)

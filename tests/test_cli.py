@@ -239,7 +239,7 @@ def test_eval_in_a_folder_that_takes_no_files_still_measures(
     def refuse(*_: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("cnnkit.experiment.train.write_json", refuse)
+    monkeypatch.setattr("cnnkit.experiment.measure.write_json", refuse)
     outcome = call(capsys, "eval", run, "--json")
     assert (outcome.code, json.loads(outcome.out)["images"]) == (0, 360)
     assert "Read-only file system" in outcome.err
@@ -429,7 +429,7 @@ def test_ctrl_c_outside_of_training_exits_with_130(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cnnkit.experiment.train.load_splits", interrupt)
+    monkeypatch.setattr("cnnkit.experiment.measure.load_splits", interrupt)
     outcome = call(capsys, "train", "--config", tiny_file)
     assert outcome.code == 130
     assert "Traceback" not in outcome.err
@@ -509,7 +509,7 @@ for words in lines:
 def test_help_looks_as_typer_draws_it(environment: dict[str, str]) -> None:
     code = """
 import sys, typer.main, typer.rich_utils
-from cnnkit.cli import app
+from cnnkit.cli.app import app
 app(prog_name="cnnkit")
 """
     for words in (["--help"], ["train", "--help"], ["compare-pooling", "--help"], ["config", "--help"], []):
@@ -527,7 +527,7 @@ app(prog_name="cnnkit")
 def test_what_help_leaves_unloaded_is_there_when_it_is_asked_for() -> None:
     code = """
 import sys
-from cnnkit.cli_help import import_help
+from cnnkit.cli.help import import_help
 import_help()
 import rich.text, typer.rich_utils
 assert not {"rich.markdown", "rich.traceback", "markdown_it"} & sys.modules.keys()

@@ -485,7 +485,7 @@ def test_an_installed_package_finds_the_configurations_inside_itself(
     inside = tmp_path / "cnnkit" / "configs"
     inside.mkdir(parents=True)
     (inside / "mine.yaml").write_text("training: {epochs: 2}")
-    monkeypatch.setattr(config_file, "__file__", str(tmp_path / "cnnkit" / "config_file.py"))
+    monkeypatch.setattr(config_file, "__file__", str(tmp_path / "cnnkit" / "config" / "load.py"))
     assert load_config("mine").training.epochs == 2
 
 

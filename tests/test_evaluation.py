@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn import metrics
+from support import info
 from torch import Tensor, nn
 
 from cnnkit.config.schema import ModelConfig
@@ -21,6 +22,7 @@ from cnnkit.training.evaluation import CALIBRATION_BINS, Evaluation, evaluate, p
 
 CPU = Placement(torch.device("cpu"), "float32", 2)
 CLASSES = 10
+INFO = info((1, 8, 8), CLASSES)
 IMAGES = 2345  # two batches of evaluation and a part of one
 
 
@@ -42,7 +44,7 @@ def dataset() -> ImageDataset:
     right = torch.rand(IMAGES, generator=generator) < 0.7
     labels = torch.where(right & (pixels.argmax(1) != 8), pixels.argmax(1), anything)
     labels[::50] = 9
-    return ImageDataset(pixels.to(torch.uint8)[:, None, None], labels)
+    return ImageDataset(pixels.to(torch.uint8)[:, None, None], labels, INFO)
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +59,13 @@ def probabilities(dataset: ImageDataset) -> Tensor:
 
 
 def small_network() -> CNN:
-    return build_model(ModelConfig(channels=(4,), hidden=()), (1, 8, 8), CLASSES, seed=0)
+    return build_model(ModelConfig(channels=(4,), hidden=()), INFO, seed=0)
 
 
 def random_images(n: int) -> ImageDataset:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (n, 1, 8, 8), generator=generator, dtype=torch.uint8)
-    return ImageDataset(images, torch.randint(0, CLASSES, (n,), generator=generator))
+    return ImageDataset(images, torch.randint(0, CLASSES, (n,), generator=generator), INFO)
 
 
 def test_accuracy_and_confusion_are_those_of_scikit_learn(
@@ -113,7 +115,7 @@ def test_calibration_error_is_the_weighted_gap_between_confidence_and_accuracy(
 def test_a_model_that_is_sure_and_right_is_calibrated() -> None:
     images = torch.zeros(3, 1, 1, CLASSES, dtype=torch.uint8)
     images[:, 0, 0, 4] = 255
-    measured = evaluate(PixelsAsLogits(), ImageDataset(images, torch.full((3,), 4)), CPU)
+    measured = evaluate(PixelsAsLogits(), ImageDataset(images, torch.full((3,), 4), INFO), CPU)
     assert measured.accuracy == 1
     assert measured.calibration_error == pytest.approx(1 - measured.confidences.mean().item())
 
@@ -162,7 +164,7 @@ def test_evaluating_leaves_the_model_and_its_mode_as_they_were(training: bool) -
 
 
 def test_evaluating_switches_dropout_off() -> None:
-    model = build_model(ModelConfig(channels=(4,), dropout=0.9), (1, 8, 8), CLASSES, seed=0)
+    model = build_model(ModelConfig(channels=(4,), dropout=0.9), INFO, seed=0)
     first, again = (evaluate(model, random_images(50), CPU) for _ in range(2))
     assert torch.equal(first.confidences, again.confidences)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import TINY
-from support import finished_run
+from support import finished_run, info
 from torch import Tensor, nn
 
 from cnnkit.config.load import parse_config
@@ -42,7 +42,7 @@ SCENES = (
 def model_of(head: str, hidden: tuple[int, ...] = (), pooling: str = "max") -> CNN:
     """Three classes of 12 × 12 images, in a grid of 3 × 3; every layer is drawn at random."""
     config = ModelConfig(channels=(4, 6), kernel_sizes=3, pooling=pooling, head=head, hidden=hidden)
-    model = build_model(config, (1, 12, 12), 3, seed=1, pixel_mean=100.0, pixel_std=50.0)
+    model = build_model(config, info((1, 12, 12), 3), seed=1, pixel_mean=100.0, pixel_std=50.0)
     return model.eval()
 
 
@@ -120,7 +120,7 @@ def test_of_a_flattened_grid_a_cell_tells_what_it_changes_among_zeros(
 @pytest.mark.parametrize("head", HEADS)
 def test_dropout_is_off(head: str, images: Tensor) -> None:
     config = ModelConfig(channels=(4, 6), kernel_sizes=3, head=head, hidden=(5,), dropout=0.5)
-    model = build_model(config, (1, 12, 12), 3, seed=1).train()
+    model = build_model(config, info((1, 12, 12), 3), seed=1).train()
     assert torch.equal(evidence(model, images), evidence(model, images))
 
 
@@ -141,7 +141,7 @@ def test_a_cell_sees_as_far_as_its_gradient_reaches(pooling: str, kernel_size: i
     config = ModelConfig(
         channels=(3, 3), kernel_sizes=kernel_size, pooling=pooling, activation="tanh", batch_norm=False
     )
-    model = build_model(config, (1, 42, 42), 3, seed=1).double()
+    model = build_model(config, info((1, 42, 42), 3), seed=1).double()
     cells = cells_of(model)
     assert (cells.rows, cells.columns, cells.side) == (10, 10, 4)
     image = torch.rand(1, 1, 42, 42, dtype=torch.float64, requires_grad=True)
@@ -213,7 +213,7 @@ def test_shown_are_different_classes() -> None:
 def test_every_map_lies_in_its_image(head: str, scenes: Config) -> None:
     config = scenes.model_copy(update={"model": scenes.model.model_copy(update={"head": head})})
     _, test = load_data(config.data)
-    weights = Weights(build_model(config.model, test.images.shape[1:], 10, seed=0), config, Path("none"))
+    weights = Weights(build_model(config.model, test.info, seed=0), config, Path("none"))
     view = evidence_view({"a": weights, "b": weights}, {"a": 0, "b": 1}, test)
     assert view is not None
     assert [row.side for row in view["rows"]] == [6, 6, 10, 10, 16, 16]
@@ -231,10 +231,10 @@ def test_every_map_lies_in_its_image(head: str, scenes: Config) -> None:
 def test_without_a_grid_there_is_no_map(tiny: Callable[..., Config]) -> None:
     config = tiny("model.channels=[4, 4, 4]")
     _, test = load_data(config.data)
-    single = Weights(build_model(config.model, (1, 8, 8), 10, seed=0), config, Path("none"))
+    single = Weights(build_model(config.model, info((1, 8, 8), 10), seed=0), config, Path("none"))
     assert evidence_view({"single": single}, {"single": 0}, test) is None
     config = tiny()
-    several = Weights(build_model(config.model, (1, 8, 8), 10, seed=0), config, Path("none"))
+    several = Weights(build_model(config.model, info((1, 8, 8), 10), seed=0), config, Path("none"))
     view = evidence_view({"single": single, "several": several}, {"single": 0, "several": 1}, test)
     assert view is not None
     assert [tile.name for row in view["rows"] for tile in row.tiles] == ["several"] * 4

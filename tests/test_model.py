@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import info
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -19,11 +20,12 @@ from cnnkit.nn.model import CNN, build_model
 from cnnkit.nn.pooling import HEADS, POOLING, Downsampling
 
 SHAPE = (1, 12, 12)
+INFO = info(SHAPE)
 SMALL: dict[str, Any] = {"channels": (4, 6), "kernel_sizes": (5, 3), "hidden": (16,)}
 
 
 def small(seed: int = 0, **changes: Any) -> CNN:
-    return build_model(ModelConfig(**{**SMALL, **changes}), SHAPE, 10, seed)
+    return build_model(ModelConfig(**{**SMALL, **changes}), INFO, seed)
 
 
 def as_written(maps: Tensor, layer: Downsampling) -> Tensor:
@@ -161,7 +163,7 @@ def test_all_dropout_of_a_network_comes_from_the_stream_it_is_given() -> None:
 )
 def test_costs_are_those_counted_by_hand(changes: dict[str, Any], parameters: int, macs: int) -> None:
     config = ModelConfig(**{"channels": (32, 64), "kernel_sizes": (5, 3), "hidden": (128,), **changes})
-    rows = summarize(config, (1, 28, 28), 10)
+    rows = summarize(config, info((1, 28, 28)))
     assert sum(row.parameters for row in rows) == parameters
     assert sum(row.macs for row in rows) == macs
 
@@ -172,8 +174,8 @@ def test_costs_are_those_counted_by_torch(
     case: tuple[ModelConfig, tuple[int, int, int], int],
 ) -> None:
     config, shape, classes = case
-    model = build_model(config, shape, classes, seed=0).eval()
-    rows = count_costs(model, shape)
+    model = build_model(config, info(shape, classes), seed=0).eval()
+    rows = count_costs(model)
     with pytest.MonkeyPatch.context() as patch, FlopCounterMode(display=False) as counter, torch.no_grad():
         for strategy in (POOLING["avg"], POOLING["concat"]):  # without their short cut
             patch.setattr(strategy, "forward", lambda layer, maps: as_written(layer.convolution(maps), layer))
@@ -181,7 +183,7 @@ def test_costs_are_those_counted_by_torch(
     assert 2 * sum(row.macs for row in rows) == counter.get_total_flops()
     assert sum(row.parameters for row in rows) == sum(p.numel() for p in model.parameters())
     assert rows[-1].output_shape == logits.shape[1:] == (classes,)
-    assert summarize(config, shape, classes) == rows
+    assert summarize(config, model.info) == rows
 
 
 @settings(max_examples=30, deadline=None)
@@ -190,7 +192,7 @@ def test_the_configuration_foretells_every_grid_and_the_head(
     case: tuple[ModelConfig, tuple[int, int, int], int],
 ) -> None:
     config, shape, classes = case
-    model = build_model(config, shape, classes, seed=0).eval()
+    model = build_model(config, info(shape, classes), seed=0).eval()
     maps = torch.zeros(2, *shape)
     for stage, expected, grid in zip(model.stages, config.stages, grids(config, shape)[1:], strict=True):
         maps = stage(maps)
@@ -199,7 +201,7 @@ def test_the_configuration_foretells_every_grid_and_the_head(
 
 
 def test_a_summary_names_each_layer_in_the_order_in_which_images_pass() -> None:
-    rows = summarize(ModelConfig(**SMALL, dropout=0.25), SHAPE, 10)
+    rows = summarize(ModelConfig(**SMALL, dropout=0.25), INFO)
     assert [(row.kind, row.output_shape) for row in rows] == [
         ("Normalize", (1, 12, 12)),
         ("SameConv2d", (4, 12, 12)),
@@ -223,7 +225,7 @@ def test_a_summary_names_each_layer_in_the_order_in_which_images_pass() -> None:
 def test_counting_costs_leaves_the_network_as_it_was(training: bool) -> None:
     model = small().train(training)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    first, again = count_costs(model, SHAPE), count_costs(model, SHAPE)
+    first, again = count_costs(model), count_costs(model)
     assert first == again
     assert all(module.training is training for module in model.modules())
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
@@ -285,7 +287,7 @@ def test_initial_weights_are_uniform_within_one_over_the_root_of_fan_in() -> Non
 def test_pixels_are_normalised_by_the_statistics_that_travel_with_the_weights() -> None:
     images = torch.randint(0, 256, (20, *SHAPE), dtype=torch.uint8)
     mean, std = images.float().mean().item(), images.float().std(correction=0).item()
-    model = build_model(ModelConfig(**SMALL), SHAPE, 10, 0, mean, std)
+    model = build_model(ModelConfig(**SMALL), INFO, 0, mean, std)
     normalised = model.normalize(images)
     assert normalised.mean().item() == pytest.approx(0, abs=1e-4)
     assert normalised.std(correction=0).item() == pytest.approx(1, abs=1e-4)

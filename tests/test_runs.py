@@ -193,10 +193,10 @@ def test_test_images_steer_nothing_but_the_test_result(
 ) -> None:
     def mislabelled(*arguments: Any) -> Splits:
         splits = load_splits(*arguments)
-        wrong = ImageDataset(255 - splits.test.images, (splits.test.labels + 1) % 10)
+        wrong = ImageDataset(255 - splits.test.images, (splits.test.labels + 1) % 10, splits.info)
         return Splits(splits.train, splits.validation, wrong)
 
-    monkeypatch.setattr("cnnkit.experiment.train.load_splits", mislabelled)
+    monkeypatch.setattr("cnnkit.experiment.measure.load_splits", mislabelled)
     config = tiny("runtime.threads=1")
     result = run_experiment(config, create_run(config, "tiny", tmp_path / "other"))
     for name in (BEST, LAST):
@@ -243,7 +243,7 @@ def test_the_seed_chooses_the_initial_weights(tiny: Tiny) -> None:
         seed: begin(tiny(f"training.seed={seed}"), setting.placement, setting.splits).model for seed in (0, 7)
     }
     for seed, model in initial.items():
-        built = build_model(tiny().model, info.shape, info.classes, seed)
+        built = build_model(tiny().model, info, seed)
         for (name, weights), expected in zip(model.named_parameters(), built.parameters(), strict=True):
             assert torch.equal(weights, expected), name
     assert not torch.equal(next(initial[0].parameters()), next(initial[7].parameters()))

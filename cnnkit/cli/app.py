@@ -203,7 +203,7 @@ def summary_command(config: ConfigOption, overrides: SetOption = [], as_json: Js
     from cnnkit.nn.costs import summarize
 
     info = resolved.data.info
-    rows = summarize(resolved.model, info.shape, info.classes)
+    rows = summarize(resolved.model, info)
     if as_json:
         totals = {"parameters": sum(r.parameters for r in rows), "macs": sum(r.macs for r in rows)}
         print_json({"layers": [asdict(row) for row in rows], **totals})

@@ -94,8 +94,7 @@ def shared_hashes(trial: Trial, setting: Setting) -> dict[str, Any]:
     epochs = range(1, config.training.epochs + 1)
     size = config.training.batch_size
     order = [orders(len(splits.train), size, stream(seed, "order", epoch, device=device)) for epoch in epochs]
-    info = config.data.info
-    model = build_model(config.model, info.shape, info.classes, seed)
+    model = build_model(config.model, splits.info, seed)
     return {
         "split": fingerprint([splits.validation.images, splits.validation.labels]),
         "order": fingerprint(order),

@@ -21,7 +21,7 @@ class Cost(NamedTuple):
 
 def cost_of(config: Config) -> Cost:
     """Of the network that a configuration describes."""
-    rows = summarize(config.model, config.data.info.shape, config.data.info.classes)
+    rows = summarize(config.model, config.data.info)
     return Cost(sum(row.parameters for row in rows), sum(row.macs for row in rows))
 
 

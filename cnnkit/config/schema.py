@@ -86,9 +86,9 @@ class SceneConfig(Section):
     def info(self) -> DatasetInfo:
         source = DATASETS[self.source]
         return DatasetInfo(
-            f"small objects from {source.title}",
             (1, self.size, self.size),
             source.class_names,
+            f"small objects from {source.title}",
             self.train_images,
             self.test_images,
         )

@@ -47,7 +47,9 @@ def _scenes(scene: SceneConfig, root: Path, notify: NoteListener) -> Published:
     train, test = load_dataset(scene.source, root, notify)
     sources = (("train", train, scene.train_images), ("test", test, scene.test_images))
     made = [
-        ImageDataset(*make_scenes(d.images, d.labels, scene, count, stream(SCENE_SEED, "scenes", split)))
+        ImageDataset(
+            *make_scenes(d.images, d.labels, scene, count, stream(SCENE_SEED, "scenes", split)), scene.info
+        )
         for split, d, count in sources
     ]
     return made[0], made[1]
@@ -73,8 +75,8 @@ def load_dataset(name: str, root: Path, notify: NoteListener = ignore) -> Publis
         except OSError as error:
             notify(Note(f"the prepared data could not be kept in {prepared.parent}: {error.strerror}"))
     return (
-        ImageDataset(tensors["train_images"], tensors["train_labels"]),
-        ImageDataset(tensors["test_images"], tensors["test_labels"]),
+        ImageDataset(tensors["train_images"], tensors["train_labels"], info),
+        ImageDataset(tensors["test_images"], tensors["test_labels"], info),
     )
 
 

@@ -40,7 +40,7 @@ def evaluate_and_keep(
     """
     from cnnkit.report.pictures import draw_confusion, most_confident_mistakes
 
-    config, info = weights.config, weights.config.data.info
+    config, info = weights.config, weights.model.info
     images: ImageDataset = getattr(resident_splits(config, placement, notify), split)
     if not len(images):
         raise UsageError(f"the {split} split is empty: data.validation is 0")

@@ -116,9 +116,8 @@ def _train_and_keep(training: Training, splits: Splits, run: Run, notify: Listen
 
 def begin(config: Config, placement: Placement, splits: Splits) -> Training:
     """A training that has not taken a step, from the initial weights of its seed."""
-    info = config.data.info
     mean, std = pixel_statistics(splits.train.images)
-    model = build_model(config.model, info.shape, info.classes, config.training.seed, mean, std)
+    model = build_model(config.model, splits.info, config.training.seed, mean, std)
     return Training(config, model, placement, len(splits.train))
 
 
@@ -153,7 +152,7 @@ def _test_once(training: Training, splits: Splits, run: Run) -> dict[str, Any]:
 def describe(training: Training) -> Begun:
     """What a person is told before it trains."""
     config, placement = training.config, training.placement
-    costs = count_costs(training.model, config.data.info.shape)
+    costs = count_costs(training.model)
     return Begun(
         title=f"{config.data.info.title}, {config.model.strategy} pooling",
         device=f"{placement.device}, {placement.precision}, {placement.threads} threads",

@@ -47,8 +47,7 @@ def load_weights(path: Path) -> Weights:
         config = parse_config(metadata["config"], str(file))
     except ConfigError as error:
         raise RunError(f"the configuration in {file} is of another version of cnnkit:\n{error}") from error
-    info = config.data.info
-    model = build_model(config.model, info.shape, info.classes, seed=0)
+    model = build_model(config.model, config.data.info, seed=0)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

@@ -8,8 +8,20 @@ SMALL_OBJECT = "small-object"  # scenes that are made here, of the digits of ano
 
 
 @dataclass(frozen=True)
-class DatasetInfo:
-    """Shape (C, H, W) of an image, and how many images each published split holds.
+class ImageInfo:
+    """What travels with images and with models. shape: (C, H, W) of an image, as a network takes it."""
+
+    shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+
+    @property
+    def classes(self) -> int:
+        return len(self.class_names)
+
+
+@dataclass(frozen=True)
+class DatasetInfo(ImageInfo):
+    """A data set: how its images look, and how many of them each published split holds.
 
     ink_share, centred_by: how its images sit in their frame: the longer side of the ink's box over the
     frame's side, and what lies in the middle, the ink's centre of mass or its box.
@@ -19,18 +31,12 @@ class DatasetInfo:
     """
 
     title: str
-    shape: tuple[int, int, int]
-    class_names: tuple[str, ...]
     train_images: int
     test_images: int
     torchvision_class: str = ""
     ink_share: float = 1.0
     centred_by: Literal["mass", "box"] = "box"
     crop: int = 0
-
-    @property
-    def classes(self) -> int:
-        return len(self.class_names)
 
     def cropped(self, pixels: int) -> "DatasetInfo":
         """Of the images without their outer pixels; where nothing is left, of one pixel."""
@@ -40,9 +46,8 @@ class DatasetInfo:
 
 
 DATASETS = {
-    "mnist": DatasetInfo("MNIST", (1, 28, 28), DIGIT_NAMES, 60_000, 10_000, "MNIST", 20 / 28, "mass"),
+    "mnist": DatasetInfo((1, 28, 28), DIGIT_NAMES, "MNIST", 60_000, 10_000, "MNIST", 20 / 28, "mass"),
     "fashion-mnist": DatasetInfo(
-        "Fashion-MNIST",
         (1, 28, 28),
         (
             "T-shirt/top",
@@ -56,18 +61,19 @@ DATASETS = {
             "bag",
             "ankle boot",
         ),
+        "Fashion-MNIST",
         60_000,
         10_000,
         "FashionMNIST",
     ),
     "kmnist": DatasetInfo(
-        "Kuzushiji-MNIST",
         (1, 28, 28),
         ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+        "Kuzushiji-MNIST",
         60_000,
         10_000,
         "KMNIST",
     ),
-    "qmnist": DatasetInfo("QMNIST", (1, 28, 28), DIGIT_NAMES, 60_000, 60_000, "QMNIST", 20 / 28, "mass"),
-    "digits": DatasetInfo("handwritten digits", (1, 8, 8), DIGIT_NAMES, 1_437, 360),
+    "qmnist": DatasetInfo((1, 28, 28), DIGIT_NAMES, "QMNIST", 60_000, 60_000, "QMNIST", 20 / 28, "mass"),
+    "digits": DatasetInfo((1, 8, 8), DIGIT_NAMES, "handwritten digits", 1_437, 360),
 }

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnkit.config.schema import ModelConfig
+from cnnkit.families.datasets import ImageInfo
 from cnnkit.nn.model import CNN
 from cnnkit.nn.pooling import Downsampling, SameConv2d
 
@@ -21,8 +22,8 @@ class LayerCost:
     macs: int
 
 
-def count_costs(model: nn.Module, input_shape: tuple[int, int, int]) -> list[LayerCost]:
-    """A row a layer, in the order in which one image of shape (C, H, W) passes them.
+def count_costs(model: CNN) -> list[LayerCost]:
+    """A row a layer, in the order in which one image passes them.
 
     A multiply-accumulate is one weight times one value, added; half of what torch's flop counter
     counts. Poolings, norms and activations have none. What a network computes by a short cut, such as an
@@ -48,13 +49,13 @@ def count_costs(model: nn.Module, input_shape: tuple[int, int, int]) -> list[Lay
     hooks = [layer.register_forward_hook(record) for layer in layers]
     was_training = model.training
     with torch.inference_mode():
-        model.eval()(torch.zeros(1, *input_shape, device=next(model.parameters()).device))
+        model.eval()(torch.zeros(1, *model.info.shape, device=next(model.parameters()).device))
     model.train(was_training)
     for hook in hooks:
         hook.remove()
     return rows
 
 
-def summarize(config: ModelConfig, input_shape: tuple[int, int, int], classes: int) -> list[LayerCost]:
+def summarize(config: ModelConfig, info: ImageInfo) -> list[LayerCost]:
     """The costs of the network that a configuration describes."""
-    return count_costs(CNN(config, input_shape, classes), input_shape)
+    return count_costs(CNN(config, info))

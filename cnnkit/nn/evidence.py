@@ -35,7 +35,7 @@ def cells_of(model: CNN) -> Cells:
             side *= stride
             sees += (module.factor // stride - 1) * side  # a pooling looks at k × k values
             side *= module.factor // stride
-    _, height, width = model.input_shape
+    _, height, width = model.info.shape
     return Cells(height // side, width // side, side, sees)
 
 

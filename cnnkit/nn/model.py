@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from cnnkit.config.geometry import head_features
 from cnnkit.config.schema import ModelConfig, StageConfig
+from cnnkit.families.datasets import ImageInfo
 from cnnkit.nn.layers import ACTIVATIONS, Dropout, Normalize
 from cnnkit.nn.pooling import HEADS, POOLING
 from cnnkit.random import stream
@@ -35,19 +36,19 @@ class Stage(nn.Sequential):
 class CNN(nn.Module):
     """Images (N, C, H, W), pixels 0 … 255, -> logits (N, classes)."""
 
-    def __init__(self, config: ModelConfig, input_shape: tuple[int, int, int], classes: int) -> None:
+    def __init__(self, config: ModelConfig, info: ImageInfo) -> None:
         super().__init__()
-        self.input_shape = input_shape
-        self.normalize = Normalize(input_shape[0])
+        self.info = info
+        self.normalize = Normalize(info.shape[0])
         self.stages = nn.Sequential()
-        channels = input_shape[0]
+        channels = info.shape[0]
         for stage in config.stages:
             self.stages.append(Stage(channels, stage, config))
             channels = stage.out_channels
         self.head = HEADS[config.head]()
         self.dense = nn.Sequential()
-        units = head_features(config, input_shape)
-        for number, outputs in enumerate((*config.hidden, classes), 1):
+        units = head_features(config, info.shape)
+        for number, outputs in enumerate((*config.hidden, info.classes), 1):
             if config.dropout:
                 self.dense.add_module(f"dropout{number}", Dropout(config.dropout))
             self.dense.add_module(f"linear{number}", nn.Linear(units, outputs))
@@ -68,8 +69,7 @@ class CNN(nn.Module):
 
 def build_model(
     config: ModelConfig,
-    input_shape: tuple[int, int, int],
-    classes: int,
+    info: ImageInfo,
     seed: int,
     pixel_mean: float = 0.0,
     pixel_std: float = 1.0,
@@ -80,7 +80,7 @@ def build_model(
     every layer whose shape they share. pixel_mean, pixel_std: of the training images, 0 … 255.
     """
     # Channels last: a step of fast.yaml takes 4.9 ms on two cores, with weights as they come 7.3.
-    model = CNN(config, input_shape, classes).to(memory_format=torch.channels_last)
+    model = CNN(config, info).to(memory_format=torch.channels_last)
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             _initialize(module, stream(seed, "weights", name))

@@ -95,17 +95,17 @@ def evidence_view(
     if test is None:
         return {"rows": [], "caption": ""}
     data = next(iter(grids.values())).config.data
-    grids = {name: w for name, w in grids.items() if w.model.input_shape == test.images.shape[1:]}
+    grids = {name: w for name, w in grids.items() if w.model.info.shape == test.images.shape[1:]}
     alone = objects_alone(data, test)
     objects = None if alone is None else alone[:LOOKED_AT]
-    few = ImageDataset(test.images[:LOOKED_AT], test.labels[:LOOKED_AT])
+    few = ImageDataset(test.images[:LOOKED_AT], test.labels[:LOOKED_AT], test.info)
     measured = [_measure(series[name], name, w, few) for name, w in grids.items()]
     if not measured:
         return None
     sides = None if objects is None else object_sides(data, len(few))
     right = torch.stack([m.answers == few.labels for m in measured]).any(0)
     numbers = shown_by_size(sides, right) if sides else shown_by_class(few.labels.tolist(), right)
-    rows = [_row(i, few, measured, objects, sides, data.info.class_names) for i in numbers]
+    rows = [_row(i, few, measured, objects, sides, test.info.class_names) for i in numbers]
     return {"rows": rows, "caption": _caption(weights, measured, objects, numbers)}
 
 

@@ -61,7 +61,7 @@ def networks_view(
     caption = filters_caption(counts, drawn.filters[0][2].size, same_start, seed)
     view = {"filters": drawn.filters, "stages": drawn.stages, "filters_caption": caption}
     if test is not None:
-        names = next(iter(weights.values())).config.data.info.class_names
+        names = test.info.class_names
         truth = names[int(test.labels[number])]
         view["maps_caption"] = maps_caption(number, truth, drawn.kept)
         view["image"] = ink_image(test.images[number])

@@ -88,7 +88,7 @@ def _mistakes(run: Run, weights: Weights | None, test: ImageDataset | None) -> d
     kept = None if test is None else whole_predictions(run, len(test))
     if test is None or kept is None:
         return nothing
-    predictions, names = torch.from_numpy(kept.astype(np.int64)), run.config.data.info.class_names
+    predictions, names = torch.from_numpy(kept.astype(np.int64)), test.info.class_names
     confusion = mean_confusion(kept[None], test.labels.numpy(), len(names))
     errors = confusion * (1 - np.eye(len(names)))
     row, column = largest(errors)

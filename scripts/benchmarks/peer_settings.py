@@ -60,10 +60,7 @@ class Peer:
 
     def network(self) -> nn.Module:
         """(N, 1, H, W), 0 … 1 -> (N, 10) logits; it normalises by itself."""
-        info = self.config.data.info
-        return build_model(
-            self.config.model, info.shape, info.classes, self.seed, reference.MEAN, reference.STD
-        )
+        return build_model(self.config.model, self.config.data.info, self.seed, reference.MEAN, reference.STD)
 
     def data_sets(self) -> tuple[Dataset[Any], Dataset[Any]]:
         """As many training images as cnnkit trains on, and 1,000 to validate on for who must have some."""

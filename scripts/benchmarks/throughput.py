@@ -53,8 +53,7 @@ def images_per_second(one_pass: Callable[[], object], images: int) -> list[float
 
 def network(config: Config) -> CNN:
     """As it is before it has learned anything, which costs as much."""
-    info = config.data.info
-    return build_model(config.model, info.shape, info.classes, seed=0)
+    return build_model(config.model, config.data.info, seed=0)
 
 
 def main() -> None:
