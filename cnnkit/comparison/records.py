@@ -1,0 +1,153 @@
+"""What `results.json` holds, typed. Accuracies and differences are fractions, times are seconds."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from cnnkit.records import Record
+
+BETTER, WORSE, EQUIVALENT, UNDECIDED = "better", "worse", "equivalent", "undecided"
+OPPOSITE = {BETTER: WORSE, WORSE: BETTER, EQUIVALENT: EQUIVALENT, UNDECIDED: UNDECIDED}
+
+
+@dataclass(frozen=True)
+class Interval(Record):
+    """A mean and its 95 % interval. A single value has none: its low and high are None."""
+
+    mean: float
+    low: float | None
+    high: float | None
+
+    def negated(self) -> "Interval":
+        """The interval of the opposite difference: b minus a for a minus b."""
+        low, high = (None if end is None else -end for end in (self.high, self.low))
+        return Interval(-self.mean, low, high)
+
+
+@dataclass(frozen=True)
+class SizeAccuracy(Interval):
+    """Accuracy on the test images whose object has this size, pixels."""
+
+    size: int
+
+
+@dataclass(frozen=True)
+class ToBest(Record):
+    """How a level stands to the best: its difference, at most 0, and the verdict on it."""
+
+    difference: Interval
+    verdict: str
+
+
+@dataclass(frozen=True)
+class LevelTiming(Record):
+    """Medians over the trials: seconds of training, test images evaluated per second."""
+
+    train_seconds: float
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class LevelResult(Record):
+    """One value of the factor, over the seeds that every level has finished.
+
+    accuracies: one a seed. seed_deviation: their standard deviation, None for one seed. sampling_error:
+    standard error from having measured on just these test images. changed: what `--match` did, in words.
+    """
+
+    name: str
+    value: Any
+    parameters: int
+    macs: int
+    changed: str
+    accuracy: Interval
+    accuracies: list[float]
+    seed_deviation: float | None
+    sampling_error: float
+    by_object_size: list[SizeAccuracy]
+    to_best: ToBest | None
+    timing: LevelTiming
+
+
+@dataclass(frozen=True)
+class ImageVotes(Record):
+    """Exact McNemar test over the test images: how many only a, or only b, gets right in more seeds."""
+
+    only_a: int
+    only_b: int
+    p: float
+
+
+@dataclass(frozen=True)
+class PairResult(Record):
+    """Two levels. difference: accuracy of a minus that of b. verdict: of a against b.
+
+    p values are corrected for the number of pairs (Holm). seeds_needed: in all, for an undecided pair;
+    None where the pair is decided, or where no number of seeds would decide it soon.
+    """
+
+    a: str
+    b: str
+    difference: Interval
+    verdict: str
+    p_different: float
+    p_equivalent: float
+    seeds_needed: int | None
+    images: ImageVotes
+
+    def seen_from(self, level: str) -> ToBest:
+        """Difference and verdict of one of both against the other."""
+        if level == self.a:
+            return ToBest(self.difference, self.verdict)
+        return ToBest(self.difference.negated(), OPPOSITE[self.verdict])
+
+
+@dataclass(frozen=True)
+class TrialTiming(Record):
+    train_seconds: float
+    eval_seconds: float
+
+
+@dataclass(frozen=True)
+class TrialResult(Record):
+    """One training. error: why it failed; where it did, the fields after it are None.
+
+    hashes: of data, split, order, augmentation, predictions, and of the initial weights by layer.
+    """
+
+    level: str
+    seed: int
+    folder: str
+    error: str | None
+    test_accuracy: float | None = None
+    val_accuracy: float | None = None
+    best_epoch: int | None = None
+    hashes: dict[str, Any] | None = None
+    timing: TrialTiming | None = None
+
+
+@dataclass(frozen=True)
+class StudyResults(Record):
+    """A comparison. levels: best first; empty, like pairs, where no seed is finished by every level.
+
+    margin: percentage points. seeds: those that every level has finished.
+    """
+
+    version: int
+    key: str
+    margin: float
+    match: str
+    warnings: list[str]
+    test_images: int
+    seeds: list[int]
+    levels: list[LevelResult]
+    pairs: list[PairResult]
+    friedman_p: float | None
+    trials: list[TrialResult]
+
+    @property
+    def best(self) -> LevelResult:
+        return self.levels[0]
+
+    def pair(self, one: str, other: str) -> PairResult:
+        """The pair of two levels, in whichever order it is kept."""
+        return next(pair for pair in self.pairs if {pair.a, pair.b} == {one, other})
