@@ -7,10 +7,13 @@ the accuracy with one pooling minus the accuracy with another. Intervals are 95 
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from cnnkit.records import Record
 
 CONFIDENCE = 0.95
 LEVEL = 0.05  # the chance of calling something a difference that is none
@@ -23,10 +26,23 @@ SEEDS_FOR_BOOTSTRAP = 6  # different values: with fewer the resamples are too al
 MOST_SEEDS = 1000  # beyond this nobody would wait
 
 
-class Interval(NamedTuple):
+@dataclass(frozen=True)
+class Interval(Record):
+    """A mean and its 95 % interval. A single value has none: its low and high are None."""
+
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+
+    def negated(self) -> "Interval":
+        """The interval of the opposite difference: b minus a for a minus b."""
+        low, high = (None if end is None else -end for end in (self.high, self.low))
+        return Interval(-self.mean, low, high)
+
+    def clipped(self) -> "Interval":
+        """Within 0 … 1, for a share."""
+        low, high = (None if end is None else min(max(end, 0.0), 1.0) for end in (self.low, self.high))
+        return Interval(self.mean, low, high)
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
@@ -46,7 +62,7 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
 
 
 def mean_interval(values: ArrayLike) -> Interval:
-    """The mean of independent values and its 95 % interval; a single value's reaches to infinity.
+    """The mean of independent values and its 95 % interval; a single value has none.
 
     Student, "The probable error of a mean", Biometrika 1908.
     """
@@ -55,7 +71,7 @@ def mean_interval(values: ArrayLike) -> Interval:
     values = np.asarray(values, float)
     mean, n = float(values.mean()), len(values)
     if n < 2:
-        return Interval(mean, -math.inf, math.inf)
+        return Interval(mean, None, None)
     reach = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * _standard_error(values)
     return Interval(mean, mean - reach, mean + reach)
 
@@ -137,8 +153,9 @@ def equivalence_test(differences: ArrayLike, margin: float, resolution: float = 
     return float(t.sf(distance / error, len(differences) - 1))
 
 
-class McNemar(NamedTuple):
-    """only_a, only_b: images that one gets right in more seeds than the other."""
+@dataclass(frozen=True)
+class McNemar(Record):
+    """only_a, only_b: how many images one gets right in more seeds than the other."""
 
     only_a: int
     only_b: int

@@ -22,7 +22,7 @@ from cnnkit import __version__
 from cnnkit.cli.app import app
 from cnnkit.config.load import shipped_configs
 from cnnkit.data.prepare import load_dataset
-from cnnkit.experiment.run_dir import Run
+from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import BEST
 from cnnkit.nn.model import CNN
 from cnnkit.tensor_files import load_tensors, save_tensors
@@ -112,7 +112,7 @@ def wilson(correct: int, images: int) -> tuple[float, float]:
 
 def test_train_prints_the_figures_of_its_result(tiny_file: Path, capsys: Capture) -> None:
     outcome = call(capsys, "train", "--config", tiny_file, "--out", "mine")
-    result, shown = Run(Path("mine")).result, pairs(outcome.out)
+    result, shown = RunDir(Path("mine")).result, pairs(outcome.out)
     accuracy = result["test_accuracy"]
     assert abs(accuracy - result["val_accuracy"]) > 0.001  # or else one could pass for the other
     low, high = wilson(round(accuracy * 360), 360)
@@ -127,7 +127,7 @@ def test_train_prints_the_figures_of_its_result(tiny_file: Path, capsys: Capture
 def test_train_tells_the_figures_of_every_epoch_on_standard_error(tiny_file: Path, capsys: Capture) -> None:
     outcome = call(capsys, "train", "--config", tiny_file, "--out", "mine")
     assert outcome.code == 0
-    for record in Run(Path("mine")).metrics():
+    for record in RunDir(Path("mine")).metrics():
         (line,) = (line for line in outcome.err.splitlines() if line.strip().startswith(f"{record.epoch}/2"))
         assert record.val_accuracy is not None
         told = [record.epoch, 2, record.train_loss, record.train_accuracy, record.val_accuracy]
@@ -229,7 +229,7 @@ def test_weights_of_another_machine_are_measured_on_the_device_that_is_named(
     assert call(capsys, "eval", tmp_path / "cuda.safetensors").code == 2
     outcome = call(capsys, "eval", tmp_path / "cuda.safetensors", "--device", "cpu", "--json")
     assert outcome.code == 0
-    measured, result = json.loads(outcome.out), Run(run).result
+    measured, result = json.loads(outcome.out), RunDir(run).result
     assert (measured["accuracy"], measured["loss"]) == (result["test_accuracy"], result["test_loss"])
 
 
@@ -607,7 +607,7 @@ def test_a_terminal_sees_how_far_training_is_and_how_fast(
     last = screen.file.getvalue().rpartition("epoch 2/2, step 11/11")[2]
     found = re.search(r"loss (\S+), (\S+)%, (\S+) images/s .* left", last)
     assert found
-    record = Run(Path("mine")).metrics()[-1]
+    record = RunDir(Path("mine")).metrics()[-1]
     shown = [float(word.replace(",", "")) for word in found.groups()]
     assert shown[:2] == pytest.approx([record.train_loss, 100 * record.train_accuracy], abs=0.01)
     assert shown[2] == pytest.approx(record.images_per_second, rel=0.1)

@@ -20,8 +20,8 @@ from cnnkit.comparison.study import Study, plan_study
 from cnnkit.config.schema import Config
 from cnnkit.errors import RunError, UsageError
 from cnnkit.events import StudyEvent, TrialDone
-from cnnkit.experiment.run_dir import Run
-from cnnkit.experiment.weights import load_weights
+from cnnkit.experiment.checkpoints import load_weights
+from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import FAILURE, LABELS, LAST, LOCK, PREDICTIONS, RESULT, RESULTS, STATE, STUDY, TRIALS
 from cnnkit.files import write_json
 
@@ -81,7 +81,7 @@ def test_every_trial_keeps_what_is_needed_and_no_more(finished: Path) -> None:
         needed = {"config.yaml", "metrics.jsonl", RESULT, "best.safetensors", PREDICTIONS, "trial.json"}
         assert needed <= kept
         assert not kept & {STATE, LAST, FAILURE}
-        assert load_weights(folder).config == Run(folder).config
+        assert load_weights(folder).config == RunDir(folder).config
         assert (folder / PREDICTIONS).stat().st_size == 360
 
 

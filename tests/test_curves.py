@@ -11,7 +11,7 @@ import pytest
 
 from cnnkit.errors import RunError
 from cnnkit.events import EpochRecord
-from cnnkit.experiment.run_dir import Run
+from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import METRICS, RESULT
 from cnnkit.report.curves import draw_curves
 
@@ -40,7 +40,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def drawn(history: Sequence[EpochRecord], kept: int | None, folder: Path) -> str:
     """The picture of a run with these epochs. kept: its best one; None: the run has not ended."""
-    run = Run(folder)
+    run = RunDir(folder)
     run.write_metrics(history)
     (folder / RESULT).unlink(missing_ok=True)
     if kept is not None:
@@ -146,5 +146,5 @@ def test_a_run_without_epochs_is_told_and_nothing_is_drawn(tmp_path: Path) -> No
         drawn([], 1, tmp_path)
     (tmp_path / METRICS).unlink()
     with pytest.raises(RunError, match=METRICS):
-        draw_curves(Run(tmp_path))
+        draw_curves(RunDir(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == [RESULT]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config, ModelConfig
 from cnnkit.data.prepare import load_data
-from cnnkit.experiment.weights import Weights
+from cnnkit.experiment.checkpoints import Weights
 from cnnkit.nn.evidence import Cells, above_mean, cells_of, evidence
 from cnnkit.nn.model import CNN, build_model
 from cnnkit.nn.pooling import HEADS

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cnnkit.families.datasets import DATASETS
-from cnnkit.report.pictures import MISTAKES_SHOWN, Mistake, draw_confusion, most_confident_mistakes
+from cnnkit.report.pictures import MISTAKES_SHOWN, Mistake, _draw, most_confident_mistakes
 
 NAMES = DATASETS["mnist"].class_names
 
@@ -32,14 +32,14 @@ def texts_of(text: str) -> list[str]:
 def test_a_confusion_matrix_of_every_data_set_is_a_picture(name: str, tmp_path: Path) -> None:
     names = DATASETS[name].class_names
     confusion = torch.arange(100).view(10, 10) * 1000
-    draw_confusion(confusion, names, mistakes(3), "97 % right", tmp_path / "confusion.svg")
+    _draw(confusion, names, mistakes(3), "97 % right", tmp_path / "confusion.svg")
     assert set(names) <= set(texts_of(svg(tmp_path / "confusion.svg")))
 
 
 def test_a_confusion_matrix_shows_every_count_but_zeros(tmp_path: Path) -> None:
     confusion = torch.diag(torch.full((10,), 98765))
     confusion[4, 9] = 1234
-    draw_confusion(confusion, NAMES, [], "title", tmp_path / "confusion.svg")
+    _draw(confusion, NAMES, [], "title", tmp_path / "confusion.svg")
     shown = texts_of(svg(tmp_path / "confusion.svg"))
     assert shown.count("98,765") == 10
     assert shown.count("1,234") == 1
@@ -52,13 +52,13 @@ def test_a_confusion_matrix_shows_every_count_but_zeros(tmp_path: Path) -> None:
     ids=["right", "none"],
 )
 def test_without_mistakes_there_is_still_a_picture(confusion: torch.Tensor, tmp_path: Path) -> None:
-    draw_confusion(confusion, NAMES, [], "100 % right", tmp_path / "confusion.svg")
+    _draw(confusion, NAMES, [], "100 % right", tmp_path / "confusion.svg")
     assert "the most confident mistakes" not in texts_of(svg(tmp_path / "confusion.svg"))
 
 
 @pytest.mark.parametrize("n", [1, MISTAKES_SHOWN, MISTAKES_SHOWN + 10])
 def test_a_picture_shows_some_mistakes_and_no_more(n: int, tmp_path: Path) -> None:
-    draw_confusion(torch.ones(10, 10), NAMES, mistakes(n), "title", tmp_path / "confusion.svg")
+    _draw(torch.ones(10, 10), NAMES, mistakes(n), "title", tmp_path / "confusion.svg")
     shown = texts_of(svg(tmp_path / "confusion.svg"))
     assert shown.count("4, taken") == min(n, MISTAKES_SHOWN)
 
@@ -66,7 +66,7 @@ def test_a_picture_shows_some_mistakes_and_no_more(n: int, tmp_path: Path) -> No
 def test_the_same_numbers_give_the_same_bytes_and_others_do_not(tmp_path: Path) -> None:
     def draw(name: str, shift: int) -> bytes:
         path = tmp_path / f"{name}.svg"
-        draw_confusion(torch.ones(10, 10).roll(shift) + shift, NAMES, mistakes(2 + shift), "title", path)
+        _draw(torch.ones(10, 10).roll(shift) + shift, NAMES, mistakes(2 + shift), "title", path)
         return path.read_bytes()
 
     first, again, other = draw("first", 0), draw("again", 0), draw("other", 1)

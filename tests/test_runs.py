@@ -36,10 +36,10 @@ from cnnkit.data.dataset import ImageDataset, Splits
 from cnnkit.data.prepare import load_splits
 from cnnkit.errors import CnnkitError, Interrupted, RunError, TrainingError, UsageError
 from cnnkit.events import EpochRecord, Event, Listener, Note, StepDone
+from cnnkit.experiment.checkpoints import load_weights
 from cnnkit.experiment.measure import evaluate_and_keep
-from cnnkit.experiment.run_dir import Run, create_run, latest_run, open_run
+from cnnkit.experiment.run_dir import RunDir, create_run, latest_run, open_run
 from cnnkit.experiment.train import begin, prepare, run_experiment
-from cnnkit.experiment.weights import load_weights
 from cnnkit.filenames import BEST, CURVES, LAST, STATE
 from cnnkit.nn.model import CNN, build_model
 from cnnkit.tensor_files import load_tensors, save_tensors
@@ -152,7 +152,7 @@ def test_the_environment_names_versions_device_commit_and_command_line(finished:
 
 
 def test_the_result_agrees_with_the_metrics_and_the_weights(finished: Path, tiny: Tiny) -> None:
-    result, metrics = json_of(finished / "result.json"), Run(finished).metrics()
+    result, metrics = json_of(finished / "result.json"), RunDir(finished).metrics()
     best = max(metrics, key=lambda record: (record.val_accuracy or 0, -(record.val_loss or math.inf)))
     assert (result["best_epoch"], result["val_accuracy"]) == (best.epoch, best.val_accuracy)
     assert result["train_seconds"] == pytest.approx(sum(record.seconds for record in metrics))
@@ -490,7 +490,7 @@ def ends_as(run: Path, reference: Path) -> bool:
         for key in ("run", "train_seconds", "setup_seconds", "eval_seconds"):
             del result[key]
     records = [
-        [(r.epoch, r.step, r.train_loss, r.val_loss) for r in Run(folder).metrics()]
+        [(r.epoch, r.step, r.train_loss, r.val_loss) for r in RunDir(folder).metrics()]
         for folder in (run, reference)
     ]
     return (

@@ -22,9 +22,9 @@ from cnnkit.comparison.study import Study, plan_study
 from cnnkit.config.schema import Config
 from cnnkit.errors import Interrupted, OutOfMemory
 from cnnkit.events import StudyEvent, TrialDone
-from cnnkit.experiment.run_dir import Run
+from cnnkit.experiment.checkpoints import load_weights
+from cnnkit.experiment.run_dir import RunDir
 from cnnkit.experiment.train import prepare
-from cnnkit.experiment.weights import load_weights
 from cnnkit.filenames import FAILURE, LAST, PREDICTIONS, RESULT, STATE, TRIALS
 from cnnkit.training.evaluation import evaluate
 from cnnkit.training.loop import Training
@@ -66,10 +66,10 @@ def test_a_study_is_the_same_as_one_by_one(tiny: Tiny, tmp_path: Path) -> None:
         assert {path.name for path in ours.iterdir()} == {path.name for path in alone.iterdir()}
         assert (ours / "config.yaml").read_bytes() == (alone / "config.yaml").read_bytes()
         assert (ours / "trial.json").read_bytes() == (alone / "trial.json").read_bytes()
-        assert Run(ours).result.keys() == Run(alone).result.keys()
+        assert RunDir(ours).result.keys() == RunDir(alone).result.keys()
         for name in ("parameters", "macs", "seed", "train_images", "val_images", "epochs"):
-            assert Run(ours).result[name] == Run(alone).result[name]
-        assert len(Run(ours).metrics()) == len(Run(alone).metrics()) == 1
+            assert RunDir(ours).result[name] == RunDir(alone).result[name]
+        assert len(RunDir(ours).metrics()) == len(RunDir(alone).metrics()) == 1
         weights, others = (load_weights(folder).model.state_dict() for folder in (ours, alone))
         for name in weights:
             torch.testing.assert_close(weights[name], others[name], rtol=1e-2, atol=1e-2)
@@ -107,7 +107,7 @@ def test_a_folder_holds_the_weights_of_its_best_epoch(tiny: Tiny, tmp_path: Path
     assert any(trial["best_epoch"] < 6 for trial in results["trials"])
     for trial in results["trials"]:
         weights = load_weights(tmp_path / TRIALS / trial["folder"])
-        history = Run(weights.source.parent).metrics()
+        history = RunDir(weights.source.parent).metrics()
         best = max(history, key=lambda record: (record.val_accuracy, -(record.val_loss or 0)))
         assert best.epoch == trial["best_epoch"]
         setting = prepare(weights.config)
@@ -120,7 +120,7 @@ def test_the_time_of_a_seed_is_its_share(tiny: Tiny, tmp_path: Path, monkeypatch
     monkeypatch.setattr(cnnkit.training.stack.time, "perf_counter", lambda: float(next(ticks)))
     results = together(study_of(tiny, 4), tmp_path)
     seconds = [
-        Run(tmp_path / TRIALS / trial["folder"]).result["train_seconds"] for trial in results["trials"]
+        RunDir(tmp_path / TRIALS / trial["folder"]).result["train_seconds"] for trial in results["trials"]
     ]
     steps = -(-1293 // 128)
     assert seconds == [(steps + 1) / 4] * 8  # the clock is read once a step and at the end

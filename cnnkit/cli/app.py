@@ -4,32 +4,30 @@ Nothing heavy is imported before a command needs it: `cnnkit --help` never loads
 """
 
 import io
-import json
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from cnnkit import __version__
 from cnnkit.cli.compare import compare_command, compare_pooling_command
-from cnnkit.cli.config import (
+from cnnkit.cli.config import config_app
+from cnnkit.cli.options import (
     CONFIG_OPTION,
     ConfigOption,
+    DeviceOption,
+    JsonOption,
+    QuietOption,
     SetOption,
     complete_data_set,
-    config_app,
     print_json,
 )
 from cnnkit.cli.report import report_command
-from cnnkit.errors import CnnkitError, ConfigError, ImageError, UsageError
+from cnnkit.errors import CnnkitError, ImageError, UsageError
 from cnnkit.events import Note
-
-if TYPE_CHECKING:
-    from cnnkit.experiment.run_dir import Run
-    from cnnkit.experiment.weights import Weights
-    from cnnkit.training.device import Placement
+from cnnkit.filenames import CURVES
 
 app = typer.Typer(
     name="cnnkit",
@@ -45,34 +43,6 @@ class Split(str, Enum):
     test = "test"
     validation = "validation"
     train = "train"
-
-
-def _known_device(name: str | None) -> str | None:
-    """Refuses what no configuration would take."""
-    if name is not None:
-        from cnnkit.config.load import parse_config
-
-        try:
-            parse_config("runtime: {}", "--device", [f"runtime.device={json.dumps(name)}"])
-        except ConfigError as error:
-            problem = error.problems[0]
-            raise UsageError(f"--device {name}: {problem.message}, {problem.remedy}") from error
-    return name
-
-
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print the result as JSON, alone, on standard output.")
-]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
-DeviceOption = Annotated[
-    str | None,
-    typer.Option(
-        "--device",
-        metavar="DEVICE",
-        callback=_known_device,
-        help="Run here, whatever the configuration says: auto, cpu, cuda, mps.",
-    ),
-]
 
 
 def _show_version(wanted: bool) -> None:
@@ -110,31 +80,23 @@ def train_command(
     from cnnkit.config.load import load_config
 
     here = [] if device is None else [f"runtime.device={device}"]
-    resolved = None if config is None else load_config(config, [*overrides, *here])
-    from cnnkit.cli.console import TrainingProgress, print_result
-    from cnnkit.experiment.run_dir import create_run, open_run, refuse_used
-    from cnnkit.experiment.train import prepare, run_experiment
-    from cnnkit.filenames import CURVES
-    from cnnkit.stats import wilson_interval
+    read = None if config is None else load_config(config, [*overrides, *here])  # before torch is loaded
+    from cnnkit.api.functions import open_run, train
+    from cnnkit.cli.console import print_result
 
-    with TrainingProgress(quiet) as progress:
-        if resume is not None:
-            run = open_run(resume)
-            setting = None if run.finished else prepare(run.config, progress, device)
-        else:
-            assert resolved is not None
-            if out is not None:
-                refuse_used(out)
-            setting = prepare(resolved, progress)  # first: a run that cannot begin leaves no folder
-            run = create_run(resolved, Path(str(config)).stem, out)
-        result = run_experiment(resolved or run.config, run, progress, setting) if setting else run.result
-    if as_json:
-        print_json(result)
+    drawn = False
+    if read is not None:
+        run = train(read, out, name=Path(str(config)).stem, progress=not quiet)
     else:
-        correct = round(result["test_accuracy"] * result["test_images"])
-        print_result(result, wilson_interval(correct, result["test_images"]))
-    if setting or not (run.path / CURVES).is_file():  # last: no picture is worth a result untold
-        _draw_curves(run)
+        run = open_run(Path(str(resume)))
+        drawn = run.folder.finished and (run.path / CURVES).is_file()
+        run.resume(device, progress=not quiet)
+    if as_json:
+        print_json(run.result.to_dict())
+    else:
+        print_result(run.result)
+    if not drawn:
+        run.draw_curves(_note)  # last: a drawing error must not hide the result
 
 
 @app.command("eval")
@@ -147,15 +109,15 @@ def eval_command(
     as_json: JsonOption = False,
 ) -> None:
     """Measure a trained network again: accuracy, calibration, confusion."""
-    weights, placement = _load(run, device)
+    from cnnkit.api.functions import open_run
     from cnnkit.cli.console import print_evaluation
-    from cnnkit.experiment.measure import evaluate_and_keep
+    from cnnkit.experiment.run_dir import latest_run
 
-    measured = evaluate_and_keep(weights, split.value, placement, _note)
+    measured = open_run(latest_run() if run is None else run).evaluate(split.value, device, _note)
     if as_json:
-        print_json(measured)
+        print_json(measured.to_dict())
     else:
-        print_evaluation(measured, f"{weights.source} on the {split.value} split")
+        print_evaluation(measured.to_dict(), f"{measured.weights.source} on the {split.value} split")
 
 
 app.command("compare-pooling")(compare_pooling_command)
@@ -172,23 +134,26 @@ def predict_command(
     as_json: JsonOption = False,
 ) -> None:
     """Say what your own image files show."""
-    weights, placement = _load(run, device)
+    from cnnkit.api.functions import open_run
     from cnnkit.cli.console import print_error, print_prediction
-    from cnnkit.experiment.measure import predict_file
 
-    answers: list[dict[str, Any]] = []
+    opened = open_run(run)
+    told: list[dict[str, Any]] = []
     for image in images:
         try:
-            likeliest = predict_file(weights, image, top, placement)
-            answers.append({"image": str(image), "top": likeliest})
-            if not as_json:
-                print_prediction(str(image), likeliest)
+            (prediction,) = opened.predict(image, device)
         except ImageError as error:
-            answers.append({"image": str(image), "error": str(error)})
+            told.append({"image": str(image), "error": str(error)})
             print_error(error)
+            continue
+        likeliest = list(zip(prediction.classes, prediction.probabilities, strict=True))[:top]
+        rows = [{"class": name, "probability": probability} for name, probability in likeliest]
+        told.append({"image": str(image), "top": rows})
+        if not as_json:
+            print_prediction(str(image), likeliest)
     if as_json:
-        print_json({"predictions": answers})
-    raise typer.Exit(int(any("error" in answer for answer in answers)))
+        print_json({"predictions": told})
+    raise typer.Exit(int(any("error" in row for row in told)))
 
 
 @app.command("summary")
@@ -236,29 +201,10 @@ def data_command(
     typer.echo(f"{DATASETS[name].title}: {len(train):,} training and {len(test):,} test images from {where}")
 
 
-def _load(run: Path | None, device: str | None) -> "tuple[Weights, Placement]":
-    from cnnkit.experiment.run_dir import latest_run
-    from cnnkit.experiment.weights import load_weights
-
-    weights = load_weights(run if run is not None else latest_run())
-    from cnnkit.training.device import place
-
-    return weights, place(weights.config.runtime, device)
-
-
 def _note(note: Note) -> None:
-    from cnnkit.cli.console import print_note
+    from cnnkit.api.progress import print_note
 
     print_note(note)
-
-
-def _draw_curves(run: "Run") -> None:
-    from cnnkit.report.curves import draw_curves
-
-    try:
-        draw_curves(run)
-    except OSError as error:
-        _note(Note(f"the curves could not be kept in {run.path}: {error.strerror}"))
 
 
 def main() -> int:

@@ -1,21 +1,19 @@
 """`cnnkit compare` and `cnnkit compare-pooling`: which choice wins, by how much, and is it real."""
 
-import time
-from contextlib import contextmanager
-from dataclasses import dataclass
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cnnkit.cli.config import CONFIG_OPTION, SetOption, print_json
+from cnnkit.cli.options import CONFIG_OPTION, SetOption, print_json
 from cnnkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cnnkit.comparison.runner import Executor
     from cnnkit.comparison.study import Study
     from cnnkit.config.schema import Config
 
@@ -40,109 +38,102 @@ SEEDS, MARGIN = 10, 0.1
 KEY_OF = {Where.stages: "model.pooling", Where.head: "model.head"}
 ALL_OF = {Where.stages: "stride,max,avg,concat", Where.head: "avg,max,concat,flatten"}
 
-ConfigOption = Annotated[str | None, CONFIG_OPTION]
-SeedsOption = Annotated[
-    int | None, typer.Option(help="Trainings of each, under seeds that follow on.", show_default=str(SEEDS))
-]
-MatchOption = Annotated[
-    Matched | None,
-    typer.Option(help="Scale the channels until all cost what the first does.", show_default="none"),
-]
-MarginOption = Annotated[
-    float | None,
-    typer.Option(
-        help="Percentage points up to which a difference counts for nothing.", show_default=str(MARGIN)
-    ),
-]
-WorkersOption = Annotated[
-    str,
-    typer.Option(metavar="N", help="Trials side by side; auto: one a core, or on CUDA the seeds as one."),
-]
-ExecutorOption = Annotated[ExecutorName, typer.Option(help="Where trials run.")]
-RayAddressOption = Annotated[
-    str | None,
-    typer.Option(metavar="ADDRESS", help="Of the Ray cluster; without it $RAY_ADDRESS, or a new one."),
-]
-OutOption = Annotated[
-    Path | None,
-    typer.Option(help="Folder of the study, without it runs/compare-<config>-<time>; what it holds is kept."),
-]
-ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the study in --out as planned.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print results.json, alone, on standard output.")]
-
 
 @dataclass(frozen=True)
 class Request:
-    """What both commands take. Options that are None are the study's own, or the defaults."""
+    """The options of both comparisons. One that is None is the study's own, or the default."""
 
-    config: str | None
-    overrides: list[str]
-    seeds: int | None
-    match: Matched | None
-    margin: float | None
-    workers: str
-    executor: ExecutorName
-    ray_address: str | None
-    out: Path | None
-    resume: bool
-    as_json: bool
+    config: Annotated[str | None, CONFIG_OPTION] = None
+    overrides: SetOption = field(default_factory=list)
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="Trainings of each, under seeds that follow on.", show_default=str(SEEDS)),
+    ] = None
+    match: Annotated[
+        Matched | None,
+        typer.Option(help="Scale the channels until all cost what the first does.", show_default="none"),
+    ] = None
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            help="Percentage points up to which a difference counts for nothing.", show_default=str(MARGIN)
+        ),
+    ] = None
+    workers: Annotated[
+        str,
+        typer.Option(metavar="N", help="Trials side by side; auto: one a core, or on CUDA the seeds as one."),
+    ] = "auto"
+    executor: Annotated[ExecutorName, typer.Option(help="Where trials run.")] = ExecutorName.local
+    ray_address: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Of the Ray cluster; without it $RAY_ADDRESS, or a new one."),
+    ] = None
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the study, without it runs/compare-<config>-<time>; what it holds is kept."
+        ),
+    ] = None
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in --out as planned.")] = (
+        False
+    )
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print results.json, alone, on standard output.")
+    ] = False
 
 
+def with_request(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the options of `Request`, which it gets as its first argument."""
+    names = {option.name for option in fields(Request)}
+
+    @functools.wraps(command)
+    def with_options(**options: Any) -> None:
+        request = Request(**{name: options.pop(name) for name in names})
+        command(request, **options)
+
+    (config, *shared), (_, *own) = (
+        inspect.signature(function, eval_str=True).parameters.values() for function in (Request, command)
+    )
+    parameters = [
+        p.replace(kind=p.KEYWORD_ONLY, default=[] if p.name == "overrides" else p.default)
+        for p in (config, *own, *shared)
+    ]
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {p.name: p.annotation for p in parameters}
+    return with_options
+
+
+@with_request
 def compare_command(
-    config: ConfigOption = None,
+    request: Request,
     vary: Annotated[
         str | None,
         typer.Option(metavar="KEY=A,B,…", help="A key and its values, such as model.dropout=0,0.25,0.5."),
     ] = None,
-    overrides: SetOption = [],  # noqa: B006
-    seeds: SeedsOption = None,
-    match: MatchOption = None,
-    margin: MarginOption = None,
-    workers: WorkersOption = "auto",
-    executor: ExecutorOption = ExecutorName.local,
-    ray_address: RayAddressOption = None,
-    out: OutOption = None,
-    resume: ResumeOption = False,
     verify: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Compute a study's results.json again, and compare.")
     ] = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Compare values of any key over several seeds: which wins, by how much, and is it real?"""
     if verify is not None:
-        _verify(verify, as_json)
+        _verify(verify, request.as_json)
         return
-    request = Request(
-        config, overrides, seeds, match, margin, workers, executor, ray_address, out, resume, as_json
-    )
-    if not resume and vary is None:
+    if not request.resume and vary is None:
         raise UsageError("name what to compare: --vary KEY=A,B,… such as model.dropout=0,0.25,0.5")
     _compare(request, vary)
 
 
+@with_request
 def compare_pooling_command(
-    config: ConfigOption = None,
-    overrides: SetOption = [],  # noqa: B006
+    request: Request,
     strategies: Annotated[
         str | None, typer.Option(metavar="A,B,…", help="Which ones.", show_default="all four")
     ] = None,
     where: Annotated[Where, typer.Option(help="In each stage, or at the head.")] = Where.stages,
-    seeds: SeedsOption = None,
-    match: MatchOption = None,
-    margin: MarginOption = None,
-    workers: WorkersOption = "auto",
-    executor: ExecutorOption = ExecutorName.local,
-    ray_address: RayAddressOption = None,
-    out: OutOption = None,
-    resume: ResumeOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Tell which pooling wins on your problem, by how much, and whether the difference is real."""
-    request = Request(
-        config, overrides, seeds, match, margin, workers, executor, ray_address, out, resume, as_json
-    )
     values = strategies
-    if values is None and not resume:
+    if values is None and not request.resume:
         values = ALL_OF[where]
     _compare(request, None if values is None else f"{KEY_OF[where]}={values}")
 
@@ -161,60 +152,48 @@ def _compare(request: Request, vary: str | None) -> None:
         from cnnkit.comparison.processes import import_ahead
 
         import_ahead()
-    study = _plan(request, base, vary)
-    name = Path(str(request.config)).stem
-    folder = request.out or Path("runs") / f"compare-{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    from cnnkit.cli.console_compare import StudyProgress, print_comparison
-    from cnnkit.comparison.runner import run_study
-    from cnnkit.report.page import write_report
+    plan = _plan(request, base, vary)
+    from cnnkit.api.progress import StudyProgress
+    from cnnkit.api.study import run_plan
+    from cnnkit.cli.console_compare import print_comparison
 
-    with _executor(request, study, folder, workers) as executor, StudyProgress() as progress:
-        results = run_study(study, folder, executor, progress)
-    report = write_report(folder)
+    with StudyProgress() as progress:
+        study = run_plan(
+            plan,
+            request.out,
+            name=Path(str(request.config)).stem,
+            workers=workers,
+            executor=request.executor.value,
+            ray_address=request.ray_address,
+            notify=progress,
+        )
+    results = study.results
     if request.as_json:
-        print_json(results)
+        print_json(results.to_dict())
     else:
-        print_comparison(results, str(report))
-    if any(trial["error"] for trial in results["trials"]):
+        print_comparison(results)
+    report = study.report()  # after the table, which a drawing error must not hide
+    if not request.as_json:
+        typer.echo(f"to look at: {report}")
+    if results.failed:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _executor(request: Request, study: "Study", folder: Path, workers: int | None) -> "Iterator[Executor]":
-    from cnnkit.filenames import TRIALS
-
-    if request.executor is ExecutorName.ray:
-        from cnnkit.comparison.on_ray import RayExecutor, ray_cluster
-
-        with ray_cluster(request.ray_address):
-            yield RayExecutor(folder / TRIALS)
-    elif workers is None and study.base.runtime.device.startswith("cuda"):
-        from cnnkit.comparison.on_gpu import StackedExecutor
-
-        yield StackedExecutor(folder / TRIALS)
-    else:
-        from cnnkit.comparison.local import LocalExecutor
-
-        yield LocalExecutor(folder / TRIALS, workers)
 
 
 def _plan(request: Request, base: "Config | None", vary: str | None) -> "Study":
     """The study that is asked for; what is not said is as it was planned, or the default."""
-    from cnnkit.comparison.study import plan_study, saved_plan
+    from cnnkit.comparison.study import plan_study, planned_again
+    from cnnkit.comparison.study_file import load_study
 
+    given: dict[str, Any] = {} if base is None else {"base": base}
+    if vary is not None:
+        given["key"], given["values"] = _factor(vary)
+    for name in ("seeds", "margin", "match"):
+        if (value := getattr(request, name)) is not None:
+            given[name] = value.value if isinstance(value, Enum) else value
     if request.resume:
         assert request.out is not None
-        plan = saved_plan(request.out)
-    else:
-        plan = {"seeds": SEEDS, "margin": MARGIN, "match": "none"}
-    if base is not None:
-        plan["base"] = base
-    if vary is not None:
-        plan["key"], plan["values"] = _factor(vary)
-    for name in ("seeds", "margin", "match"):
-        if (given := getattr(request, name)) is not None:
-            plan[name] = given.value if isinstance(given, Enum) else given
-    return plan_study(**plan)
+        return planned_again(load_study(request.out), **given)
+    return plan_study(**{"seeds": SEEDS, "margin": MARGIN, **given})
 
 
 def _factor(vary: str) -> tuple[str, list[Any]]:
@@ -242,7 +221,7 @@ def _verify(folder: Path, as_json: bool) -> None:
 
     results = verify(folder)
     if as_json:
-        print_json(results)
+        print_json(results.to_dict())
     else:
-        finished = sum(trial["error"] is None for trial in results["trials"])
+        finished = len(results.trials) - len(results.failed)
         typer.echo(f"{folder / RESULTS}: all of it comes out again from the files of {finished} trials")

@@ -1,57 +1,14 @@
 """`cnnkit config`: see, check and copy configurations."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from cnnkit.cli.options import ConfigOption, SetOption, complete_shipped
 from cnnkit.errors import CnnkitError
 
 config_app = typer.Typer(help="See, check and copy configurations.", no_args_is_help=True)
-
-
-def complete_config(incomplete: str) -> list[str]:
-    """Shell completion: the shipped names, and YAML files."""
-    folder, _, start = incomplete.rpartition("/")
-    files = Path(folder or ".").glob(f"{start}*")
-    return complete_shipped(incomplete) + [
-        str(path) for path in files if path.suffix in (".yaml", ".yml") or path.is_dir()
-    ]
-
-
-def complete_shipped(incomplete: str) -> list[str]:
-    from cnnkit.config.load import shipped_configs
-
-    return [name for name in shipped_configs() if name.startswith(incomplete)]
-
-
-def complete_data_set(incomplete: str) -> list[str]:
-    from cnnkit.families.datasets import DATASETS
-
-    return [name for name in DATASETS if name.startswith(incomplete)]
-
-
-# One wording and one completion for every command that takes a configuration.
-CONFIG_OPTION = typer.Option(
-    "--config",
-    "-c",
-    metavar="FILE",
-    help="YAML file, or a shipped name such as mnist.",
-    autocompletion=complete_config,
-)
-ConfigOption = Annotated[str, CONFIG_OPTION]
-SetOption = Annotated[
-    list[str],
-    typer.Option(
-        "--set", "-s", metavar="KEY=VALUE", help="Override a key, such as model.pooling=avg; repeatable."
-    ),
-]
-
-
-def print_json(content: Any) -> None:
-    """For `--json`: one object, alone on standard output."""
-    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
 
 
 @config_app.command("list")

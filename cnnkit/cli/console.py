@@ -1,129 +1,38 @@
-"""What a person sees: live progress on a terminal, plain lines in a pipe, tables, errors."""
+"""What a person sees: results, tables, errors."""
 
 import sys
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from cnnkit.api.progress import PIPE_WIDTH, err
 from cnnkit.errors import CnnkitError
-from cnnkit.events import Begun, EpochRecord, Event, Note, StepDone
+from cnnkit.stats import wilson_interval
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
+    from cnnkit.experiment.run_dir import RunResult
     from cnnkit.nn.costs import LayerCost
 
-PIPE_WIDTH = 160  # columns where no terminal says how many there are: tables stay whole
 out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
-err = Console(highlight=False, markup=False, width=None if sys.stderr.isatty() else PIPE_WIDTH, stderr=True)
 
 
-class LiveBar:
-    """A progress bar for the length of a `with` block, where standard error is a terminal.
-
-    columns: what stands between the bar and the time left.
-    """
-
-    def __init__(self, *columns: ProgressColumn, quiet: bool = False) -> None:
-        self.columns = columns
-        self.quiet = quiet
-        self.bar: Progress | None = None
-        self.task = TaskID(0)
-
-    def __enter__(self) -> "Self":
-        if err.is_terminal and not self.quiet:
-            self.bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
-                *self.columns,
-                TimeRemainingColumn(),
-                TextColumn("left"),
-                console=err,
-                transient=True,
-            )
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.bar:
-            self.bar.stop()
-
-
-class TrainingProgress(LiveBar):
-    """A listener: what training tells, on standard error."""
-
-    def __init__(self, quiet: bool = False) -> None:
-        super().__init__(TextColumn("{task.fields[so_far]}"), quiet=quiet)
-        self.epochs = 0
-
-    def __call__(self, event: Event) -> None:
-        if self.quiet:
-            return
-        if isinstance(event, Note):
-            print_note(event)
-        elif isinstance(event, Begun):
-            self._begin(event)
-        elif isinstance(event, EpochRecord):
-            err.print(_epoch_line(event, self.epochs), soft_wrap=True)
-        elif self.bar:
-            self._advance(self.bar, event)
-
-    def _begin(self, event: Begun) -> None:
-        self.epochs = event.epochs
-        cost = f"{event.parameters:,} parameters, {event.macs / 1e6:.1f} M multiply-accumulates"
-        err.print(Text(f"{event.title}: {cost}; {event.device}"), soft_wrap=True)
-        err.print("epoch     loss  accuracy  validation  images/s     time", style="bold")
-        if self.bar:
-            self.task = self.bar.add_task("starting", total=None, so_far="")
-            self.bar.start()
-
-    def _advance(self, bar: Progress, event: StepDone) -> None:
-        bar.update(
-            self.task,
-            total=event.epochs * event.steps,
-            completed=(event.epoch - 1) * event.steps + event.step,
-            description=f"epoch {event.epoch}/{event.epochs}, step {event.step}/{event.steps}",
-            so_far=_so_far(event),
-        )
-
-
-def _so_far(event: StepDone) -> str:
-    speed = f"{event.images_per_second:,.0f} images/s"
-    if event.train_loss is None or event.train_accuracy is None:
-        return speed
-    return f"loss {event.train_loss:.4f}, {event.train_accuracy:.2%}, {speed}"
-
-
-def _epoch_line(record: EpochRecord, epochs: int) -> str:
-    validation = "" if record.val_accuracy is None else f"{record.val_accuracy:.2%}"
-    return (
-        f"{record.epoch:>2}/{epochs:<2}  {record.train_loss:7.4f}   {record.train_accuracy:7.2%}  "
-        f"{validation:>10}  {record.images_per_second:8,.0f}  {record.seconds:5.1f} s"
-    )
-
-
-def print_result(result: Mapping[str, Any], interval: Sequence[float]) -> None:
+def print_result(result: "RunResult") -> None:
     """What training ended with."""
-    low, high = interval
+    low, high = wilson_interval(result.test_correct, result.test_images)
+    validation = ""
+    if result.val_accuracy is not None:
+        validation = f", {result.val_accuracy:.2%} on {result.val_images:,} validation images"
     rows = {
-        "test accuracy": f"{result['test_accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%})",
-        "test loss": f"{result['test_loss']:.4f}",
-        "best epoch": f"{result['best_epoch']} of {result['epochs']}" + _validation(result),
-        "training": f"{result['train_seconds']:.1f} s on {result['device']}, {result['precision']}",
-        "kept in": str(result["run"]),
+        "test accuracy": f"{result.test_accuracy:.2%} (95 % interval {low:.2%} to {high:.2%})",
+        "test loss": f"{result.test_loss:.4f}",
+        "best epoch": f"{result.best_epoch} of {result.epochs}{validation}",
+        "training": f"{result.train_seconds:.1f} s on {result.device}, {result.precision}",
+        "kept in": result.run,
     }
     _print_pairs(rows)
-
-
-def _validation(result: Mapping[str, Any]) -> str:
-    accuracy = result["val_accuracy"]
-    return "" if accuracy is None else f", {accuracy:.2%} on {result['val_images']:,} validation images"
 
 
 def _print_pairs(rows: Mapping[str, str]) -> None:
@@ -178,21 +87,18 @@ def print_summary(rows: Sequence["LayerCost"], title: str) -> None:
     print_table(table)
 
 
-def print_prediction(path: str, top: Sequence[Mapping[str, Any]]) -> None:
-    best, *others = top
-    rest = ", ".join(f"{other['class']} {other['probability']:.1%}" for other in others)
+def print_prediction(path: str, top: Sequence[tuple[str, float]]) -> None:
+    """top: classes with their probabilities, the likeliest first."""
+    (best, probability), *others = top
+    rest = ", ".join(f"{name} {share:.1%}" for name, share in others)
     out.print(
         Text(path),
-        Text(f" {best['class']} "),
-        Text(f"{best['probability']:.1%}", "bold"),
+        Text(f" {best} "),
+        Text(f"{probability:.1%}", "bold"),
         soft_wrap=True,
         end="",
     )
     out.print(Text(f"  ({rest})" if rest else "", "dim"), soft_wrap=True)
-
-
-def print_note(note: Note) -> None:
-    err.print(Text(note.text), style="dim", soft_wrap=True)
 
 
 def print_error(error: CnnkitError) -> None:

@@ -13,8 +13,9 @@ from cnnkit.data.dataset import Published, Splits
 from cnnkit.data.splits import held_out_and_rest
 from cnnkit.errors import OutOfMemory, TrainingError
 from cnnkit.events import Begun
-from cnnkit.experiment.run_dir import Run, write_environment
-from cnnkit.experiment.train import Setting, begin, describe, finish
+from cnnkit.experiment.checkpoints import save_weights
+from cnnkit.experiment.run_dir import RunDir
+from cnnkit.experiment.train import Setting, begin, describe, finish, write_environment
 from cnnkit.filenames import BEST, FAILURE
 from cnnkit.training.device import out_of_memory_in_words, place
 from cnnkit.training.stack import Stack, train_together
@@ -96,7 +97,7 @@ class _Group:
         failures = train_together(stack, self._splits, self._keep)
         return [self._finish(row, begun, setup_seconds, failure) for row, failure in enumerate(failures)]
 
-    def _open(self, row: int) -> Run:
+    def _open(self, row: int) -> RunDir:
         trial = self.trials[row]
         folder = self.home / trial.folder
         run = open_folder(trial, folder)
@@ -126,7 +127,7 @@ class _Group:
         training, run = self.trainings[row], self.runs[row]
         if self.bests[row]:
             training.kept_model.load_state_dict(self.bests[row])
-            run.save_weights(BEST, training.kept_model, training.config)
+            save_weights(run, BEST, training.kept_model, training.config)
         if failure is not None:
             return keep_failure(run.path, failure)
         finish(training, self._splits(row), run, begun, setup_seconds)

@@ -4,23 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnnkit.records import Record
+from cnnkit.stats import Interval, McNemar
 
 BETTER, WORSE, EQUIVALENT, UNDECIDED = "better", "worse", "equivalent", "undecided"
 OPPOSITE = {BETTER: WORSE, WORSE: BETTER, EQUIVALENT: EQUIVALENT, UNDECIDED: UNDECIDED}
-
-
-@dataclass(frozen=True)
-class Interval(Record):
-    """A mean and its 95 % interval. A single value has none: its low and high are None."""
-
-    mean: float
-    low: float | None
-    high: float | None
-
-    def negated(self) -> "Interval":
-        """The interval of the opposite difference: b minus a for a minus b."""
-        low, high = (None if end is None else -end for end in (self.high, self.low))
-        return Interval(-self.mean, low, high)
 
 
 @dataclass(frozen=True)
@@ -69,15 +56,6 @@ class LevelResult(Record):
 
 
 @dataclass(frozen=True)
-class ImageVotes(Record):
-    """Exact McNemar test over the test images: how many only a, or only b, gets right in more seeds."""
-
-    only_a: int
-    only_b: int
-    p: float
-
-
-@dataclass(frozen=True)
 class PairResult(Record):
     """Two levels. difference: accuracy of a minus that of b. verdict: of a against b.
 
@@ -92,7 +70,7 @@ class PairResult(Record):
     p_different: float
     p_equivalent: float
     seeds_needed: int | None
-    images: ImageVotes
+    images: McNemar
 
     def seen_from(self, level: str) -> ToBest:
         """Difference and verdict of one of both against the other."""
@@ -147,6 +125,10 @@ class StudyResults(Record):
     @property
     def best(self) -> LevelResult:
         return self.levels[0]
+
+    @property
+    def failed(self) -> list[TrialResult]:
+        return [trial for trial in self.trials if trial.error]
 
     def pair(self, one: str, other: str) -> PairResult:
         """The pair of two levels, in whichever order it is kept."""

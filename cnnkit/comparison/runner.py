@@ -6,20 +6,22 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from filelock import FileLock, Timeout
 
 from cnnkit.comparison.local import Outcome
+from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import analyse
-from cnnkit.comparison.study import Study, joined, refuse_another_study
+from cnnkit.comparison.study import Study, refuse_another_study, with_kept
+from cnnkit.comparison.study_file import TrialEntry
 from cnnkit.comparison.trial import Trial, data_hash, is_whole
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import load_data
 from cnnkit.errors import Interrupted, UsageError
 from cnnkit.events import StudyBegun, StudyListener, TrialDone, ignore
-from cnnkit.experiment.run_dir import Run
+from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import LABELS, LOCK, RESULTS, STUDY, TRIALS
 from cnnkit.files import write_atomically, write_json
 
@@ -30,34 +32,32 @@ class Executor(Protocol):
     def run(self, trials: Sequence[Trial], published: Published) -> Iterator[Outcome]: ...
 
 
-def run_study(
-    study: Study, folder: Path, executor: Executor, notify: StudyListener = ignore
-) -> dict[str, Any]:
-    """Runs the trials of a study that its folder does not hold yet; returns what `results.json` holds.
+def run_study(study: Study, folder: Path, executor: Executor, notify: StudyListener = ignore) -> StudyResults:
+    """Runs the trials of a study that its folder does not hold yet; returns the results, which it keeps.
 
     A trial that fails is told and kept, and the others go on.
     Raises UsageError, before anything is written, where the folder is of another study, and Interrupted,
     after the running trials have saved, where Ctrl-C or SIGTERM arrives.
     """
     refuse_another_study(study, folder)
-    study = joined(study, folder)
+    study = with_kept(study, folder)
     published = load_data(study.base.data, notify)
     data = data_hash(published)
     trials = [Trial(level.name, config, data) for level, config in study.trials()]
     with _alone_at(folder):
         write_atomically(folder / LABELS, published[1].labels.to(torch.uint8).numpy().tobytes())
-        entries = [{"level": trial.level, "seed": trial.seed, "folder": trial.folder} for trial in trials]
-        write_json(folder / STUDY, {**study.as_dict(), "trials": entries})
+        entries = [TrialEntry(trial.level, trial.seed, trial.folder) for trial in trials]
+        write_json(folder / STUDY, study.to_file(entries).to_dict())
         whole = [is_whole(folder / TRIALS / trial.folder, len(published[1])) for trial in trials]
         missing = [trial for trial, there in zip(trials, whole, strict=True) if not there]
         notify(_begun(study, len(trials), len(missing)))
         with _interrupted_in_words(folder):
             for ended, outcome in enumerate(executor.run(missing, published), 1):
-                notify(_done(outcome, Run(folder / TRIALS / outcome.trial.folder)))
+                notify(_done(outcome, RunDir(folder / TRIALS / outcome.trial.folder)))
                 if ended == len(missing) - 1:
                     _import_statistics()
         results = analyse(folder)
-        write_json(folder / RESULTS, results)
+        write_json(folder / RESULTS, results.to_dict())
     return results
 
 
@@ -94,10 +94,11 @@ def _begun(study: Study, trials: int, missing: int) -> StudyBegun:
     )
 
 
-def _done(outcome: Outcome, run: Run) -> TrialDone:
-    trial, result = outcome.trial, {} if outcome.error else run.result
-    accuracy, seconds = result.get("test_accuracy"), result.get("train_seconds")
-    return TrialDone(trial.level, trial.seed, accuracy, seconds, outcome.error)
+def _done(outcome: Outcome, run: RunDir) -> TrialDone:
+    trial = outcome.trial
+    if outcome.error is not None:
+        return TrialDone(trial.level, trial.seed, None, None, outcome.error)
+    return TrialDone(trial.level, trial.seed, run.result.test_accuracy, run.result.train_seconds, None)
 
 
 @contextmanager

@@ -7,17 +7,17 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from cnnkit.comparison.study_file import VERSION, LevelPlan, StudyFile, TrialEntry, load_study
 from cnnkit.comparison.verdicts import fewest_seeds
 from cnnkit.comparison.widths import TOLERANCE, Cost, Match, cost_of, match_width
 from cnnkit.config.load import config_text, parse_config
 from cnnkit.config.schema import Config
-from cnnkit.errors import RunError, UsageError
+from cnnkit.errors import UsageError
 from cnnkit.families.datasets import SMALL_OBJECT
 from cnnkit.filenames import LOCK, STUDY
 from cnnkit.stats import MOST_SEEDS
 from cnnkit.training.device import place
 
-VERSION = 1
 SHARED = (
     *("training.seed", "data.dataset", "data.root", "data.scene", "data.crop"),
     *("runtime.device", "runtime.threads"),
@@ -94,23 +94,22 @@ class Study:
                 remedy = f"; --match {kind} makes them equal" if self.match == "none" else ""
                 yield f"{ranked[-1].name} has {ratio:.2f} times the {unit} of {ranked[0].name}{remedy}"
 
-    def as_dict(self) -> dict[str, Any]:
-        """What `study.json` holds: enough to plan it again, and to report on it."""
-        return {
-            "version": VERSION,
-            "key": self.key,
-            "seeds": self.seeds,
-            "first_seed": self.base.training.seed,
-            "margin": self.margin,
-            "match": self.match,
-            "levels": [
-                {"name": level.name, "value": level.value, **level.cost._asdict(), "changed": level.changed}
-                for level in self.levels
-            ],
-            "object_sizes": self.object_sizes,
-            "warnings": self.warnings(),
-            "config": config_text(self.base),
-        }
+    def to_file(self, trials: Sequence[TrialEntry] = ()) -> StudyFile:
+        """What `study.json` holds of it."""
+        levels = [LevelPlan(level.name, level.value, *level.cost, level.changed) for level in self.levels]
+        return StudyFile(
+            version=VERSION,
+            key=self.key,
+            seeds=self.seeds,
+            first_seed=self.base.training.seed,
+            margin=self.margin,
+            match=self.match,
+            levels=levels,
+            object_sizes=self.object_sizes,
+            warnings=self.warnings(),
+            config=config_text(self.base),
+            trials=list(trials),
+        )
 
 
 def plan_study(
@@ -190,7 +189,7 @@ def _value_at(config: Config, key: str) -> Any:
 def refuse_another_study(study: Study, folder: Path) -> None:
     """Raises UsageError where a folder holds another study, or something else."""
     if (folder / STUDY).exists():
-        if differences := _differences(load_study(folder), study.as_dict()):
+        if differences := _differences(load_study(folder), study):
             raise UsageError(
                 f"{folder} holds another study ({'; '.join(differences)}); nothing is overwritten: "
                 "name another folder with --out"
@@ -199,55 +198,39 @@ def refuse_another_study(study: Study, folder: Path) -> None:
         raise UsageError(f"{folder} is not empty and holds no study; name another folder with --out")
 
 
-def load_study(folder: Path) -> dict[str, Any]:
-    """What `study.json` holds; raises UsageError where there is none, RunError where it is damaged."""
-    path = folder / STUDY
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UsageError(f"{folder} holds no study: there is no {STUDY} in it") from error
-    except ValueError as error:
-        raise RunError(f"{path} is damaged: {error}") from error
-    if not isinstance(content, dict) or content.get("version") != VERSION:
-        raise RunError(f"{path} is damaged, or of another version of cnnkit")
-    return content
+def planned_again(kept: StudyFile, **changes: Any) -> Study:
+    """The study that `study.json` tells of. changes: what `plan_study` is given instead."""
+    plan = {
+        "base": kept.base(),
+        "key": kept.key,
+        "values": [level.value for level in kept.levels],
+        **{name: getattr(kept, name) for name in ("seeds", "margin", "match")},
+    }
+    return plan_study(**{**plan, **changes})
 
 
-def saved_plan(folder: Path) -> dict[str, Any]:
-    """What `plan_study` was given for the study in a folder."""
-    content = load_study(folder)
-    try:
-        plan = {name: content[name] for name in ("key", "seeds", "margin", "match")}
-        values = [level["value"] for level in content["levels"]]
-        return {**plan, "base": parse_config(content["config"], str(folder / STUDY)), "values": values}
-    except (KeyError, TypeError) as error:
-        raise RunError(f"{folder / STUDY} is damaged: it holds no {error}") from error
-
-
-def joined(study: Study, folder: Path) -> Study:
+def with_kept(study: Study, folder: Path) -> Study:
     """The study together with what its folder holds of it already: no seed and no value is dropped.
 
-    The values that were there come first, so that a budget that others were matched to stays.
+    The values that the folder holds come first, so that the budget that others are matched to stays.
     """
     if not (folder / STUDY).exists():
         return study
-    saved = saved_plan(folder)
-    values = [
-        *saved["values"],
-        *(level.value for level in study.levels if level.value not in saved["values"]),
-    ]
-    seeds = max(saved["seeds"], study.seeds)
+    kept = load_study(folder)
+    values = [level.value for level in kept.levels]
+    values += [level.value for level in study.levels if level.value not in values]
+    seeds = max(kept.seeds, study.seeds)
     return plan_study(study.base, study.key, values, seeds, study.margin, study.match)
 
 
-def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+def _differences(kept: StudyFile, study: Study) -> list[str]:
     """What makes two studies two: more values, more seeds or another margin do not."""
     before, now = (
-        {
-            **{name: content[name] for name in ("key", "match")},
-            **_flat(parse_config(content["config"], STUDY), here["key"]),
-        }
-        for content in (there, here)
+        {"key": key, "match": match, **_flat(config, study.key)}
+        for key, match, config in (
+            (kept.key, kept.match, kept.base()),
+            (study.key, study.match, study.base),
+        )
     )
     return [
         f"{name} is {before[name]} there and {now[name]} here" for name in now if before[name] != now[name]

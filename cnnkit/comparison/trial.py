@@ -10,7 +10,7 @@ from cnnkit.config.load import config_text
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published
 from cnnkit.errors import RunError
-from cnnkit.experiment.run_dir import Run
+from cnnkit.experiment.run_dir import RunDir
 from cnnkit.experiment.train import Setting, prepare, run_experiment
 from cnnkit.filenames import CONFIG, PREDICTIONS, RESULT, TRIAL
 from cnnkit.files import write_atomically, write_json
@@ -64,9 +64,9 @@ def run_trial(trial: Trial, folder: Path, published: Published | None = None) ->
     run.forget_state()
 
 
-def open_folder(trial: Trial, folder: Path) -> Run:
+def open_folder(trial: Trial, folder: Path) -> RunDir:
     """Readies the run directory of a trial that is not whole: an old result goes, its configuration comes."""
-    run = Run(folder)
+    run = RunDir(folder)
     (folder / RESULT).unlink(missing_ok=True)
     if not _begun(run, trial):
         write_atomically(folder / CONFIG, config_text(trial.config))
@@ -83,7 +83,7 @@ def is_whole(folder: Path, test_images: int) -> bool:
     """Whether a finished trial is there, with all that a comparison reads of it."""
     try:
         hashes = json.loads((folder / TRIAL).read_text(encoding="utf-8"))["hashes"]
-        return bool(hashes and Run(folder).result) and (folder / PREDICTIONS).stat().st_size == test_images
+        return bool(hashes and RunDir(folder).result) and (folder / PREDICTIONS).stat().st_size == test_images
     except (OSError, ValueError, KeyError, TypeError, RunError):
         return False
 
@@ -105,5 +105,5 @@ def shared_hashes(trial: Trial, setting: Setting) -> dict[str, Any]:
     }
 
 
-def _begun(run: Run, trial: Trial) -> bool:
+def _begun(run: RunDir, trial: Trial) -> bool:
     return (run.path / CONFIG).is_file() and run.config == trial.config

@@ -7,15 +7,14 @@ seeds, and it alone makes the verdict. Would other test images? That is asked ov
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnkit.comparison.records import BETTER, EQUIVALENT, UNDECIDED, WORSE, PairResult
 from cnnkit.stats import (
     LEVEL,
-    Interval,
-    McNemar,
     bootstrap_interval,
     deviation,
     equivalence_test,
@@ -26,9 +25,6 @@ from cnnkit.stats import (
     smallest_sign_flip_p,
 )
 
-BETTER, WORSE, EQUIVALENT, UNDECIDED = "better", "worse", "equivalent", "undecided"
-OPPOSITE = {BETTER: WORSE, WORSE: BETTER, EQUIVALENT: EQUIVALENT, UNDECIDED: UNDECIDED}
-
 
 @dataclass(frozen=True)
 class Decision:
@@ -37,22 +33,6 @@ class Decision:
     verdict: str
     p_different: float
     p_equivalent: float
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two levels of the factor. difference: accuracy of a minus that of b, fractions.
-
-    decision.verdict: of a against b. images: over the test images, its p corrected as well.
-    seeds_needed: in all, for an undecided pair; None: it is decided, or never will be.
-    """
-
-    a: str
-    b: str
-    difference: Interval
-    decision: Decision
-    images: McNemar
-    seeds_needed: int | None
 
 
 def decide(
@@ -80,7 +60,7 @@ def decide(
     return decisions
 
 
-def judge_pairs(right: Mapping[str, NDArray[np.bool_]], margin: float) -> list[Pair]:
+def judge_pairs(right: Mapping[str, NDArray[np.bool_]], margin: float) -> list[PairResult]:
     """Every pair of levels. right: per level (seeds, images), which image which seed's training got right.
 
     margin: as a fraction. Seeds and images are in the same order for every level.
@@ -96,12 +76,14 @@ def judge_pairs(right: Mapping[str, NDArray[np.bool_]], margin: float) -> list[P
         needed = None
         if decision.verdict == UNDECIDED and math.isfinite(spread):
             needed = seeds_to_decide(mean, spread, margin, len(names), len(differences[i]))
-        pair = Pair(
+        pair = PairResult(
             *names[i],
             difference=bootstrap_interval(differences[i]),
-            decision=decision,
-            images=images[i]._replace(p=image_p[i]),
+            verdict=decision.verdict,
+            p_different=decision.p_different,
+            p_equivalent=decision.p_equivalent,
             seeds_needed=needed,
+            images=replace(images[i], p=image_p[i]),
         )
         pairs.append(pair)
     return pairs

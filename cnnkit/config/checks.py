@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cnnkit.families.datasets import SMALL_OBJECT
 
 if TYPE_CHECKING:
-    from cnnkit.config.schema import Config
+    from cnnkit.config.schema import Config, ModelConfig
 from cnnkit.config.geometry import grids, head_features
 
 LARGEST_LAYER = 100_000_000  # weights; 400 MB in float32, four times that while Adam trains it
@@ -43,7 +43,7 @@ def complaints_about(config: "Config") -> Iterator[Complaint]:
     if complaints := list(_crop_complaints(config)):
         yield from complaints  # what follows from a grid that is not there would only confuse
     else:
-        yield from _grid_complaints(config)
+        yield from grid_complaints(config.model, config.data.info.shape)
         yield from _layer_complaints(config)
 
 
@@ -98,10 +98,9 @@ def _split_complaints(config: "Config") -> Iterator[Complaint]:
         )
 
 
-def _grid_complaints(config: "Config") -> Iterator[Complaint]:
-    for number, (grid, stage) in enumerate(
-        zip(grids(config.model, config.data.info.shape), config.model.stages, strict=False), 1
-    ):
+def grid_complaints(model: "ModelConfig", shape: tuple[int, int, int]) -> Iterator[Complaint]:
+    """What is wrong with the grids of images of shape (C, H, W), stage by stage."""
+    for number, (grid, stage) in enumerate(zip(grids(model, shape), model.stages, strict=False), 1):
         smaller = min(grid)
         if stage.kernel_size > 2 * smaller - 1:
             yield Complaint(

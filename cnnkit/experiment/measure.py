@@ -1,19 +1,25 @@
-"""The whole walk: configuration → data → model → training → one look at the test split → run directory."""
+"""What kept weights are worth, and what they say of images."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset, Published, Splits
 from cnnkit.data.own_images import load_image
 from cnnkit.data.prepare import load_splits
-from cnnkit.errors import UsageError
+from cnnkit.errors import ImageError, UsageError
 from cnnkit.events import Note, NoteListener, ignore
-from cnnkit.experiment.weights import Weights
+from cnnkit.experiment.checkpoints import Weights
 from cnnkit.filenames import BEST
 from cnnkit.files import write_json
-from cnnkit.training.device import Placement, out_of_memory_in_words
+from cnnkit.training.device import Placement, out_of_memory_in_words, place
 from cnnkit.training.evaluation import EVALUATION_BATCH, Evaluation, evaluate, predict
+from cnnkit.words import listed
+
+SPLITS = ("train", "validation", "test")
 
 
 def resident_splits(
@@ -31,46 +37,87 @@ def measure(weights: Weights, images: ImageDataset, placement: Placement) -> Eva
         return evaluate(weights.model.to(placement.device), images, placement)
 
 
-def evaluate_and_keep(
-    weights: Weights, split: str, placement: Placement, notify: NoteListener = ignore
-) -> dict[str, Any]:
-    """Measures weights on a split; keeps numbers and a picture beside them where that folder allows it.
+@dataclass(frozen=True)
+class Measured:
+    """An evaluation of kept weights, and the images that it was made on."""
 
+    weights: Weights
+    split: str
+    images: ImageDataset
+    evaluation: Evaluation
+
+    @property
+    def stem(self) -> str:
+        """What files about it are called after: the split, and the weights where they are not the best."""
+        source = self.weights.source
+        return self.split if source.name == BEST else f"{source.stem}-{self.split}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `eval-<split>.json` holds."""
+        named = {"split": self.split, "weights": self.weights.source.name}
+        measured = self.evaluation.as_dict(self.weights.model.info.class_names)
+        return {**named, "dataset": self.weights.config.data.dataset, **measured}
+
+
+def measure_split(
+    weights: Weights, split: str, device: str | None = None, notify: NoteListener = ignore
+) -> Measured:
+    """Measures weights on a split, "train", "validation" or "test"; keeps the numbers beside them.
+
+    device: instead of the configured one. Where the folder takes no files, that is told as a note.
     Raises UsageError where the split holds no images.
     """
-    from cnnkit.report.pictures import draw_confusion, most_confident_mistakes
-
-    config, info = weights.config, weights.model.info
-    images: ImageDataset = getattr(resident_splits(config, placement, notify), split)
+    if split not in SPLITS:
+        raise UsageError(f"there is no split {split!r}; expected {listed(SPLITS, 'or')}")
+    placement = place(weights.config.runtime, device)
+    images: ImageDataset = getattr(resident_splits(weights.config, placement, notify), split)
     if not len(images):
         raise UsageError(f"the {split} split is empty: data.validation is 0")
-    measured = measure(weights, images, placement)
-    named = {"split": split, "weights": weights.source.name, "dataset": config.data.dataset}
-    content = {**named, **measured.as_dict(info.class_names)}
-    folder, stem = weights.source.parent, weights.source.stem
-    name = split if weights.source.name == BEST else f"{stem}-{split}"
-    mistakes = most_confident_mistakes(
-        images.images.cpu(), images.labels.cpu(), measured.predictions, measured.confidences, info.class_names
-    )
-    title = f"{measured.accuracy:.2%} of {measured.images:,} {split} images right"
+    measured = Measured(weights, split, images, measure(weights, images, placement))
+    folder = weights.source.parent
     try:
-        write_json(folder / f"eval-{name}.json", content)
-        draw_confusion(
-            measured.confusion, info.class_names, mistakes, title, folder / f"confusion-{name}.svg"
-        )
+        write_json(folder / f"eval-{measured.stem}.json", measured.to_dict())
     except OSError as error:
         notify(Note(f"the evaluation could not be kept in {folder}: {error.strerror}"))
-    return content
+    return measured
 
 
-def predict_file(weights: Weights, path: Path, top: int, placement: Placement) -> list[dict[str, Any]]:
-    """The likeliest classes of one image file, best first, with their probabilities.
+@dataclass(frozen=True)
+class Prediction:
+    """What one image shows: all classes, the likeliest first, each with its probability."""
 
-    Raises ImageError where the file shows nothing that the network could be asked about.
+    classes: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+    @property
+    def best(self) -> str:
+        return self.classes[0]
+
+
+def predict_images(weights: Weights, images: Tensor, device: str | None = None) -> list[Prediction]:
+    """What images show. images: (N, C, H, W), pixels 0 … 255; device: instead of the configured one.
+
+    Raises ImageError where the network takes images of another shape.
     """
-    info = weights.config.data.info
-    image = load_image(path, info).to(placement.device)
-    with out_of_memory_in_words(len(image)):
-        probabilities = predict(weights.model.to(placement.device), image, placement)[0].cpu()
-    best = probabilities.argsort(descending=True, stable=True)[:top].tolist()
-    return [{"class": info.class_names[i], "probability": float(probabilities[i])} for i in best]
+    info = weights.model.info
+    if tuple(images.shape[1:]) != info.shape:
+        raise ImageError(f"images of shape {tuple(images.shape[1:])}; the network takes {info.shape}")
+    placement = place(weights.config.runtime, device)
+    model = weights.model.to(placement.device)
+    predictions = []
+    with out_of_memory_in_words(EVALUATION_BATCH):
+        for batch in images.split(EVALUATION_BATCH):
+            probabilities, order = (
+                predict(model, batch.to(placement.device), placement)
+                .cpu()
+                .sort(dim=1, descending=True, stable=True)
+            )
+            for shares, classes in zip(probabilities.tolist(), order.tolist(), strict=True):
+                names = tuple(info.class_names[i] for i in classes)
+                predictions.append(Prediction(names, tuple(shares)))
+    return predictions
+
+
+def predict_file(weights: Weights, path: Path, device: str | None = None) -> Prediction:
+    """What an image file shows. Raises ImageError where it shows nothing that the network could be asked."""
+    return predict_images(weights, load_image(path, weights.config.data.info), device)[0]

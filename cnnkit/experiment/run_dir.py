@@ -2,24 +2,15 @@
 
 import contextlib
 import difflib
-import functools
 import json
 import os
-import platform
 import shlex
-import subprocess
-import sys
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor, nn
-
-import cnnkit
 from cnnkit.config.load import config_text, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import DamagedFile, RunError, UsageError
@@ -35,13 +26,47 @@ from cnnkit.filenames import (
     STATE,
     WEIGHTS_SUFFIX,
 )
-from cnnkit.files import PART, write_atomically, write_json
-from cnnkit.tensor_files import load_state, save_state, save_tensors
-from cnnkit.training.device import Placement
+from cnnkit.files import PART, write_atomically
+from cnnkit.records import Record
 
 
 @dataclass(frozen=True)
-class Run:
+class RunResult(Record):
+    """What `result.json` holds. Accuracies are fractions, losses mean cross-entropies in nats, times seconds.
+
+    val_accuracy, val_loss: of the best epoch, None where no images are held out. best_epoch: counted from 1.
+    setup_seconds: from the data's preparation to the first step. macs: multiply-accumulates for one image.
+    """
+
+    run: str
+    test_accuracy: float
+    test_loss: float
+    val_accuracy: float | None
+    val_loss: float | None
+    best_epoch: int
+    epochs: int
+    train_seconds: float
+    eval_seconds: float
+    seed: int
+    device: str
+    precision: str
+    threads: int
+    dataset: str
+    train_images: int
+    val_images: int
+    test_images: int
+    parameters: int
+    macs: int
+    setup_seconds: float
+
+    @property
+    def test_correct(self) -> int:
+        """How many test images were right."""
+        return round(self.test_accuracy * self.test_images)
+
+
+@dataclass(frozen=True)
+class RunDir:
     """One run directory. Every file in it is written whole or not at all.
 
     What is read from it raises RunError where it is missing or damaged.
@@ -62,12 +87,13 @@ class Run:
         return (self.path / RESULT).is_file()
 
     @property
-    def result(self) -> dict[str, Any]:
+    def result(self) -> RunResult:
         """What `result.json` holds, with the place where the run is now."""
-        result = self._json(RESULT)
-        if missing := [key for key in ("test_accuracy", "test_images", "train_seconds") if key not in result]:
-            raise RunError(f"{self.path / RESULT} is damaged: it holds no {', '.join(missing)}")
-        return {**result, "run": str(self.path)}
+        try:
+            result = RunResult.from_dict(self._json(RESULT))
+        except DamagedFile as error:
+            raise RunError(f"{self.path / RESULT} is damaged: {error}") from error
+        return replace(result, run=str(self.path))
 
     def write_metrics(self, history: Iterable[EpochRecord]) -> None:
         lines = [json.dumps(asdict(record)) + "\n" for record in history]
@@ -79,33 +105,9 @@ class Run:
         except (ValueError, TypeError) as error:
             raise RunError(f"{self.path / METRICS} is damaged: {error}") from error
 
-    def save_weights(self, name: str, model: nn.Module, config: Config) -> None:
-        """The weights, with the configuration in the file's metadata: the file alone can be measured."""
-        metadata = {"cnnkit": cnnkit.__version__, "config": config_text(config)}
-        save_tensors(self.path / name, model.state_dict(), metadata)
-
-    def save_state(self, state: dict[str, Any], config: Config) -> None:
-        save_state(self.path / STATE, {"config": config_text(config), "training": state})
-
-    def load_state(self) -> dict[str, Any]:
-        """What `Training.restore` needs; raises RunError where it is of another configuration."""
-        try:
-            content = load_state(self.path / STATE)
-        except DamagedFile as error:
-            raise RunError(
-                f"{error}; its weights may still be measured: cnnkit eval {self.path}, "
-                "but to go on, train again into another folder"
-            ) from error
-        if content.get("config") != config_text(self.config):
-            raise RunError(
-                f"{self.path / STATE} belongs to another configuration than {self.path / CONFIG}; "
-                "put the configuration back as it was, or train again into another folder"
-            )
-        return content["training"]  # type: ignore[no-any-return]
-
-    def write_predictions(self, predictions: Tensor) -> None:
-        """The class that each test image was taken for, (N,), one byte an image."""
-        write_atomically(self.path / PREDICTIONS, predictions.to(torch.uint8).numpy().tobytes())
+    def write_predictions(self, classes: bytes) -> None:
+        """The class that each test image was taken for, one byte an image."""
+        write_atomically(self.path / PREDICTIONS, classes)
 
     def forget_state(self) -> None:
         """Removes what only going on would need, for a run that has ended."""
@@ -153,7 +155,7 @@ def refuse_used(out: Path) -> None:
         )
 
 
-def create_run(config: Config, config_name: str, out: Path | None = None) -> Run:
+def create_run(config: Config, config_name: str, out: Path | None = None) -> RunDir:
     """A new run directory: `out`, or `runs/<config>-<strategy>-<time>`, which `runs/latest` then names.
 
     Raises UsageError where `out` already holds something.
@@ -168,15 +170,15 @@ def create_run(config: Config, config_name: str, out: Path | None = None) -> Run
     write_atomically(path / CONFIG, config_text(config))
     if out is None:
         _point_latest_at(path)  # last: what it names opens
-    return Run(path)
+    return RunDir(path)
 
 
-def open_run(path: Path) -> Run:
+def open_run(path: Path) -> RunDir:
     """The run in a directory, `latest` links followed. Raises UsageError where there is none."""
     path = path.resolve() if path.is_symlink() else path
     if not (path / CONFIG).is_file():
-        raise UsageError(f"{path} is no run directory: it holds no {CONFIG}{_did_you_mean(path)}")
-    return Run(path)
+        raise UsageError(f"{path} is no run directory: it holds no {CONFIG}{did_you_mean(path)}")
+    return RunDir(path)
 
 
 def latest_run() -> Path:
@@ -187,26 +189,6 @@ def latest_run() -> Path:
             f"there is no {latest} here yet; name a run, or train one: cnnkit train --config mnist"
         )
     return RUNS / latest.resolve().name
-
-
-def write_environment(run: Run, placement: Placement) -> None:
-    """Keeps versions, device, git commit of the current folder and command line."""
-    environment = {
-        "cnnkit": cnnkit.__version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "platform": platform.platform(),
-        "device": str(placement.device),
-        "device_name": placement.name,
-        "precision": placement.precision,
-        "threads": placement.threads,
-        "git_commit": _git("rev-parse", "HEAD"),
-        "git_changes": None if (changes := _git("status", "--porcelain")) is None else bool(changes),
-        "command": sys.argv,
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
-    write_json(run.path / ENVIRONMENT, environment)
 
 
 def _new_folder(parent: Path, name: str) -> Path:
@@ -231,19 +213,10 @@ def _point_latest_at(path: Path) -> None:
         aside.replace(path.parent / "latest")
 
 
-def _did_you_mean(path: Path) -> str:
+def did_you_mean(path: Path) -> str:
     with contextlib.suppress(OSError):
         near = [entry for entry in path.parent.iterdir() if entry.name != path.name]
         names = [entry.name for entry in near if (entry / CONFIG).is_file() or entry.suffix == WEIGHTS_SUFFIX]
         if close := difflib.get_close_matches(path.name, names, n=1):
             return f"; did you mean {path.parent / close[0]}?"
     return ""
-
-
-@functools.cache  # else each trial would start two processes
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

@@ -1,23 +1,28 @@
 """The whole walk: configuration → data → model → training → one look at the test split → run directory."""
 
+import functools
+import platform
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
 import torch
 
+import cnnkit
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published, Splits, pixel_statistics
 from cnnkit.errors import Interrupted, RunError
 from cnnkit.events import Begun, Listener, Note, ignore
+from cnnkit.experiment.checkpoints import load_state, load_weights, save_state, save_weights
 from cnnkit.experiment.measure import measure, resident_splits
-from cnnkit.experiment.run_dir import Run, resume_command, write_environment
-from cnnkit.experiment.weights import load_weights
-from cnnkit.filenames import BEST, LAST, RESULT, STATE
+from cnnkit.experiment.run_dir import RunDir, RunResult, resume_command
+from cnnkit.filenames import BEST, ENVIRONMENT, LAST, RESULT, STATE
 from cnnkit.files import write_json
 from cnnkit.nn.costs import count_costs
 from cnnkit.nn.model import build_model
@@ -54,10 +59,10 @@ def prepare(
 
 def run_experiment(
     config: Config,
-    run: Run,
+    run: RunDir,
     notify: Listener = ignore,
     setting: Setting | None = None,
-) -> dict[str, Any]:
+) -> RunResult:
     """Trains into a new run directory, or goes on where it stopped; returns what `result.json` holds.
 
     Raises Interrupted, after saving, where Ctrl-C or SIGTERM arrives while it trains.
@@ -69,7 +74,7 @@ def run_experiment(
         training = begin(config, placement, splits)
     run.remove_leftovers()
     if resuming := (run.path / STATE).is_file():
-        training.restore(run.load_state())
+        training.restore(load_state(run))
         _warn_of_another_machine(run, placement, notify)
     else:
         write_environment(run, placement)
@@ -83,32 +88,56 @@ def run_experiment(
     return finish(training, splits, run, begun, setup_seconds)
 
 
-def finish(
-    training: Training, splits: Splits, run: Run, begun: Begun, setup_seconds: float
-) -> dict[str, Any]:
-    """Tests the weights that were kept; writes `result.json` and returns what it holds."""
-    result = {"run": str(run.path), **_test_once(training, splits, run)}
-    result |= {"parameters": begun.parameters, "macs": begun.macs, "setup_seconds": setup_seconds}
-    write_json(run.path / RESULT, result)
+def finish(training: Training, splits: Splits, run: RunDir, begun: Begun, setup_seconds: float) -> RunResult:
+    """Looks at the test split, once, with the weights that were kept; writes `result.json`."""
+    weights = load_weights(run.path)
+    started = time.perf_counter()
+    test = measure(weights, splits.test, training.placement)
+    eval_seconds = time.perf_counter() - started
+    run.write_predictions(test.predictions.to(torch.uint8).numpy().tobytes())
+    config, best = training.config, training.history[training.best_epoch - 1]
+    result = RunResult(
+        run=str(run.path),
+        test_accuracy=test.accuracy,
+        test_loss=test.loss,
+        val_accuracy=best.val_accuracy,
+        val_loss=best.val_loss,
+        best_epoch=training.best_epoch,
+        epochs=len(training.history),
+        train_seconds=sum(record.seconds for record in training.history),
+        eval_seconds=eval_seconds,
+        seed=config.training.seed,
+        device=str(training.placement.device),
+        precision=training.placement.precision,
+        threads=training.placement.threads,
+        dataset=config.data.dataset,
+        train_images=len(splits.train),
+        val_images=len(splits.validation),
+        test_images=len(splits.test),
+        parameters=begun.parameters,
+        macs=begun.macs,
+        setup_seconds=setup_seconds,
+    )
+    write_json(run.path / RESULT, result.to_dict())
     return result
 
 
-def _train_and_keep(training: Training, splits: Splits, run: Run, notify: Listener) -> None:
+def _train_and_keep(training: Training, splits: Splits, run: RunDir, notify: Listener) -> None:
     """Trains to the end. Raises Interrupted, after saving, where a signal comes first."""
     config = training.config
 
     def keep(best: bool) -> None:
-        run.save_weights(LAST, training.kept_model, config)
+        save_weights(run, LAST, training.kept_model, config)
         if best:
-            run.save_weights(BEST, training.kept_model, config)
+            save_weights(run, BEST, training.kept_model, config)
         run.write_metrics(training.history)
-        run.save_state(training.state(), config)  # last: it says that the others are whole
+        save_state(run, training.state(), config)  # last: it says that the others are whole
 
     with _stop_on_signal() as received:
         go = train_on_device if training.placement.device.type == "cuda" else train
         whole = go(training, splits, on_event=notify, on_epoch=keep, stop_requested=lambda: bool(received))
         if not whole:
-            run.save_state(training.state(), config)
+            save_state(run, training.state(), config)
             raise Interrupted(
                 f"stopped and saved in {run.path}; go on with: {resume_command(run.path)}", received[0]
             )
@@ -119,34 +148,6 @@ def begin(config: Config, placement: Placement, splits: Splits) -> Training:
     mean, std = pixel_statistics(splits.train.images)
     model = build_model(config.model, splits.info, config.training.seed, mean, std)
     return Training(config, model, placement, len(splits.train))
-
-
-def _test_once(training: Training, splits: Splits, run: Run) -> dict[str, Any]:
-    """The one look at the test split, by the weights that were kept, and what led there."""
-    weights = load_weights(run.path)
-    started = time.perf_counter()
-    test = measure(weights, splits.test, training.placement)
-    eval_seconds = time.perf_counter() - started
-    run.write_predictions(test.predictions)
-    config, best = training.config, training.history[training.best_epoch - 1]
-    return {
-        "test_accuracy": test.accuracy,
-        "test_loss": test.loss,
-        "val_accuracy": best.val_accuracy,
-        "val_loss": best.val_loss,
-        "best_epoch": training.best_epoch,
-        "epochs": len(training.history),
-        "train_seconds": sum(record.seconds for record in training.history),
-        "eval_seconds": eval_seconds,
-        "seed": config.training.seed,
-        "device": str(training.placement.device),
-        "precision": training.placement.precision,
-        "threads": training.placement.threads,
-        "dataset": config.data.dataset,
-        "train_images": len(splits.train),
-        "val_images": len(splits.validation),
-        "test_images": len(splits.test),
-    }
 
 
 def describe(training: Training) -> Begun:
@@ -162,7 +163,7 @@ def describe(training: Training) -> Begun:
     )
 
 
-def _warn_of_another_machine(run: Run, placement: Placement, notify: Listener) -> None:
+def _warn_of_another_machine(run: RunDir, placement: Placement, notify: Listener) -> None:
     try:
         before = run.environment
     except RunError:
@@ -196,3 +197,32 @@ def _stop_on_signal() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def write_environment(run: RunDir, placement: Placement) -> None:
+    """Keeps versions, device, git commit of the current folder and command line."""
+    environment = {
+        "cnnkit": cnnkit.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "device": str(placement.device),
+        "device_name": placement.name,
+        "precision": placement.precision,
+        "threads": placement.threads,
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_changes": None if (changes := _git("status", "--porcelain")) is None else bool(changes),
+        "command": sys.argv,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    write_json(run.path / ENVIRONMENT, environment)
+
+
+@functools.cache  # else each trial would start two processes
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnkit.comparison.verdicts import BETTER, EQUIVALENT, UNDECIDED, WORSE
+from cnnkit.comparison.records import BETTER, EQUIVALENT, UNDECIDED, WORSE
 from cnnkit.nn.evidence import Cells
 from cnnkit.report.plots import CostPoint, Curve, pareto_front
 from cnnkit.words import counted, listed

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cnnkit.errors import RunError
 from cnnkit.events import EpochRecord
-from cnnkit.experiment.run_dir import Run
+from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import CURVES, METRICS
 from cnnkit.files import write_atomically
 from cnnkit.report.axes import Panel
@@ -15,7 +15,7 @@ from cnnkit.report.template import render
 SPLITS = {"train": "training", "val": "validation"}
 
 
-def draw_curves(run: Run) -> Path:
+def draw_curves(run: RunDir) -> Path:
     """Draws `curves.svg` into a run directory from the epochs that it has kept; returns its path.
 
     The same files give the same bytes. Raises RunError where the epochs are damaged or missing.
@@ -23,7 +23,7 @@ def draw_curves(run: Run) -> Path:
     history = run.metrics()
     if not history:
         raise RunError(f"{run.path / METRICS} holds no epoch, so there are no curves to draw")
-    kept = run.result["best_epoch"] if run.finished else None
+    kept = run.result.best_epoch if run.finished else None
     view = {"panels": curve_panels(history, kept), "series": drawn_splits(history), "kept": kept}
     write_atomically(run.path / CURVES, render("curves.svg.j2", view))
     return run.path / CURVES

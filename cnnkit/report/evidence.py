@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cnnkit.config.schema import DataConfig
 from cnnkit.data.dataset import ImageDataset
-from cnnkit.experiment.weights import Weights
+from cnnkit.experiment.checkpoints import Weights
 from cnnkit.families.datasets import SMALL_OBJECT
 from cnnkit.nn.evidence import Cells, above_mean, cells_of, evidence
 from cnnkit.report.captions import Hits, evidence_caption, hits_caption

@@ -19,7 +19,7 @@ from cnnkit.data.prepare import SCENE_SEED, load_data, load_dataset
 from cnnkit.data.scenes import make_scenes
 from cnnkit.data.sources import data_root, find_sources
 from cnnkit.errors import CnnkitError
-from cnnkit.experiment.weights import Weights
+from cnnkit.experiment.checkpoints import Weights
 from cnnkit.families.datasets import DATASETS, SMALL_OBJECT
 from cnnkit.nn.model import CNN
 from cnnkit.nn.pooling import Downsampling, SameConv2d

@@ -6,7 +6,7 @@ from typing import Any
 
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.errors import CnnkitError
-from cnnkit.experiment.weights import Weights, load_weights
+from cnnkit.experiment.checkpoints import Weights, load_weights
 from cnnkit.report.captions import filters_caption, maps_caption
 from cnnkit.report.evidence import evidence_view
 from cnnkit.report.images import draw_networks, images_of, ink_image

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from cnnkit.experiment.measure import Measured
 from cnnkit.files import write_atomically
 
 if TYPE_CHECKING:
@@ -18,7 +19,20 @@ RIGHT, INK = "#0072B2", "#24292f"
 MISTAKES_SHOWN = 15
 
 
-def draw_confusion(
+def draw_confusion(measured: Measured) -> Path:
+    """Draws `confusion-<split>.svg` beside the weights: the matrix, and the most confident mistakes."""
+    evaluation, images = measured.evaluation, measured.images
+    names = images.info.class_names
+    mistakes = most_confident_mistakes(
+        images.images.cpu(), images.labels.cpu(), evaluation.predictions, evaluation.confidences, names
+    )
+    title = f"{evaluation.accuracy:.2%} of {evaluation.images:,} {measured.split} images right"
+    path = measured.weights.source.parent / f"confusion-{measured.stem}.svg"
+    _draw(evaluation.confusion, names, mistakes, title, path)
+    return path
+
+
+def _draw(
     confusion: Tensor, class_names: Sequence[str], mistakes: Sequence["Mistake"], title: str, path: Path
 ) -> None:
     """The confusion matrix, its mistakes in colour, beside the images that were missed most confidently.

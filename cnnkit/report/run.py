@@ -1,7 +1,7 @@
 """What the report of a single run shows, gathered from its run directory."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,8 @@ from cnnkit.config.load import config_text
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.errors import CnnkitError, RunError
 from cnnkit.events import EpochRecord
-from cnnkit.experiment.run_dir import Run
-from cnnkit.experiment.weights import Weights, load_weights
+from cnnkit.experiment.checkpoints import Weights, load_weights
+from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.report.captions import largest
 from cnnkit.report.curves import curve_panels, drawn_splits
 from cnnkit.report.evidence import evidence_view
@@ -29,7 +29,7 @@ from cnnkit.words import counted
 HERE = Placement(torch.device("cpu"), "float32", 1)  # a report is drawn alike on any machine
 
 
-def run_view(run: Run) -> dict[str, Any]:
+def run_view(run: RunDir) -> dict[str, Any]:
     """Everything that the template of a run names."""
     config = run.config
     info, name = config.data.info, config.model.strategy
@@ -57,21 +57,21 @@ def run_view(run: Run) -> dict[str, Any]:
     }
 
 
-def _answer(result: Mapping[str, Any] | None, title: str) -> str:
+def _answer(result: RunResult | None, title: str) -> str:
     if result is None:
         return f"This training on {title} has not ended: there is no test result yet."
-    accuracy, images = result["test_accuracy"], result["test_images"]
-    low, high = wilson_interval(round(accuracy * images), images)
+    accuracy, images = result.test_accuracy, result.test_images
+    low, high = wilson_interval(result.test_correct, images)
     return f"{accuracy:.2%} of {images:,} {title} test images right; 95 % interval {low:.2%} to {high:.2%}."
 
 
-def _curves(run: Run, result: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _curves(run: RunDir, result: RunResult | None) -> dict[str, Any] | None:
     history: list[EpochRecord] = []
     with contextlib.suppress(RunError):
         history = run.metrics()
     if not history:
         return None
-    kept = result["best_epoch"] if result else None
+    kept = result.best_epoch if result else None
     last = history[-1]
     caption = f"After {counted(len(history), 'epoch')} the training accuracy is {last.train_accuracy:.2%}"
     if last.val_accuracy is not None:
@@ -82,7 +82,7 @@ def _curves(run: Run, result: Mapping[str, Any] | None) -> dict[str, Any] | None
     return {"panels": curve_panels(history, kept), "series": drawn_splits(history), "caption": caption}
 
 
-def _mistakes(run: Run, weights: Weights | None, test: ImageDataset | None) -> dict[str, Any]:
+def _mistakes(run: RunDir, weights: Weights | None, test: ImageDataset | None) -> dict[str, Any]:
     """The confusion matrix, and the images that were missed most confidently."""
     nothing: dict[str, Any] = {"confusion": None, "mistakes": [], "missed": 0}
     kept = None if test is None else whole_predictions(run, len(test))

@@ -1,17 +1,15 @@
 """What the report of a comparison shows, gathered from the study's folder."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnkit.comparison.results import TIMING, VERSION, analyse
-from cnnkit.comparison.sentence import answer
-from cnnkit.comparison.study import load_study
-from cnnkit.comparison.verdicts import BETTER, EQUIVALENT, OPPOSITE, UNDECIDED, WORSE
+from cnnkit.comparison.records import BETTER, EQUIVALENT, OPPOSITE, UNDECIDED, WORSE
+from cnnkit.comparison.results import read_results
+from cnnkit.comparison.sentence import sentence
+from cnnkit.comparison.study_file import load_study
 from cnnkit.config.load import parse_config
-from cnnkit.errors import RunError
-from cnnkit.filenames import RESULTS, STUDY
+from cnnkit.filenames import STUDY
 from cnnkit.report.axes import short
 from cnnkit.report.captions import (
     cost_caption,
@@ -40,7 +38,8 @@ COSTS = (("MACs", "multiply-accumulates"), ("parameters", "parameters"), ("time"
 
 def study_view(folder: Path) -> dict[str, Any]:
     """Everything that the template of a comparison names."""
-    study, results = load_study(folder), read_results(folder)
+    study, read = load_study(folder).to_dict(), read_results(folder)
+    results = read.to_dict()
     config = parse_config(study["config"], str(folder / STUDY))
     trials = open_trials(folder, config, results, [level["name"] for level in study["levels"]])
     failed = [trial for trial in results["trials"] if trial["error"]]
@@ -49,7 +48,7 @@ def study_view(folder: Path) -> dict[str, Any]:
         "results": results,
         "info": config.data.info,
         "config": config,
-        "answer": answer(results),
+        "answer": sentence(read),
         "series": [(trials.series[name], name) for name in trials.order],
         "failed": failed,
         "trials": [_trial_row(trial) for trial in results["trials"]],
@@ -59,21 +58,6 @@ def study_view(folder: Path) -> dict[str, Any]:
         **provenance_view(trials),
     }
     return view | (_statistics(results, trials) if results["levels"] else {})
-
-
-def read_results(folder: Path) -> dict[str, Any]:
-    """`results.json`, or what it would hold. Raises RunError where it is damaged."""
-    path = folder / RESULTS
-    if not path.exists():
-        return analyse(folder)
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-        version = results["version"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{path} is damaged: {error}") from error
-    if version != VERSION:
-        raise RunError(f"{path} is of version {version}, and this cnnkit reads version {VERSION}")
-    return results  # type: ignore[no-any-return]
 
 
 def _statistics(results: Mapping[str, Any], trials: Trials) -> dict[str, Any]:
@@ -90,7 +74,7 @@ def _statistics(results: Mapping[str, Any], trials: Trials) -> dict[str, Any]:
 
 
 def _ranked_row(place: int, level: Mapping[str, Any], trials: Trials) -> dict[str, Any]:
-    to_best, timing = level["to_best"], level[TIMING]
+    to_best, timing = level["to_best"], level["timing"]
     return {
         "place": place,
         "series": trials.series[level["name"]],
@@ -183,7 +167,7 @@ def _cost_point(level: Mapping[str, Any], kind: str, trials: Trials) -> CostPoin
     cost = {
         "MACs": level["macs"],
         "parameters": level["parameters"],
-        "time": level[TIMING]["train_seconds"],
+        "time": level["timing"]["train_seconds"],
     }[kind]
     mean, low, high = (level["accuracy"][key] for key in ("mean", "low", "high"))
     bounds = [None if bound is None else bound * 100 for bound in (low, high)]
@@ -199,5 +183,5 @@ def _trial_row(trial: Mapping[str, Any]) -> dict[str, Any]:
         "error": "",
         "accuracy": f"{trial['test_accuracy']:.2%}",
         "epoch": trial["best_epoch"],
-        "seconds": f"{trial[TIMING]['train_seconds']:.1f} s",
+        "seconds": f"{trial['timing']['train_seconds']:.1f} s",
     }

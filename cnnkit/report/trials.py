@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.errors import RunError
-from cnnkit.experiment.run_dir import Run
+from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import LABELS, PREDICTIONS, RESULTS, STUDY, TRIALS
 from cnnkit.report.axes import Panel
 from cnnkit.report.captions import confusion_caption, curves_caption, gallery_caption
@@ -47,7 +47,7 @@ class Trials:
     order: list[str]
     series: Mapping[str, int]
     seeds: list[int]
-    runs: Mapping[tuple[str, int], Run]
+    runs: Mapping[tuple[str, int], RunDir]
     hashes: Mapping[tuple[str, int], Mapping[str, Any]]
     labels: NDArray[np.uint8]
     predictions: Mapping[tuple[str, int], NDArray[np.uint8]]
@@ -69,7 +69,7 @@ def open_trials(folder: Path, config: Config, results: Mapping[str, Any], levels
         labels = np.frombuffer((folder / LABELS).read_bytes(), np.uint8)
     except FileNotFoundError as error:
         raise RunError(f"{folder / LABELS} is missing") from error
-    runs = {key: Run(folder / TRIALS / trial["folder"]) for key, trial in finished.items()}
+    runs = {key: RunDir(folder / TRIALS / trial["folder"]) for key, trial in finished.items()}
     return Trials(
         folder=folder,
         config=config,
@@ -87,7 +87,7 @@ def open_trials(folder: Path, config: Config, results: Mapping[str, Any], levels
     )
 
 
-def whole_predictions(run: Run, images: int) -> NDArray[np.uint8] | None:
+def whole_predictions(run: RunDir, images: int) -> NDArray[np.uint8] | None:
     """The classes that a run kept, (images,); None where they are not all there."""
     with contextlib.suppress(OSError):
         kept = np.frombuffer((run.path / PREDICTIONS).read_bytes(), np.uint8)
@@ -202,7 +202,7 @@ def provenance_view(trials: Trials) -> dict[str, Any]:
     }
 
 
-def provenance_of(runs: Iterable[Run]) -> dict[str, Any]:
+def provenance_of(runs: Iterable[RunDir]) -> dict[str, Any]:
     """Command lines, oldest first, and versions, of the runs that have kept them."""
     environments = []
     for run in runs:

@@ -15,7 +15,7 @@ from cnnkit.config.load import load_config
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import load_data
-from cnnkit.experiment.run_dir import Run
+from cnnkit.experiment.run_dir import RunDir
 from cnnkit.training.device import place
 
 
@@ -28,7 +28,7 @@ def train(configs: list[Config], published: Published) -> tuple[float, float, li
             if outcome.error:
                 raise SystemExit(f"error: {outcome.error}")
         whole = time.perf_counter() - started
-        results = [Run(home / trial.folder).result for trial in trials]
+        results = [RunDir(home / trial.folder).result for trial in trials]
     return sum(r["train_seconds"] for r in results), whole, [r["test_accuracy"] for r in results]
 
 

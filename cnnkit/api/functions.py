@@ -1,0 +1,161 @@
+"""The functions of `import cnnkit`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from cnnkit.api.progress import StudyProgress, shown
+from cnnkit.api.run import Run
+from cnnkit.api.study import Study, run_plan
+from cnnkit.comparison.study import plan_study
+from cnnkit.comparison.widths import Match
+from cnnkit.config import load
+from cnnkit.config.checks import grid_complaints
+from cnnkit.config.schema import Config
+from cnnkit.data.dataset import ImageDataset, Splits, pixel_statistics
+from cnnkit.data.prepare import load_splits
+from cnnkit.errors import UsageError
+from cnnkit.events import Listener
+from cnnkit.experiment.run_dir import create_run, refuse_used
+from cnnkit.experiment.train import prepare, run_experiment
+from cnnkit.families.datasets import ImageInfo
+from cnnkit.nn.model import CNN
+from cnnkit.nn.model import build_model as build
+
+
+def load_config(source: str | Path, overrides: Mapping[str, Any] | Sequence[str] = ()) -> Config:
+    """Reads a YAML file, or a shipped configuration by its name.
+
+    overrides: dotted keys and values on top, or texts `key=value` as `--set` takes them.
+    Raises ConfigError with every problem at once, UsageError where there is no such file.
+
+    >>> cnnkit.load_config("digits", {"model.pooling": "avg"}).model.pooling
+    'avg'
+    """
+    if isinstance(overrides, Mapping):
+        overrides = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
+    return load.load_config(source, overrides)
+
+
+def load_images(config: Config) -> Splits:
+    """The images of a configuration: found or fetched, cropped, and split by `training.seed`.
+
+    Each of train, validation and test has images (N, C, H, W) uint8, pixels 0 … 255, and labels (N,) int64.
+    Raises DataError where the files are damaged, or missing and not to be had.
+
+    >>> cnnkit.load_images(cnnkit.load_config("digits")).test.images.shape
+    torch.Size([360, 1, 8, 8])
+    """
+    return load_splits(config.data, config.training.seed)
+
+
+def build_model(
+    config: Config,
+    images: ImageDataset | None = None,
+    *,
+    shape: tuple[int, int, int] | None = None,
+    classes: int | None = None,
+) -> CNN:
+    """The network of a configuration, with the initial weights of `training.seed`: a `torch.nn.Module`.
+
+    It maps pixels 0 … 255, (N, C, H, W) uint8 or float, to logits (N, classes).
+    images: training images; the network then subtracts their mean and divides by their deviation, as
+    `train` has it. Without them it takes pixels as they are. shape: (C, H, W) of an image, and classes: how
+    many, instead of those of `config.data`. Raises UsageError where a shape is too small for the stages.
+
+    >>> cnnkit.build_model(cnnkit.load_config("digits"))(torch.zeros(2, 1, 8, 8)).shape
+    torch.Size([2, 10])
+    """
+    known = config.data.info if images is None else images.info
+    names = known.class_names if classes is None else tuple(map(str, range(classes)))
+    info = ImageInfo(shape or known.shape, names)
+    if complaints := list(grid_complaints(config.model, info.shape)):
+        raise UsageError("; ".join(f"{complaint.key}: {complaint.message}" for complaint in complaints))
+    mean, std = (0.0, 1.0) if images is None else pixel_statistics(images.images)
+    return build(config.model, info, config.training.seed, mean, std)
+
+
+def train(
+    config: Config,
+    out: str | Path | None = None,
+    *,
+    name: str | None = None,
+    progress: bool | Listener = True,
+) -> Run:
+    """Trains a network, keeps what it learned in a run directory, and tests it once.
+
+    out: the run directory, new or empty; without it `runs/<name>-<pooling>-<time>`. name: by default that of
+    the data set. progress: a line an epoch on standard error, or a function that is called with each event
+    of `cnnkit.events`.
+    Raises UsageError where `out` holds something or there is no such device, DataError, TrainingError, and
+    Interrupted, after saving, on Ctrl-C.
+
+    >>> cnnkit.train(cnnkit.load_config("digits", {"training.epochs": 1}), "runs/one").result.epochs
+    1
+    """
+    folder = None if out is None else Path(out)
+    if folder is not None:
+        refuse_used(folder)
+    with shown(progress) as listener:
+        setting = prepare(config, listener)  # first: a run that cannot begin leaves no folder
+        run = create_run(config, name or config.data.dataset, folder)
+        run_experiment(config, run, listener, setting)
+    return Run(run.path)
+
+
+def open_run(path: str | Path) -> Run:
+    """The run in a directory, or what can be known of a weights file alone.
+
+    Raises UsageError where there is neither.
+
+    >>> cnnkit.open_run("runs/one").result.epochs
+    1
+    """
+    return Run(Path(path))
+
+
+def compare(
+    config: Config,
+    vary: Mapping[str, Sequence[Any]],
+    seeds: int = 10,
+    out: str | Path | None = None,
+    *,
+    margin: float = 0.1,
+    match: Match = "none",
+    workers: int | None = None,
+    executor: Literal["local", "ray"] = "local",
+    ray_address: str | None = None,
+    progress: bool = True,
+) -> Study:
+    """Trains each value of a key under the same seeds, and tells which differences are real.
+
+    vary: one dotted key and its values. margin: percentage points up to which a difference counts for
+    nothing. match: "parameters" or "macs" scales the channels until all values cost what the first does.
+    out: the study's folder; what it holds of the same study is kept. workers: trials side by side.
+    Raises UsageError where the values make no study or `out` holds another one, and Interrupted, after the
+    running trials have saved, on Ctrl-C.
+
+    >>> config = cnnkit.load_config("digits", {"training.epochs": 1})
+    >>> study = cnnkit.compare(config, {"model.pooling": ["max", "avg"]}, seeds=2, out="studies/a")
+    >>> [level.name for level in study.results.levels if level.accuracy.mean < 0.1]
+    []
+    """
+    if len(vary) != 1:
+        raise UsageError(f"a comparison varies one key, not {len(vary)}: {', '.join(vary)}")
+    ((key, values),) = vary.items()
+    plan = plan_study(config, key, list(values), seeds, margin, match)
+    folder = None if out is None else Path(out)
+    with StudyProgress(quiet=not progress) as listener:
+        return run_plan(
+            plan, folder, workers=workers, executor=executor, ray_address=ray_address, notify=listener
+        )
+
+
+def open_study(folder: str | Path) -> Study:
+    """The study in a folder. Raises UsageError where there is none.
+
+    >>> cnnkit.open_study("studies/a").results.key
+    'model.pooling'
+    """
+    return Study(Path(folder))

@@ -1,0 +1,132 @@
+"""`cnnkit.Run`: one trained network, and what it has kept."""
+
+import functools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from cnnkit.api.notebook import embedded
+from cnnkit.api.progress import shown
+from cnnkit.config.schema import Config
+from cnnkit.errors import UsageError
+from cnnkit.events import EpochRecord, Listener, Note, NoteListener, ignore
+from cnnkit.experiment.checkpoints import Weights, load_weights
+from cnnkit.experiment.measure import Measured, Prediction, measure_split, predict_file, predict_images
+from cnnkit.experiment.run_dir import RunDir, RunResult, open_run
+from cnnkit.experiment.train import prepare, run_experiment
+from cnnkit.nn.model import CNN
+from cnnkit.report.curves import draw_curves
+from cnnkit.report.page import write_report
+from cnnkit.report.pictures import draw_confusion
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory, or a weights file alone, of which only the model and its configuration are known.
+
+    Whatever is read from it raises RunError where it is missing or damaged. In a notebook a run shows its
+    report.
+    """
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        if not self.path.is_file():
+            open_run(self.path)  # raises UsageError where there is no run
+
+    @property
+    def folder(self) -> RunDir:
+        """The run directory. Raises UsageError where `path` is a weights file, or nothing."""
+        if self.path.is_file():
+            raise UsageError(f"{self.path} is a weights file alone; name the run directory")
+        return open_run(self.path)
+
+    @property
+    def config(self) -> Config:
+        return self.weights.config if self.path.is_file() else self.folder.config
+
+    @property
+    def result(self) -> RunResult:
+        """Test and validation accuracy (fractions), loss (nats), times (seconds), and the rest."""
+        return self.folder.result
+
+    @property
+    def metrics(self) -> list[EpochRecord]:
+        """One record an epoch."""
+        return self.folder.metrics()
+
+    @functools.cached_property
+    def weights(self) -> Weights:
+        """The best weights, with the configuration that they were trained with."""
+        return load_weights(self.path)
+
+    def model(self) -> CNN:
+        """The network with its best weights, in evaluation mode: pixels (N, C, H, W), 0 … 255, to logits.
+
+        Every call gives a network of its own.
+        """
+        return load_weights(self.path).model.eval()
+
+    def evaluate(
+        self, split: str = "test", device: str | None = None, notify: NoteListener = ignore
+    ) -> Measured:
+        """Measures the best weights on a split: "test", "validation" or "train".
+
+        `.evaluation` holds accuracy, loss, confusion and the rest. Numbers and a picture are kept as
+        `eval-<split>.json` and `confusion-<split>.svg` beside the weights, where that folder takes files;
+        notify is told where it does not. device: instead of the configured one.
+        Raises UsageError where the split is empty, DataError where the images are not to be had.
+        """
+        measured = measure_split(self.weights, split, device, notify)
+        with _not_hiding_what_is_known(notify):
+            draw_confusion(measured)
+        return measured
+
+    def predict(
+        self, images: str | Path | Sequence[str | Path] | Tensor, device: str | None = None
+    ) -> list[Prediction]:
+        """What images show: files of any size, or a tensor (N, C, H, W) of pixels 0 … 255.
+
+        Raises ImageError where a file cannot be read or shows nothing, or a tensor has another shape than
+        the network takes.
+        """
+        if isinstance(images, Tensor):
+            return predict_images(self.weights, images, device)
+        paths = [images] if isinstance(images, str | Path) else images
+        return [predict_file(self.weights, Path(path), device) for path in paths]
+
+    def resume(self, device: str | None = None, progress: bool | Listener = True) -> RunResult:
+        """Goes on with an interrupted run; the weights become those of a run that was never interrupted.
+
+        device: instead of the configured one; another device rounds differently. A run that is finished is
+        left as it is. progress, and what is raised: as for `cnnkit.train`.
+        """
+        folder = self.folder
+        if not folder.finished:
+            with shown(progress) as listener:
+                run_experiment(folder.config, folder, listener, prepare(folder.config, listener, device))
+        return folder.result
+
+    def draw_curves(self, notify: NoteListener = ignore) -> None:
+        """Draws `curves.svg` into the run directory; notify is told where that cannot be."""
+        with _not_hiding_what_is_known(notify):
+            draw_curves(self.folder)
+
+    def report(self) -> Path:
+        """Draws `report.html` into the run directory; returns its path."""
+        return write_report(self.folder.path)
+
+    def _repr_html_(self) -> str:
+        return embedded(self.report())
+
+
+@contextmanager
+def _not_hiding_what_is_known(notify: NoteListener) -> Iterator[None]:
+    """Tells of an error while something is drawn, instead of raising it: the numbers are what counts."""
+    try:
+        yield
+    except OSError as error:
+        notify(Note(f"{error.filename or 'the picture'} could not be drawn: {error.strerror}"))

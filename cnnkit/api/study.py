@@ -1,0 +1,93 @@
+"""`cnnkit.Study`: a comparison, and what it has kept."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cnnkit.api.notebook import embedded
+from cnnkit.comparison import results
+from cnnkit.comparison.records import PairResult, StudyResults
+from cnnkit.comparison.runner import Executor, run_study
+from cnnkit.comparison.sentence import sentence
+from cnnkit.comparison.study import Study as Plan
+from cnnkit.comparison.study_file import load_study
+from cnnkit.events import StudyListener, ignore
+from cnnkit.filenames import RUNS, TRIALS
+from cnnkit.report.page import write_report
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study's folder. In a notebook a study shows its report; `print` tells who wins.
+
+    Whatever is read from it raises RunError where it is missing or damaged.
+    """
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        load_study(self.path)  # raises UsageError where there is none
+
+    @property
+    def results(self) -> StudyResults:
+        """Everything that `results.json` holds. Accuracies and differences are fractions."""
+        return results.read_results(self.path)
+
+    @property
+    def pairs(self) -> list[PairResult]:
+        """Every pair of levels: difference with interval, verdict, p values."""
+        return self.results.pairs
+
+    def verify(self) -> StudyResults:
+        """Computes every number again from the predictions. Raises RunError where one differs."""
+        return results.verify(self.path)
+
+    def report(self) -> Path:
+        """Draws `report.html` into the study's folder; returns its path."""
+        return write_report(self.path)
+
+    def __str__(self) -> str:
+        return sentence(self.results)
+
+    def _repr_html_(self) -> str:
+        return embedded(self.report())
+
+
+def run_plan(
+    plan: Plan,
+    folder: Path | None,
+    *,
+    name: str = "study",
+    workers: int | None = None,
+    executor: Literal["local", "ray"] = "local",
+    ray_address: str | None = None,
+    notify: StudyListener = ignore,
+) -> Study:
+    """Runs the trials that a folder does not hold yet; without one it is `runs/compare-<name>-<time>`."""
+    folder = folder or RUNS / f"compare-{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    with _executor(plan, folder / TRIALS, workers, executor, ray_address) as chosen:
+        run_study(plan, folder, chosen, notify)
+    return Study(folder)
+
+
+@contextmanager
+def _executor(
+    plan: Plan, home: Path, workers: int | None, executor: str, ray_address: str | None
+) -> Iterator[Executor]:
+    """Where trials run. home: the folder of their run directories."""
+    if executor == "ray":
+        from cnnkit.comparison.on_ray import RayExecutor, ray_cluster
+
+        with ray_cluster(ray_address):
+            yield RayExecutor(home)
+    elif workers is None and plan.base.runtime.device.startswith("cuda"):
+        from cnnkit.comparison.on_gpu import StackedExecutor
+
+        yield StackedExecutor(home)
+    else:
+        from cnnkit.comparison.local import LocalExecutor
+
+        yield LocalExecutor(home, workers)

@@ -1,0 +1,90 @@
+"""Weights and training states: kept in a run directory, and loaded again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+import cnnkit
+from cnnkit import tensor_files
+from cnnkit.config.load import config_text, parse_config
+from cnnkit.config.schema import Config
+from cnnkit.errors import ConfigError, DamagedFile, RunError, UsageError
+from cnnkit.experiment.run_dir import RunDir, did_you_mean, open_run, resume_command
+from cnnkit.filenames import BEST, CONFIG, LAST, STATE
+from cnnkit.nn.model import CNN, build_model
+from cnnkit.tensor_files import load_tensors, save_tensors
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A trained model and the configuration it was trained with. source: the file it came from."""
+
+    model: CNN
+    config: Config
+    source: Path
+
+
+def load_weights(path: Path) -> Weights:
+    """The best weights of a run directory, or those of a weights file alone.
+
+    Raises RunError where the file is damaged or does not fit its own configuration.
+    """
+    file = path
+    if path.is_dir():
+        file = open_run(path).path / BEST
+        if not file.is_file():
+            raise RunError(f"{path} has no weights yet; go on with it: {resume_command(path)}")
+    try:
+        tensors, metadata = load_tensors(file)
+    except FileNotFoundError as error:
+        raise UsageError(f"{file}: no such run or weights file{did_you_mean(file)}") from error
+    except DamagedFile as error:
+        other = file.parent / LAST
+        remedy = f", or measure {other} if that is whole" if other.exists() and other != file else ""
+        raise RunError(f"{error}; train again{remedy}") from error
+    except OSError as error:
+        raise RunError(f"{file} cannot be read: {error.strerror}") from error
+    if "config" not in metadata:
+        raise RunError(f"{file} was not written by cnnkit: its metadata holds no configuration")
+    try:
+        config = parse_config(metadata["config"], str(file))
+    except ConfigError as error:
+        raise RunError(f"the configuration in {file} is of another version of cnnkit:\n{error}") from error
+    model = build_model(config.model, config.data.info, seed=0)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise RunError(f"{file} is damaged: its weights do not fit its configuration") from error
+    return Weights(model, config, file)
+
+
+def save_weights(run: RunDir, name: str, model: nn.Module, config: Config) -> None:
+    """Writes weights with their configuration in the file's metadata: the file alone can be measured."""
+    metadata = {"cnnkit": cnnkit.__version__, "config": config_text(config)}
+    save_tensors(run.path / name, model.state_dict(), metadata)
+
+
+def save_state(run: RunDir, state: Mapping[str, Any], config: Config) -> None:
+    """Writes what `Training.restore` needs."""
+    tensor_files.save_state(run.path / STATE, {"config": config_text(config), "training": state})
+
+
+def load_state(run: RunDir) -> dict[str, Any]:
+    """What `Training.restore` needs. Raises RunError where it is damaged or of another configuration."""
+    path = run.path / STATE
+    try:
+        content = tensor_files.load_state(path)
+    except DamagedFile as error:
+        raise RunError(
+            f"{error}; its weights may still be measured: cnnkit eval {run.path}, "
+            "but to go on, train again into another folder"
+        ) from error
+    if parse_config(str(content.get("config")), str(path)) != run.config:
+        raise RunError(
+            f"{path} belongs to another configuration than {run.path / CONFIG}; "
+            "put the configuration back as it was, or train again into another folder"
+        )
+    return content["training"]  # type: ignore[no-any-return]

@@ -1,0 +1,220 @@
+"""`import cnnkit`: what a person calls from Python."""
+
+import doctest
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY
+
+import cnnkit
+import cnnkit.api.functions
+import cnnkit.api.run
+import cnnkit.api.study
+
+PUBLIC = [
+    *("CnnkitError", "Config", "ConfigError", "DamagedFile", "DataError", "EpochRecord", "Measured"),
+    *("ImageDataset", "ImageError", "ImageInfo", "Interrupted", "OutOfMemory", "Prediction", "Run"),
+    *("RunError", "RunResult", "Splits", "Study", "StudyResults", "TrainingError", "UsageError"),
+    *("__version__", "build_model", "compare", "load_config", "load_images", "open_run", "open_study"),
+    "train",
+]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> cnnkit.Config:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return cnnkit.load_config(path)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> cnnkit.Run:
+    folder = tmp_path_factory.mktemp("api")
+    (folder / "tiny.yaml").write_text(TINY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(shared_cache))
+        return cnnkit.train(cnnkit.load_config(folder / "tiny.yaml"), folder / "run", progress=False)
+
+
+def test_the_public_names_are_these_and_each_can_be_had() -> None:
+    assert sorted(cnnkit.__all__) == sorted(PUBLIC)
+    assert all(getattr(cnnkit, name) is not None for name in PUBLIC)
+    assert set(PUBLIC) <= set(dir(cnnkit))
+
+
+def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'tarin'"):
+        _ = cnnkit.tarin
+
+
+def test_import_cnnkit_loads_nothing_but_itself() -> None:
+    heavy = "{'torch', 'numpy', 'pydantic', 'ruamel', 'rich', 'typer', 'scipy', 'PIL'}"
+    code = f"import sys, cnnkit; sys.exit(bool({heavy} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_loading_a_configuration_from_python_loads_no_torch() -> None:
+    code = "import sys, cnnkit; cnnkit.Config(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "function", [f for f in vars(cnnkit.api.functions).values() if getattr(f, "__name__", "") in PUBLIC]
+)
+def test_the_example_of_each_function_runs(
+    function: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if getattr(function, "__name__", "") in ("open_run", "open_study"):
+        cnnkit.train(cnnkit.load_config("digits", {"training.epochs": 1}), "runs/one", progress=False)
+        one = cnnkit.load_config("digits", {"training.epochs": 1})
+        cnnkit.compare(one, {"model.pooling": ["max", "avg"]}, 1, "studies/a", progress=False)
+    (test,) = doctest.DocTestFinder(recurse=False).find(function, globs={"cnnkit": cnnkit, "torch": torch})
+    assert test.examples
+    outcome = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test)
+    assert outcome.failed == 0, capsys.readouterr().out
+
+
+def test_overrides_may_be_a_dictionary_or_texts() -> None:
+    one = cnnkit.load_config("digits", {"model.pooling": ["max", "avg"], "training.gradient_clip": None})
+    other = cnnkit.load_config("digits", ["model.pooling=[max, avg]", "training.gradient_clip=null"])
+    assert one == other
+    assert one.model.pooling == ("max", "avg")
+
+
+def test_a_wrong_override_names_its_key() -> None:
+    with pytest.raises(cnnkit.ConfigError, match="unknown strategy 'mx'"):
+        cnnkit.load_config("digits", {"model.pooling": "mx"})
+
+
+def test_a_run_tells_its_result_its_epochs_and_its_configuration(
+    run: cnnkit.Run, config: cnnkit.Config
+) -> None:
+    assert run.config == config
+    assert run.result.epochs == len(run.metrics) == 2
+    assert run.result.test_images == 360
+    assert run.metrics[-1].val_accuracy == run.result.val_accuracy or run.result.best_epoch == 1
+
+
+def test_the_model_of_a_run_has_the_accuracy_that_the_run_tells(run: cnnkit.Run) -> None:
+    test = cnnkit.load_images(run.config).test
+    with torch.inference_mode():
+        predicted = run.model()(test.images).argmax(1)
+    assert (predicted == test.labels).float().mean().item() == pytest.approx(run.result.test_accuracy)
+
+
+def test_evaluating_again_gives_the_test_result_and_keeps_it(run: cnnkit.Run) -> None:
+    measured = run.evaluate("test").evaluation
+    assert measured.accuracy == run.result.test_accuracy
+    assert (run.path / "eval-test.json").is_file()
+
+
+def test_an_unknown_split_is_a_usage_error(run: cnnkit.Run) -> None:
+    with pytest.raises(cnnkit.UsageError, match="train, validation or test"):
+        run.evaluate("tset")
+
+
+def test_a_tensor_and_the_model_predict_alike(run: cnnkit.Run) -> None:
+    images = cnnkit.load_images(run.config).test.images[:5]
+    predictions = run.predict(images)
+    shares = run.model()(images).softmax(1)
+    for prediction, of_image in zip(predictions, shares, strict=True):
+        assert prediction.best == str(int(of_image.argmax()))
+        assert sum(prediction.probabilities) == pytest.approx(1, abs=1e-5)
+        assert list(prediction.probabilities) == sorted(prediction.probabilities, reverse=True)
+
+
+def test_images_of_another_shape_are_refused_in_words(run: cnnkit.Run) -> None:
+    with pytest.raises(cnnkit.ImageError, match=r"\(1, 8, 8\)"):
+        run.predict(torch.zeros(2, 3, 8, 8))
+
+
+def test_a_weights_file_alone_is_enough_to_predict_and_to_measure(run: cnnkit.Run, tmp_path: Path) -> None:
+    alone = tmp_path / "alone.safetensors"
+    alone.write_bytes((run.path / "best.safetensors").read_bytes())
+    opened = cnnkit.open_run(alone)
+    assert opened.config == run.config
+    assert opened.evaluate("test").evaluation.accuracy == run.result.test_accuracy
+    with pytest.raises(cnnkit.UsageError, match="weights file alone"):
+        _ = opened.result
+
+
+def test_a_run_that_is_not_there_is_a_usage_error_when_it_is_opened(tmp_path: Path) -> None:
+    with pytest.raises(cnnkit.UsageError, match="nothing"):
+        cnnkit.open_run(tmp_path / "nothing")
+    with pytest.raises(cnnkit.UsageError, match="holds no study"):
+        cnnkit.open_study(tmp_path)
+
+
+def test_a_folder_that_holds_something_is_not_trained_into(run: cnnkit.Run) -> None:
+    with pytest.raises(cnnkit.UsageError, match="not empty"):
+        cnnkit.train(run.config, run.path)
+
+
+def test_a_loop_of_ones_own_learns_with_plain_modules_and_tensors(config: cnnkit.Config) -> None:
+    images = cnnkit.load_images(config)
+    model = cnnkit.build_model(config, images.train)
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    losses = []
+    for _ in range(12):
+        chosen = torch.arange(256)
+        loss = torch.nn.functional.cross_entropy(
+            model(images.train.images[chosen]), images.train.labels[chosen]
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 2
+
+
+def test_a_model_takes_a_given_shape_and_number_of_classes(config: cnnkit.Config) -> None:
+    model = cnnkit.build_model(config, shape=(3, 20, 16), classes=7)
+    assert model(torch.zeros(2, 3, 20, 16)).shape == (2, 7)
+    with pytest.raises(cnnkit.UsageError, match="below 1"):
+        cnnkit.build_model(config, shape=(3, 3, 3))
+
+
+def test_training_images_give_a_model_their_mean_and_deviation(config: cnnkit.Config) -> None:
+    images = cnnkit.load_images(config).train
+    model = cnnkit.build_model(config, images)
+    shown = model.normalize(images.images)
+    assert shown.mean().item() == pytest.approx(0, abs=1e-4)
+    assert shown.std().item() == pytest.approx(1, abs=1e-3)
+
+
+def test_progress_is_silent_where_it_is_told_to_be_and_calls_a_function_where_one_is_given(
+    config: cnnkit.Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cnnkit.train(config, tmp_path / "silent", progress=False)
+    assert capsys.readouterr() == ("", "")
+    events: list[object] = []
+    cnnkit.train(config, tmp_path / "told", progress=events.append)
+    assert sum(isinstance(event, cnnkit.EpochRecord) for event in events) == 2
+
+
+def test_a_comparison_from_python_is_the_one_of_the_command_line(
+    config: cnnkit.Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = cnnkit.compare(
+        config, {"model.pooling": ["max", "avg"]}, seeds=2, out=tmp_path / "study", progress=False
+    )
+    assert {level.name for level in study.results.levels} == {"max", "avg"}
+    assert [(pair.a, pair.b) for pair in study.pairs] == [("max", "avg")]
+    assert study.verify() == study.results
+    assert cnnkit.open_study(tmp_path / "study").results == study.results
+    assert "pooling" in str(study)
+
+
+def test_two_keys_at_once_are_refused(config: cnnkit.Config) -> None:
+    with pytest.raises(cnnkit.UsageError, match="one key, not 2"):
+        cnnkit.compare(config, {"model.pooling": ["max", "avg"], "model.dropout": [0, 0.5]})
+
+
+def test_a_run_shows_its_report_in_a_notebook(run: cnnkit.Run) -> None:
+    shown = run._repr_html_()
+    assert shown.startswith("<iframe srcdoc=")
+    assert "Learning curves" in shown
+    assert '"' not in shown.split('srcdoc="')[1].split('" width')[0]
