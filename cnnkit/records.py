@@ -1,6 +1,7 @@
 """Frozen dataclasses that are kept as JSON."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -26,9 +27,14 @@ class Record:
         Raises DamagedFile where a key is missing, or a value has another type or is not finite.
         """
         try:
-            record: Self = TypeAdapter(cls).validate_python(content)
+            record: Self = _adapter(cls).validate_python(content)  # type: ignore[arg-type]
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"])) or "the content"
             raise DamagedFile(f"{place}: {first['msg']}") from error
         return record
+
+
+@functools.cache
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

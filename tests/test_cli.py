@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from support import call, command, exit_code, finished_run, start
 
-import cnnkit.cli.console
+import cnnkit.api.progress
 from cnnkit import __version__
 from cnnkit.cli.app import app
 from cnnkit.config.load import shipped_configs
@@ -113,14 +113,14 @@ def wilson(correct: int, images: int) -> tuple[float, float]:
 def test_train_prints_the_figures_of_its_result(tiny_file: Path, capsys: Capture) -> None:
     outcome = call(capsys, "train", "--config", tiny_file, "--out", "mine")
     result, shown = RunDir(Path("mine")).result, pairs(outcome.out)
-    accuracy = result["test_accuracy"]
-    assert abs(accuracy - result["val_accuracy"]) > 0.001  # or else one could pass for the other
+    accuracy = result.test_accuracy
+    assert abs(accuracy - result.val_accuracy) > 0.001  # or else one could pass for the other
     low, high = wilson(round(accuracy * 360), 360)
     assert figures(shown["test accuracy"]) == pytest.approx([accuracy, 95, low, high], abs=1e-4)
-    assert figures(shown["test loss"]) == pytest.approx([result["test_loss"]], abs=1e-4)
-    best = [result["best_epoch"], 2, result["val_accuracy"], 144]
+    assert figures(shown["test loss"]) == pytest.approx([result.test_loss], abs=1e-4)
+    best = [result.best_epoch, 2, result.val_accuracy, 144]
     assert figures(shown["best epoch"]) == pytest.approx(best, abs=1e-4)
-    assert figures(shown["training"])[0] == pytest.approx(result["train_seconds"], abs=0.1)
+    assert figures(shown["training"])[0] == pytest.approx(result.train_seconds, abs=0.1)
     assert shown["kept in"] == "mine"
 
 
@@ -230,7 +230,7 @@ def test_weights_of_another_machine_are_measured_on_the_device_that_is_named(
     outcome = call(capsys, "eval", tmp_path / "cuda.safetensors", "--device", "cpu", "--json")
     assert outcome.code == 0
     measured, result = json.loads(outcome.out), RunDir(run).result
-    assert (measured["accuracy"], measured["loss"]) == (result["test_accuracy"], result["test_loss"])
+    assert (measured["accuracy"], measured["loss"]) == (result.test_accuracy, result.test_loss)
 
 
 def test_eval_in_a_folder_that_takes_no_files_still_measures(
@@ -600,7 +600,7 @@ def test_a_terminal_sees_how_far_training_is_and_how_fast(
     tiny_file: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     screen = Console(file=StringIO(), force_terminal=True, width=120, stderr=True)
-    monkeypatch.setattr(cnnkit.cli.console, "err", screen)
+    monkeypatch.setattr(cnnkit.api.progress, "err", screen)
     outcome = call(capsys, "train", "--config", tiny_file, "--out", "mine")
     assert isinstance(screen.file, StringIO)
     assert outcome.code == 0

@@ -14,7 +14,7 @@ from filelock import FileLock
 from support import call, command, exit_code, start
 
 from cnnkit.comparison.local import LocalExecutor
-from cnnkit.comparison.results import TIMING, analyse, verify
+from cnnkit.comparison.results import ROUNDING, analyse, verify
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import Study, plan_study
 from cnnkit.config.schema import Config
@@ -36,12 +36,12 @@ def study_of(tiny: Tiny, seeds: int = 2, levels: list[str] = LEVELS, *overrides:
 def run(
     study: Study, folder: Path, workers: int = 2, notify: Callable[[StudyEvent], None] = print
 ) -> dict[str, Any]:
-    return run_study(study, folder, LocalExecutor(folder / TRIALS, workers), notify)
+    return run_study(study, folder, LocalExecutor(folder / TRIALS, workers), notify).to_dict()
 
 
 def without_timing(node: Any) -> Any:
     if isinstance(node, dict):
-        return {key: without_timing(value) for key, value in node.items() if key != TIMING}
+        return {key: without_timing(value) for key, value in node.items() if key != "timing"}
     return [without_timing(value) for value in node] if isinstance(node, list) else node
 
 
@@ -91,12 +91,12 @@ def test_any_number_of_workers_gives_the_same_results(tiny: Tiny, tmp_path: Path
 
 
 def test_verify_finds_nothing_to_complain_of_in_an_untouched_study(finished: Path) -> None:
-    assert verify(finished) == json.loads((finished / RESULTS).read_text())
+    assert verify(finished).to_dict() == json.loads((finished / RESULTS).read_text())
 
 
 def change_a_number(folder: Path) -> None:
     results = json.loads((folder / RESULTS).read_text())
-    results["pairs"][0]["p_different"] += 1e-12
+    results["pairs"][0]["p_different"] *= 1 + 2 * ROUNDING
     write_json(folder / RESULTS, results)
 
 
@@ -225,7 +225,7 @@ def test_a_failed_trial_is_told_with_its_reason_and_the_others_go_on(tiny: Tiny,
 
 def test_seeds_that_not_every_level_has_finished_are_not_counted(finished: Path) -> None:
     (sorted((finished / TRIALS).glob("max-seed1-*"))[0] / RESULT).unlink()
-    results = analyse(finished)
+    results = analyse(finished).to_dict()
     assert results["seeds"] == [0, 2]
     assert all(len(level["accuracies"]) == 2 for level in results["levels"])
     assert [trial["error"] for trial in results["trials"]].count("not run yet") == 1

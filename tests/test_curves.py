@@ -37,6 +37,12 @@ HISTORIES = {
 }
 SVG = "{http://www.w3.org/2000/svg}"
 
+# A whole `result.json` of which only the best epoch matters here.
+WORDS = dict.fromkeys(("run", "device", "precision", "dataset"), "none")
+SECONDS = dict.fromkeys(("train_seconds", "eval_seconds", "setup_seconds", "test_loss"), 1.0)
+COUNTS = ("epochs", "seed", "threads", "train_images", "val_images", "parameters", "macs")
+NO_RESULT = {**WORDS, **SECONDS, **dict.fromkeys(COUNTS, 1), "val_accuracy": None, "val_loss": None}
+
 
 def drawn(history: Sequence[EpochRecord], kept: int | None, folder: Path) -> str:
     """The picture of a run with these epochs. kept: its best one; None: the run has not ended."""
@@ -44,7 +50,7 @@ def drawn(history: Sequence[EpochRecord], kept: int | None, folder: Path) -> str
     run.write_metrics(history)
     (folder / RESULT).unlink(missing_ok=True)
     if kept is not None:
-        result = {"test_accuracy": 0.9, "test_images": 10, "train_seconds": 1.0, "best_epoch": kept}
+        result = {**NO_RESULT, "test_accuracy": 0.9, "test_images": 10, "best_epoch": kept}
         (folder / RESULT).write_text(json.dumps(result))
     return draw_curves(run).read_text(encoding="utf-8")
 

@@ -36,14 +36,14 @@ from cnnkit.data.dataset import ImageDataset, Splits
 from cnnkit.data.prepare import load_splits
 from cnnkit.errors import CnnkitError, Interrupted, RunError, TrainingError, UsageError
 from cnnkit.events import EpochRecord, Event, Listener, Note, StepDone
-from cnnkit.experiment.checkpoints import load_weights
-from cnnkit.experiment.measure import evaluate_and_keep
+from cnnkit.experiment.checkpoints import load_state, load_weights
+from cnnkit.experiment.measure import measure_split
 from cnnkit.experiment.run_dir import RunDir, create_run, latest_run, open_run
 from cnnkit.experiment.train import begin, prepare, run_experiment
 from cnnkit.filenames import BEST, CURVES, LAST, STATE
 from cnnkit.nn.model import CNN, build_model
+from cnnkit.report.pictures import draw_confusion
 from cnnkit.tensor_files import load_tensors, save_tensors
-from cnnkit.training.device import place
 
 Tiny = Callable[..., Config]
 FILES = {
@@ -176,16 +176,18 @@ def test_a_weights_file_alone_measures_exactly_what_training_reported(finished: 
     alone.parent.mkdir()
     shutil.copy(finished / BEST, alone)
     weights = load_weights(alone)
-    measured = evaluate_and_keep(weights, "test", place(weights.config.runtime))
-    assert (measured["accuracy"], measured["loss"]) == (result["test_accuracy"], result["test_loss"])
-    assert json_of(alone.parent / "eval-renamed-test.json") == measured
+    measured = measure_split(weights, "test")
+    told = (measured.evaluation.accuracy, measured.evaluation.loss)
+    assert told == (result["test_accuracy"], result["test_loss"])
+    assert json_of(alone.parent / "eval-renamed-test.json") == measured.to_dict()
+    assert draw_confusion(measured) == alone.parent / "confusion-renamed-test.svg"
     assert (alone.parent / "confusion-renamed-test.svg").read_text().lstrip().startswith("<?xml")
 
 
 def test_validation_measures_exactly_what_the_best_epoch_recorded(own: Path) -> None:
     weights = load_weights(own)
-    measured = evaluate_and_keep(weights, "validation", place(weights.config.runtime))
-    assert measured["accuracy"] == json_of(own / "result.json")["val_accuracy"]
+    measured = measure_split(weights, "validation").evaluation
+    assert measured.accuracy == json_of(own / "result.json")["val_accuracy"]
 
 
 def test_test_images_steer_nothing_but_the_test_result(
@@ -202,8 +204,8 @@ def test_test_images_steer_nothing_but_the_test_result(
     for name in (BEST, LAST):
         assert bitwise_equal(weights_of(tmp_path / "other", name), weights_of(finished, name))
     before = json_of(finished / "result.json")
-    assert result["best_epoch"] == before["best_epoch"]
-    assert result["test_accuracy"] != before["test_accuracy"]
+    assert result.best_epoch == before["best_epoch"]
+    assert result.test_accuracy != before["test_accuracy"]
 
 
 def test_no_test_image_is_seen_before_the_last_epoch_and_each_is_seen_once(
@@ -266,10 +268,10 @@ def test_the_kept_weights_are_those_of_the_best_epoch_and_they_are_tested(
     result = run_experiment(run.config, run, look)
     assert bitwise_equal(weights_of(run.path, BEST), after[1])
     assert bitwise_equal(weights_of(run.path, LAST), after[2])
-    assert (result["best_epoch"], result["val_accuracy"]) == (2, 0.9)
+    assert (result.best_epoch, result.val_accuracy) == (2, 0.9)
     weights = load_weights(run.path / BEST)
-    measured = evaluate_and_keep(weights, "test", place(run.config.runtime))
-    assert measured["loss"] == result["test_loss"]
+    measured = measure_split(weights, "test").evaluation
+    assert measured.loss == result.test_loss
 
 
 def test_a_state_of_another_configuration_is_refused(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -277,7 +279,7 @@ def test_a_state_of_another_configuration_is_refused(own: Path, capsys: pytest.C
     text = (own / "config.yaml").read_text()
     (own / "config.yaml").write_text(text.replace("learning_rate: 0.01", "learning_rate: 0.02"))
     with pytest.raises(RunError, match="another configuration"):
-        open_run(own).load_state()
+        load_state(open_run(own))
     outcome = call(capsys, "train", "--resume", own)
     assert outcome.code == 1
     assert "another configuration" in outcome.err
@@ -393,7 +395,7 @@ def test_a_run_that_lacks_only_its_test_is_tested_and_nothing_more(own: Path, ti
     (own / "result.json").unlink()
     weights = weights_of(own)
     result = run_experiment(open_run(own).config, open_run(own))
-    assert (result["test_loss"], result["best_epoch"]) == (before["test_loss"], before["best_epoch"])
+    assert (result.test_loss, result.best_epoch) == (before["test_loss"], before["best_epoch"])
     assert bitwise_equal(weights_of(own), weights)
 
 
@@ -421,7 +423,7 @@ def test_a_loss_that_is_not_finite_leaves_the_epoch_before_to_go_on_from(
     with pytest.raises(TrainingError, match="step 5 of epoch 2"):
         run_experiment(config, create_run(config, "tiny", tmp_path / "run"))
     run = open_run(tmp_path / "run")
-    assert [record["epoch"] for record in run.load_state()["history"]] == [1]
+    assert [record["epoch"] for record in load_state(run)["history"]] == [1]
     assert all(values.isfinite().all() for values in weights_of(run.path, BEST).values())
 
 
@@ -542,7 +544,7 @@ def test_a_run_killed_in_each_epoch_and_between_its_writes_ends_bitwise_equal(
     for at, moment, epochs in KILLS:
         process = start(signalled_command, signal.SIGKILL, at, moment, log, *arguments)
         assert exit_code(process) == -signal.SIGKILL, log.read_text()
-        state = open_run(run).load_state() if (run / STATE).exists() else {"history": []}
+        state = load_state(open_run(run)) if (run / STATE).exists() else {"history": []}
         assert len(state["history"]) == epochs, (at, moment)
         arguments = ["train", "--resume", str(run)]
     assert exit_code(start(command, log, *arguments)) == 0, log.read_text()
@@ -583,7 +585,7 @@ def test_a_signal_finishes_the_step_saves_and_says_how_to_go_on(
     assert exit_code(process) == code
     assert f"cnnkit train --resume {run}" in log.read_text()
     assert "Traceback" not in log.read_text()
-    state = open_run(run).load_state()
+    state = load_state(open_run(run))
     saved = len(state["history"]) * STEPS_PER_EPOCH + state["under_way"].get("step", 0)
     assert saved - step in (0, 1)  # a signal in an epoch's last step may find the next one begun
     assert exit_code(start(command, log, "train", "--resume", run)) == 0, log.read_text()

@@ -12,7 +12,7 @@ import torch
 from test_comparison import LEVELS, run, study_of, without_timing
 
 import cnnkit.training.stack
-from cnnkit.cli.compare import ExecutorName, Request, _executor
+from cnnkit.api.study import _executor
 from cnnkit.comparison import on_gpu as stacked_executor
 from cnnkit.comparison.local import LocalExecutor
 from cnnkit.comparison.on_gpu import StackedExecutor
@@ -36,7 +36,7 @@ Tiny = Callable[..., Config]
 def together(
     study: Study, folder: Path, at_once: int = 32, notify: Callable[[StudyEvent], None] = print
 ) -> dict[str, Any]:
-    return run_study(study, folder, StackedExecutor(folder / TRIALS, at_once), notify)
+    return run_study(study, folder, StackedExecutor(folder / TRIALS, at_once), notify).to_dict()
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
 def test_a_study_is_the_same_as_one_by_one(tiny: Tiny, tmp_path: Path) -> None:
     study = study_of(tiny, 3, ["max", "concat"], "data.crop=1")
     found, expected = together(study, tmp_path / "together"), run(study, tmp_path / "alone")
-    assert verify(tmp_path / "together") == found
+    assert verify(tmp_path / "together").to_dict() == found
     for mine, theirs in zip(found["trials"], expected["trials"], strict=True):
         assert mine["error"] is None
         assert mine["hashes"] == theirs["hashes"]
@@ -66,9 +66,10 @@ def test_a_study_is_the_same_as_one_by_one(tiny: Tiny, tmp_path: Path) -> None:
         assert {path.name for path in ours.iterdir()} == {path.name for path in alone.iterdir()}
         assert (ours / "config.yaml").read_bytes() == (alone / "config.yaml").read_bytes()
         assert (ours / "trial.json").read_bytes() == (alone / "trial.json").read_bytes()
-        assert RunDir(ours).result.keys() == RunDir(alone).result.keys()
+        assert (ours / RESULT).is_file()
+        assert (alone / RESULT).is_file()
         for name in ("parameters", "macs", "seed", "train_images", "val_images", "epochs"):
-            assert RunDir(ours).result[name] == RunDir(alone).result[name]
+            assert getattr(RunDir(ours).result, name) == getattr(RunDir(alone).result, name)
         assert len(RunDir(ours).metrics()) == len(RunDir(alone).metrics()) == 1
         weights, others = (load_weights(folder).model.state_dict() for folder in (ours, alone))
         for name in weights:
@@ -120,7 +121,7 @@ def test_the_time_of_a_seed_is_its_share(tiny: Tiny, tmp_path: Path, monkeypatch
     monkeypatch.setattr(cnnkit.training.stack.time, "perf_counter", lambda: float(next(ticks)))
     results = together(study_of(tiny, 4), tmp_path)
     seconds = [
-        RunDir(tmp_path / TRIALS / trial["folder"]).result["train_seconds"] for trial in results["trials"]
+        RunDir(tmp_path / TRIALS / trial["folder"]).result.train_seconds for trial in results["trials"]
     ]
     steps = -(-1293 // 128)
     assert seconds == [(steps + 1) / 4] * 8  # the clock is read once a step and at the end
@@ -218,7 +219,6 @@ def test_what_a_trial_alone_had_begun_is_trained_anew(tiny: Tiny, tmp_path: Path
 def test_on_cuda_a_comparison_trains_its_seeds_together(
     device: str, workers: int | None, kind: type, tmp_path: Path
 ) -> None:
-    request = Request(None, [], None, None, None, "auto", ExecutorName.local, None, tmp_path, False, False)
     study: Any = SimpleNamespace(base=SimpleNamespace(runtime=SimpleNamespace(device=device)))
-    with _executor(request, study, tmp_path, workers) as executor:
+    with _executor(study, tmp_path, workers, "local", None) as executor:
         assert type(executor) is kind

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from cnnkit.stats import (
     LEVEL,
     MOST_SEEDS,
+    Interval,
+    McNemar,
     bootstrap_interval,
     equivalence_test,
     friedman_test,
@@ -35,37 +38,40 @@ def normal(seed: int, *shape: int) -> NDArray[np.float64]:
 def test_the_interval_of_a_mean_is_scipys() -> None:
     values = normal(0, 12)
     expected = scipy.stats.ttest_1samp(values, 0).confidence_interval()
-    assert mean_interval(values) == pytest.approx((values.mean(), expected.low, expected.high))
+    assert astuple(mean_interval(values)) == pytest.approx((values.mean(), expected.low, expected.high))
 
 
 def test_one_value_has_no_interval() -> None:
-    assert mean_interval([0.5]) == (0.5, -math.inf, math.inf)
+    assert mean_interval([0.5]) == Interval(0.5, None, None)
 
 
 @pytest.mark.parametrize("seeds", [5, 10, 20])
 @pytest.mark.parametrize("interval", [mean_interval, bootstrap_interval])
 def test_intervals_cover_the_truth_at_their_nominal_rate(interval: object, seeds: int) -> None:
     assert callable(interval)
-    covered = [low <= 0.3 <= high for _, low, high in map(interval, 0.3 + normal(seeds, STUDIES, seeds))]
+    found = map(interval, 0.3 + normal(seeds, STUDIES, seeds))
+    covered = [low <= 0.3 <= high for _, low, high in map(astuple, found)]
     assert 0.93 <= np.mean(covered) <= 0.975
 
 
 def test_the_bootstrap_interval_covers_skewed_differences_too() -> None:
     draws = np.random.default_rng(1).exponential(size=(STUDIES, 10))
-    covered = [low <= 1 <= high for _, low, high in map(bootstrap_interval, draws)]
-    students = [low <= 1 <= high for _, low, high in map(mean_interval, draws)]
+    covered = [low <= 1 <= high for _, low, high in map(astuple, map(bootstrap_interval, draws))]
+    students = [low <= 1 <= high for _, low, high in map(astuple, map(mean_interval, draws))]
     assert np.mean(covered) >= 0.925
     assert np.mean(covered) > np.mean(students)
 
 
 def test_the_bootstrap_interval_moves_and_scales_with_its_values() -> None:
     values = normal(2, 10)
-    mean, low, high = bootstrap_interval(values)
-    assert bootstrap_interval(3 * values + 1) == pytest.approx((3 * mean + 1, 3 * low + 1, 3 * high + 1))
+    mean, low, high = astuple(bootstrap_interval(values))
+    assert astuple(bootstrap_interval(3 * values + 1)) == pytest.approx(
+        (3 * mean + 1, 3 * low + 1, 3 * high + 1)
+    )
 
 
 def test_equal_differences_leave_a_bootstrap_interval_of_no_width() -> None:
-    assert bootstrap_interval([0.25] * 10) == (0.25, 0.25, 0.25)
+    assert bootstrap_interval([0.25] * 10) == Interval(0.25, 0.25, 0.25)
 
 
 @settings(max_examples=30, deadline=None)
@@ -128,7 +134,8 @@ def test_intervals_cover_at_their_nominal_rate_on_a_test_set_of_360_images_too(d
     random = np.random.default_rng(12)
     won, lost = (random.poisson(discordant, (STUDIES, 10)) for _ in range(2))
     covered = [
-        low <= 1e-12 and high >= -1e-12 for _, low, high in map(bootstrap_interval, (won - lost) / 360)
+        low <= 1e-12 and high >= -1e-12
+        for _, low, high in map(astuple, map(bootstrap_interval, (won - lost) / 360))
     ]
     assert np.mean(covered) >= 0.93
 
@@ -151,12 +158,12 @@ def test_mcnemar_is_the_exact_binomial_test_of_the_discordant_images() -> None:
     right = np.random.default_rng(6).random((2, 1, 500)) < [[[0.9]], [[0.8]]]
     only_a, only_b = (right[0] & ~right[1]).sum(), (right[1] & ~right[0]).sum()
     expected = scipy.stats.binomtest(int(only_a), int(only_a + only_b)).pvalue
-    assert mcnemar_test(*right) == (only_a, only_b, pytest.approx(expected))
+    assert mcnemar_test(*right) == McNemar(only_a, only_b, pytest.approx(expected))
 
 
 def test_mcnemar_of_the_same_answers_finds_nothing() -> None:
     right = np.ones((3, 10), bool)
-    assert mcnemar_test(right, right) == (0, 0, 1.0)
+    assert mcnemar_test(right, right) == McNemar(0, 0, 1.0)
 
 
 def test_friedman_is_scipys_and_knows_when_there_is_nothing_to_rank() -> None:

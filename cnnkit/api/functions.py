@@ -3,13 +3,10 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cnnkit.api.progress import StudyProgress, shown
 from cnnkit.api.run import Run
-from cnnkit.api.study import Study, run_plan
-from cnnkit.comparison.study import plan_study
-from cnnkit.comparison.widths import Match
 from cnnkit.config import load
 from cnnkit.config.checks import grid_complaints
 from cnnkit.config.schema import Config
@@ -22,6 +19,10 @@ from cnnkit.experiment.train import prepare, run_experiment
 from cnnkit.families.datasets import ImageInfo
 from cnnkit.nn.model import CNN
 from cnnkit.nn.model import build_model as build
+
+if TYPE_CHECKING:
+    from cnnkit.api.study import Study
+    from cnnkit.comparison.widths import Match
 
 
 def load_config(source: str | Path, overrides: Mapping[str, Any] | Sequence[str] = ()) -> Config:
@@ -122,12 +123,12 @@ def compare(
     out: str | Path | None = None,
     *,
     margin: float = 0.1,
-    match: Match = "none",
+    match: "Match" = "none",
     workers: int | None = None,
     executor: Literal["local", "ray"] = "local",
     ray_address: str | None = None,
     progress: bool = True,
-) -> Study:
+) -> "Study":
     """Trains each value of a key under the same seeds, and tells which differences are real.
 
     vary: one dotted key and its values. margin: percentage points up to which a difference counts for
@@ -143,6 +144,9 @@ def compare(
     """
     if len(vary) != 1:
         raise UsageError(f"a comparison varies one key, not {len(vary)}: {', '.join(vary)}")
+    from cnnkit.api.study import run_plan
+    from cnnkit.comparison.study import plan_study
+
     ((key, values),) = vary.items()
     plan = plan_study(config, key, list(values), seeds, margin, match)
     folder = None if out is None else Path(out)
@@ -152,10 +156,12 @@ def compare(
         )
 
 
-def open_study(folder: str | Path) -> Study:
+def open_study(folder: str | Path) -> "Study":
     """The study in a folder. Raises UsageError where there is none.
 
     >>> cnnkit.open_study("studies/a").results.key
     'model.pooling'
     """
+    from cnnkit.api.study import Study
+
     return Study(Path(folder))

@@ -18,9 +18,6 @@ from cnnkit.experiment.measure import Measured, Prediction, measure_split, predi
 from cnnkit.experiment.run_dir import RunDir, RunResult, open_run
 from cnnkit.experiment.train import prepare, run_experiment
 from cnnkit.nn.model import CNN
-from cnnkit.report.curves import draw_curves
-from cnnkit.report.page import write_report
-from cnnkit.report.pictures import draw_confusion
 
 
 @dataclass(frozen=True)
@@ -80,6 +77,8 @@ class Run:
         notify is told where it does not. device: instead of the configured one.
         Raises UsageError where the split is empty, DataError where the images are not to be had.
         """
+        from cnnkit.report.pictures import draw_confusion
+
         measured = measure_split(self.weights, split, device, notify)
         with _not_hiding_what_is_known(notify):
             draw_confusion(measured)
@@ -112,11 +111,15 @@ class Run:
 
     def draw_curves(self, notify: NoteListener = ignore) -> None:
         """Draws `curves.svg` into the run directory; notify is told where that cannot be."""
+        from cnnkit.report.curves import draw_curves
+
         with _not_hiding_what_is_known(notify):
             draw_curves(self.folder)
 
     def report(self) -> Path:
         """Draws `report.html` into the run directory; returns its path."""
+        from cnnkit.report.page import write_report
+
         return write_report(self.folder.path)
 
     def _repr_html_(self) -> str:
