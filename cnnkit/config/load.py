@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from cnnkit.config.checks import Complaint, Inconsistent
+from cnnkit.config.choices import UNKNOWN_NAME
 from cnnkit.config.schema import UNION_TAGS, Config
 from cnnkit.config.yaml_tree import KeyPath, YamlTree, dotted, short
 from cnnkit.errors import ConfigError, Problem, UsageError
@@ -215,10 +216,9 @@ def _words(error: Any, path: KeyPath) -> tuple[str, str]:
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
         return f"unknown key {short(path[-1])!r}", _expected_key(path)
-    if kind == "literal_error":
-        options = [word.strip().strip("'") for word in context["expected"].replace(" or ", ", ").split(",")]
+    if kind == UNKNOWN_NAME:
         noun = "strategy" if "pooling" in path else "value"
-        return f"unknown {noun} {short(value)!r}", _expected(short(value), options)
+        return f"unknown {noun} {short(value)!r}", _expected(short(value), context["names"])
     if kind == "string_pattern_mismatch" and path == ("runtime", "device"):
         return f"unknown device {short(value)!r}", "expected auto, cpu, mps, cuda or cuda:N"
     if kind in ("string_pattern_mismatch", "string_unicode"):
