@@ -3,16 +3,18 @@
 import difflib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from cnnkit.config import versions
 from cnnkit.config.checks import Complaint, Inconsistent
 from cnnkit.config.choices import UNKNOWN_NAME
 from cnnkit.config.schema import UNION_TAGS, Config
+from cnnkit.config.versions import apply_version
 from cnnkit.config.yaml_tree import KeyPath, YamlTree, dotted, short
 from cnnkit.errors import ConfigError, Problem, UsageError
 
@@ -32,15 +34,21 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def parse_config(
-    text: str, name: str = "config", overrides: Sequence[str] = (), flag: str = "--set"
+    text: str,
+    name: str = "config",
+    overrides: Sequence[str] = (),
+    flag: str = "--set",
+    kept: bool = False,
 ) -> Config:
     """The configuration that a YAML text means.
 
     name, flag: what error messages call the text, and the option that the overrides came with.
+    kept: whether cnnkit wrote the text. If it then has no schema version, it has the meaning of 0.1.0.
     Raises ConfigError, with every problem at once.
     """
     tree = YamlTree(name, text)
     tree.read()
+    apply_version(tree, kept)
     for override in overrides:
         tree.override(override, SECTIONS, flag)
     config, problems = _validate(tree)
@@ -51,7 +59,30 @@ def parse_config(
 
 
 def config_text(config: Config) -> str:
-    """The resolved YAML of a configuration; reading it gives the same configuration."""
+    """The text to keep: the schema version, then every key. Any later version reads the same from it."""
+    return f"{versions.KEY}: {versions.VERSION}\n{resolved_yaml(config)}"
+
+
+def differing_keys(config: Config) -> dict[str, Any]:
+    """The keys whose values are not the defaults, and `schema`, the version of these defaults.
+
+    Keys are dotted and sorted; values are those of JSON. A key that is added to the schema changes nothing.
+    """
+    ours, defaults = (dict(_dotted_items(c.model_dump(mode="json"))) for c in (config, Config()))
+    differing = {key: value for key, value in ours.items() if value != defaults[key]}
+    return dict(sorted({**differing, versions.KEY: versions.VERSION}.items()))
+
+
+def _dotted_items(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _dotted_items(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def resolved_yaml(config: Config) -> str:
+    """Every key of a configuration with its value, as YAML."""
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = None
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]

@@ -96,6 +96,11 @@ class YamlTree:
                 return self.places[path[:length]]
         return (self.name, "", 0)
 
+    def complain_of(self, path: KeyPath, message: str, remedy: str) -> None:
+        """Notes a problem of the value at a key path."""
+        where, line, column = self.place(path)
+        self.problems.append(Problem(where, dotted(path), message, remedy, line, column))
+
     def _section_of(self, path: KeyPath, where: Place, sections: Set[KeyPath]) -> dict[str, Any] | None:
         """The mapping that holds a key, made where it is missing; None where a wrong value is in its way."""
         target = self.values
