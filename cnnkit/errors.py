@@ -29,36 +29,47 @@ class UsageError(CnnkitError):
 
 
 @dataclass(frozen=True)
-class Problem:
-    """One thing wrong in a configuration.
+class Place:
+    """Where in a configuration something stands.
 
-    where: `file:line:column`, or `--set key=value`. key: dotted, may be empty.
-    line: the source line with the mistake, column: 0-based place of the caret in it.
+    source: a file, or `--set key=value`. row, column: counted from 1; 0: the source as a whole.
+    line: the text of that row; empty where it is not to be shown.
     """
 
-    where: str
+    source: str
+    row: int = 0
+    column: int = 0
+    line: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.row}:{self.column}" if self.row else self.source
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong in a configuration. key: dotted, may be empty."""
+
+    place: Place
     key: str
     message: str
     remedy: str = ""
-    line: str = ""
-    column: int = 0
 
     @property
-    def position(self) -> tuple[int, int, int]:
-        """To sort by: what is about the whole file, then line and column, then overrides as given."""
-        if self.where.startswith("--"):
-            return (2, 0, 0)
-        numbers = self.where.rsplit(":", 2)[1:]
-        if len(numbers) == 2 and all(number.isdecimal() for number in numbers):
-            return (1, int(numbers[0]), int(numbers[1]))
-        return (0, 0, 0)
+    def where(self) -> str:
+        """`file:line:column`, or `--set key=value`."""
+        return str(self.place)
+
+    @property
+    def line(self) -> str:
+        """The source line with the mistake."""
+        return self.place.line
 
     def __str__(self) -> str:
         text = ": ".join(part for part in (self.where, self.key, self.message) if part)
         if not self.line:
             return f"{text}; {self.remedy}" if self.remedy else text
         indent = len(self.line) - len(self.line.lstrip())
-        caret = " " * (self.column - indent) + "^ " + self.remedy
+        caret = " " * (self.place.column - 1 - indent) + "^ " + self.remedy
         return f"{text}\n      {self.line.strip()}\n      {caret.rstrip()}"
 
 

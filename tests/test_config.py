@@ -23,9 +23,10 @@ from cnnkit.config.checks import LARGEST_LAYER
 from cnnkit.config.docs import json_schema, keys_table
 from cnnkit.config.geometry import grids, head_features
 from cnnkit.config.load import config_text, load_config, parse_config
-from cnnkit.config.schema import STRATEGIES, Config, ModelConfig
+from cnnkit.config.schema import Config, ModelConfig
 from cnnkit.errors import ConfigError
 from cnnkit.families.datasets import DATASETS
+from cnnkit.families.poolings import POOLINGS
 
 CONFIGS = sorted((Path(__file__).resolve().parent.parent / "configs").glob("*.yaml"))
 shipped_file = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -218,14 +219,14 @@ def test_the_strategy_of_unequal_stages_is_mixed() -> None:
     assert on_digits("model.pooling=[avg, avg]").model.strategy == "avg"
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", POOLINGS)
 def test_every_strategy_leaves_grids_of_28_14_7(strategy: str) -> None:
     model = ModelConfig.model_validate({"pooling": strategy})
     assert grids(model, (1, 28, 28)) == [(28, 28), (14, 14), (7, 7)]
 
 
 @pytest.mark.parametrize("head", ["flatten", "avg", "max", "concat"])
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", POOLINGS)
 def test_head_features_follow_the_formula(strategy: str, head: str) -> None:
     model = ModelConfig.model_validate({"channels": [4, 6], "pooling": strategy, "head": head})
     channels = 12 if strategy == "concat" else 6
@@ -260,7 +261,7 @@ def test_a_kernel_is_refused_exactly_when_a_weight_of_it_never_sees_a_pixel(kern
         ([1] * 9, 1, True),
     ],
 )
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", POOLINGS)
 def test_a_grid_below_1_is_refused(channels: list[int], pool_size: object, fine: bool, strategy: str) -> None:
     overrides = (f"model.channels={channels}", f"model.pool_size={pool_size}", f"model.pooling={strategy}")
     if fine:
@@ -343,7 +344,7 @@ def test_an_override_of_a_section_replaces_the_section() -> None:
     learning_rate=st.floats(min_value=0, exclude_min=True, allow_infinity=False),
     dropout=st.floats(min_value=0, max_value=1, exclude_max=True),
     validation=st.integers(10, 50_000) | st.floats(0.01, 0.99),
-    pooling=st.sampled_from(STRATEGIES) | st.tuples(*[st.sampled_from(STRATEGIES)] * 2),
+    pooling=st.sampled_from(list(POOLINGS)) | st.tuples(*[st.sampled_from(list(POOLINGS))] * 2),
     seed=st.integers(0, 2**63 - 1),
     warmup=st.none() | st.floats(0, 0.99),
 )

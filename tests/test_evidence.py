@@ -9,13 +9,14 @@ from conftest import TINY
 from support import finished_run, info
 from torch import Tensor, nn
 
+from cnnkit.config.geometry import Cells, cells_of
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config, ModelConfig
 from cnnkit.data.prepare import load_data
 from cnnkit.experiment.checkpoints import Weights
-from cnnkit.nn.evidence import Cells, above_mean, cells_of, evidence
+from cnnkit.families.heads import HEADS
+from cnnkit.nn.evidence import above_mean, evidence
 from cnnkit.nn.model import CNN, build_model
-from cnnkit.nn.pooling import HEADS
 from cnnkit.report.evidence import (
     INK,
     Measured,
@@ -142,7 +143,7 @@ def test_a_cell_sees_as_far_as_its_gradient_reaches(pooling: str, kernel_size: i
         channels=(3, 3), kernel_sizes=kernel_size, pooling=pooling, activation="tanh", batch_norm=False
     )
     model = build_model(config, info((1, 42, 42), 3), seed=1).double()
-    cells = cells_of(model)
+    cells = cells_of(model.config, model.info.shape)
     assert (cells.rows, cells.columns, cells.side) == (10, 10, 4)
     image = torch.rand(1, 1, 42, 42, dtype=torch.float64, requires_grad=True)
     model.stages(image)[0, :, 5, 5].sum().backward()

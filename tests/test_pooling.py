@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cnnkit.nn.pooling import HEADS, POOLING, SameConv2d
+from cnnkit.families.heads import HEADS
+from cnnkit.families.poolings import POOLINGS
+from cnnkit.nn.pooling import Downsampling, HeadLayer, SameConv2d
 
 # (N, C, H, W, k, k) -> (N, C', H, W): what a strategy makes of each k × k cell.
 FORMULAS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -56,7 +58,7 @@ def stages(draw: st.DrawFn) -> tuple[Tensor, int, int, int]:
 @given(stage=stages())
 def test_every_strategy_follows_its_formula(name: str, stage: tuple[Tensor, int, int, int]) -> None:
     images, filters, kernel_size, k = stage
-    layer = POOLING[name](images.shape[1], filters, kernel_size, k).double()
+    layer = Downsampling(POOLINGS[name], images.shape[1], filters, kernel_size, k).double()
     convolution = layer.convolution
     assert convolution.bias is not None
     with torch.no_grad():
@@ -68,7 +70,7 @@ def test_every_strategy_follows_its_formula(name: str, stage: tuple[Tensor, int,
 @given(stage=stages())
 def test_all_strategies_give_the_same_grid(stage: tuple[Tensor, int, int, int]) -> None:
     images, filters, kernel_size, k = stage
-    layers = [make(images.shape[1], filters, kernel_size, k).double() for make in POOLING.values()]
+    layers = [Downsampling(p, images.shape[1], filters, kernel_size, k).double() for p in POOLINGS.values()]
     grids = {layer(images).shape[2:] for layer in layers}
     assert grids == {(images.shape[2] // k, images.shape[3] // k)}
 
@@ -76,30 +78,32 @@ def test_all_strategies_give_the_same_grid(stage: tuple[Tensor, int, int, int]) 
 @each_strategy
 def test_two_halvings_lead_from_28_over_14_to_7(name: str) -> None:
     images = torch.zeros(1, 1, 28, 28)
-    first = POOLING[name](1, 3, 5, 2)
+    first = Downsampling(POOLINGS[name], 1, 3, 5, 2)
     maps = first(images)
     assert maps.shape[2:] == (14, 14)
-    assert POOLING[name](first.out_channels, 2, 4, 2)(maps).shape[2:] == (7, 7)
+    assert Downsampling(POOLINGS[name], first.out_channels, 2, 4, 2)(maps).shape[2:] == (7, 7)
 
 
 def test_stride_2_leaves_a_quarter_of_the_grid() -> None:
-    assert POOLING["stride"](1, 1, 3, 2)(torch.zeros(1, 1, 28, 28)).numel() == 0.25 * 28 * 28
+    assert Downsampling(POOLINGS["stride"], 1, 1, 3, 2)(torch.zeros(1, 1, 28, 28)).numel() == 0.25 * 28 * 28
 
 
 @pytest.mark.parametrize("name", ["max", "avg"])
 def test_a_2_by_2_pool_leaves_a_quarter_of_the_grid(name: str) -> None:
-    assert POOLING[name](1, 1, 3, 2)(torch.zeros(1, 1, 28, 28)).numel() == 0.25 * 28 * 28
+    assert Downsampling(POOLINGS[name], 1, 1, 3, 2)(torch.zeros(1, 1, 28, 28)).numel() == 0.25 * 28 * 28
 
 
 @pytest.mark.parametrize(("name", "times"), [("stride", 1), ("max", 1), ("avg", 1), ("concat", 2)])
 def test_only_concat_doubles_the_channels(name: str, times: int) -> None:
-    layer = POOLING[name](3, 5, 3, 2)
+    layer = Downsampling(POOLINGS[name], 3, 5, 3, 2)
     assert layer.out_channels == layer(torch.zeros(2, 3, 8, 8)).shape[1] == 5 * times
 
 
 @each_strategy
 def test_a_stage_without_bias_has_none(name: str) -> None:
-    assert [p for p, _ in POOLING[name](1, 2, 3, 2, bias=False).named_parameters()] == ["convolution.weight"]
+    assert [p for p, _ in Downsampling(POOLINGS[name], 1, 2, 3, 2, bias=False).named_parameters()] == [
+        "convolution.weight"
+    ]
 
 
 @pytest.mark.parametrize("kernel_size", range(1, 8))
@@ -110,7 +114,7 @@ def test_same_padding_keeps_the_grid_at_stride_1(kernel_size: int, side: int) ->
 
 @each_strategy
 def test_a_top_edge_filter_answers_to_a_top_edge_and_not_to_a_left_edge(name: str) -> None:
-    layer = POOLING[name](1, 1, 3, 1, bias=False)
+    layer = Downsampling(POOLINGS[name], 1, 1, 3, 1, bias=False)
     top_edge = torch.zeros(1, 1, 12, 12)
     top_edge[..., 6:, :] = 1
     left_edge = top_edge.mT
@@ -127,4 +131,4 @@ def test_a_top_edge_filter_answers_to_a_top_edge_and_not_to_a_left_edge(name: st
 def test_every_head_follows_its_formula(name: str, shape: tuple[int, int, int, int], seed: int) -> None:
     torch.manual_seed(seed)
     maps = torch.randn(shape, dtype=torch.float64)
-    torch.testing.assert_close(HEADS[name]()(maps), HEAD_FORMULAS[name](maps))
+    torch.testing.assert_close(HeadLayer(HEADS[name])(maps), HEAD_FORMULAS[name](maps))

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import support
@@ -11,11 +10,14 @@ from support import Tiny, begun, bitwise_equal
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cnnkit.config.schema import STRATEGIES, Config, Head, Optimizer
+from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset, Splits
 from cnnkit.data.prepare import load_data
 from cnnkit.data.splits import held_out_and_rest
 from cnnkit.errors import TrainingError
+from cnnkit.families.heads import HEADS
+from cnnkit.families.optimizers import OPTIMIZERS
+from cnnkit.families.poolings import POOLINGS
 from cnnkit.random import stream
 from cnnkit.tensor_files import load_state, save_state
 from cnnkit.training import loop as training_module
@@ -95,11 +97,11 @@ def assert_same(together: Training, alone: Training, splits: Splits) -> None:
     "overrides",
     [
         (),
-        *((f"model.pooling={strategy}", *EVERYTHING) for strategy in STRATEGIES),
-        *((f"model.head={head}",) for head in get_args(Head)),
+        *((f"model.pooling={strategy}", *EVERYTHING) for strategy in POOLINGS),
+        *((f"model.head={head}",) for head in HEADS),
         *(
             (f"training.optimizer={optimizer}", "training.weight_decay=0.01")
-            for optimizer in get_args(Optimizer)
+            for optimizer in OPTIMIZERS
             if optimizer != "rmsprop"
         ),
         ("training.optimizer=rmsprop",),  # with weight decay it divides rounding by rounding
@@ -127,7 +129,7 @@ def test_in_bf16_each_seed_ends_nearly_where_it_ends_alone(tiny: Tiny) -> None:
         assert together.history[-1].train_loss == pytest.approx(alone.history[-1].train_loss, rel=0.02)
 
 
-@pytest.mark.parametrize("optimizer", get_args(Optimizer))
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_learning_rate_that_lies_on_the_device_is_the_same(tiny: Tiny, optimizer: str, count: int) -> None:
     rates = ("training.learning_rate=0.002", "training.warmup=0.5")

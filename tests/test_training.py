@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from support import EVERYTHING, Tiny, begun, bitwise_equal
 from torch import Tensor, nn
 
-from cnnkit.config.schema import STRATEGIES, Config, RuntimeConfig, TrainingConfig
+from cnnkit.config.schema import Config, RuntimeConfig, TrainingConfig
 from cnnkit.data.dataset import Splits
 from cnnkit.errors import OutOfMemory, TrainingError, UsageError
 from cnnkit.events import EpochRecord, Event, StepDone
+from cnnkit.families.poolings import POOLINGS
 from cnnkit.random import stream
 from cnnkit.tensor_files import load_state, save_state
 from cnnkit.training.batches import orders
@@ -73,7 +74,7 @@ def timeless(history: list[EpochRecord]) -> list[tuple[object, ...]]:
     return [(r.epoch, r.step, r.learning_rate, r.train_loss, r.train_accuracy, r.val_loss) for r in history]
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", POOLINGS)
 def test_nineteen_digits_of_twenty_are_learned_in_eight_epochs(tiny: Tiny, strategy: str) -> None:
     config = tiny(
         f"model.pooling={strategy}",

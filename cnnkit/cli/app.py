@@ -165,10 +165,10 @@ def summary_command(config: ConfigOption, overrides: SetOption = [], as_json: Js
     from dataclasses import asdict
 
     from cnnkit.cli.console import print_summary
-    from cnnkit.nn.costs import summarize
+    from cnnkit.config.costs import layer_costs
 
     info = resolved.data.info
-    rows = summarize(resolved.model, info)
+    rows = layer_costs(resolved.model, info)
     if as_json:
         totals = {"parameters": sum(r.parameters for r in rows), "macs": sum(r.macs for r in rows)}
         print_json({"layers": [asdict(row) for row in rows], **totals})

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
@@ -12,6 +12,8 @@ import typer
 
 from cnnkit.cli.options import CONFIG_OPTION, SetOption, print_json
 from cnnkit.errors import UsageError
+from cnnkit.families.heads import HEADS
+from cnnkit.families.poolings import POOLINGS
 
 if TYPE_CHECKING:
     from cnnkit.comparison.study import Study
@@ -36,7 +38,8 @@ class ExecutorName(str, Enum):
 
 SEEDS, MARGIN = 10, 0.1
 KEY_OF = {Where.stages: "model.pooling", Where.head: "model.head"}
-ALL_OF = {Where.stages: "stride,max,avg,concat", Where.head: "avg,max,concat,flatten"}
+POOLING_HEADS_FIRST = sorted(HEADS, key=lambda name: HEADS[name].keeps_cells)  # --match keeps the first
+ALL_OF: dict[Where, Iterable[str]] = {Where.stages: POOLINGS, Where.head: POOLING_HEADS_FIRST}
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ def compare_pooling_command(
     """Tell which pooling wins on your problem, by how much, and whether the difference is real."""
     values = strategies
     if values is None and not request.resume:
-        values = ALL_OF[where]
+        values = ",".join(ALL_OF[where])
     _compare(request, None if values is None else f"{KEY_OF[where]}={values}")
 
 

@@ -25,9 +25,9 @@ def list_command() -> None:
 @config_app.command("show")
 def show_command(config: ConfigOption, overrides: SetOption = []) -> None:  # noqa: B006
     """Print a configuration with every key resolved."""
-    from cnnkit.config.load import config_text, load_config
+    from cnnkit.config.load import load_config, resolved_yaml
 
-    typer.echo(config_text(load_config(config, overrides)), nl=False)
+    typer.echo(resolved_yaml(load_config(config, overrides)), nl=False)
 
 
 @config_app.command("schema")

@@ -13,8 +13,8 @@ from cnnkit.errors import CnnkitError
 from cnnkit.stats import wilson_interval
 
 if TYPE_CHECKING:
+    from cnnkit.config.costs import LayerCost
     from cnnkit.experiment.run_dir import RunResult
-    from cnnkit.nn.costs import LayerCost
 
 out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cnnkit.errors import ConfigError, UsageError
+from cnnkit.errors import UsageError
 
 
 def complete_config(incomplete: str) -> list[str]:
@@ -55,13 +55,10 @@ def print_json(content: Any) -> None:
 def _known_device(name: str | None) -> str | None:
     """Refuses what no configuration would take."""
     if name is not None:
-        from cnnkit.config.load import parse_config
+        from cnnkit.config.validation import refusal_of
 
-        try:
-            parse_config("runtime: {}", "--device", [f"runtime.device={json.dumps(name)}"])
-        except ConfigError as error:
-            problem = error.problems[0]
-            raise UsageError(f"--device {name}: {problem.message}, {problem.remedy}") from error
+        if refusal := refusal_of(("runtime", "device"), name):
+            raise UsageError(f"--device {name}: {refusal}")
     return name
 
 

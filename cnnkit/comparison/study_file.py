@@ -60,7 +60,7 @@ class StudyFile(Record):
 
     def base(self) -> Config:
         """The configuration that was varied. Raises ConfigError where it is damaged."""
-        return parse_config(self.config, STUDY)
+        return parse_config(self.config, STUDY, kept=True)
 
 
 def load_study(folder: Path) -> StudyFile:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from cnnkit.config.costs import layer_costs
 from cnnkit.config.schema import Config
 from cnnkit.errors import UsageError
-from cnnkit.nn.costs import summarize
 
 Match = Literal["none", "parameters", "macs"]
 TOLERANCE = 0.03  # of the budget
@@ -21,7 +21,7 @@ class Cost(NamedTuple):
 
 def cost_of(config: Config) -> Cost:
     """Of the network that a configuration describes."""
-    rows = summarize(config.model, config.data.info)
+    rows = layer_costs(config.model, config.data.info)
     return Cost(sum(row.parameters for row in rows), sum(row.macs for row in rows))
 
 

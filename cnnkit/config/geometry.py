@@ -1,9 +1,9 @@
-"""What must hold between the keys of a configuration, and the shapes that follow from it.
+"""The grids and the receptive field that follow from a configuration."""
 
-Checked before any data is touched. Nothing here imports torch.
-"""
+from typing import TYPE_CHECKING, NamedTuple
 
-from typing import TYPE_CHECKING
+from cnnkit.families.heads import HEADS
+from cnnkit.families.poolings import POOLINGS
 
 if TYPE_CHECKING:
     from cnnkit.config.schema import ModelConfig
@@ -20,6 +20,27 @@ def grids(model: "ModelConfig", shape: tuple[int, int, int]) -> list[tuple[int, 
 
 def head_features(model: "ModelConfig", shape: tuple[int, int, int]) -> int:
     """How many values the first dense layer sees of an image of shape (C, H, W)."""
-    height, width = grids(model, shape)[-1]
-    per_channel = {"flatten": height * width, "avg": 1, "max": 1, "concat": 2}[model.head]
-    return model.stages[-1].out_channels * per_channel
+    channels = model.stages[-1].out_channels
+    return HEADS[model.head].features(channels, grids(model, shape)[-1])
+
+
+class Cells(NamedTuple):
+    """The last grid, laid over the image: cell (i, j) begins at pixel (i · side, j · side).
+
+    side: of a cell, pixels. sees: its receptive field: the side, in pixels, of the square of the image that
+    its features depend on.
+    """
+
+    rows: int
+    columns: int
+    side: int
+    sees: int
+
+
+def cells_of(model: "ModelConfig", shape: tuple[int, int, int]) -> Cells:
+    """The grid that the last stage leaves of an image of shape (C, H, W), and what each of its cells sees."""
+    side = sees = 1
+    for stage in model.stages:
+        sees += (stage.kernel_size - 1 + POOLINGS[stage.pooling].values_seen(stage.pool_size) - 1) * side
+        side *= stage.pool_size
+    return Cells(*grids(model, shape)[-1], side, sees)

@@ -5,20 +5,24 @@ table, `cnnkit config schema` and the error messages all come from here. Nothing
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from cnnkit.config.checks import Complaint, Inconsistent, complaints_about
+from cnnkit.config.choices import OneOf
+from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.datasets import DATASETS, SMALL_OBJECT, DatasetInfo
+from cnnkit.families.heads import HEADS
+from cnnkit.families.optimizers import OPTIMIZERS
+from cnnkit.families.poolings import POOLINGS
+from cnnkit.families.schedules import SCHEDULES
 
-Strategy = Literal["stride", "max", "avg", "concat"]
-Head = Literal["flatten", "avg", "max", "concat"]
-Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "mish", "hardswish", "tanh", "sigmoid"]
-Optimizer = Literal["sgd", "adam", "adamw", "nadam", "rmsprop", "adagrad", "adadelta"]
-Schedule = Literal["one_cycle", "cosine", "linear", "step", "constant"]
-
-STRATEGIES: tuple[str, ...] = get_args(Strategy)
+Strategy = Annotated[str, OneOf(POOLINGS)]
+HeadName = Annotated[str, OneOf(HEADS)]
+ActivationName = Annotated[str, OneOf(ACTIVATIONS)]
+OptimizerName = Annotated[str, OneOf(OPTIMIZERS)]
+ScheduleName = Annotated[str, OneOf(SCHEDULES)]
 
 T = TypeVar("T")
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -71,12 +75,14 @@ class AugmentConfig(Section):
 class SceneConfig(Section):
     """The scenes of `small-object`: one digit each, among pieces of others."""
 
-    source: Literal["mnist", "digits"] = Field("mnist", description="whose digits")
+    source: Annotated[str, OneOf(("mnist", "digits"))] = Field("mnist", description="whose digits")
     size: Annotated[int, Field(ge=16, le=256)] = Field(56, description="side of a scene, pixels")
     object_sizes: Annotated[
         tuple[Annotated[int, Field(ge=4, le=256)], ...], Field(strict=False, min_length=1, max_length=20)
     ] = Field((8, 12, 16, 20, 28), description="sides of the digit, pixels, all as frequent")
-    position: Literal["anywhere", "centre", "corner"] = Field("anywhere", description="where the digit lies")
+    position: Annotated[str, OneOf(("anywhere", "centre", "corner"))] = Field(
+        "anywhere", description="where the digit lies"
+    )
     clutter: Annotated[int, Field(ge=0, le=100)] = Field(8, description="pieces of other digits in a scene")
     clutter_size: Annotated[int, Field(ge=1, le=16)] = Field(8, description="side of such a piece, pixels")
     train_images: Annotated[int, Field(ge=100, le=200_000)] = Field(20_000, description="scenes to train on")
@@ -97,7 +103,7 @@ class SceneConfig(Section):
 class DataConfig(Section):
     """Which images."""
 
-    dataset: Literal["mnist", "fashion-mnist", "kmnist", "qmnist", "digits", "small-object"] = Field(
+    dataset: Annotated[str, OneOf((*DATASETS, SMALL_OBJECT))] = Field(
         "mnist", description="the images and their classes"
     )
     root: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = Field(
@@ -135,13 +141,13 @@ class StageConfig:
 
     channels: int
     kernel_size: int
-    pooling: Strategy
+    pooling: str
     pool_size: int
 
     @property
     def out_channels(self) -> int:
-        """Channels the next stage sees: `concat` stacks two poolings."""
-        return self.channels * (2 if self.pooling == "concat" else 1)
+        """Channels that the next stage sees; a pooling may make several of each."""
+        return self.channels * POOLINGS[self.pooling].multiplies_channels
 
 
 class ModelConfig(Section):
@@ -161,13 +167,13 @@ class ModelConfig(Section):
     pool_size: OneOrEach[Count] = Field(
         2, description="k: a stage divides height and width by k; one for all stages, or one each"
     )
-    head: Head = Field("flatten", description="what the dense layers see of the last feature maps")
+    head: HeadName = Field("flatten", description="what the dense layers see of the last feature maps")
     hidden: Listed[Count] = Field((128,), description="units of each dense layer before the logits")
     dropout: Probability = Field(0.25, description="before each dense layer: probability of zeroing a value")
     feature_dropout: Probability = Field(
         0.0, description="after each stage: probability of zeroing a whole feature map"
     )
-    activation: Activation = Field("relu", description="after each stage and each hidden dense layer")
+    activation: ActivationName = Field("relu", description="after each stage and each hidden dense layer")
     batch_norm: bool = Field(True, description="batch normalisation in each stage, before the activation")
 
     @property
@@ -205,9 +211,9 @@ class TrainingConfig(Section):
 
     epochs: Count = Field(5, description="passes over the training images")
     batch_size: Count = Field(256, description="images per optimizer step")
-    optimizer: Optimizer = Field("adam", description="the rule that turns gradients into steps")
+    optimizer: OptimizerName = Field("adam", description="the rule that turns gradients into steps")
     learning_rate: Annotated[float, Field(gt=0)] = Field(0.005, description="its peak")
-    schedule: Schedule = Field(
+    schedule: ScheduleName = Field(
         "one_cycle",
         description="the learning rate after its warm-up: one_cycle and cosine fall along a cosine, linear "
         "along a line, both to 0; step multiplies it by `gamma` after each epoch",
@@ -242,7 +248,7 @@ class RuntimeConfig(Section):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = Field(
         "auto", description="auto: cuda, then mps, then cpu; or cpu, cuda, cuda:N, mps"
     )
-    precision: Literal["auto", "float32", "bf16"] = Field(
+    precision: Annotated[str, OneOf(("auto", "float32", "bf16"))] = Field(
         "auto", description="of convolutions and dense layers; auto: bf16 where the hardware runs it faster"
     )
     threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(

@@ -4,7 +4,6 @@ The YAML is composed to a tree of nodes with positions and never constructed, so
 code, and turned into plain values here under a budget, so that no alias can explode.
 """
 
-import bisect
 import re
 import warnings
 from collections.abc import Set
@@ -15,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from cnnkit.errors import ConfigError, Problem
+from cnnkit.errors import ConfigError, Place, Problem
 
 LARGEST_TREE = 10_000  # values, aliases followed
 DEEPEST_KEY = 3  # parts, as in data.augment.zoom
@@ -24,46 +23,48 @@ LONGEST_SHOWN = 200  # characters of a line
 TAG = "tag:yaml.org,2002:"
 SCALAR_TAGS = {TAG + name for name in ("null", "bool", "int", "float", "str", "timestamp")}
 KeyPath = tuple[str | int, ...]
-Place = tuple[str, str, int]  # `file:line:column` or `--set key=value`, the line, the caret's column
 
 
-class _Broken(Exception):
-    """A value that is not plain; its problem is noted already."""
+class _Unreadable(Exception):
+    """A value that cannot be used; its problem is noted already."""
 
 
-class _TooLarge(Exception):
-    """Of no use to read on; its problem is noted already."""
+class _TooLarge(_Unreadable):
+    """A tree of which no more is read."""
 
 
 @dataclass
 class YamlTree:
-    """The values of a text. broken: the keys whose values could not be read."""
+    """The values of a text. in_file: whether its places have rows and columns; an override's do not.
+
+    broken: the keys whose values could not be read.
+    """
 
     name: str
     text: str
+    in_file: bool = True
     values: dict[str, Any] = field(default_factory=dict)
-    places: dict[KeyPath, Place] = field(default_factory=dict)  # (…, key, ""): of the key itself
+    places: dict[KeyPath, Place] = field(default_factory=dict)  # of the values
+    key_places: dict[KeyPath, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     broken: set[KeyPath] = field(default_factory=set)
-    in_file: bool = True
 
     def __post_init__(self) -> None:
         self.text = re.sub("\r\n?", "\n", self.text)
-        self._line_starts = [0, *(match.end() for match in re.finditer("\n", self.text))]
         self._constructor = YAML(typ="safe", pure=True).constructor
-        self._seen: dict[int, Node] = {}
+        self._seen: set[int] = set()
         self._visits = 0
 
     def read(self) -> None:
+        """Fills `values`; notes the problems."""
         node = self._compose()
         if isinstance(node, MappingNode):
-            parsed = self._read_node(node, ())
-            self.values = parsed if isinstance(parsed, dict) else {}
+            self.values = self._read_node(node, ()) or {}
         elif node is not None:
-            self._complain(node, (), "expected `key: value` lines at the top", "see `cnnkit config list`")
+            message = "expected `key: value` lines at the top"
+            self._complain(self._place(node.start_mark), (), message, "see `cnnkit config list`")
         elif not self.problems:
-            remedy = "`cnnkit config copy mnist` makes one"
-            self.problems.append(Problem(self.name, "", "the file is empty", remedy))
+            self._complain(Place(self.name), (), "the file is empty", "`cnnkit config copy mnist` makes one")
 
     def override(self, text: str, sections: Set[KeyPath], flag: str) -> None:
         """Puts one `dotted.key=value` on top of what is there.
@@ -71,41 +72,48 @@ class YamlTree:
         sections: the keys that hold keys. flag: the option that it came with.
         """
         key, equals, value = text.partition("=")
-        where: Place = (f"{flag} {text}", "", 0)
-        path = tuple(key.strip().split("."))
+        place, path = Place(f"{flag} {text}"), tuple(key.strip().split("."))
         if not equals or not all(path):
-            self.problems.append(Problem(where[0], "", "expected KEY=VALUE", "such as model.pooling=avg"))
+            self._complain(place, (), "expected KEY=VALUE", "such as model.pooling=avg")
             return
         if len(path) > DEEPEST_KEY:
-            self.problems.append(Problem(where[0], "", f"no key has more than {DEEPEST_KEY} parts"))
+            self._complain(place, (), f"no key has more than {DEEPEST_KEY} parts")
             return
-        fragment = YamlTree(where[0], value, in_file=False)
-        node = fragment._compose()
-        parsed = None if node is None else fragment._read_node(node, path)
+        fragment = YamlTree(place.source, value, in_file=False)
+        parsed = fragment.parse(path)
         self.problems += fragment.problems
         self.broken |= fragment.broken
-        if not fragment.problems and (target := self._section_of(path, where, sections)) is not None:
-            target[str(path[-1])] = parsed
+        if not fragment.problems and (section := self._section_of(path, place, sections)) is not None:
+            section[path[-1]] = parsed
             self.places = {k: v for k, v in self.places.items() if k[: len(path)] != path}
-            self.places[path] = where
+            self.places[path] = place
+
+    def parse(self, path: KeyPath = ()) -> Any:
+        """The value of the whole text, which is that of a key path. None where it cannot be read."""
+        node = self._compose()
+        return None if node is None else self._read_node(node, path)
 
     def place(self, path: KeyPath) -> Place:
         """Where a key path stands, or the nearest above it that stands anywhere."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.places:
                 return self.places[path[:length]]
-        return (self.name, "", 0)
+        return Place(self.name)
 
-    def _section_of(self, path: KeyPath, where: Place, sections: Set[KeyPath]) -> dict[str, Any] | None:
+    def complain_of(self, path: KeyPath, message: str, remedy: str) -> None:
+        """Notes a problem of the value at a key path."""
+        self._complain(self.place(path), path, message, remedy)
+
+    def _section_of(self, path: tuple[str, ...], place: Place, sections: Set[KeyPath]) -> Any:
         """The mapping that holds a key, made where it is missing; None where a wrong value is in its way."""
         target = self.values
         for depth, part in enumerate(path[:-1], 1):
-            below = target.get(str(part))
+            below = target.get(part)
             if not isinstance(below, dict):
                 if below is not None and path[:depth] in sections:
                     return None
-                self.places[path[:depth]] = where
-                below = target[str(part)] = {}
+                self.places[path[:depth]] = place
+                below = target[part] = {}
             target = below
         return target
 
@@ -117,52 +125,49 @@ class YamlTree:
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             message = " ".join(str(part) for part in (error.context, error.problem) if part)
-            where, line, column = self._position(mark) if mark else (self.name, "", 0)
-            self.problems.append(Problem(where, "", f"not YAML: {message}", "", line, column))
+            self._complain(self._place(mark) if mark else Place(self.name), (), f"not YAML: {message}")
         except RecursionError:
-            self.problems.append(Problem(self.name, "", "nested too deeply"))
+            self._complain(Place(self.name), (), "nested too deeply")
         except Exception as error:  # the parser fails in its own ways on numbers and escapes out of range
             first = str(error).strip().splitlines()[:1] or [type(error).__name__]
-            self.problems.append(Problem(self.name, "", f"not YAML: {first[0]}"))
+            self._complain(Place(self.name), (), f"not YAML: {first[0]}")
         return None
 
-    def _position(self, mark: Any) -> Place:
+    def _place(self, mark: Any) -> Place:
+        """The parser's own rows would count line breaks that editors do not, such as U+2028."""
         if not self.in_file:
-            return (self.name, "", 0)
-        row = bisect.bisect_right(self._line_starts, mark.index) - 1
-        column = mark.index - self._line_starts[row]
-        line = self.text[self._line_starts[row] :].partition("\n")[0]
-        shown = (line[:LONGEST_SHOWN], column) if column < LONGEST_SHOWN else ("", 0)
-        return (f"{self.name}:{row + 1}:{column + 1}", *shown)
+            return Place(self.name)
+        start = self.text.rfind("\n", 0, mark.index) + 1
+        row, column = self.text.count("\n", 0, mark.index) + 1, mark.index - start + 1
+        line = self.text[start : start + LONGEST_SHOWN].partition("\n")[0]
+        return Place(self.name, row, column, line if column <= LONGEST_SHOWN else "")
 
-    def _complain(self, node: Node, path: KeyPath, message: str, remedy: str = "") -> None:
-        where, line, column = self._position(node.start_mark)
-        self.problems.append(Problem(where, dotted(path), message, remedy, line, column))
+    def _complain(self, place: Place, path: KeyPath, message: str, remedy: str = "") -> None:
+        self.problems.append(Problem(place, dotted(path), message, remedy))
 
-    def _refuse(self, node: Node, path: KeyPath, message: str, remedy: str = "") -> _Broken:
-        self._complain(node, path, message, remedy)
-        return _Broken()
+    def _refuse(self, node: Node, path: KeyPath, message: str, remedy: str = "") -> _Unreadable:
+        self._complain(self._place(node.start_mark), path, message, remedy)
+        return _Unreadable()
 
     def _read_node(self, node: Node, path: KeyPath) -> Any:
         try:
             return self._value(node, path, ())
         except RecursionError:
-            self.problems.append(Problem(self.name, "", "nested too deeply"))
-        except (_Broken, _TooLarge):
+            self._complain(Place(self.name), (), "nested too deeply")
+        except _Unreadable:
             self.broken.add(path)
         return None
 
     def _value(self, node: Node, path: KeyPath, above: tuple[int, ...]) -> Any:
         aliased = id(node) in self._seen
-        self._seen[id(node)] = node
+        self._seen.add(id(node))
         self._visits += 1
-        self.places.setdefault(path, self._position(node.start_mark))
+        self.places.setdefault(path, self._place(node.start_mark))
         if id(node) in above:
             raise self._refuse(node, path, "an anchor that contains itself", "write the value out")
         if self._visits > LARGEST_TREE:
             cause = "aliases repeat it to" if aliased else "it holds"
-            self._complain(node, path, f"{cause} over {LARGEST_TREE:,} values")
-            raise _TooLarge
+            raise _TooLarge from self._refuse(node, path, f"{cause} over {LARGEST_TREE:,} values")
         if isinstance(node, MappingNode) and node.tag == TAG + "map":
             return self._mapping(node, path, (*above, id(node)))
         if isinstance(node, SequenceNode) and node.tag == TAG + "seq":
@@ -176,18 +181,19 @@ class YamlTree:
         for key_node, value_node in node.value:
             if not isinstance(key_node, ScalarNode) or not _is_text(key_node.value):
                 raise self._refuse(key_node, path, "a key must be a plain word")
-            below = (*path, key_node.value)
-            if (*below, "") in self.places:
-                line = self.places[(*below, "")][0].removeprefix(self.name).split(":")[1:2]
-                first = f", first on line {line[0]}" if line else ""
-                self._complain(key_node, below, f"duplicate key{first}", "keep one of them")
+            below, place = (*path, key_node.value), self._place(key_node.start_mark)
+            if first := self.key_places.get(below):
+                told = f", first on line {first.row}" if first.row else ""
+                self._complain(place, below, f"duplicate key{told}", "keep one of them")
                 continue
-            self.places[(*below, "")] = self._position(key_node.start_mark)
+            self.key_places[below] = place
             if value_node.start_mark.index == value_node.end_mark.index:
-                self.places[below] = self.places[(*below, "")]  # an empty value stands at its key
+                self.places[below] = place  # an empty value stands at its key
             try:
                 values[key_node.value] = self._value(value_node, below, above)
-            except _Broken:
+            except _TooLarge:
+                raise
+            except _Unreadable:
                 self.broken.add(below)
         return values
 
@@ -225,8 +231,7 @@ def dotted(path: KeyPath) -> str:
 def read_flow_list(text: str, where: str) -> list[Any]:
     """`0, [5, 3], max` -> the values that YAML reads in [0, [5, 3], max]. Raises ConfigError."""
     tree = YamlTree(where, f"[{text}]", in_file=False)
-    node = tree._compose()
-    values = None if node is None else tree._read_node(node, ())
+    values = tree.parse()
     if tree.problems:
         raise ConfigError(tree.problems)
     return values if isinstance(values, list) else []

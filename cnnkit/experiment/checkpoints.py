@@ -50,7 +50,7 @@ def load_weights(path: Path) -> Weights:
     if "config" not in metadata:
         raise RunError(f"{file} was not written by cnnkit: its metadata holds no configuration")
     try:
-        config = parse_config(metadata["config"], str(file))
+        config = parse_config(metadata["config"], str(file), kept=True)
     except ConfigError as error:
         raise RunError(f"the configuration in {file} is of another version of cnnkit:\n{error}") from error
     model = build_model(config.model, config.data.info, seed=0)
@@ -82,7 +82,7 @@ def load_state(run: RunDir) -> dict[str, Any]:
             f"{error}; its weights may still be measured: cnnkit eval {run.path}, "
             "but to go on, train again into another folder"
         ) from error
-    if parse_config(str(content.get("config")), str(path)) != run.config:
+    if parse_config(str(content.get("config")), str(path), kept=True) != run.config:
         raise RunError(
             f"{path} belongs to another configuration than {run.path / CONFIG}; "
             "put the configuration back as it was, or train again into another folder"

@@ -76,7 +76,7 @@ class RunDir:
 
     @property
     def config(self) -> Config:
-        return parse_config(self._text(CONFIG), str(self.path / CONFIG))
+        return parse_config(self._text(CONFIG), str(self.path / CONFIG), kept=True)
 
     @property
     def environment(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 import cnnkit
+from cnnkit.config.costs import layer_costs
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published, Splits, pixel_statistics
 from cnnkit.errors import Interrupted, RunError
@@ -24,7 +25,6 @@ from cnnkit.experiment.measure import measure, resident_splits
 from cnnkit.experiment.run_dir import RunDir, RunResult, resume_command
 from cnnkit.filenames import BEST, ENVIRONMENT, LAST, RESULT, STATE
 from cnnkit.files import write_json
-from cnnkit.nn.costs import count_costs
 from cnnkit.nn.model import build_model
 from cnnkit.training.device import Placement, out_of_memory_in_words, place
 from cnnkit.training.loop import Training, train
@@ -153,7 +153,7 @@ def begin(config: Config, placement: Placement, splits: Splits) -> Training:
 def describe(training: Training) -> Begun:
     """What a person is told before it trains."""
     config, placement = training.config, training.placement
-    costs = count_costs(training.model)
+    costs = layer_costs(config.model, training.model.info)
     return Begun(
         title=f"{config.data.info.title}, {config.model.strategy} pooling",
         device=f"{placement.device}, {placement.precision}, {placement.threads} threads",

@@ -4,39 +4,10 @@ After Zhou et al., "Learning deep features for discriminative localization", CVP
 a network that averages.
 """
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
 from cnnkit.nn.model import CNN
-from cnnkit.nn.pooling import Downsampling, FlattenHead
-
-
-class Cells(NamedTuple):
-    """The last grid, laid over the image: cell (i, j) begins at pixel (i · side, j · side).
-
-    side: of a cell, pixels. sees: side of the square of pixels, about a cell, that its features depend on.
-    """
-
-    rows: int
-    columns: int
-    side: int
-    sees: int
-
-
-def cells_of(model: CNN) -> Cells:
-    """The grid that a network's last stage leaves, and what each of its cells sees."""
-    side = sees = 1
-    for module in model.modules():
-        if isinstance(module, Downsampling):
-            kernel_size, stride = module.convolution.kernel_size[0], module.convolution.stride[0]
-            sees += (kernel_size - 1) * side
-            side *= stride
-            sees += (module.factor // stride - 1) * side  # a pooling looks at k × k values
-            side *= module.factor // stride
-    _, height, width = model.info.shape
-    return Cells(height // side, width // side, side, sees)
 
 
 def evidence(model: CNN, images: Tensor) -> Tensor:
@@ -49,7 +20,7 @@ def evidence(model: CNN, images: Tensor) -> Tensor:
     model.eval()
     with torch.inference_mode():
         maps = model.stages(model.normalize(images))
-        if isinstance(model.head, FlattenHead):
+        if model.head.head.keeps_cells:
             return _of_kept_cells(model.dense, maps)
         n, channels, rows, columns = maps.shape
         alone = maps.permute(0, 2, 3, 1).reshape(-1, channels, 1, 1)

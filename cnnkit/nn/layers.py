@@ -1,21 +1,9 @@
-"""Blocks → `CNN`, and what it costs: parameters and multiply-accumulates."""
+"""Layers that torch does not have in this form: dropout with its own random stream, pixel normalisation."""
 
 import math
 
 import torch
 from torch import Tensor, nn
-
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU,
-    "leaky_relu": nn.LeakyReLU,
-    "elu": nn.ELU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "mish": nn.Mish,
-    "hardswish": nn.Hardswish,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-}
 
 
 class Dropout(nn.Module):

@@ -1,4 +1,4 @@
-"""Blocks → `CNN`, and what it costs: parameters and multiply-accumulates."""
+"""`CNN`, the network that a configuration describes, and its initial weights."""
 
 import math
 
@@ -7,9 +7,12 @@ from torch import Tensor, nn
 
 from cnnkit.config.geometry import head_features
 from cnnkit.config.schema import ModelConfig, StageConfig
+from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.datasets import ImageInfo
-from cnnkit.nn.layers import ACTIVATIONS, Dropout, Normalize
-from cnnkit.nn.pooling import HEADS, POOLING
+from cnnkit.families.heads import HEADS
+from cnnkit.families.poolings import POOLINGS
+from cnnkit.nn.layers import Dropout, Normalize
+from cnnkit.nn.pooling import Downsampling, HeadLayer
 from cnnkit.random import stream
 
 
@@ -17,18 +20,19 @@ class Stage(nn.Sequential):
     """Convolution → downsampling → norm → activation: (N, C, H, W) -> (N, C', ⌊H/k⌋, ⌊W/k⌋)."""
 
     def __init__(self, in_channels: int, stage: StageConfig, model: ModelConfig) -> None:
-        downsampling = POOLING[stage.pooling](
+        downsampling = Downsampling(
+            POOLINGS[stage.pooling],
             in_channels,
             stage.channels,
             stage.kernel_size,
             stage.pool_size,
-            bias=not model.batch_norm,  # the norm's own shift makes a bias before it idle
+            bias=not model.batch_norm,  # BatchNorm has a bias of its own
         )
         super().__init__()
         self.add_module("downsampling", downsampling)
         if model.batch_norm:
             self.add_module("norm", nn.BatchNorm2d(downsampling.out_channels))
-        self.add_module("activation", ACTIVATIONS[model.activation]())
+        self.add_module("activation", ACTIVATIONS[model.activation].build())
         if model.feature_dropout:
             self.add_module("dropout", Dropout(model.feature_dropout, whole_maps=True))
 
@@ -38,6 +42,7 @@ class CNN(nn.Module):
 
     def __init__(self, config: ModelConfig, info: ImageInfo) -> None:
         super().__init__()
+        self.config = config
         self.info = info
         self.normalize = Normalize(info.shape[0])
         self.stages = nn.Sequential()
@@ -45,7 +50,7 @@ class CNN(nn.Module):
         for stage in config.stages:
             self.stages.append(Stage(channels, stage, config))
             channels = stage.out_channels
-        self.head = HEADS[config.head]()
+        self.head = HeadLayer(HEADS[config.head])
         self.dense = nn.Sequential()
         units = head_features(config, info.shape)
         for number, outputs in enumerate((*config.hidden, info.classes), 1):
@@ -53,7 +58,7 @@ class CNN(nn.Module):
                 self.dense.add_module(f"dropout{number}", Dropout(config.dropout))
             self.dense.add_module(f"linear{number}", nn.Linear(units, outputs))
             if number <= len(config.hidden):
-                self.dense.add_module(f"activation{number}", ACTIVATIONS[config.activation]())
+                self.dense.add_module(f"activation{number}", ACTIVATIONS[config.activation].build())
             units = outputs
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,18 +1,10 @@
-"""How feature maps shrink: the downsampling strategies, and the poolings of the head.
+"""The torch modules of a stage's pooling and of the head; `cnnkit.families` has what they compute."""
 
-All strategies start from the same convolution with "same" padding and give the same grid: height and
-width divided by k, rounding down, for every input size, kernel size and k. They differ only in how
-k × k cells become one:
-
-    stride   the convolution's value at the cell's first corner; the others are never computed
-    max      their largest
-    avg      their mean
-    concat   both, stacked: twice the channels (fastai's AdaptiveConcatPool2d does so at the head)
-"""
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from cnnkit.families.heads import Head
+from cnnkit.families.poolings import Pooling
 
 
 class SameConv2d(nn.Conv2d):
@@ -50,96 +42,36 @@ class SameConv2d(nn.Conv2d):
 class Downsampling(nn.Module):
     """A convolution, and then k × k cells made one: (N, C, H, W) -> (N, out_channels, ⌊H/k⌋, ⌊W/k⌋).
 
-    A subclass declares how it multiplies the channels, so that no caller asks for its name, and whether
-    its convolution skips by k.
+    filters: of the convolution. factor: k.
     """
-
-    multiplies_channels = 1
-    skips = False
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, factor: int, bias: bool = True
+        self,
+        pooling: Pooling,
+        in_channels: int,
+        filters: int,
+        kernel_size: int,
+        factor: int,
+        bias: bool = True,
     ) -> None:
         super().__init__()
+        self.pooling = pooling
         self.factor = factor
-        self.out_channels = out_channels * self.multiplies_channels
-        stride = factor if self.skips else 1
-        self.convolution = SameConv2d(in_channels, out_channels, kernel_size, stride, bias)
-
-
-class StridedConv(Downsampling):
-    skips = True
+        self.out_channels = filters * pooling.multiplies_channels
+        stride = factor if pooling.skips else 1
+        self.convolution = SameConv2d(in_channels, filters, kernel_size, stride, bias)
+        pooling.add_parameters(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        height, width = images.shape[-2] // self.factor, images.shape[-1] // self.factor
-        # A k that does not divide leaves a started cell at the edge, which the poolings drop.
-        return self.convolution(images)[..., :height, :width]  # type: ignore[no-any-return]
+        return self.pooling.forward(self, images)
 
 
-class MaxPool(Downsampling):
-    def forward(self, images: Tensor) -> Tensor:
-        return F.max_pool2d(self.convolution(images), self.factor)
+class HeadLayer(nn.Module):
+    """(N, C, H, W) -> (N, features)"""
 
-
-class AvgPool(Downsampling):
-    def forward(self, images: Tensor) -> Tensor:
-        return self.convolution.averaged(images, self.factor)
-
-
-class ConcatPool(Downsampling):
-    multiplies_channels = 2
-
-    def forward(self, images: Tensor) -> Tensor:
-        maps = self.convolution(images)
-        if self.convolution.weight.shape[1] == 1:
-            means = self.convolution.averaged(images, self.factor)
-        else:  # of many channels a second convolution costs more: a step of 11.3 ms, not 9.7
-            means = F.avg_pool2d(maps, self.factor)
-        return torch.cat([F.max_pool2d(maps, self.factor), means], dim=1)
-
-
-POOLING: dict[str, type[Downsampling]] = {
-    "stride": StridedConv,
-    "max": MaxPool,
-    "avg": AvgPool,
-    "concat": ConcatPool,
-}
-
-
-class FlattenHead(nn.Module):
-    """(N, C, H, W) -> (N, H·W·C): every cell of the grid keeps its own weights.
-
-    Channels come last, as they lie in memory: nothing is copied, there or back, which saves 5 % of a step.
-    """
+    def __init__(self, head: Head) -> None:
+        super().__init__()
+        self.head = head
 
     def forward(self, maps: Tensor) -> Tensor:
-        return maps.permute(0, 2, 3, 1).flatten(1)
-
-
-class AvgHead(nn.Module):
-    """(N, C, H, W) -> (N, C): how much of it is there, on average?"""
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return maps.mean((2, 3))
-
-
-class MaxHead(nn.Module):
-    """(N, C, H, W) -> (N, C): is it anywhere?"""
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return maps.amax((2, 3))
-
-
-class ConcatHead(nn.Module):
-    """(N, C, H, W) -> (N, 2C): the maxima, then the means."""
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return torch.cat([maps.amax((2, 3)), maps.mean((2, 3))], dim=1)
-
-
-HEADS: dict[str, type[FlattenHead | AvgHead | MaxHead | ConcatHead]] = {
-    "flatten": FlattenHead,
-    "avg": AvgHead,
-    "max": MaxHead,
-    "concat": ConcatHead,
-}
+        return self.head.forward(maps)

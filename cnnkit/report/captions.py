@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnkit.comparison.records import BETTER, EQUIVALENT, UNDECIDED, WORSE
-from cnnkit.nn.evidence import Cells
+from cnnkit.config.geometry import Cells
+from cnnkit.families.heads import HEADS
 from cnnkit.report.plots import CostPoint, Curve, pareto_front
 from cnnkit.words import counted, listed
 
@@ -217,8 +218,9 @@ def evidence_caption(
     """What the colours are. heads: of each level drawn. left_out: levels without a grid."""
     pooled = "the scores that the dense layers give its features alone"
     kept = "how much it changes the scores where all other cells are 0"
-    told = f"{pooled} (flatten: {kept})" if "flatten" in heads.values() else pooled
-    if set(heads.values()) == {"flatten"}:
+    keeping = {head for head in heads.values() if HEADS[head].keeps_cells}
+    told = f"{pooled} ({listed(sorted(keeping))}: {kept})" if keeping else pooled
+    if set(heads.values()) == keeping:
         told = kept
     sides, sees = (_span([getattr(c, name) for c in cells]) for name in ("side", "sees"))
     text = (

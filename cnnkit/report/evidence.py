@@ -8,11 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cnnkit.config.geometry import Cells, cells_of
 from cnnkit.config.schema import DataConfig
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.families.datasets import SMALL_OBJECT
-from cnnkit.nn.evidence import Cells, above_mean, cells_of, evidence
+from cnnkit.nn.evidence import above_mean, evidence
+from cnnkit.nn.model import CNN
 from cnnkit.report.captions import Hits, evidence_caption, hits_caption
 from cnnkit.report.images import ink_image, objects_alone, signed_image
 from cnnkit.training.batches import in_order
@@ -89,7 +91,7 @@ def evidence_view(
     weights: Mapping[str, Weights], series: Mapping[str, int], test: ImageDataset | None
 ) -> dict[str, Any] | None:
     """weights: per level. None where no level ends in a grid of several cells; no rows without images."""
-    grids = {name: w for name, w in weights.items() if _has_grid(cells_of(w.model))}
+    grids = {name: w for name, w in weights.items() if _has_grid(_cells(w.model))}
     if not grids:
         return None
     if test is None:
@@ -107,6 +109,10 @@ def evidence_view(
     numbers = shown_by_size(sides, right) if sides else shown_by_class(few.labels.tolist(), right)
     rows = [_row(i, few, measured, objects, sides, test.info.class_names) for i in numbers]
     return {"rows": rows, "caption": _caption(weights, measured, objects, numbers)}
+
+
+def _cells(model: CNN) -> Cells:
+    return cells_of(model.config, model.info.shape)
 
 
 def _has_grid(cells: Cells) -> bool:
@@ -127,7 +133,7 @@ def _measure(series: int, name: str, weights: Weights, images: ImageDataset) -> 
         maps.append(above_mean(evidence(model, chunk), labels))
         with torch.inference_mode():
             answers.append(model(chunk).argmax(1))
-    return Measured(series, name, cells_of(model), torch.cat(maps), torch.cat(answers))
+    return Measured(series, name, _cells(model), torch.cat(maps), torch.cat(answers))
 
 
 def shown_by_size(sides: Sequence[int], right: Tensor) -> list[int]:

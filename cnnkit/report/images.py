@@ -21,6 +21,7 @@ from cnnkit.data.sources import data_root, find_sources
 from cnnkit.errors import CnnkitError
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.families.datasets import DATASETS, SMALL_OBJECT
+from cnnkit.families.poolings import POOLINGS
 from cnnkit.nn.model import CNN
 from cnnkit.nn.pooling import Downsampling, SameConv2d
 from cnnkit.random import stream
@@ -29,7 +30,6 @@ POSITIVE, NEGATIVE = (213, 94, 0), (0, 114, 178)  # Okabe and Ito's vermillion a
 FILTERS_SHOWN, FILTER_COLUMNS = 32, 8
 CHANNELS_SHOWN = 3
 FADED = 0.18  # opacity of what a strided convolution never computes
-PARTS = {"concat": ("max", "avg")}  # what a strategy stacks, where it stacks several
 
 
 def data_uri(pixels: NDArray[np.uint8]) -> str:
@@ -115,7 +115,7 @@ def stage_maps(model: CNN, image: Tensor) -> list[StageMaps]:
         for stage, downsampling in zip(model.stages, _downsamplings(model), strict=True):
             dense = downsampling.convolution.dense(maps)[0]
             after = downsampling(maps)[0]
-            parts = after.reshape(downsampling.multiplies_channels, len(dense), *after.shape[1:])
+            parts = after.reshape(downsampling.pooling.multiplies_channels, len(dense), *after.shape[1:])
             stages.append(StageMaps(dense, parts, _never_computed(downsampling.convolution, dense)))
             maps = stage(maps)
     return stages
@@ -167,7 +167,7 @@ class DrawnStage:
 
 def draw_stage(series: int, name: str, pooling: str, maps: StageMaps, channels: Sequence[int]) -> DrawnStage:
     """A convolution's map and what is left of it share one scale, so that fading is seen."""
-    parts = PARTS.get(pooling, (pooling,))
+    parts = POOLINGS[pooling].parts or (pooling,)
     drawn = []
     for c in channels:
         strongest = float(maps.dense[c].abs().max())

@@ -40,7 +40,7 @@ def study_view(folder: Path) -> dict[str, Any]:
     """Everything that the template of a comparison names."""
     study, read = load_study(folder).to_dict(), read_results(folder)
     results = read.to_dict()
-    config = parse_config(study["config"], str(folder / STUDY))
+    config = parse_config(study["config"], str(folder / STUDY), kept=True)
     trials = open_trials(folder, config, results, [level["name"] for level in study["levels"]])
     failed = [trial for trial in results["trials"] if trial["error"]]
     view = {

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cnnkit.nn.layers import Dropout, Normalize
 from cnnkit.nn.model import CNN
-from cnnkit.nn.pooling import HEADS, Downsampling
+from cnnkit.nn.pooling import Downsampling, HeadLayer
 
 
 class Alone(nn.Module):
@@ -89,15 +89,17 @@ class WideDownsampling(nn.Module):
         first, self.count = layers[0], len(layers)
         narrow = first.convolution
         channels = (narrow.in_channels * self.count, narrow.out_channels * self.count)
-        self.layer = type(first)(*channels, narrow.kernel_size[0], first.factor, bias=narrow.bias is not None)
+        size, bias = narrow.kernel_size[0], narrow.bias is not None
+        self.layer = Downsampling(first.pooling, *channels, size, first.factor, bias)
         self.layer.convolution.groups = self.count
         self.convolution = self.layer.convolution  # under the name that it has in a network alone
 
     def forward(self, maps: Tensor) -> Tensor:
         maps = self.layer(maps)
-        if self.layer.multiplies_channels == 1:
+        times = self.layer.pooling.multiplies_channels
+        if times == 1:
             return maps
-        kinds = maps.permute(0, 2, 3, 1).unflatten(3, (self.layer.multiplies_channels, self.count, -1))
+        kinds = maps.permute(0, 2, 3, 1).unflatten(3, (times, self.count, -1))
         by_seed: Tensor = kinds.transpose(3, 4).flatten(3)  # so do they lie in memory, too
         return by_seed.permute(0, 3, 1, 2)
 
@@ -154,5 +156,5 @@ WIDE: dict[Any, Callable[[Sequence[Any]], nn.Module]] = {
     Downsampling: WideDownsampling,
     nn.Linear: WideLinear,
     Dropout: WideDropout,
-    tuple(HEADS.values()): WideHead,
+    HeadLayer: WideHead,
 }

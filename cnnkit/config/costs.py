@@ -1,0 +1,75 @@
+"""What a network costs, layer by layer, from its configuration alone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cnnkit.config.geometry import grids, head_features
+from cnnkit.families.activations import ACTIVATIONS
+from cnnkit.families.datasets import ImageInfo
+from cnnkit.families.heads import HEADS
+from cnnkit.families.poolings import POOLINGS
+
+if TYPE_CHECKING:
+    from cnnkit.config.schema import ModelConfig, StageConfig
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One row of a summary. output_shape: without the batch. macs: for one image."""
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    parameters: int = 0
+    macs: int = 0
+
+
+def layer_costs(model: "ModelConfig", info: ImageInfo) -> list[LayerCost]:
+    """A row a layer, in the order in which one image passes them.
+
+    A multiply-accumulate is one weight times one value, added; half of what torch's flop counter counts.
+    Norms and activations have none. A short cut, such as an average pooling inside its convolution, does
+    not count: costs are those of the network as it is configured.
+    """
+    rows = [LayerCost("normalize", "Normalize", info.shape)]
+    channels, sizes = info.shape[0], grids(model, info.shape)
+    for number, stage in enumerate(model.stages):
+        rows += _stage_costs(f"stages.{number}", model, stage, channels, sizes[number])
+        channels = stage.out_channels
+    features = head_features(model, info.shape)
+    rows.append(LayerCost("head", HEADS[model.head].kind, (features,)))
+    return [*rows, *_dense_costs(model, features, info.classes)]
+
+
+def _stage_costs(
+    name: str, model: "ModelConfig", stage: "StageConfig", channels: int, grid: tuple[int, int]
+) -> Iterator[LayerCost]:
+    """channels, grid: of the maps that the stage is given; grid is (height, width)."""
+    pooling, k, made = POOLINGS[stage.pooling], stage.pool_size, stage.out_channels
+    height, width = (-(-side // k) if pooling.skips else side for side in grid)
+    weights = channels * stage.channels * stage.kernel_size**2
+    bias = 0 if model.batch_norm else stage.channels
+    shape = (stage.channels, height, width)
+    yield LayerCost(
+        f"{name}.downsampling.convolution", "SameConv2d", shape, weights + bias, weights * height * width
+    )
+    after = (made, grid[0] // k, grid[1] // k)
+    yield LayerCost(f"{name}.downsampling", pooling.kind, after, *pooling.own_cost(made, after[1:]))
+    if model.batch_norm:
+        yield LayerCost(f"{name}.norm", "BatchNorm2d", after, 2 * made)
+    yield LayerCost(f"{name}.activation", ACTIVATIONS[model.activation].kind, after)
+    if model.feature_dropout:
+        yield LayerCost(f"{name}.dropout", "Dropout", after)
+
+
+def _dense_costs(model: "ModelConfig", units: int, classes: int) -> Iterator[LayerCost]:
+    for number, outputs in enumerate((*model.hidden, classes), 1):
+        if model.dropout:
+            yield LayerCost(f"dense.dropout{number}", "Dropout", (units,))
+        weights = units * outputs
+        yield LayerCost(f"dense.linear{number}", "Linear", (outputs,), weights + outputs, weights)
+        if number <= len(model.hidden):
+            kind = ACTIVATIONS[model.activation].kind
+            yield LayerCost(f"dense.activation{number}", kind, (outputs,))
+        units = outputs

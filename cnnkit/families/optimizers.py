@@ -1,0 +1,32 @@
+"""The rules that turn gradients into steps."""
+
+from dataclasses import dataclass
+
+from cnnkit.families.registry import Registry
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """name: the word in a configuration. path: `module:Class` of a torch optimizer.
+
+    settings: the keys of the section `training` that it uses besides `learning_rate`. Each is also the name
+    of the class's argument. fused: whether the class has a kernel for all weights at once.
+    """
+
+    name: str
+    path: str
+    settings: tuple[str, ...] = ("weight_decay",)
+    fused: bool = False
+
+
+ADAM_SETTINGS = ("betas", "weight_decay")
+OPTIMIZERS: Registry[Optimizer] = Registry(
+    "optimizer",
+    Optimizer("sgd", "torch.optim:SGD", ("momentum", "weight_decay"), fused=True),
+    Optimizer("adam", "torch.optim:Adam", ADAM_SETTINGS, fused=True),
+    Optimizer("adamw", "torch.optim:AdamW", ADAM_SETTINGS, fused=True),
+    Optimizer("nadam", "torch.optim:NAdam", ADAM_SETTINGS),
+    Optimizer("rmsprop", "torch.optim:RMSprop", ("momentum", "weight_decay")),
+    Optimizer("adagrad", "torch.optim:Adagrad"),
+    Optimizer("adadelta", "torch.optim:Adadelta"),
+)

@@ -1,0 +1,146 @@
+"""Registries: what is registered is validated, built, costed and drawn by nothing but its own entry."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from support import info
+from torch import Tensor, nn
+
+from cnnkit.config.costs import layer_costs
+from cnnkit.config.docs import json_schema, keys_table
+from cnnkit.config.geometry import cells_of, grids
+from cnnkit.config.load import config_text, parse_config
+from cnnkit.config.schema import ModelConfig, TrainingConfig
+from cnnkit.errors import ConfigError, UsageError
+from cnnkit.families.activations import ACTIVATIONS, Activation
+from cnnkit.families.heads import HEADS, Head
+from cnnkit.families.optimizers import OPTIMIZERS, Optimizer
+from cnnkit.families.poolings import POOLINGS, Pooling
+from cnnkit.families.registry import Registry
+from cnnkit.families.schedules import SCHEDULES, Schedule
+from cnnkit.nn.model import build_model
+from cnnkit.training.optimizers import learning_rate_at, make_optimizer
+
+FAMILIES: list[Registry[Any]] = [POOLINGS, HEADS, ACTIVATIONS, OPTIMIZERS, SCHEDULES]
+
+
+class GatedMax(Pooling):
+    """The largest values, each map times a weight that is learned; and the smallest beside them."""
+
+    name = "gated"
+    summary = "for this test"
+    kind = "GatedMaxPool"
+    multiplies_channels = 2
+    parts = ("most", "least")
+
+    def add_parameters(self, layer: Any) -> None:
+        layer.gate = nn.Parameter(torch.full((layer.out_channels, 1, 1), 2.0))
+
+    def forward(self, layer: Any, images: Tensor) -> Tensor:
+        cells = layer.convolution(images).unfold(2, layer.factor, layer.factor)
+        cells = cells.unfold(3, layer.factor, layer.factor)
+        return layer.gate * torch.cat([cells.amax((-2, -1)), cells.amin((-2, -1))], dim=1)
+
+    def own_cost(self, channels: int, grid: tuple[int, int]) -> tuple[int, int]:
+        return channels, channels * grid[0] * grid[1]
+
+
+class LastCell(Head):
+    name = "last"
+    summary = "for this test"
+    kind = "LastCellHead"
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps[..., -1, -1]
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    """Entries that a test registers are gone after it."""
+    before = [dict(family._entries) for family in FAMILIES]
+    yield
+    for family, entries in zip(FAMILIES, before, strict=True):
+        family._entries = entries
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.family)
+def test_a_taken_name_is_refused_and_the_first_entry_stays(family: Registry[Any]) -> None:
+    name, entry = next(iter(family.items()))
+    with pytest.raises(UsageError, match=f"{family.family} called '{name}'"):
+        family.register(entry)
+    assert family[name] is entry
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.family)
+def test_a_registry_cannot_be_written_to_but_by_register(family: Any) -> None:
+    with pytest.raises(TypeError):
+        family["new"] = object()
+    with pytest.raises(TypeError):
+        del family[next(iter(family))]
+
+
+def test_each_pooling_and_head_says_in_a_line_what_it_is() -> None:
+    for entry in (*POOLINGS.values(), *HEADS.values()):
+        assert len(entry.summary) > 10
+        assert "\n" not in entry.summary
+    for pooling in POOLINGS.values():
+        assert len(pooling.parts or (pooling.name,)) == pooling.multiplies_channels
+
+
+def test_the_registries_load_no_torch() -> None:
+    code = "import sys, cnnkit.config.costs, cnnkit.config.load; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_new_pooling_is_validated_built_costed_and_documented() -> None:
+    with pytest.raises(ConfigError, match="unknown strategy 'gated'"):
+        parse_config("model: {pooling: gated}")
+    POOLINGS.register(GatedMax())
+    config = parse_config("model: {channels: [3, 4], pooling: [gated, max]}")
+    assert parse_config(config_text(config)) == config
+    model = build_model(config.model, info((1, 8, 8)), seed=0)
+    assert model.stages(torch.zeros(2, 1, 8, 8)).shape[1:] == (4, *grids(config.model, (1, 8, 8))[-1])
+    rows = layer_costs(config.model, model.info)
+    assert sum(row.parameters for row in rows) == sum(p.numel() for p in model.parameters())
+    assert next(row.macs for row in rows if row.kind == "GatedMaxPool") == 6 * 4 * 4
+    assert "`concat`, `gated`" in keys_table()
+    assert json_schema().count('"gated"') == 2
+    with pytest.raises(ConfigError, match="max, avg, concat or gated; did you mean 'gated'"):
+        parse_config("model: {pooling: gatd}")
+
+
+def test_a_new_head_activation_optimizer_and_schedule_are_used() -> None:
+    HEADS.register(LastCell())
+    ACTIVATIONS.register(Activation("softsign", "torch.nn:Softsign"))
+    OPTIMIZERS.register(Optimizer("rprop", "torch.optim:Rprop", settings=()))
+    SCHEDULES.register(Schedule("halves", lambda share, gamma: 0.5 if share >= 0.5 else 1.0))
+    model = build_model(ModelConfig(head="last", activation="softsign", hidden=()), info((1, 8, 8)), seed=0)
+    assert model.head(torch.arange(8.0).view(1, 2, 2, 2)).tolist() == [[3.0, 7.0]]
+    assert model.dense[-1].in_features == 64
+    assert sum(isinstance(layer, nn.Softsign) for layer in model.modules()) == 2
+    config = TrainingConfig(optimizer="rprop", schedule="halves", epochs=2, learning_rate=0.5)
+    assert isinstance(make_optimizer(model, config, torch.device("cpu")), torch.optim.Rprop)
+    assert [learning_rate_at(config, step, 2) for step in range(4)] == [0.5, 0.5, 0.25, 0.25]
+
+
+@pytest.mark.parametrize("name", POOLINGS)
+@pytest.mark.parametrize("pool_size", [(2, 2), (3, 1), (2, 3)])
+def test_a_cell_sees_as_far_as_any_pixel_changes_it(name: str, pool_size: tuple[int, int]) -> None:
+    """All weights are 1, so every pixel that can change a cell does."""
+    config = ModelConfig(
+        channels=(1, 1), kernel_sizes=(3, 4), pooling=name, pool_size=pool_size, batch_norm=False
+    )
+    model = build_model(config, info((1, 48, 48)), seed=0).double()
+    for parameter in model.parameters():
+        nn.init.constant_(parameter, 0.1)
+    cells = cells_of(config, (1, 48, 48))
+    base = torch.zeros(1, 1, 48, 48, dtype=torch.float64)
+    spikes = torch.eye(48, dtype=torch.float64)[:, None, None, :].expand(48, 1, 48, 48)  # a column each
+    maps = model.stages(torch.cat([base, spikes]))[:, 0, cells.rows // 2, cells.columns // 2]
+    changed = (maps[1:] != maps[0]).nonzero()[:, 0]
+    assert changed.max() - changed.min() + 1 == cells.sees
+    assert cells.side == pool_size[0] * pool_size[1]
