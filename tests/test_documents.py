@@ -1,11 +1,14 @@
 """Each table in a document agrees with the program that it describes, and each link leads somewhere."""
 
+import importlib
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 import typer
 from support import call
 
@@ -17,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted(
     path for pattern in ("*.md", "[a-z]*/README.md", "cnnkit/*/README.md") for path in ROOT.glob(pattern)
 )
+POOLINGS = ROOT / "cnnkit" / "families" / "poolings.py"
 README, CONFIGS, RUNS, STUDIES, CONTRIBUTING, SCRIPTS = (
     (ROOT / name).read_text(encoding="utf-8")
     for name in (
@@ -166,6 +170,25 @@ def test_the_house_is_drawn_with_the_layers_that_the_import_rules_have() -> None
     assert drawn == [*packages, "families"]
     (others,) = re.findall(r"beside families: (.*)\n", picture)
     assert others.split(", ") == ground.split(" : ")[1:]
+
+
+@pytest.mark.skipif(not POOLINGS.is_file(), reason="poolings have no registry in this version")
+def test_every_module_that_contributing_names_is_there() -> None:
+    named = set(names(CONTRIBUTING.splitlines()))
+    modules = {name.removeprefix("cnnkit/") for name in named if re.fullmatch(r"[a-z_/]+/[a-z_]+\.py", name)}
+    modules = {name for name in modules if not name.startswith("tests/")}
+    assert len(modules) > 20
+    assert [name for name in sorted(modules) if not (ROOT / "cnnkit" / name).is_file()] == []
+
+
+@pytest.mark.skipif(not POOLINGS.is_file(), reason="poolings have no registry in this version")
+def test_the_new_pooling_that_contributing_shows_computes_what_it_says() -> None:
+    (code,) = re.findall(r"^```python\n(class .*?)^```", CONTRIBUTING, re.MULTILINE | re.DOTALL)
+    scope: dict[str, Any] = dict(vars(importlib.import_module("cnnkit.families.poolings")))
+    exec(code, scope)
+    layer = SimpleNamespace(factor=2, convolution=torch.nn.Identity())
+    pooled = scope["Min"]().forward(layer, torch.arange(16.0).reshape(1, 1, 4, 4))
+    assert pooled.tolist() == [[[[0.0, 2.0], [8.0, 10.0]]]]
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -130,7 +130,7 @@ def test_the_lines_of_python_run_as_they_are_written() -> None:
     exec(code.replace('"fast"', '"tiny.yaml"').replace("seeds=10", "seeds=2"), names)
     assert Path("runs/avg/result.json").is_file()
     assert Path("studies/a/results.json").is_file()
-    assert names["images"].train.images.shape[1:] == (1, 8, 8)  # type: ignore[attr-defined]
+    assert names["images"].images.shape[1:] == (1, 8, 8)  # type: ignore[attr-defined]
 
 
 def test_the_front_page_is_read_in_five_minutes() -> None:
