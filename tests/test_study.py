@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from support import begun
 
-from cnnkit.comparison.study import Study, plan_study, refuse_another_study, saved_plan
+from cnnkit.comparison.study import Study, plan_study, planned_again, refuse_another_study
+from cnnkit.comparison.study_file import load_study
 from cnnkit.comparison.trial import Trial, shared_hashes
 from cnnkit.comparison.widths import TOLERANCE, cost_of
 from cnnkit.config.schema import Config
@@ -121,13 +122,13 @@ def test_a_study_that_cannot_decide_says_so(tiny: Tiny) -> None:
 
 def test_a_study_can_be_planned_again_from_its_file(tiny: Tiny, tmp_path: Path) -> None:
     study = pooling_study(tiny, 3, match="parameters", margin=0.2)
-    write_json(tmp_path / STUDY, study.as_dict())
-    assert plan_study(**saved_plan(tmp_path)) == study
+    write_json(tmp_path / STUDY, study.to_file().to_dict())
+    assert planned_again(load_study(tmp_path)) == study
 
 
 def test_more_seeds_more_values_and_another_margin_are_the_same_study(tiny: Tiny, tmp_path: Path) -> None:
     first = plan_study(tiny(), "model.pooling", ["max", "avg"], 2)
-    write_json(tmp_path / STUDY, first.as_dict())
+    write_json(tmp_path / STUDY, first.to_file().to_dict())
     refuse_another_study(pooling_study(tiny, 5, margin=0.3), tmp_path)
     refuse_another_study(plan_study(tiny("model.pooling=avg"), "model.pooling", ["max", "avg"], 2), tmp_path)
 
@@ -143,7 +144,7 @@ def test_more_seeds_more_values_and_another_margin_are_the_same_study(tiny: Tiny
 def test_another_study_is_refused_with_what_differs(
     tiny: Tiny, tmp_path: Path, key: str, values: list[Any], overrides: list[str], told: str
 ) -> None:
-    write_json(tmp_path / STUDY, pooling_study(tiny).as_dict())
+    write_json(tmp_path / STUDY, pooling_study(tiny).to_file().to_dict())
     before = (tmp_path / STUDY).read_bytes()
     with pytest.raises(UsageError, match="holds another study") as failure:
         refuse_another_study(plan_study(tiny(*overrides), key, values, 2), tmp_path)
@@ -193,4 +194,4 @@ def test_what_makes_no_study_is_refused_in_words(
 def test_a_damaged_study_is_told_in_words(tmp_path: Path, content: str) -> None:
     (tmp_path / STUDY).write_text(content)
     with pytest.raises(CnnkitError, match=r"study\.json is damaged"):
-        saved_plan(tmp_path)
+        load_study(tmp_path)

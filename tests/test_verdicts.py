@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cnnkit.comparison.verdicts import BETTER, EQUIVALENT, UNDECIDED, WORSE, decide, fewest_seeds, judge_pairs
+from cnnkit.comparison.records import BETTER, EQUIVALENT, UNDECIDED, WORSE
+from cnnkit.comparison.verdicts import decide, fewest_seeds, judge_pairs
 from cnnkit.stats import LEVEL, holm, mcnemar_test, smallest_sign_flip_p
 
 STUDIES = 600
@@ -105,13 +106,15 @@ def test_pairs_are_judged_from_who_was_right_on_what() -> None:
     pairs = {(pair.a, pair.b): pair for pair in judge_pairs(right, margin=0.001)}
     assert list(pairs) == [("max", "avg"), ("max", "mean"), ("avg", "mean")]
     clear = pairs["max", "avg"]
-    assert clear.decision.verdict == BETTER
+    assert clear.verdict == BETTER
     assert clear.seeds_needed is None
     assert clear.difference.mean == pytest.approx(right["max"].mean() - right["avg"].mean())
+    assert clear.difference.low is not None
+    assert clear.difference.high is not None
     assert clear.difference.low < clear.difference.mean < clear.difference.high
     assert clear.images.p < 0.05
     unclear = pairs["avg", "mean"]
-    assert unclear.decision.verdict == UNDECIDED
+    assert unclear.verdict == UNDECIDED
     assert unclear.seeds_needed is None or unclear.seeds_needed > 10
 
 
@@ -123,5 +126,5 @@ def test_the_p_values_over_images_are_corrected_for_their_number_too() -> None:
 
 def test_one_seed_decides_nothing_and_promises_nothing() -> None:
     (pair,) = judge_pairs({"a": answers(0.9, 1, 100, 0), "b": answers(0.5, 1, 100, 1)}, margin=0.001)
-    assert pair.decision.verdict == UNDECIDED
+    assert pair.verdict == UNDECIDED
     assert pair.seeds_needed is None
