@@ -121,9 +121,7 @@ def test_the_time_of_a_seed_is_its_share(tiny: Tiny, tmp_path: Path, monkeypatch
     ticks = iter(range(10**6))
     monkeypatch.setattr(cnnkit.training.stack.time, "perf_counter", lambda: float(next(ticks)))
     results = together(study_of(tiny, 4), tmp_path)
-    seconds = [
-        RunDir(tmp_path / TRIALS / trial.folder).result.train_seconds for trial in results.trials
-    ]
+    seconds = [RunDir(tmp_path / TRIALS / trial.folder).result.train_seconds for trial in results.trials]
     steps = -(-1293 // 128)
     assert seconds == [(steps + 1) / 4] * 8  # the clock is read once a step and at the end
 

@@ -16,7 +16,7 @@ from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import analyse
 from cnnkit.comparison.study import Study, refuse_another_study, with_kept
 from cnnkit.comparison.study_file import TrialEntry
-from cnnkit.comparison.trial import Trial, data_hash, is_whole
+from cnnkit.comparison.trial import Trial, data_hash, is_whole, with_kept_folders
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import load_data
 from cnnkit.errors import Interrupted, UsageError
@@ -44,7 +44,8 @@ def run_study(study: Study, folder: Path, executor: Executor, notify: StudyListe
     study = with_kept(study, folder)
     published = load_data(study.base.data, notify)
     data = data_hash(published)
-    trials = [Trial(level.name, config, data) for level, config in study.trials()]
+    planned = [Trial(level.name, config, data) for level, config in study.trials()]
+    trials = with_kept_folders(planned, folder / TRIALS)
     with _alone_at(folder):
         write_atomically(folder / LABELS, published[1].labels.to(torch.uint8).numpy().tobytes())
         entries = [TrialEntry(trial.level, trial.seed, trial.folder) for trial in trials]

@@ -3,7 +3,7 @@
 import difflib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,25 @@ def config_text(config: Config) -> str:
     out = io.StringIO()
     yaml.dump(config.model_dump(mode="json"), out)
     return out.getvalue()
+
+
+def differing_keys(config: Config) -> dict[str, Any]:
+    """The dotted keys whose values are not the defaults, with these values as JSON has them."""
+    defaults = flat(Config())
+    return {key: value for key, value in flat(config).items() if value != defaults[key]}
+
+
+def flat(config: Config) -> dict[str, Any]:
+    """Every dotted key of a configuration, with its value as JSON has it."""
+    return dict(_flat(config.model_dump(mode="json"), ""))
+
+
+def _flat(node: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from _flat(value, f"{key}.{name}" if key else name)
+    else:
+        yield key, node
 
 
 def shipped_configs() -> dict[str, Path]:
