@@ -3,9 +3,9 @@
 import atexit
 import gc
 import os
-import signal
 import sys
-from types import FrameType
+
+from cnnkit.signals import answer_ctrl_c
 
 # Turns of a thread that waits for the others before it sleeps. The default, 300,000, is some 15 ms: where
 # another program wanted one of two cores a step of fast.yaml took 400 ms, with this 52; alone 4 % more.
@@ -14,7 +14,7 @@ NEW_OBJECTS = 100_000  # before Python looks again for unreachable ones
 
 
 def main() -> int:
-    signal.signal(signal.SIGINT, answer_ctrl_c)
+    answer_ctrl_c()
     sleep_soon()
     gc.set_threshold(NEW_OBJECTS)  # what is imported stays: at 700, looking took 0.1 of torch's 1.4 s
     atexit.register(_skip_last_collection)
@@ -24,18 +24,6 @@ def main() -> int:
         return cli.main()
     except KeyboardInterrupt:
         return 130
-
-
-def answer_ctrl_c(_: int, frame: FrameType | None) -> None:
-    """Raises KeyboardInterrupt, but leaves at once while something is imported.
-
-    torch's and NumPy's C++ abort on an exception there, or take it for a module that is missing.
-    """
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            os._exit(130)
-        frame = frame.f_back
-    raise KeyboardInterrupt
 
 
 def sleep_soon() -> None:

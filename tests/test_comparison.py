@@ -3,7 +3,9 @@
 import json
 import multiprocessing
 import os
+import re
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,10 @@ import pytest
 from filelock import FileLock
 from support import call, command, exit_code, start
 
+from cnnkit.comparison import runner
 from cnnkit.comparison.local import LocalExecutor
-from cnnkit.comparison.results import ROUNDING, analyse, verify
+from cnnkit.comparison.records import StudyResults
+from cnnkit.comparison.results import analyse, verify
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import Study, plan_study
 from cnnkit.config.schema import Config
@@ -35,11 +39,14 @@ def study_of(tiny: Tiny, seeds: int = 2, levels: list[str] = LEVELS, *overrides:
 
 def run(
     study: Study, folder: Path, workers: int = 2, notify: Callable[[StudyEvent], None] = print
-) -> dict[str, Any]:
-    return run_study(study, folder, LocalExecutor(folder / TRIALS, workers), notify).to_dict()
+) -> StudyResults:
+    return run_study(study, folder, LocalExecutor(folder / TRIALS, workers), notify)
 
 
 def without_timing(node: Any) -> Any:
+    """All that a second run of the same study repeats."""
+    if isinstance(node, StudyResults):
+        node = node.to_dict()
     if isinstance(node, dict):
         return {key: without_timing(value) for key, value in node.items() if key != "timing"}
     return [without_timing(value) for value in node] if isinstance(node, list) else node
@@ -96,7 +103,7 @@ def test_verify_finds_nothing_to_complain_of_in_an_untouched_study(finished: Pat
 
 def change_a_number(folder: Path) -> None:
     results = json.loads((folder / RESULTS).read_text())
-    results["pairs"][0]["p_different"] *= 1 + 2 * ROUNDING
+    results["pairs"][0]["p_different"] *= 1 + 1e-5
     write_json(folder / RESULTS, results)
 
 
@@ -127,6 +134,13 @@ def change_the_costs(folder: Path) -> None:
         write_json(folder / name, content)
 
 
+def change_an_accuracy(folder: Path) -> None:
+    """By less than what `verify` allows in a statistic."""
+    results = json.loads((folder / RESULTS).read_text())
+    results["trials"][0]["test_accuracy"] += 1e-12
+    write_json(folder / RESULTS, results)
+
+
 def remove_the_labels(folder: Path) -> None:
     (folder / LABELS).unlink()
 
@@ -135,6 +149,7 @@ def remove_the_labels(folder: Path) -> None:
     "damage",
     [
         change_a_number,
+        change_an_accuracy,
         change_a_prediction,
         change_the_costs,
         swap_two_trials_predictions,
@@ -161,7 +176,7 @@ def test_running_again_with_more_seeds_and_levels_runs_only_what_is_missing(
     ran = {(event.level, event.seed) for event in done}
     assert ran == {("stride", 3), ("max", 3), *(("avg", seed) for seed in range(4))}
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert results["seeds"] == [0, 1, 2, 3]
+    assert results.seeds == [0, 1, 2, 3]
 
 
 def test_fewer_seeds_and_levels_drop_nothing(tiny: Tiny, finished: Path) -> None:
@@ -181,6 +196,70 @@ def test_a_trial_that_is_no_longer_whole_is_run_again(
     assert verify(finished)
 
 
+def test_verify_allows_a_statistic_the_rounding_of_another_scipy(finished: Path) -> None:
+    results = json.loads((finished / RESULTS).read_text())
+    results["pairs"][0]["p_different"] *= 1 + 1e-9
+    results["levels"][0]["sampling_error"] *= 1 - 1e-9
+    write_json(finished / RESULTS, results)
+    assert verify(finished)
+
+
+def change_a_hash(folder: Path) -> str:
+    path = sorted((folder / TRIALS).iterdir())[0] / "trial.json"
+    content = json.loads(path.read_text())
+    content["hashes"]["split"] = "0" * 64
+    write_json(path, content)
+    return f"{path.parent.name}/trial.json"
+
+
+def change_one_wrong_prediction_to_another(folder: Path) -> str:
+    """The accuracy stays; the hash of the predictions does not."""
+    path = sorted((folder / TRIALS).iterdir())[0] / PREDICTIONS
+    labels = np.frombuffer((folder / LABELS).read_bytes(), np.uint8)
+    kept = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    wrong = int((kept != labels).argmax())
+    kept[wrong] = next(c for c in range(10) if c not in (kept[wrong], labels[wrong]))
+    path.write_bytes(kept.tobytes())
+    return f"{path.parent.name}/{PREDICTIONS}"
+
+
+def change_the_warnings(folder: Path) -> str:
+    content = json.loads((folder / STUDY).read_text())
+    write_json(folder / STUDY, {**content, "warnings": ["all is well"]})
+    return STUDY
+
+
+def change_the_labels(folder: Path) -> str:
+    """Of an image that the first trial gets right."""
+    labels = np.frombuffer((folder / LABELS).read_bytes(), np.uint8).copy()
+    kept = np.frombuffer((sorted((folder / TRIALS).iterdir())[0] / PREDICTIONS).read_bytes(), np.uint8)
+    labels[int((kept == labels).argmax())] ^= 1
+    (folder / LABELS).write_bytes(labels.tobytes())
+    return LABELS
+
+
+def change_the_seconds(folder: Path) -> str:
+    path = sorted((folder / TRIALS).iterdir())[0] / RESULT
+    write_json(path, json.loads(path.read_text()) | {"train_seconds": 0.001})
+    return f"{path.parent.name}/{RESULT}"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        change_a_hash,
+        change_one_wrong_prediction_to_another,
+        change_the_warnings,
+        change_the_labels,
+        change_the_seconds,
+    ],
+)
+def test_verify_names_the_file_that_was_changed(finished: Path, change: Callable[[Path], str]) -> None:
+    name = change(finished)
+    with pytest.raises(RunError, match=re.escape(name)):
+        verify(finished)
+
+
 @pytest.mark.parametrize("name", ["trial.json", RESULT])
 def test_verify_of_a_damaged_trial_is_told_in_words(finished: Path, name: str) -> None:
     (sorted((finished / TRIALS).iterdir())[0] / name).write_text("{}")
@@ -194,15 +273,15 @@ def test_accuracy_by_object_size_is_that_of_every_image_of_that_size(tiny: Tiny,
     study = study_of(tiny, 2, LEVELS, "data.dataset=small-object", scene)
     results = run(study, tmp_path / "study")
     labels = np.frombuffer((tmp_path / "study" / LABELS).read_bytes(), np.uint8)
-    for level in results["levels"]:
-        folders = [trial["folder"] for trial in results["trials"] if trial["level"] == level["name"]]
+    for level in results.levels:
+        folders = [trial.folder for trial in results.trials if trial.level == level.name]
         right = [
             np.frombuffer((tmp_path / "study" / TRIALS / folder / PREDICTIONS).read_bytes(), np.uint8)
             == labels
             for folder in folders
         ]
         means = {6: np.mean([r[0::3] for r in right]), 9: np.mean([r[1::3] for r in right])}
-        found = {row["size"]: row["mean"] for row in level["by_object_size"]}
+        found = {row.size: row.mean for row in level.by_object_size}
         assert list(found) == [6, 9, 12]
         assert {size: found[size] for size in means} == pytest.approx(means)
 
@@ -215,20 +294,19 @@ def test_two_processes_are_not_at_one_study_at_once(tiny: Tiny, finished: Path) 
 def test_a_failed_trial_is_told_with_its_reason_and_the_others_go_on(tiny: Tiny, tmp_path: Path) -> None:
     study = plan_study(tiny("training.epochs=1"), "training.learning_rate", [0.01, 1e30], 2)
     results = run(study, tmp_path / "study")
-    errors = {(trial["level"], trial["seed"]): trial["error"] for trial in results["trials"]}
-    assert errors["0.01", 0] is None
-    assert errors["0.01", 1] is None
+    errors = {(trial.level, trial.seed): trial.error or "" for trial in results.trials}
+    assert errors["0.01", 0] == errors["0.01", 1] == ""
     assert all("the loss stopped being finite" in errors["1e+30", seed] for seed in (0, 1))
-    assert results["levels"] == []
+    assert results.levels == []
     assert verify(tmp_path / "study") == analyse(tmp_path / "study")
 
 
 def test_seeds_that_not_every_level_has_finished_are_not_counted(finished: Path) -> None:
     (sorted((finished / TRIALS).glob("max-seed1-*"))[0] / RESULT).unlink()
-    results = analyse(finished).to_dict()
-    assert results["seeds"] == [0, 2]
-    assert all(len(level["accuracies"]) == 2 for level in results["levels"])
-    assert [trial["error"] for trial in results["trials"]].count("not run yet") == 1
+    results = analyse(finished)
+    assert results.seeds == [0, 2]
+    assert all(len(level.accuracies) == 2 for level in results.levels)
+    assert [trial.error for trial in results.trials].count("not run yet") == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -243,7 +321,7 @@ def test_a_killed_worker_costs_no_trial(tiny: Tiny, tmp_path: Path, number: sign
 
     results = run(study_of(tiny, 4), tmp_path / "study", notify=kill_one)
     assert killed
-    assert [trial["error"] for trial in results["trials"]] == [None] * 8
+    assert [trial.error for trial in results.trials] == [None] * 8
     assert without_timing(results) == without_timing(run(study_of(tiny, 4), tmp_path / "again"))
 
 
@@ -280,6 +358,24 @@ def test_an_interrupted_study_goes_on_to_the_same_results(
     assert without_timing(resumed) == without_timing(
         run(study_of(tiny, 4, LEVELS, "training.epochs=3"), tmp_path / "whole")
     )
+
+
+def interrupted_import(log: Path, *arguments: object) -> None:
+    """A target of `start`: Ctrl-C arrives inside the import that is made while the last trial runs."""
+    library = Path.cwd() / "library.py"
+    library.write_text("import os, signal, time; time.sleep(0.5); os.kill(os.getpid(), signal.SIGINT); 1")
+    sys.path.insert(0, str(library.parent))
+    runner._import_statistics = lambda: __import__("library")
+    command(log, *arguments)
+
+
+def test_ctrl_c_inside_an_import_lets_the_running_trial_save(tiny_file: Path, tmp_path: Path) -> None:
+    options = ["--config", tiny_file, "--vary", "training.epochs=1,500", "--seeds", 1, "--workers", 1]
+    log, folder = tmp_path / "log", tmp_path / "study"
+    assert exit_code(start(interrupted_import, log, "compare", *options, "--out", folder)) == 130
+    assert f"cnnkit compare --resume --out {folder}" in log.read_text()
+    assert len(list(folder.glob(f"{TRIALS}/*/{RESULT}"))) == 1
+    assert len(list(folder.glob(f"{TRIALS}/*/{STATE}"))) == 1
 
 
 def test_the_command_prints_the_answer_and_the_ranked_table(

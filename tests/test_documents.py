@@ -172,7 +172,6 @@ def test_the_house_is_drawn_with_the_layers_that_the_import_rules_have() -> None
     assert others.split(", ") == ground.split(" : ")[1:]
 
 
-@pytest.mark.skipif(not POOLINGS.is_file(), reason="poolings have no registry in this version")
 def test_every_module_that_contributing_names_is_there() -> None:
     named = set(names(CONTRIBUTING.splitlines()))
     modules = {name.removeprefix("cnnkit/") for name in named if re.fullmatch(r"[a-z_/]+/[a-z_]+\.py", name)}
@@ -181,7 +180,6 @@ def test_every_module_that_contributing_names_is_there() -> None:
     assert [name for name in sorted(modules) if not (ROOT / "cnnkit" / name).is_file()] == []
 
 
-@pytest.mark.skipif(not POOLINGS.is_file(), reason="poolings have no registry in this version")
 def test_the_new_pooling_that_contributing_shows_computes_what_it_says() -> None:
     (code,) = re.findall(r"^```python\n(class .*?)^```", CONTRIBUTING, re.MULTILINE | re.DOTALL)
     scope: dict[str, Any] = dict(vars(importlib.import_module("cnnkit.families.poolings")))

@@ -1,14 +1,17 @@
 """How processes begin: what is set before torch is imported, and which images workers read once."""
 
+import importlib.util
 import os
 import subprocess
 import sys
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
 
 from cnnkit.__main__ import SPINS, sleep_soon
 from cnnkit.comparison import local as executors
+from cnnkit.comparison.processes import worker_context
 from cnnkit.config.schema import AugmentConfig, DataConfig
 
 
@@ -50,13 +53,22 @@ def test_workers_read_the_images_of_a_study_once_whatever_else_is_compared(
     assert len(read) == 2
 
 
+def test_what_workers_are_forked_from_imports_modules_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is gone would be passed over in silence, and each worker would import torch."""
+    named: list[str] = []
+    monkeypatch.setattr(forkserver, "set_forkserver_preload", named.extend)
+    worker_context()
+    assert all(importlib.util.find_spec(name) for name in named)
+    assert named
+
+
 def test_ctrl_c_in_the_middle_of_an_import_leaves_at_once_with_130(tmp_path: Path) -> None:
     """torch's C++ would abort on the exception, and NumPy's be told to be missing."""
     (tmp_path / "library.py").write_text("import signal; signal.raise_signal(signal.SIGINT); 1")
     code = """
 import signal
-from cnnkit.__main__ import answer_ctrl_c
-signal.signal(signal.SIGINT, answer_ctrl_c)
+from cnnkit.signals import answer_ctrl_c
+answer_ctrl_c()
 try:
     signal.raise_signal(signal.SIGINT)
 except KeyboardInterrupt:

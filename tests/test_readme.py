@@ -12,7 +12,6 @@ from conftest import TINY
 from PIL import Image, ImageDraw
 from support import call
 
-import cnnkit
 from cnnkit.cli.app import app
 from cnnkit.config.load import copy_config, load_config
 
@@ -121,7 +120,6 @@ def test_the_commands_about_configurations_run_as_they_are_written(
         assert outcome.code == 0, outcome.err
 
 
-@pytest.mark.skipif(not hasattr(cnnkit, "train"), reason="this version has no Python API")
 def test_the_lines_of_python_run_as_they_are_written() -> None:
     (code,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     Path("tiny.yaml").write_text(TINY, encoding="utf-8")

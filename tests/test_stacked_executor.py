@@ -16,6 +16,7 @@ from cnnkit.api.study import _executor
 from cnnkit.comparison import on_gpu as stacked_executor
 from cnnkit.comparison.local import LocalExecutor
 from cnnkit.comparison.on_gpu import StackedExecutor
+from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import analyse, verify
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import Study, plan_study
@@ -35,8 +36,8 @@ Tiny = Callable[..., Config]
 
 def together(
     study: Study, folder: Path, at_once: int = 32, notify: Callable[[StudyEvent], None] = print
-) -> dict[str, Any]:
-    return run_study(study, folder, StackedExecutor(folder / TRIALS, at_once), notify).to_dict()
+) -> StudyResults:
+    return run_study(study, folder, StackedExecutor(folder / TRIALS, at_once), notify)
 
 
 @pytest.fixture
@@ -56,20 +57,20 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
 def test_a_study_is_the_same_as_one_by_one(tiny: Tiny, tmp_path: Path) -> None:
     study = study_of(tiny, 3, ["max", "concat"], "data.crop=1")
     found, expected = together(study, tmp_path / "together"), run(study, tmp_path / "alone")
-    assert verify(tmp_path / "together").to_dict() == found
-    for mine, theirs in zip(found["trials"], expected["trials"], strict=True):
-        assert mine["error"] is None
-        assert mine["hashes"] == theirs["hashes"]
-        assert mine["best_epoch"] == theirs["best_epoch"]
-        assert mine["test_accuracy"] == pytest.approx(theirs["test_accuracy"], abs=1.5 / 360)
-        ours, alone = (tmp_path / where / TRIALS / mine["folder"] for where in ("together", "alone"))
+    assert verify(tmp_path / "together") == found
+    for mine, theirs in zip(found.trials, expected.trials, strict=True):
+        assert mine.error is None
+        assert mine.hashes == theirs.hashes
+        assert mine.best_epoch == theirs.best_epoch
+        assert mine.test_accuracy == pytest.approx(theirs.test_accuracy, abs=1.5 / 360)
+        ours, alone = (tmp_path / where / TRIALS / mine.folder for where in ("together", "alone"))
         assert {path.name for path in ours.iterdir()} == {path.name for path in alone.iterdir()}
         assert (ours / "config.yaml").read_bytes() == (alone / "config.yaml").read_bytes()
         assert (ours / "trial.json").read_bytes() == (alone / "trial.json").read_bytes()
-        assert (ours / RESULT).is_file()
-        assert (alone / RESULT).is_file()
+        kept = [json.loads((folder / RESULT).read_text()) for folder in (ours, alone)]
+        assert kept[0].keys() == kept[1].keys()
         for name in ("parameters", "macs", "seed", "train_images", "val_images", "epochs"):
-            assert getattr(RunDir(ours).result, name) == getattr(RunDir(alone).result, name)
+            assert kept[0][name] == kept[1][name]
         assert len(RunDir(ours).metrics()) == len(RunDir(alone).metrics()) == 1
         weights, others = (load_weights(folder).model.state_dict() for folder in (ours, alone))
         for name in weights:
@@ -105,12 +106,12 @@ def test_a_folder_holds_the_weights_of_its_best_epoch(tiny: Tiny, tmp_path: Path
         3,
     )
     results = together(study, tmp_path)
-    assert any(trial["best_epoch"] < 6 for trial in results["trials"])
-    for trial in results["trials"]:
-        weights = load_weights(tmp_path / TRIALS / trial["folder"])
+    assert any((trial.best_epoch or 6) < 6 for trial in results.trials)
+    for trial in results.trials:
+        weights = load_weights(tmp_path / TRIALS / trial.folder)
         history = RunDir(weights.source.parent).metrics()
         best = max(history, key=lambda record: (record.val_accuracy, -(record.val_loss or 0)))
-        assert best.epoch == trial["best_epoch"]
+        assert best.epoch == trial.best_epoch
         setting = prepare(weights.config)
         measured = evaluate(weights.model, setting.splits.validation, setting.placement)
         assert measured.loss == pytest.approx(best.val_loss)
@@ -120,9 +121,7 @@ def test_the_time_of_a_seed_is_its_share(tiny: Tiny, tmp_path: Path, monkeypatch
     ticks = iter(range(10**6))
     monkeypatch.setattr(cnnkit.training.stack.time, "perf_counter", lambda: float(next(ticks)))
     results = together(study_of(tiny, 4), tmp_path)
-    seconds = [
-        RunDir(tmp_path / TRIALS / trial["folder"]).result.train_seconds for trial in results["trials"]
-    ]
+    seconds = [RunDir(tmp_path / TRIALS / trial.folder).result.train_seconds for trial in results.trials]
     steps = -(-1293 // 128)
     assert seconds == [(steps + 1) / 4] * 8  # the clock is read once a step and at the end
 
@@ -130,9 +129,8 @@ def test_the_time_of_a_seed_is_its_share(tiny: Tiny, tmp_path: Path, monkeypatch
 def test_a_level_that_fails_is_told_with_its_reason_and_the_others_go_on(tiny: Tiny, tmp_path: Path) -> None:
     study = plan_study(tiny("training.epochs=1"), "training.learning_rate", [0.01, 1e30], 2)
     results = together(study, tmp_path)
-    errors = {(trial["level"], trial["seed"]): trial["error"] for trial in results["trials"]}
-    assert errors["0.01", 0] is None
-    assert errors["0.01", 1] is None
+    errors = {(trial.level, trial.seed): trial.error or "" for trial in results.trials}
+    assert errors["0.01", 0] == errors["0.01", 1] == ""
     for seed in (0, 1):
         assert "the loss stopped being finite" in errors["1e+30", seed]
     assert len(list(tmp_path.glob(f"{TRIALS}/*/{FAILURE}"))) == 2
@@ -147,7 +145,7 @@ def test_what_nobody_foresaw_fails_the_group_and_leaves_a_traceback(
 
     monkeypatch.setattr(stacked_executor, "train_together", broken)
     results = together(study_of(tiny, 2), tmp_path)
-    assert all("ValueError: no such thing" in trial["error"] for trial in results["trials"])
+    assert all("ValueError: no such thing" in (trial.error or "") for trial in results.trials)
     kept = [path.read_text() for path in tmp_path.glob(f"{TRIALS}/*/{FAILURE}")]
     assert len(kept) == 4
     assert all("Traceback" in text for text in kept)
@@ -167,10 +165,10 @@ def test_where_memory_does_not_hold_them_all_they_train_in_halves(
     monkeypatch.setattr(stacked_executor, "train_together", narrow)
     results = together(study_of(tiny, 5, ["max", "avg"]), tmp_path)
     assert tried == [5, 2, 3, 1, 2] * 2
-    assert [trial["error"] for trial in results["trials"]] == [None] * 10
+    assert [trial.error for trial in results.trials] == [None] * 10
     monkeypatch.setattr(stacked_executor, "train_together", train_together)
     whole = together(study_of(tiny, 5, ["max", "avg"]), tmp_path / "whole")
-    assert [t["hashes"] for t in results["trials"]] == [t["hashes"] for t in whole["trials"]]
+    assert [t.hashes for t in results.trials] == [t.hashes for t in whole.trials]
 
 
 def test_an_interrupted_group_is_trained_anew(

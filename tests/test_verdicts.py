@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cnnkit.comparison.verdicts import BETTER, EQUIVALENT, UNDECIDED, WORSE, decide, fewest_seeds, judge_pairs
+from cnnkit.comparison.records import BETTER, EQUIVALENT, UNDECIDED, WORSE
+from cnnkit.comparison.verdicts import decide, fewest_seeds, judge_pairs
 from cnnkit.stats import LEVEL, holm, mcnemar_test, smallest_sign_flip_p
 
 STUDIES = 600
@@ -108,6 +109,8 @@ def test_pairs_are_judged_from_who_was_right_on_what() -> None:
     assert clear.verdict == BETTER
     assert clear.seeds_needed is None
     assert clear.difference.mean == pytest.approx(right["max"].mean() - right["avg"].mean())
+    assert clear.difference.low is not None
+    assert clear.difference.high is not None
     assert clear.difference.low < clear.difference.mean < clear.difference.high
     assert clear.images.p < 0.05
     unclear = pairs["avg", "mean"]

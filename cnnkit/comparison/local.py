@@ -4,7 +4,6 @@ import contextlib
 import functools
 import multiprocessing
 import os
-import signal
 import threading
 import traceback
 from collections import Counter, deque
@@ -14,6 +13,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NamedTuple
 
+from cnnkit import signals
 from cnnkit.comparison.processes import worker_context
 from cnnkit.comparison.trial import Trial, run_trial
 from cnnkit.config.schema import DataConfig, RuntimeConfig
@@ -136,7 +136,7 @@ def _serve(connection: Connection) -> None:
     """The life of a worker. Its parent stops it, not the terminal, and it never outlives its parent."""
     if hasattr(os, "setpgrp"):
         os.setpgrp()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signals.ignore_ctrl_c()
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -1,9 +1,10 @@
 """How worker processes start."""
 
 import multiprocessing
-import signal
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext, SpawnContext
+
+from cnnkit.signals import ctrl_c_blocked
 
 
 def worker_context() -> ForkServerContext | SpawnContext:
@@ -11,17 +12,17 @@ def worker_context() -> ForkServerContext | SpawnContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["cnnkit.trials"])
+    context.set_forkserver_preload(["cnnkit.comparison.trial"])
     return context
 
 
 def import_ahead() -> None:
-    """Has the process that workers are forked from import torch while this one does: 1.6 s on two cores.
+    """Starts the process that workers are forked from, which imports torch while this process does, too.
 
-    Only from the main thread. Ctrl-C is this process's to answer, also while that one imports.
+    That saves 1.6 s on two cores. Call it from the main thread only. The new process blocks Ctrl-C: this
+    process answers it.
     """
     if isinstance(worker_context(), ForkServerContext):
-        resource_tracker.ensure_running()  # started inside the block, it would lift it
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the new process keeps it
-        forkserver.ensure_running()
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        resource_tracker.ensure_running()  # Start it first: started in the block it would unblock SIGINT.
+        with ctrl_c_blocked():
+            forkserver.ensure_running()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,11 +25,13 @@ from cnnkit.comparison.study_file import StudyFile, TrialEntry, load_study
 from cnnkit.comparison.verdicts import judge_pairs
 from cnnkit.errors import DamagedFile, RunError
 from cnnkit.experiment.run_dir import RunDir, RunResult
-from cnnkit.filenames import FAILURE, LABELS, PREDICTIONS, RESULT, RESULTS, TRIAL, TRIALS
+from cnnkit.filenames import FAILURE, LABELS, PREDICTIONS, RESULT, RESULTS, STUDY, TRIAL, TRIALS
 from cnnkit.stats import deviation, friedman_test, mean_interval, sampling_error
+from cnnkit.words import listed
 
 VERSION = 1
 ROUNDING = 1e-6  # relative: what another version of SciPy may change in a statistic
+SHOWN = 10  # differences, in a message
 # Statistics, in which `verify` allows for rounding. All other numbers are counts and shares of counts.
 ROUNDED = (
     "low",
@@ -148,7 +151,10 @@ def _trial(
         raise RunError(f"{folder / PREDICTIONS} holds {len(predictions):,} predictions, not {len(labels):,}")
     result, right = run.result, predictions == labels
     if result.test_correct != right.sum():
-        raise RunError(f"{folder}: {PREDICTIONS} and {RESULT} tell of different accuracies")
+        raise RunError(
+            f"{folder / RESULT} tells of {result.test_correct:,} right images of {len(labels):,}, "
+            f"{folder / PREDICTIONS} and the study's {LABELS} of {right.sum():,}: one of them was changed"
+        )
     row = replace(
         row,
         test_accuracy=float(right.mean()),
@@ -195,20 +201,27 @@ def read_results(folder: Path) -> StudyResults:
 def verify(folder: Path) -> StudyResults:
     """Computes `results.json` again. Raises RunError, with what differs, where it is not what comes out.
 
-    Counts and accuracies must be the same; statistics may differ by `ROUNDING`, relative, for another
-    version of SciPy rounds differently.
+    Counts and accuracies must be the same; statistics may differ by `ROUNDING`, relative, because another
+    version of SciPy rounds differently. The message names every file that may have been changed.
     """
-    if not (folder / RESULTS).exists():
-        raise RunError(f"{folder / RESULTS} is missing")
+    path = folder / RESULTS
+    if not path.exists():
+        raise RunError(f"{path} is missing")
     kept, again = read_results(folder), analyse(folder)
-    if differing := list(_differing(kept.to_dict(), again.to_dict(), "")):
-        shown = "\n".join(f"  {line}" for line in differing[:10])
-        more = f"\n  and {len(differing) - 10} more" if len(differing) > 10 else ""
-        raise RunError(f"{folder / RESULTS} is not what the predictions give:\n{shown}{more}")
+    if differing := dict(_differing(kept.to_dict(), again.to_dict(), "")):
+        files = dict.fromkeys(_computed_from(key, again) for key in differing)
+        shown = "\n".join(f"  {key}: {difference}" for key, difference in list(differing.items())[:SHOWN])
+        more = f"\n  and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
+        raise RunError(
+            f"{path} does not agree with {listed([*files])}: one of these files was changed. "
+            f"Equal are counts and accuracies, and statistics up to a relative {ROUNDING:g}, but here\n"
+            f"{shown}{more}"
+        )
     return again
 
 
-def _differing(kept: Any, again: Any, key: str) -> Iterator[str]:
+def _differing(kept: Any, again: Any, key: str) -> Iterator[tuple[str, str]]:
+    """(dotted key, what differs) of two JSON values."""
     if isinstance(kept, dict) and isinstance(again, dict):
         for name in {**kept, **again}:
             yield from _differing(kept.get(name), again.get(name), f"{key}.{name}" if key else name)
@@ -216,7 +229,7 @@ def _differing(kept: Any, again: Any, key: str) -> Iterator[str]:
         for i, (left, right) in enumerate(zip(kept, again, strict=True)):
             yield from _differing(left, right, f"{key}[{i}]")
     elif kept != again and not _is_rounding(kept, again, key):
-        yield f"{key}: {kept} is kept, {again} comes out"
+        yield key, f"{kept} is kept, {again} comes out"
 
 
 def _is_rounding(kept: Any, again: Any, key: str) -> bool:
@@ -226,3 +239,14 @@ def _is_rounding(kept: Any, again: Any, key: str) -> bool:
         and key.rpartition(".")[2] in ROUNDED
         and math.isclose(kept, again, rel_tol=ROUNDING, abs_tol=1e-9)
     )
+
+
+def _computed_from(key: str, results: StudyResults) -> str:
+    """The file below the study's folder that a value of `results.json` comes from."""
+    if found := re.match(r"trials\[(\d+)\]\.(\w+)\.?(\w*)", key):
+        number, field, name = found.groups()
+        file = PREDICTIONS if name == "predictions" else TRIAL if field == "hashes" else RESULT
+        return f"{TRIALS}/{results.trials[int(number)].folder}/{file}"
+    if re.match(r"key|margin|match|warnings|levels\[\d+\]\.(value|changed)", key):
+        return STUDY
+    return f"the trials' {PREDICTIONS}"

@@ -2,7 +2,6 @@
 
 import shlex
 import signal
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +10,13 @@ from typing import Protocol
 import torch
 from filelock import FileLock, Timeout
 
+from cnnkit import signals
 from cnnkit.comparison.local import Outcome
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import analyse
 from cnnkit.comparison.study import Study, refuse_another_study, with_kept
 from cnnkit.comparison.study_file import TrialEntry
-from cnnkit.comparison.trial import Trial, data_hash, is_whole
+from cnnkit.comparison.trial import Trial, data_hash, is_whole, with_kept_folders
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import load_data
 from cnnkit.errors import Interrupted, UsageError
@@ -24,6 +24,7 @@ from cnnkit.events import StudyBegun, StudyListener, TrialDone, ignore
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import LABELS, LOCK, RESULTS, STUDY, TRIALS
 from cnnkit.files import write_atomically, write_json
+from cnnkit.words import counted
 
 
 class Executor(Protocol):
@@ -43,7 +44,8 @@ def run_study(study: Study, folder: Path, executor: Executor, notify: StudyListe
     study = with_kept(study, folder)
     published = load_data(study.base.data, notify)
     data = data_hash(published)
-    trials = [Trial(level.name, config, data) for level, config in study.trials()]
+    planned = [Trial(level.name, config, data) for level, config in study.trials()]
+    trials = with_kept_folders(planned, folder / TRIALS)
     with _alone_at(folder):
         write_atomically(folder / LABELS, published[1].labels.to(torch.uint8).numpy().tobytes())
         entries = [TrialEntry(trial.level, trial.seed, trial.folder) for trial in trials]
@@ -83,10 +85,10 @@ def _alone_at(folder: Path) -> Iterator[None]:
 
 def _begun(study: Study, trials: int, missing: int) -> StudyBegun:
     runtime = study.base.runtime
-    threads = "1 thread" if runtime.threads == 1 else f"{runtime.threads} threads"
+    threads = counted(runtime.threads or 1, "thread")
     return StudyBegun(
         title=f"{study.key} on {study.base.data.info.title}: "
-        f"{', '.join(level.name for level in study.levels)}, {study.seeds} seeds each",
+        f"{', '.join(level.name for level in study.levels)}, {counted(study.seeds, 'seed')} each",
         where=f"{runtime.device}, {runtime.precision}, {threads} a trial",
         trials=trials,
         finished=trials - missing,
@@ -104,20 +106,12 @@ def _done(outcome: Outcome, run: RunDir) -> TrialDone:
 @contextmanager
 def _interrupted_in_words(folder: Path) -> Iterator[None]:
     """Turns Ctrl-C and SIGTERM while trials run into Interrupted, with how to go on."""
-    main = threading.current_thread() is threading.main_thread()
-
-    def receive(number: int, _: object) -> None:
-        raise KeyboardInterrupt(number)
-
-    before = signal.signal(signal.SIGTERM, receive) if main else None
     try:
-        yield
+        with signals.raised():
+            yield
     except KeyboardInterrupt as error:
         number = error.args[0] if error.args else signal.SIGINT
         again = f"cnnkit compare --resume --out {shlex.quote(str(folder))}"
         raise Interrupted(
             f"stopped; trials that have ended are kept in {folder}; go on with: {again}", number
         ) from error
-    finally:
-        if main:
-            signal.signal(signal.SIGTERM, before)

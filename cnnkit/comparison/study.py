@@ -10,13 +10,14 @@ from typing import Any
 from cnnkit.comparison.study_file import VERSION, LevelPlan, StudyFile, TrialEntry, load_study
 from cnnkit.comparison.verdicts import fewest_seeds
 from cnnkit.comparison.widths import TOLERANCE, Cost, Match, cost_of, match_width
-from cnnkit.config.load import config_text, parse_config
+from cnnkit.config.load import config_text, flat, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import UsageError
 from cnnkit.families.datasets import SMALL_OBJECT
 from cnnkit.filenames import LOCK, STUDY
 from cnnkit.stats import MOST_SEEDS
 from cnnkit.training.device import place
+from cnnkit.words import counted
 
 SHARED = (
     *("training.seed", "data.dataset", "data.root", "data.scene", "data.crop"),
@@ -82,7 +83,7 @@ class Study:
         needed = fewest_seeds(len(self.levels))
         if self.seeds < needed:
             yield (
-                f"with {self.seeds} seed{'s' if self.seeds > 1 else ''} no pair of {len(self.levels)} can be "
+                f"with {counted(self.seeds, 'seed')} no pair of {len(self.levels)} can be "
                 f"called better or worse, whatever comes out; that takes {needed} (--seeds {needed})"
             )
 
@@ -224,29 +225,19 @@ def with_kept(study: Study, folder: Path) -> Study:
 
 
 def _differences(kept: StudyFile, study: Study) -> list[str]:
-    """What makes two studies two: more values, more seeds or another margin do not."""
+    """What makes two studies two: more values, more seeds or another margin do not.
+
+    The factor is left out of the configurations: each level has its own value of it.
+    """
     before, now = (
-        {"key": key, "match": match, **_flat(config, study.key)}
+        {"key": key, "match": match, **flat(config)}
         for key, match, config in (
             (kept.key, kept.match, kept.base()),
             (study.key, study.match, study.base),
         )
     )
     return [
-        f"{name} is {before[name]} there and {now[name]} here" for name in now if before[name] != now[name]
+        f"{name} is {before[name]} there and {now[name]} here"
+        for name in now
+        if name != study.key and before[name] != now[name]
     ]
-
-
-def _flat(config: Config, without: str) -> dict[str, Any]:
-    """Dotted keys and values, all but the factor's: each level has its own."""
-    flat: dict[str, Any] = {}
-
-    def add(prefix: str, node: Any) -> None:
-        if isinstance(node, dict):
-            for key, value in node.items():
-                add(f"{prefix}.{key}" if prefix else key, value)
-        elif prefix != without:
-            flat[prefix] = node
-
-    add("", config.model_dump(mode="json"))
-    return flat

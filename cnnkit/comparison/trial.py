@@ -1,15 +1,17 @@
 """One trial: a training of a study, known by the hash of what it is made of."""
 
+import contextlib
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cnnkit.config.load import config_text
+from cnnkit.config.load import config_text, differing_keys
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published
-from cnnkit.errors import RunError
+from cnnkit.errors import CnnkitError, RunError
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.experiment.train import Setting, prepare, run_experiment
 from cnnkit.filenames import CONFIG, PREDICTIONS, RESULT, TRIAL
@@ -22,11 +24,15 @@ from cnnkit.training.batches import orders
 
 @dataclass(frozen=True)
 class Trial:
-    """level: the factor's value, in words. data: `data_hash`, of what it is trained and tested on."""
+    """level: the factor's value, in words. data: `data_hash`, of what it is trained and tested on.
+
+    kept_in: the name of its folder, where a study of an older version has one.
+    """
 
     level: str
     config: Config
     data: str
+    kept_in: str = ""
 
     @property
     def seed(self) -> int:
@@ -34,16 +40,48 @@ class Trial:
 
     @property
     def id(self) -> str:
-        """The hash of configuration, seed and data; where the data lie does not matter."""
-        settings = self.config.model_dump(mode="json")
-        settings["data"].pop("root")
-        return fingerprint([settings, self.data])
+        """The hash of data, seed, and the keys that are not at their defaults.
+
+        Where the data lie does not matter. A key that is added to the schema changes no id.
+        """
+        keys = differing_keys(self.config)
+        keys.pop("data.root", None)
+        return fingerprint([keys, self.seed, self.data])
 
     @property
     def folder(self) -> str:
         """Its folder's name in the study."""
         level = re.sub(r"[^A-Za-z0-9.]+", "-", self.level).strip("-.")
-        return f"{level}-seed{self.seed}-{self.id[:12]}"
+        return self.kept_in or f"{level}-seed{self.seed}-{self.id[:12]}"
+
+
+def with_kept_folders(trials: Sequence[Trial], home: Path) -> list[Trial]:
+    """The trials, each with the folder below `home` that holds it already, whatever its name is.
+
+    Ids change between versions, so a kept trial is known by its configuration and the hash of its data.
+    """
+    named = {trial.folder for trial in trials}
+    others = [run for run in map(RunDir, sorted(home.glob("*"))) if run.path.name not in named]
+    kept = [(run.path.name, content) for run in others if (content := _content_of(run))]
+    found = []
+    for trial in trials:
+        content = (_without_root(trial.config), trial.data)
+        names = [] if (home / trial.folder).exists() else [name for name, other in kept if other == content]
+        found.append(replace(trial, kept_in=names[0]) if names else trial)
+    return found
+
+
+def _content_of(run: RunDir) -> tuple[Config, str] | None:
+    """(configuration, data hash) of a trial that is kept; None where it cannot be read."""
+    with contextlib.suppress(CnnkitError, OSError, ValueError, KeyError, TypeError):
+        facts = json.loads((run.path / TRIAL).read_text(encoding="utf-8"))
+        return _without_root(run.config), facts["hashes"]["data"]
+    return None
+
+
+def _without_root(config: Config) -> Config:
+    """A configuration whose data lie in the default place: where they lie does not change a training."""
+    return config.model_copy(update={"data": config.data.model_copy(update={"root": None})})
 
 
 def data_hash(published: Published) -> str:
@@ -106,4 +144,4 @@ def shared_hashes(trial: Trial, setting: Setting) -> dict[str, Any]:
 
 
 def _begun(run: RunDir, trial: Trial) -> bool:
-    return (run.path / CONFIG).is_file() and run.config == trial.config
+    return (run.path / CONFIG).is_file() and _without_root(run.config) == _without_root(trial.config)

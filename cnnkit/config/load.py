@@ -67,17 +67,9 @@ def differing_keys(config: Config) -> dict[str, Any]:
 
     Keys are dotted and sorted; values are those of JSON. A key that is added to the schema changes nothing.
     """
-    ours, defaults = (dict(_dotted_items(c.model_dump(mode="json"))) for c in (config, Config()))
-    differing = {key: value for key, value in ours.items() if value != defaults[key]}
+    defaults = flat(Config())
+    differing = {key: value for key, value in flat(config).items() if value != defaults[key]}
     return dict(sorted({**differing, versions.KEY: versions.VERSION}.items()))
-
-
-def _dotted_items(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _dotted_items(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def resolved_yaml(config: Config) -> str:
@@ -90,6 +82,19 @@ def resolved_yaml(config: Config) -> str:
     out = io.StringIO()
     yaml.dump(config.model_dump(mode="json"), out)
     return out.getvalue()
+
+
+def flat(config: Config) -> dict[str, Any]:
+    """Every dotted key of a configuration, with its value as JSON has it."""
+    return dict(_dotted_items(config.model_dump(mode="json")))
+
+
+def _dotted_items(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _dotted_items(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def shipped_configs() -> dict[str, Path]:

@@ -2,19 +2,16 @@
 
 import functools
 import platform
-import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 import cnnkit
+from cnnkit import signals
 from cnnkit.config.costs import layer_costs
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published, Splits, pixel_statistics
@@ -29,6 +26,7 @@ from cnnkit.nn.model import build_model
 from cnnkit.training.device import Placement, out_of_memory_in_words, place
 from cnnkit.training.loop import Training, train
 from cnnkit.training.stack import train_on_device
+from cnnkit.words import counted
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ def _train_and_keep(training: Training, splits: Splits, run: RunDir, notify: Lis
         run.write_metrics(training.history)
         save_state(run, training.state(), config)  # last: it says that the others are whole
 
-    with _stop_on_signal() as received:
+    with signals.collected() as received:
         go = train_on_device if training.placement.device.type == "cuda" else train
         whole = go(training, splits, on_event=notify, on_epoch=keep, stop_requested=lambda: bool(received))
         if not whole:
@@ -156,7 +154,7 @@ def describe(training: Training) -> Begun:
     costs = layer_costs(config.model, training.model.info)
     return Begun(
         title=f"{config.data.info.title}, {config.model.strategy} pooling",
-        device=f"{placement.device}, {placement.precision}, {placement.threads} threads",
+        device=f"{placement.device}, {placement.precision}, {counted(placement.threads, 'thread')}",
         parameters=sum(cost.parameters for cost in costs),
         macs=sum(cost.macs for cost in costs),
         epochs=config.training.epochs,
@@ -176,27 +174,6 @@ def _warn_of_another_machine(run: RunDir, placement: Placement, notify: Listener
     }
     if changed := [f"{key} {before.get(key)} → {now[key]}" for key in now if before.get(key) != now[key]]:
         notify(Note(f"resumed with another {', '.join(changed)}: the weights will not be bitwise the same"))
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[list[int]]:
-    """Collects Ctrl-C and SIGTERM while training; a second Ctrl-C stops at once."""
-    received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-
-    def receive(number: int, _: object) -> None:
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-
-    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def write_environment(run: RunDir, placement: Placement) -> None:

@@ -1,0 +1,87 @@
+"""What version 0.1.0 kept: it still evaluates, resumes, reports and verifies."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from support import call
+
+from cnnkit.comparison.trial import Trial, with_kept_folders
+from cnnkit.config.load import differing_keys, parse_config
+from cnnkit.config.schema import Config
+from cnnkit.experiment.run_dir import RunDir
+from cnnkit.filenames import BEST, REPORT, RESULT, RESULTS, TRIALS
+from cnnkit.tensor_files import load_tensors
+
+KEPT = Path(__file__).parent / "kept" / "0.1.0"
+Tiny = Callable[..., Config]
+Told = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """A copy, for tests to change."""
+    return shutil.copytree(KEPT, tmp_path / "kept")
+
+
+def results_of(study: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in (study / TRIALS).glob(f"*/{RESULT}")}
+
+
+def test_a_run_still_evaluates_to_its_result(kept: Path, capsys: Told) -> None:
+    told = call(capsys, "eval", kept / "run", "--json")
+    assert told.code == 0
+    assert json.loads(told.out)["accuracy"] == RunDir(kept / "run").result.test_accuracy
+
+
+def test_an_interrupted_run_ends_as_the_one_that_was_not_interrupted(kept: Path, capsys: Told) -> None:
+    assert call(capsys, "train", "--resume", kept / "interrupted").code == 0
+    weights, expected = (load_tensors(kept / name / BEST)[0] for name in ("interrupted", "run"))
+    assert weights.keys() == expected.keys()
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("name", ["run", "study"])
+def test_a_report_is_still_drawn(kept: Path, capsys: Told, name: str) -> None:
+    assert call(capsys, "report", kept / name).code == 0
+    assert (kept / name / REPORT).stat().st_size > 1000
+
+
+def test_a_study_still_verifies(kept: Path, capsys: Told) -> None:
+    assert call(capsys, "compare", "--verify", kept / "study").code == 0
+
+
+def test_a_whole_study_is_resumed_without_training(kept: Path, capsys: Told) -> None:
+    before, results = results_of(kept / "study"), json.loads((kept / "study" / RESULTS).read_text())
+    assert call(capsys, "compare", "--resume", "--out", kept / "study", "--json").code == 0
+    assert results_of(kept / "study") == before
+    assert json.loads((kept / "study" / RESULTS).read_text()) == results
+
+
+def test_a_study_with_one_more_seed_trains_that_seed_alone(kept: Path, capsys: Told) -> None:
+    before = results_of(kept / "study")
+    options = ["--seeds", 4, "--workers", 1]
+    assert call(capsys, "compare", "--resume", "--out", kept / "study", *options).code == 0
+    after = results_of(kept / "study")
+    assert {path: after[path] for path in before} == before
+    assert len(after) == len(before) + 2
+    assert call(capsys, "compare", "--verify", kept / "study").code == 0
+
+
+def test_only_keys_that_are_not_at_their_defaults_make_a_trial(tiny: Tiny) -> None:
+    default = differing_keys(parse_config("data: {dataset: digits, validation: 0.1}"))
+    assert default == {"data.dataset": "digits", "data.validation": 0.1, "schema": 1}
+    changed = differing_keys(parse_config("data: {dataset: digits, validation: 0.1, augment: {rotate: 7}}"))
+    assert changed == default | {"data.augment.rotate": 7}
+
+
+def test_a_trial_with_other_data_or_another_configuration_is_not_taken_for_the_kept_one(kept: Path) -> None:
+    run = next((kept / "study" / TRIALS).iterdir())
+    data = json.loads((run / "trial.json").read_text())["hashes"]["data"]
+    config = RunDir(run).config
+    other = config.model_copy(update={"training": config.training.model_copy(update={"epochs": 3})})
+    trials = [Trial("a", config, data), Trial("a", config, "other"), Trial("a", other, data)]
+    assert [trial.kept_in for trial in with_kept_folders(trials, run.parent)] == [run.name, "", ""]
