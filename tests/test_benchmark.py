@@ -17,7 +17,7 @@ from support import Tiny, info
 from cnnkit.config.load import load_config, parse_config
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.data.prepare import load_data
-from cnnkit.training.device import place
+from cnnkit.training.device import choose_device
 from cnnkit.training.optimizers import learning_rate_at
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -300,7 +300,7 @@ def test_speed_is_measured_on_images_that_fit_the_network(config: str) -> None:
     test = ImageDataset(images, torch.zeros(20, dtype=torch.int64), info((1, 28, 28))).cropped(
         settings.data.crop
     )
-    model, placement = throughput.network(settings), place(settings.runtime, "cpu")
+    model, placement = throughput.network(settings), choose_device(settings.runtime, "cpu")
     for way in speed.WAYS:
         one_pass, count = throughput.passes(way, model, test, placement)
         one_pass()

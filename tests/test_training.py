@@ -23,7 +23,7 @@ from cnnkit.families.poolings import POOLINGS
 from cnnkit.random import stream
 from cnnkit.tensor_files import load_state, save_state
 from cnnkit.training.batches import orders
-from cnnkit.training.device import out_of_memory_in_words, place
+from cnnkit.training.device import available_cpus, choose_device, out_of_memory_in_words
 from cnnkit.training.evaluation import evaluate
 from cnnkit.training.loop import Training, train
 from cnnkit.training.optimizers import learning_rate_at, make_optimizer
@@ -550,7 +550,7 @@ def test_bf16_is_chosen_where_the_processor_multiplies_it_faster(
 ) -> None:
     (tmp_path / "cpuinfo").write_text(cpu)
     monkeypatch.setattr("cnnkit.training.device.CPU_INFO", tmp_path / "cpuinfo")
-    assert place(RuntimeConfig(device="cpu")).precision == precision
+    assert choose_device(RuntimeConfig(device="cpu")).precision == precision
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bf16", torch.bfloat16)])
@@ -584,10 +584,12 @@ def test_varying_operations_are_refused_exactly_where_the_configuration_says_so(
 ) -> None:
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     torch.use_deterministic_algorithms(before)
-    place(tiny(f"runtime.deterministic={str(wanted).lower()}").runtime)
-    assert torch.are_deterministic_algorithms_enabled() == wanted
-    if wanted and not before:
-        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"  # or else CUDA's products vary
+    with choose_device(tiny(f"runtime.deterministic={str(wanted).lower()}").runtime).in_force():
+        assert torch.are_deterministic_algorithms_enabled() == wanted
+        if wanted and not before:
+            assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"  # or else CUDA's products vary
+    assert torch.are_deterministic_algorithms_enabled() == before
+    assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
 
 
 @pytest.mark.parametrize(
@@ -599,7 +601,7 @@ def test_auto_takes_cuda_then_mps_then_the_cpu(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: int(cuda))
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert place(RuntimeConfig(precision="float32")).device.type == expected
+    assert choose_device(RuntimeConfig(precision="float32")).device.type == expected
 
 
 @pytest.mark.parametrize("device", ["cuda:1", "mps"])
@@ -610,11 +612,38 @@ def test_a_device_that_is_not_there_is_refused_with_a_way_out(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(UsageError, match=f"{device}.*--device cpu"):
-        place(RuntimeConfig(device=device))
+        choose_device(RuntimeConfig(device=device))
 
 
 def test_the_configured_threads_are_used(tiny: Tiny) -> None:
-    assert place(tiny("runtime.threads=2").runtime).threads == torch.get_num_threads() == 2
+    placement = choose_device(tiny("runtime.threads=2").runtime)
+    torch.set_num_threads(1)
+    with placement.in_force():
+        assert placement.threads == torch.get_num_threads() == 2
+    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"cpu.max": "200000 100000\n"}, 2),
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu.max": "max 100000\n"}, 64),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 64),
+        ({"cpu.max": "nonsense"}, 64),
+        ({}, 64),
+    ],
+)
+def test_the_quota_of_a_container_limits_the_cpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], expected: int
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    monkeypatch.setattr("cnnkit.training.device.CGROUPS", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    assert available_cpus() == expected
 
 
 def test_streams_of_another_kind_of_device_begin_their_epoch_again(tiny: Callable[..., Config]) -> None:

@@ -22,6 +22,7 @@ from cnnkit.data.prepare import load_data
 from cnnkit.errors import CnnkitError, Interrupted, TrainingError
 from cnnkit.filenames import FAILURE
 from cnnkit.files import write_atomically
+from cnnkit.training.device import available_cpus
 
 ATTEMPTS = 2  # of a trial whose process dies
 INTERRUPTED = "interrupted"
@@ -43,7 +44,7 @@ def workers_for(runtime: RuntimeConfig) -> int:
     """
     if runtime.device != "cpu":
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = available_cpus()
     return max(1, cores // (runtime.threads or cores))
 
 

@@ -17,7 +17,7 @@ from cnnkit.experiment.checkpoints import save_weights
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.experiment.train import Setting, begin, describe, finish, write_environment
 from cnnkit.filenames import BEST, FAILURE
-from cnnkit.training.device import out_of_memory_in_words, place
+from cnnkit.training.device import choose_device, out_of_memory_in_words
 from cnnkit.training.stack import Stack, train_together
 
 TOGETHER = 32  # trainings at most
@@ -39,7 +39,7 @@ class StackedExecutor:
         """Yields the trials of a group as it ends."""
         if not trials:
             return
-        device = place(trials[0].config.runtime).device
+        device = choose_device(trials[0].config.runtime).device
         resident = published[0].to(device), published[1].to(device)
         levels: dict[str, list[Trial]] = {}
         for trial in trials:
@@ -53,7 +53,9 @@ class StackedExecutor:
     ) -> Iterator[Outcome]:
         reasons: Sequence[str | None] | None
         try:
-            reasons = _Group(trials, self.home, published, resident).train()
+            group = _Group(trials, self.home, published, resident)
+            with group.placement.in_force():
+                reasons = group.train()
         except Exception as error:
             too_many = isinstance(error, OutOfMemory) and len(trials) > 1
             reasons = None if too_many else [keep_failure(self.home / t.folder, error) for t in trials]
@@ -74,7 +76,7 @@ class _Group:
         self.trials, self.home = trials, home
         crop = trials[0].config.data.crop
         self.train_images, self.test_images = (split.cropped(crop) for split in resident)
-        self.placement = place(trials[0].config.runtime)
+        self.placement = choose_device(trials[0].config.runtime)
         shares = [held_out_and_rest(t.config.data, published[0].labels, t.seed) for t in trials]
         device = self.placement.device
         self.shares = [(held_out.to(device), rest.to(device)) for held_out, rest in shares]

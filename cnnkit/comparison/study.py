@@ -16,7 +16,7 @@ from cnnkit.errors import UsageError
 from cnnkit.families.datasets import SMALL_OBJECT
 from cnnkit.filenames import LOCK, STUDY
 from cnnkit.stats import MOST_SEEDS
-from cnnkit.training.device import place
+from cnnkit.training.device import choose_device
 from cnnkit.words import counted
 
 SHARED = (
@@ -139,7 +139,7 @@ def plan_study(
 
 
 def _settled(base: Config) -> Config:
-    placement, threads = place(base.runtime), base.runtime.threads
+    placement, threads = choose_device(base.runtime), base.runtime.threads
     if threads is None:
         threads = 1 if placement.device.type == "cpu" else placement.threads
     settled = {"device": str(placement.device), "precision": placement.precision, "threads": threads}

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from cnnkit.config.schema import Config
@@ -15,8 +16,8 @@ from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.filenames import BEST
 from cnnkit.files import write_json
-from cnnkit.training.device import Placement, out_of_memory_in_words, place
-from cnnkit.training.evaluation import EVALUATION_BATCH, Evaluation, evaluate, predict
+from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
+from cnnkit.training.evaluation import Evaluation, evaluate, evaluation_batch, predict
 from cnnkit.words import listed
 
 SPLITS = ("train", "validation", "test")
@@ -33,7 +34,7 @@ def resident_splits(
 
 def measure(weights: Weights, images: ImageDataset, placement: Placement) -> Evaluation:
     """What kept weights are worth on some images that lie on the device."""
-    with out_of_memory_in_words(EVALUATION_BATCH):
+    with out_of_memory_in_words():
         return evaluate(weights.model.to(placement.device), images, placement)
 
 
@@ -69,11 +70,12 @@ def measure_split(
     """
     if split not in SPLITS:
         raise UsageError(f"there is no split {split!r}; expected {listed(SPLITS, 'or')}")
-    placement = place(weights.config.runtime, device)
-    images: ImageDataset = getattr(resident_splits(weights.config, placement, notify), split)
-    if not len(images):
-        raise UsageError(f"the {split} split is empty: data.validation is 0")
-    measured = Measured(weights, split, images, measure(weights, images, placement))
+    placement = choose_device(weights.config.runtime, device)
+    with placement.in_force():
+        images: ImageDataset = getattr(resident_splits(weights.config, placement, notify), split)
+        if not len(images):
+            raise UsageError(f"the {split} split is empty: data.validation is 0")
+        measured = Measured(weights, split, images, measure(weights, images, placement))
     folder = weights.source.parent
     try:
         write_json(folder / f"eval-{measured.stem}.json", measured.to_dict())
@@ -102,20 +104,16 @@ def predict_images(weights: Weights, images: Tensor, device: str | None = None) 
     info = weights.model.info
     if tuple(images.shape[1:]) != info.shape:
         raise ImageError(f"images of shape {tuple(images.shape[1:])}; the network takes {info.shape}")
-    placement = place(weights.config.runtime, device)
+    placement = choose_device(weights.config.runtime, device)
     model = weights.model.to(placement.device)
-    predictions = []
-    with out_of_memory_in_words(EVALUATION_BATCH):
-        for batch in images.split(EVALUATION_BATCH):
-            probabilities, order = (
-                predict(model, batch.to(placement.device), placement)
-                .cpu()
-                .sort(dim=1, descending=True, stable=True)
-            )
-            for shares, classes in zip(probabilities.tolist(), order.tolist(), strict=True):
-                names = tuple(info.class_names[i] for i in classes)
-                predictions.append(Prediction(names, tuple(shares)))
-    return predictions
+    with placement.in_force(), out_of_memory_in_words():
+        batches = images.split(evaluation_batch(model))
+        shares = torch.cat([predict(model, batch.to(placement.device), placement).cpu() for batch in batches])
+    probabilities, order = shares.sort(dim=1, descending=True, stable=True)
+    return [
+        Prediction(tuple(info.class_names[i] for i in classes), tuple(of_image))
+        for of_image, classes in zip(probabilities.tolist(), order.tolist(), strict=True)
+    ]
 
 
 def predict_file(weights: Weights, path: Path, device: str | None = None) -> Prediction:

@@ -23,7 +23,7 @@ from cnnkit.experiment.run_dir import RunDir, RunResult, resume_command
 from cnnkit.filenames import BEST, ENVIRONMENT, LAST, RESULT, STATE
 from cnnkit.files import write_json
 from cnnkit.nn.model import build_model
-from cnnkit.training.device import Placement, out_of_memory_in_words, place
+from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
 from cnnkit.training.loop import Training, train
 from cnnkit.training.stack import train_on_device
 from cnnkit.words import counted
@@ -49,8 +49,8 @@ def prepare(
     device_name: instead of the configured one. published: the images, where they are known already.
     """
     started = time.perf_counter()
-    placement = place(config.runtime, device_name)
-    with out_of_memory_in_words(config.training.batch_size):
+    placement = choose_device(config.runtime, device_name)
+    with placement.in_force(), out_of_memory_in_words(config.training.batch_size):
         splits = resident_splits(config, placement, notify, published)
     return Setting(placement, splits, time.perf_counter() - started)
 
@@ -66,6 +66,11 @@ def run_experiment(
     Raises Interrupted, after saving, where Ctrl-C or SIGTERM arrives while it trains.
     """
     setting = setting or prepare(config, notify)
+    with setting.placement.in_force():
+        return _run(config, run, notify, setting)
+
+
+def _run(config: Config, run: RunDir, notify: Listener, setting: Setting) -> RunResult:
     placement, splits = setting.placement, setting.splits
     started = time.perf_counter()
     with out_of_memory_in_words(config.training.batch_size):

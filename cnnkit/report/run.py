@@ -23,7 +23,7 @@ from cnnkit.report.pictures import most_confident_mistakes
 from cnnkit.report.trials import mean_confusion, provenance_of, whole_predictions
 from cnnkit.stats import wilson_interval
 from cnnkit.training.device import Placement
-from cnnkit.training.evaluation import EVALUATION_BATCH, predict
+from cnnkit.training.evaluation import evaluation_batch, predict
 from cnnkit.words import counted
 
 HERE = Placement(torch.device("cpu"), "float32", 1)  # a report is drawn alike on any machine
@@ -113,7 +113,7 @@ def _most_confident(
     if not len(missed):
         return []
     of_missed, taken = test[missed], predictions[missed]
-    batches = of_missed.images.split(EVALUATION_BATCH)
+    batches = of_missed.images.split(evaluation_batch(weights.model))
     probabilities = torch.cat([predict(weights.model, batch, HERE) for batch in batches])
     confidences = probabilities.gather(1, taken[:, None])[:, 0]
     mistakes = most_confident_mistakes(of_missed.images, of_missed.labels, taken, confidences, names)

@@ -1,6 +1,7 @@
 """Where the arithmetic happens: device, precision, threads, memory."""
 
 import contextlib
+import math
 import os
 import platform
 from collections.abc import Iterator
@@ -11,22 +12,43 @@ import torch
 
 from cnnkit.config.schema import RuntimeConfig
 from cnnkit.errors import OutOfMemory, UsageError
-from cnnkit.training.startup import keep_freed_memory, leave_compiler_unloaded
+from cnnkit.training.startup import keep_freed_memory
 
 CPU_INFO = Path("/proc/cpuinfo")
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
 class Placement:
-    """What a run was given. precision: of convolutions and dense layers, float32 or bf16."""
+    """Where a run computes, and how. precision: of convolutions and dense layers, float32 or bf16."""
 
     device: torch.device
     precision: str
     threads: int
+    deterministic: bool = False
 
     def autocast(self) -> torch.autocast:
         """The context in which convolutions and dense layers run at this precision."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    @contextlib.contextmanager
+    def in_force(self) -> Iterator[None]:
+        """Sets this process up for a run; at the end its own settings are back.
+
+        Only how glibc keeps freed memory stays: it has no way to ask what was set before.
+        """
+        keep_freed_memory()
+        threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+        workspace = os.environ.get(WORKSPACE)
+        torch.set_num_threads(self.threads)
+        _set_deterministic(self.deterministic)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            _set_deterministic(deterministic)
+            if workspace is None:
+                os.environ.pop(WORKSPACE, None)
 
     @property
     def name(self) -> str:
@@ -37,24 +59,45 @@ class Placement:
         return platform.processor() or platform.machine()
 
 
-def place(runtime: RuntimeConfig, device_name: str | None = None) -> Placement:
-    """Chooses the device and sets this process up for it. Raises UsageError where there is none.
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # cuBLAS is deterministic only with a workspace of fixed size
 
-    device_name: instead of the configured one.
+
+def _set_deterministic(wanted: bool) -> None:
+    # Setting it imports torch's compiler, which takes 4 s; asking is free.
+    if wanted != torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(wanted)
+        os.environ.setdefault(WORKSPACE, ":4096:8")
+
+
+def choose_device(runtime: RuntimeConfig, name: str | None = None) -> Placement:
+    """The device, precision and threads of a run; sets nothing. Raises UsageError where there is none.
+
+    name: of a device, instead of the configured one.
     """
-    keep_freed_memory()
-    leave_compiler_unloaded()
-    if runtime.threads:
-        torch.set_num_threads(runtime.threads)
-    device = _choose(device_name or runtime.device)
-    # Setting it imports torch's compiler, 4 s; asking is free.
-    if runtime.deterministic != torch.are_deterministic_algorithms_enabled():
-        torch.use_deterministic_algorithms(runtime.deterministic)
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    device = _choose(name or runtime.device)
     precision = runtime.precision
     if precision == "auto":
         precision = "bf16" if _gains_from_bf16(device) else "float32"
-    return Placement(device, precision, torch.get_num_threads())
+    threads = runtime.threads or min(torch.get_num_threads(), available_cpus())
+    return Placement(device, precision, threads, runtime.deterministic)
+
+
+def available_cpus() -> int:
+    """How many CPUs this process may use: its affinity, and the quota of its container (cgroup v2 or v1)."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, int(min(allowed, _cgroup_quota())))
+
+
+def _cgroup_quota() -> float:
+    """CPU time per time that the container may use; infinite where nothing limits it."""
+    with contextlib.suppress(OSError, ValueError):  # version 2: "200000 100000", or "max 100000"
+        quota, period = (CGROUPS / "cpu.max").read_text().split()
+        return math.inf if quota == "max" else int(quota) / int(period)
+    with contextlib.suppress(OSError, ValueError):  # version 1: -1 for no limit
+        quota_us = int((CGROUPS / "cpu" / "cpu.cfs_quota_us").read_text())
+        period_us = int((CGROUPS / "cpu" / "cpu.cfs_period_us").read_text())
+        return math.inf if quota_us < 0 else quota_us / period_us
+    return math.inf
 
 
 def _choose(name: str) -> torch.device:
@@ -92,8 +135,11 @@ def _gains_from_bf16(device: torch.device) -> bool:
 
 
 @contextlib.contextmanager
-def out_of_memory_in_words(batch_size: int) -> Iterator[None]:
-    """Turns torch's ways of running out of memory into one message that says what to lower."""
+def out_of_memory_in_words(batch_size: int | None = None) -> Iterator[None]:
+    """Turns torch's ways of running out of memory into one message that says what to lower.
+
+    batch_size: of training; None where the batch already follows from the memory, as in an evaluation.
+    """
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -103,7 +149,8 @@ def out_of_memory_in_words(batch_size: int) -> Iterator[None]:
             or "allocate memory" in str(error)
         ):
             raise
-        raise OutOfMemory(
-            f"out of memory with batches of {batch_size} images; lower training.batch_size, "
-            "model.channels or model.hidden"
-        ) from error
+        where, lower = "", "lower model.channels or model.hidden, or choose another runtime.device"
+        if batch_size is not None:
+            where = f" with batches of {batch_size} images"
+            lower = "lower training.batch_size, model.channels or model.hidden"
+        raise OutOfMemory(f"out of memory{where}; {lower}") from error

@@ -1,20 +1,25 @@
 """What a model is worth: sums and counts over a split, divided last."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cnnkit.config.costs import layer_costs
 from cnnkit.data.dataset import ImageDataset
+from cnnkit.nn.model import CNN
 from cnnkit.stats import wilson_interval
 from cnnkit.training.batches import in_order
 from cnnkit.training.device import Placement
 
 CALIBRATION_BINS = 15
-EVALUATION_BATCH = 1000  # at 100 fast.yaml is a third slower, at 5000 mnist.yaml almost by half
+LARGEST_BATCH = 1000  # images; at 100 fast.yaml is a third slower, at 5000 mnist.yaml almost by half
+BATCH_MEMORY = 512 << 20  # bytes of feature maps that a batch may need
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,19 @@ class Evaluation:
         }
 
 
+def evaluation_batch(model: nn.Module) -> int:
+    """How many images a network may look at at once: as many as `BATCH_MEMORY` holds, 1 to `LARGEST_BATCH`.
+
+    A layer holds its input and its output at the same time, in float32: 4 bytes a value.
+    """
+    if not isinstance(model, CNN):
+        return LARGEST_BATCH
+    layers = layer_costs(model.config, model.info)
+    sizes = [math.prod(model.info.shape), *(math.prod(layer.output_shape) for layer in layers)]
+    widest = max(before + after for before, after in pairwise(sizes))
+    return max(1, min(LARGEST_BATCH, BATCH_MEMORY // (4 * widest)))
+
+
 def evaluate(model: nn.Module, dataset: ImageDataset, placement: Placement) -> Evaluation:
     """Measures a model on a split that lies on its device. Waits for the device at the end alone."""
     classes = 0
@@ -93,7 +111,7 @@ def evaluate(model: nn.Module, dataset: ImageDataset, placement: Placement) -> E
     was_training = model.training
     model.eval()
     with torch.inference_mode(), placement.autocast():
-        for images, labels in in_order(dataset, EVALUATION_BATCH):
+        for images, labels in in_order(dataset, evaluation_batch(model)):
             logits = model(images).float()
             classes = logits.shape[1]
             losses.append(F.cross_entropy(logits, labels, reduction="sum"))

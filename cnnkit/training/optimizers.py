@@ -7,7 +7,7 @@ from cnnkit.config.schema import TrainingConfig
 from cnnkit.families.optimizers import OPTIMIZERS
 from cnnkit.families.registry import load_class
 from cnnkit.families.schedules import SCHEDULES
-from cnnkit.training.startup import step_without_compiler
+from cnnkit.training.startup import leave_compiler_unloaded, step_without_compiler
 
 LOWEST_RATE = 0.04  # of the peak: where a warm-up begins
 
@@ -26,6 +26,7 @@ def learning_rate_at(config: TrainingConfig, step: int, steps_per_epoch: int) ->
 
 def make_optimizer(model: nn.Module, config: TrainingConfig, device: torch.device) -> torch.optim.Optimizer:
     """The configured one, over a model's weights that lie on the device."""
+    leave_compiler_unloaded()
     entry = OPTIMIZERS[config.optimizer]
     arguments = {name: getattr(config, name) for name in entry.settings}
     if entry.fused:  # one pass over the weights instead of several, 4 % of a step of fast.yaml

@@ -19,8 +19,9 @@ from torch.utils.data import Dataset, Subset
 from benchmarks import reference
 from cnnkit.config.load import load_config
 from cnnkit.config.schema import Config
+from cnnkit.families.schedules import SCHEDULES
 from cnnkit.nn.model import build_model
-from cnnkit.training.optimizers import LOWEST_RATE, ONE_CYCLE_WARMUP
+from cnnkit.training.optimizers import LOWEST_RATE
 
 OPTIMIZERS = ("adam", "adamw")
 
@@ -44,7 +45,7 @@ class Peer:
     def warmup(self) -> float:
         """Share of the steps."""
         share = self.config.training.warmup
-        return ONE_CYCLE_WARMUP if share is None else share
+        return SCHEDULES["one_cycle"].warmup if share is None else share
 
     @property
     def optimizer(self) -> str:

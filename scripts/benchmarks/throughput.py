@@ -18,8 +18,8 @@ from cnnkit.data.dataset import ImageDataset
 from cnnkit.data.prepare import load_dataset
 from cnnkit.data.sources import data_root
 from cnnkit.nn.model import CNN, build_model
-from cnnkit.training.device import Placement, place
-from cnnkit.training.evaluation import EVALUATION_BATCH, evaluate, predict
+from cnnkit.training.device import Placement, choose_device
+from cnnkit.training.evaluation import LARGEST_BATCH, evaluate, predict
 
 PASSES = 5
 SINGLES = 300  # images that are predicted one by one
@@ -37,7 +37,7 @@ def passes(
     if what == "evaluation":
         return lambda: evaluate(model, images, placement), len(images)
     if what == "prediction":
-        return lambda: predict_all(images.images, EVALUATION_BATCH), len(images)
+        return lambda: predict_all(images.images, LARGEST_BATCH), len(images)
     return lambda: predict_all(images.images[:SINGLES], 1), min(SINGLES, len(images))
 
 
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--what", choices=WAYS, required=True)
     arguments = parser.parse_args()
     config = load_config(arguments.config)
-    placement = place(config.runtime)
+    placement = choose_device(config.runtime)
     test = load_dataset("mnist", data_root(None))[1].cropped(config.data.crop)
     model = network(config).to(placement.device)
     speeds = images_per_second(*passes(arguments.what, model, test.to(placement.device), placement))

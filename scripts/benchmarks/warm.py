@@ -16,7 +16,7 @@ from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import load_data
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.training.device import place
+from cnnkit.training.device import choose_device
 
 
 def train(configs: list[Config], published: Published) -> tuple[float, float, list[float]]:
@@ -44,7 +44,7 @@ def main() -> None:
     published = load_data(configs[0].data)
     train(configs, published)  # libraries choose their kernels, memory comes into being
     taken, whole, accuracies = train(configs, published)
-    placement = place(configs[0].runtime)
+    placement = choose_device(configs[0].runtime)
     reference.print_result(
         taken,
         statistics.fmean(accuracies),
