@@ -10,6 +10,7 @@ import torch
 from support import info
 from torch import Tensor, nn
 
+from cnnkit.cli.compare import Where, all_of
 from cnnkit.config.costs import layer_costs
 from cnnkit.config.docs import json_schema, keys_table
 from cnnkit.config.geometry import cells_of, grids
@@ -111,6 +112,15 @@ def test_a_new_pooling_is_validated_built_costed_and_documented() -> None:
     assert json_schema().count('"gated"') == 2
     with pytest.raises(ConfigError, match="max, avg, concat or gated; did you mean 'gated'"):
         parse_config("model: {pooling: gatd}")
+
+
+def test_all_poolings_are_compared_unless_some_are_named() -> None:
+    assert ",".join(all_of(Where.stages)) == "stride,max,avg,concat"
+    assert ",".join(all_of(Where.head)) == "avg,max,concat,flatten"
+    POOLINGS.register(GatedMax())
+    assert ",".join(all_of(Where.stages)) == "stride,max,avg,concat,gated"
+    HEADS.register(LastCell())
+    assert ",".join(all_of(Where.head)) == "avg,max,concat,last,flatten"
 
 
 def test_a_new_head_activation_optimizer_and_schedule_are_used() -> None:

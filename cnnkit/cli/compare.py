@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
@@ -38,8 +38,13 @@ class ExecutorName(str, Enum):
 
 SEEDS, MARGIN = 10, 0.1
 KEY_OF = {Where.stages: "model.pooling", Where.head: "model.head"}
-POOLING_HEADS_FIRST = sorted(HEADS, key=lambda name: HEADS[name].keeps_cells)  # --match keeps the first
-ALL_OF: dict[Where, Iterable[str]] = {Where.stages: POOLINGS, Where.head: POOLING_HEADS_FIRST}
+
+
+def all_of(where: Where) -> list[str]:
+    """Every pooling or head. Heads that pool come first: `--match` takes its budget from the first."""
+    if where is Where.stages:
+        return list(POOLINGS)
+    return sorted(HEADS, key=lambda name: HEADS[name].keeps_cells)
 
 
 @dataclass(frozen=True)
@@ -130,14 +135,14 @@ def compare_command(
 def compare_pooling_command(
     request: Request,
     strategies: Annotated[
-        str | None, typer.Option(metavar="A,B,…", help="Which ones.", show_default="all four")
+        str | None, typer.Option(metavar="A,B,…", help="Which ones.", show_default="all")
     ] = None,
     where: Annotated[Where, typer.Option(help="In each stage, or at the head.")] = Where.stages,
 ) -> None:
     """Tell which pooling wins on your problem, by how much, and whether the difference is real."""
     values = strategies
     if values is None and not request.resume:
-        values = ",".join(ALL_OF[where])
+        values = ",".join(all_of(where))
     _compare(request, None if values is None else f"{KEY_OF[where]}={values}")
 
 

@@ -11,7 +11,6 @@ from ruamel.yaml import YAML
 from cnnkit.config import versions
 from cnnkit.config.schema import Config
 from cnnkit.config.validation import validate
-from cnnkit.config.versions import apply_version
 from cnnkit.config.yaml_tree import YamlTree
 from cnnkit.errors import ConfigError, Place, Problem, UsageError
 
@@ -44,7 +43,7 @@ def parse_config(
     """
     tree = YamlTree(name, text)
     tree.read()
-    apply_version(tree, kept)
+    versions.apply_version(tree, kept)
     for override in overrides:
         tree.override(override, SECTIONS, flag)
     config, problems = validate(tree)
