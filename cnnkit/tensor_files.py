@@ -1,7 +1,7 @@
 """Files that are whole or not there: written aside, flushed to disk, renamed; checked when read."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,10 @@ CHECKSUM = "checksum"
 
 
 def fingerprint(tree: Any) -> str:
-    """The SHA-256 of nested dicts and lists of tensors and plain values, whatever the dicts' order."""
+    """The SHA-256 of nested dicts and lists of tensors and plain values, whatever the dicts' order.
+
+    An iterator counts as the list of its items, which are hashed one by one and never held together.
+    """
     digest = hashlib.sha256()
 
     def add(node: Any) -> None:
@@ -28,7 +31,7 @@ def fingerprint(tree: Any) -> str:
                 digest.update(repr(key).encode())
                 add(node[key])
             digest.update(b"}")
-        elif isinstance(node, list | tuple):
+        elif isinstance(node, list | tuple | Iterator):
             digest.update(b"[")
             for item in node:
                 add(item)

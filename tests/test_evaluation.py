@@ -18,7 +18,15 @@ from cnnkit.data.dataset import ImageDataset
 from cnnkit.nn.model import CNN, build_model
 from cnnkit.stats import wilson_interval
 from cnnkit.training.device import Placement
-from cnnkit.training.evaluation import CALIBRATION_BINS, Evaluation, evaluate, predict
+from cnnkit.training.evaluation import (
+    BATCH_MEMORY,
+    CALIBRATION_BINS,
+    LARGEST_BATCH,
+    Evaluation,
+    evaluate,
+    evaluation_batch,
+    predict,
+)
 
 CPU = Placement(torch.device("cpu"), "float32", 2)
 CLASSES = 10
@@ -201,3 +209,27 @@ def test_predicting_gives_the_probabilities_that_were_evaluated() -> None:
     confidence, prediction = predict(model, images.images, CPU).max(1)
     assert torch.equal(prediction, measured.predictions)
     torch.testing.assert_close(confidence, measured.confidences)
+
+
+def test_a_batch_of_large_images_fits_into_the_budget_and_small_ones_come_by_the_thousand() -> None:
+    large = CNN(ModelConfig(channels=(64, 8), hidden=()), info((3, 512, 512)))
+    batch = evaluation_batch(large)
+    maps = (64 * 512 * 512 + 64 * 256 * 256) * 4  # bytes: the first convolution's, and what a pooling leaves
+    assert batch * maps <= BATCH_MEMORY < (batch + 1) * maps
+    huge = CNN(ModelConfig(channels=(64, 8), hidden=()), info((3, 2048, 2048)))
+    assert evaluation_batch(huge) == 1
+    assert evaluation_batch(small_network()) == LARGEST_BATCH == 1000
+
+
+def test_an_evaluation_looks_at_as_many_images_at_once_as_its_batch_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+    model, images = small_network(), random_images(25)
+    whole = evaluate(model, images, CPU)
+    monkeypatch.setattr("cnnkit.training.evaluation.BATCH_MEMORY", 10 * 4 * (4 * 8 * 8 + 4 * 4 * 4))
+    model.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    in_parts = evaluate(model, images, CPU)
+    assert seen == [10, 10, 5]
+    assert in_parts.predictions.tolist() == whole.predictions.tolist()
+    assert in_parts.loss == pytest.approx(whole.loss, rel=1e-6)

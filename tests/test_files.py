@@ -6,7 +6,8 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -255,3 +256,16 @@ def test_code_in_a_state_file_is_never_run(write: Callable[[Any, Path], Any], tm
 def test_the_code_that_is_never_run_would_leave_a_trace(tmp_path: Path) -> None:
     pickle.loads(pickle.dumps(RunsCode(tmp_path / "trace")))
     assert (tmp_path / "trace").exists()
+
+
+def test_an_iterator_has_the_hash_of_its_list_and_no_two_items_are_held_together() -> None:
+    held: weakref.WeakSet[Tensor] = weakref.WeakSet()
+
+    def items() -> Iterator[Tensor]:
+        for number in range(50):
+            item = torch.full((1000,), number)
+            held.add(item)
+            assert len(held) <= 2  # the one before may still be in the loop's hands
+            yield item
+
+    assert fingerprint(items()) == fingerprint([torch.full((1000,), number) for number in range(50)])

@@ -131,13 +131,13 @@ def shared_hashes(trial: Trial, setting: Setting) -> dict[str, Any]:
     config, splits, seed, device = trial.config, setting.splits, trial.seed, setting.placement.device
     epochs = range(1, config.training.epochs + 1)
     size = config.training.batch_size
-    order = [orders(len(splits.train), size, stream(seed, "order", epoch, device=device)) for epoch in epochs]
+    order = (orders(len(splits.train), size, stream(seed, "order", epoch, device=device)) for epoch in epochs)
     model = build_model(config.model, splits.info, seed)
     return {
         "split": fingerprint([splits.validation.images, splits.validation.labels]),
         "order": fingerprint(order),
         "augmentation": fingerprint(
-            [stream(seed, "augmentation", epoch, device=device).get_state() for epoch in epochs]
+            stream(seed, "augmentation", epoch, device=device).get_state() for epoch in epochs
         ),
         "weights": {name: fingerprint(weights) for name, weights in model.named_parameters()},
     }
