@@ -25,7 +25,7 @@ from cnnkit.data.dataset import Splits
 from cnnkit.experiment.run_dir import create_run
 from cnnkit.experiment.train import begin, prepare, run_experiment
 from cnnkit.families.datasets import ImageInfo
-from cnnkit.training.loop import Training
+from cnnkit.training.state import Training
 
 Tiny = Callable[..., Config]  # what the fixture `tiny` is
 EVERYTHING = (  # that draws or remembers

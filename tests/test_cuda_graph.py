@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -11,9 +13,10 @@ from support import begun
 from cnnkit.config.schema import Config, TrainingConfig
 from cnnkit.families.optimizers import OPTIMIZERS
 from cnnkit.training.cuda_graph import WARM_UP, RateOnDevice, Replayed, can_be_recorded
-from cnnkit.training.loop import train
+from cnnkit.training.loop import steps_for, train
 from cnnkit.training.optimizers import make_optimizer
-from cnnkit.training.stack import train_on_device
+from cnnkit.training.stack import Stack
+from cnnkit.training.step import EagerSteps
 
 Tiny = Callable[..., Config]
 CPU = torch.device("cpu")
@@ -67,8 +70,10 @@ class Gpu:
         @contextmanager
         def graph(_: Graph, stream: Stream) -> Iterator[None]:
             gpu.recording = True
-            yield
-            gpu.recording = False
+            try:
+                yield
+            finally:
+                gpu.recording = False
 
         @contextmanager
         def anywhere(_: object) -> Iterator[None]:
@@ -103,14 +108,61 @@ def test_each_call_is_one_step_eager_or_replayed(
     assert len(gpu.registered) == (registers and calls > WARM_UP)
 
 
+def test_where_a_step_cannot_be_recorded_all_are_run_and_a_note_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gpu, run, notes = Gpu(), [], []
+    gpu.install(monkeypatch, torch.torch_version.TorchVersion("2.15.0"))
+
+    def step() -> None:
+        if gpu.recording:
+            raise RuntimeError("operation not permitted when stream is capturing\nmore words")
+        run.append(1)
+
+    replayed = Replayed([torch.Generator()], CPU, notes.append)
+    for _ in range(10):
+        replayed(step)
+    assert len(run) == 10
+    assert gpu.replays == 0
+    (note,) = notes
+    assert "operation not permitted when stream is capturing" in note.text
+    assert "more words" not in note.text
+
+
+def test_want_of_memory_while_a_step_is_recorded_is_no_reason_to_run_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gpu = Gpu()
+    gpu.install(monkeypatch, torch.torch_version.TorchVersion("2.15.0"))
+
+    def step() -> None:
+        if gpu.recording:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    replayed = Replayed([torch.Generator()], CPU)
+    for _ in range(WARM_UP):
+        replayed(step)
+    with pytest.raises(torch.OutOfMemoryError):
+        replayed(step)
+
+
+@pytest.mark.parametrize(("recorded", "kind"), [("true", Stack), ("false", EagerSteps)])
+def test_an_option_switches_recording_off(tiny: Tiny, recorded: str, kind: type) -> None:
+    training, splits = begun(tiny(f"runtime.record_steps={recorded}"))
+    training.placement = SimpleNamespace(device=torch.device("cuda"))
+    with mock.patch.object(Stack, "__init__", return_value=None):
+        assert type(steps_for(training, splits)) is kind
+
+
 @needs_cuda
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_recorded_run_ends_where_an_eager_one_ends(tiny: Tiny, name: str) -> None:
     extras = ["model.dropout=0.5", "training.weight_averaging=0.9", "data.augment={rotate: 10}"]
     results: list[Any] = []
-    for go in (train, train_on_device):
-        training, splits = begun(tiny("runtime.device=cuda", f"training.optimizer={name}", *extras))
-        assert go(training, splits)
+    for recorded in ("false", "true"):
+        cuda = ("runtime.device=cuda", f"runtime.record_steps={recorded}")
+        training, splits = begun(tiny(*cuda, f"training.optimizer={name}", *extras))
+        assert train(training, splits)
         results.append(training)
     plain, recorded = results
     for record, expected in zip(recorded.history, plain.history, strict=True):

@@ -22,9 +22,10 @@ from cnnkit.random import stream
 from cnnkit.tensor_files import load_state, save_state
 from cnnkit.training import loop as training_module
 from cnnkit.training.evaluation import evaluate
-from cnnkit.training.loop import Training, train
-from cnnkit.training.stack import Stack, train_on_device, train_together
+from cnnkit.training.loop import train, train_together
+from cnnkit.training.stack import Stack
 from cnnkit.training.stacked_model import SideBySide
+from cnnkit.training.state import Training
 
 EVERYTHING = (
     *support.EVERYTHING,
@@ -209,7 +210,8 @@ def copied(training: Training) -> dict[str, Tensor]:
 
 def on_device(training: Training, splits: Splits, steps: int | None = None) -> bool:
     left = iter(range(steps or 10**9))
-    return train_on_device(training, splits, stop_requested=lambda: next(left) + 1 == steps)
+    whole = Stack.alone(training, splits.train)
+    return train(training, splits, stop_requested=lambda: next(left) + 1 == steps, steps=whole)
 
 
 def in_the_loop(training: Training, splits: Splits, steps: int | None = None) -> bool:
@@ -253,11 +255,11 @@ class NothingIsAsked(TorchDispatchMode):
 @pytest.mark.parametrize("count", [1, 2])
 def test_no_step_asks_the_device_for_anything(tiny: Tiny, count: int) -> None:
     stack, _ = stacked(seeds(tiny, *EVERYTHING, of=range(count)), rate_on_device=True)
-    stack._begin(1)
+    stack.begin(1)
     assert stack.rate
     with stack.rate, NothingIsAsked():
-        for step in range(stack.steps):
-            stack._take_step(1, step)
+        for step in range(stack.count):
+            stack.take(1, step)
 
 
 def test_images_are_not_copied_for_each_seed(tiny: Tiny) -> None:

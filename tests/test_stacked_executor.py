@@ -11,7 +11,7 @@ import pytest
 import torch
 from test_comparison import LEVELS, run, study_of, without_timing
 
-import cnnkit.training.stack
+import cnnkit.training.loop
 from cnnkit.api.study import _executor
 from cnnkit.comparison import on_gpu as stacked_executor
 from cnnkit.comparison.local import LocalExecutor
@@ -28,8 +28,8 @@ from cnnkit.experiment.run_dir import RunDir
 from cnnkit.experiment.train import prepare
 from cnnkit.filenames import FAILURE, LAST, PREDICTIONS, RESULT, STATE, TRIALS
 from cnnkit.training.evaluation import evaluate
-from cnnkit.training.loop import Training
 from cnnkit.training.stack import Stack
+from cnnkit.training.state import Training
 
 Tiny = Callable[..., Config]
 
@@ -119,7 +119,7 @@ def test_a_folder_holds_the_weights_of_its_best_epoch(tiny: Tiny, tmp_path: Path
 
 def test_the_time_of_a_seed_is_its_share(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(10**6))
-    monkeypatch.setattr(cnnkit.training.stack.time, "perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr(cnnkit.training.loop.time, "perf_counter", lambda: float(next(ticks)))
     results = together(study_of(tiny, 4), tmp_path)
     seconds = [RunDir(tmp_path / TRIALS / trial.folder).result.train_seconds for trial in results.trials]
     steps = -(-1293 // 128)
@@ -174,7 +174,7 @@ def test_where_memory_does_not_hold_them_all_they_train_in_halves(
 def test_an_interrupted_group_is_trained_anew(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    close_epoch, closed = cnnkit.training.stack.close_epoch, []
+    close_epoch, closed = cnnkit.training.loop.close_epoch, []
 
     def interrupted(*arguments: Any) -> bool:
         closed.append(arguments)
@@ -182,7 +182,7 @@ def test_an_interrupted_group_is_trained_anew(
             raise KeyboardInterrupt
         return close_epoch(*arguments)
 
-    monkeypatch.setattr(cnnkit.training.stack, "close_epoch", interrupted)
+    monkeypatch.setattr(cnnkit.training.loop, "close_epoch", interrupted)
     with pytest.raises(Interrupted, match=re.escape(f"cnnkit compare --resume --out {tmp_path / 'study'}")):
         together(study_of(tiny), tmp_path / "study")
     assert len(list(tmp_path.glob(f"study/{TRIALS}/*/{RESULT}"))) == 2

@@ -25,8 +25,9 @@ from cnnkit.tensor_files import load_state, save_state
 from cnnkit.training.batches import orders
 from cnnkit.training.device import available_cpus, choose_device, out_of_memory_in_words
 from cnnkit.training.evaluation import evaluate
-from cnnkit.training.loop import Training, train
+from cnnkit.training.loop import train
 from cnnkit.training.optimizers import learning_rate_at, make_optimizer
+from cnnkit.training.state import Training
 
 FROZEN = ("training.learning_rate=1e-30", "model.dropout=0", "model.batch_norm=false")  # nothing ever changes
 ONE_STEP = (
@@ -131,7 +132,8 @@ def test_no_two_uses_of_chance_and_no_two_epochs_share_their_numbers(
         seeds.append(generator.initial_seed())
         return generator
 
-    monkeypatch.setattr("cnnkit.training.loop.stream", remember)
+    for module in ("step", "state"):
+        monkeypatch.setattr(f"cnnkit.training.{module}.stream", remember)
     trained(tiny(*EVERYTHING))
     assert len(set(seeds)) == len(seeds) == 2 * 3  # epochs, and order, augmentation and dropout
 

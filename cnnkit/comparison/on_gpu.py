@@ -18,7 +18,8 @@ from cnnkit.experiment.run_dir import RunDir
 from cnnkit.experiment.train import Setting, begin, describe, finish, write_environment
 from cnnkit.filenames import BEST, FAILURE
 from cnnkit.training.device import choose_device, out_of_memory_in_words
-from cnnkit.training.stack import Stack, train_together
+from cnnkit.training.loop import train_together
+from cnnkit.training.stack import Stack
 
 TOGETHER = 32  # trainings at most
 

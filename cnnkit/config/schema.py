@@ -254,6 +254,9 @@ class RuntimeConfig(Section):
     threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
         None, description="CPU threads; null: as many as there are cores"
     )
+    record_steps: bool = Field(
+        True, description="on CUDA: record a training step once as a CUDA graph, and replay it"
+    )
     deterministic: bool = Field(
         False, description="refuse operations that vary from run to run; on a CPU none does"
     )

@@ -24,8 +24,8 @@ from cnnkit.filenames import BEST, ENVIRONMENT, LAST, RESULT, STATE
 from cnnkit.files import write_json
 from cnnkit.nn.model import build_model
 from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
-from cnnkit.training.loop import Training, train
-from cnnkit.training.stack import train_on_device
+from cnnkit.training.loop import train
+from cnnkit.training.state import Training
 from cnnkit.words import counted
 
 
@@ -137,8 +137,7 @@ def _train_and_keep(training: Training, splits: Splits, run: RunDir, notify: Lis
         save_state(run, training.state(), config)  # last: it says that the others are whole
 
     with signals.collected() as received:
-        go = train_on_device if training.placement.device.type == "cuda" else train
-        whole = go(training, splits, on_event=notify, on_epoch=keep, stop_requested=lambda: bool(received))
+        whole = train(training, splits, on_event=notify, on_epoch=keep, stop_requested=lambda: bool(received))
         if not whole:
             save_state(run, training.state(), config)
             raise Interrupted(

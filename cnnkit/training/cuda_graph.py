@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.optim import Optimizer
 
+from cnnkit.events import Listener, Note, ignore
+
 WARM_UP = 3  # steps before one is recorded: libraries, optimizer states and averages come into being
 
 
@@ -17,20 +19,35 @@ class Replayed:
     Recording waits for the device once; nothing else does.
     """
 
-    def __init__(self, generators: Sequence[torch.Generator], device: torch.device) -> None:
-        self.generators = generators
+    def __init__(
+        self, generators: Sequence[torch.Generator], device: torch.device, notify: Listener = ignore
+    ) -> None:
+        self.generators, self.notify = generators, notify
         self.stream = torch.cuda.Stream(device)
         self.graph: torch.cuda.CUDAGraph | None = None
         self.calls = 0
 
     def __call__(self, step: Callable[[], None]) -> None:
-        if self.graph is None and self.calls >= WARM_UP:
-            self.graph = self._record(step)
+        if self.graph is None and self.calls == WARM_UP:
+            self.graph = self._recorded_if_possible(step)
         if self.graph is not None:
             self.graph.replay()
         else:
             self._run_aside(step)
         self.calls += 1
+
+    def _recorded_if_possible(self, step: Callable[[], None]) -> torch.cuda.CUDAGraph | None:
+        """None where recording fails; all steps are then run as they are written."""
+        try:
+            return self._record(step)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            if isinstance(error.__context__, torch.OutOfMemoryError):
+                raise
+            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            self.notify(Note(f"a training step could not be recorded ({first}); steps are run one by one"))
+            return None
 
     def _run_aside(self, step: Callable[[], None]) -> None:
         self.stream.wait_stream(torch.cuda.current_stream(self.stream.device))

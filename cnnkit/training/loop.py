@@ -1,140 +1,20 @@
-"""`train()`: the loop, and everything it needs to stop anywhere and go on as if it had not."""
+"""`train()`: the loop over epochs and steps, whoever takes the steps."""
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from cnnkit.config.schema import Config
-from cnnkit.data.dataset import ImageDataset, Splits
+from cnnkit.data.dataset import Splits
 from cnnkit.errors import TrainingError
 from cnnkit.events import EpochRecord, Listener, StepDone, ignore
-from cnnkit.nn.model import CNN
-from cnnkit.random import stream
-from cnnkit.training.batches import augment, orders
-from cnnkit.training.device import Placement, out_of_memory_in_words
+from cnnkit.training.device import out_of_memory_in_words
 from cnnkit.training.evaluation import evaluate
-from cnnkit.training.optimizers import learning_rate_at, make_optimizer
-
-STREAMS = ("augmentation", "dropout")
-
-
-@dataclass
-class EpochUnderWay:
-    """The sums of an epoch that may have been interrupted. losses: one a step, filled from the left."""
-
-    losses: Tensor
-    correct: Tensor
-    step: int = 0
-    images: int = 0
-    seconds: float = 0.0
-
-    @property
-    def mean_loss(self) -> float:
-        """So far, in nats; summed in float64, which no finite losses overflow."""
-        return self.losses.sum(dtype=torch.float64).item() / self.images
-
-    @property
-    def accuracy(self) -> float:
-        return self.correct.item() / self.images
-
-
-@dataclass
-class Training:
-    """A model, its optimizer, and how far they are. Two of equal config and seed stay bitwise equal."""
-
-    config: Config
-    model: CNN
-    placement: Placement
-    train_images: int
-    history: list[EpochRecord] = field(default_factory=list)
-    best_epoch: int = 0
-    under_way: EpochUnderWay | None = None
-
-    def __post_init__(self) -> None:
-        device = self.placement.device
-        self.model.to(device)
-        self.optimizer = make_optimizer(self.model, self.config.training, device)
-        decay = self.config.training.weight_averaging
-        self.averaged = (
-            AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-            if decay
-            else None
-        )
-        self.augmentation_stream = torch.Generator(device)
-        self.dropout_stream = torch.Generator(device)
-        self.model.draw_dropout_from(self.dropout_stream)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        whole, rest = divmod(self.train_images, self.config.training.batch_size)
-        return max(1, whole + (rest > 1))
-
-    @property
-    def finished(self) -> bool:
-        patience = self.config.training.early_stopping
-        stale = len(self.history) - self.best_epoch
-        return len(self.history) >= self.config.training.epochs or bool(patience and stale >= patience)
-
-    @property
-    def kept_model(self) -> nn.Module:
-        """The model that is measured and kept: the running mean of the weights where there is one."""
-        return self.averaged.module if self.averaged else self.model
-
-    def state(self) -> dict[str, Any]:
-        """Everything `restore` needs, as tensors and plain values."""
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "averaged": self.averaged.state_dict() if self.averaged else {},
-            "augmentation_stream": self.augmentation_stream.get_state(),
-            "dropout_stream": self.dropout_stream.get_state(),
-            "history": [asdict(record) for record in self.history],
-            "best_epoch": self.best_epoch,
-            "under_way": asdict(self.under_way) if self.under_way else {},
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from what `state` gave, here or on another device."""
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.averaged:
-            self.averaged.load_state_dict(state["averaged"])
-        self.history = [EpochRecord(**record) for record in state["history"]]
-        for use in STREAMS:
-            self._restore_stream(use, state[f"{use}_stream"])
-        self.best_epoch = state["best_epoch"]
-        self.under_way = EpochUnderWay(**state["under_way"]) if state["under_way"] else None
-        if self.under_way:
-            self.under_way.losses = self.under_way.losses.to(self.placement.device)
-            self.under_way.correct = self.under_way.correct.to(self.placement.device)
-
-    def _restore_stream(self, use: str, state: Tensor) -> None:
-        """A stream of another kind of device cannot be gone on with: it begins again."""
-        generator: torch.Generator = getattr(self, f"{use}_stream")
-        if len(state) == len(generator.get_state()):
-            generator.set_state(state)
-        else:
-            self._begin_stream(use, len(self.history) + 1)
-
-    def begin_streams(self, epoch: int) -> None:
-        """Sets the streams of augmentation and dropout to where an epoch begins."""
-        for use in STREAMS:
-            self._begin_stream(use, epoch)
-
-    def _begin_stream(self, use: str, epoch: int) -> None:
-        generator: torch.Generator = getattr(self, f"{use}_stream")
-        generator.manual_seed(stream(self.config.training.seed, use, epoch).initial_seed())
-
-
-# (training, training images, on_event, stop_requested) -> False where it stops before the end
-EpochRunner = Callable[[Training, ImageDataset, Listener, Callable[[], bool]], bool]
+from cnnkit.training.optimizers import learning_rate_at
+from cnnkit.training.stack import Stack
+from cnnkit.training.state import EpochUnderWay, Steps, Training
+from cnnkit.training.step import EagerSteps
 
 
 def train(
@@ -144,81 +24,84 @@ def train(
     on_event: Listener = ignore,
     on_epoch: Callable[[bool], None] = lambda best: None,
     stop_requested: Callable[[], bool] = lambda: False,
-    run_epoch: EpochRunner | None = None,
+    steps: Steps | None = None,
 ) -> bool:
     """Trains until finished; returns False where it was asked to stop after a step.
 
     on_epoch(best): called after each epoch, to keep the weights; best: whether they are the best so
     far, by validation accuracy, then loss; each epoch is the best so far where nothing is held out.
-    run_epoch: another way to pass over the training images than step by step from the host.
-    Raises TrainingError where the loss stops being finite or memory runs out.
+    steps: by default those that suit the device. Raises TrainingError where the loss stops being finite or
+    memory runs out.
     """
-    pass_over = run_epoch or _run_epoch
     with out_of_memory_in_words(training.config.training.batch_size):
+        steps = steps or steps_for(training, splits, on_event)
         while not training.finished:
-            if not pass_over(training, splits.train, on_event, stop_requested):
+            if not run_epoch(steps, len(training.history) + 1, on_event, stop_requested):
                 return False
             on_epoch(close_epoch(training, splits))
             on_event(training.history[-1])
     return True
 
 
-def _run_epoch(
-    training: Training, images: ImageDataset, on_event: Listener, stop_requested: Callable[[], bool]
+def steps_for(training: Training, splits: Splits, notify: Listener = ignore) -> Steps:
+    """On CUDA steps that are recorded, unless `runtime.record_steps` is off; else from the host."""
+    if training.placement.device.type == "cuda" and training.config.runtime.record_steps:
+        return Stack.alone(training, splits.train, notify=notify)
+    return EagerSteps(training, splits.train)
+
+
+def train_together(
+    stack: Stack,
+    splits_of: Callable[[int], Splits],
+    on_epoch: Callable[[int, bool], None] = lambda row, best: None,
+) -> list[TrainingError | None]:
+    """Trains each until it is finished; returns for each why it failed, or None.
+
+    splits_of(row): the images that a training is measured on. on_epoch(row, best): as in `train`. A training
+    that has ended, in whichever way, is still computed beside the others, but no longer measured or kept.
+    Raises TrainingError, for all of them, where memory runs out.
+    """
+    failures: list[TrainingError | None] = [None] * len(stack.trainings)
+    with out_of_memory_in_words(stack.config.training.batch_size):
+        while going := [
+            row for row, t in enumerate(stack.trainings) if not (t.finished or failures[row] is not None)
+        ]:
+            run_epoch(stack, len(stack.trainings[going[0]].history) + 1)
+            for row in going:
+                try:
+                    on_epoch(row, close_epoch(stack.trainings[row], splits_of(row)))
+                except TrainingError as error:
+                    failures[row] = error.with_traceback(None)  # a traceback would hold the stack's memory
+    return failures
+
+
+def run_epoch(
+    steps: Steps,
+    epoch: int,
+    on_event: Listener = ignore,
+    stop_requested: Callable[[], bool] = lambda: False,
 ) -> bool:
     """One pass over the training images, or the rest of one; False where it stops before the end."""
-    config, device = training.config, training.placement.device
-    epoch = len(training.history) + 1
-    order = stream(config.training.seed, "order", epoch, device=device)
-    batches = orders(len(images), config.training.batch_size, order)
-    if training.under_way is None:
-        training.under_way = EpochUnderWay(
-            torch.zeros(len(batches), device=device), torch.zeros((), dtype=torch.int64, device=device)
-        )
-        training.begin_streams(epoch)
-    now = training.under_way
-    training.model.train()
-    started, seconds_before = time.perf_counter(), now.seconds
-    while now.step < len(batches):
-        batch = images[batches[now.step]]
-        _take_step(training, batch, now, (epoch - 1) * len(batches))
-        now.step += 1
-        now.images += len(batch)
-        now.seconds = seconds_before + time.perf_counter() - started
-        if device.type == "cpu" and not math.isfinite(now.losses[now.step - 1]):
-            break  # elsewhere looking would make the host wait; there the epoch's end finds it
-        on_event(_step_done(now, epoch, config.training.epochs, len(batches)))
-        if now.step < len(batches) and stop_requested():
-            return False
-    now.losses = now.losses.cpu()  # the one place where the host waits for the device
-    now.seconds = seconds_before + time.perf_counter() - started
-    return True
+    now = steps.begin(epoch)
+    begun, started, going_on = now.seconds, time.perf_counter(), True
+    with steps.context:
+        while now.step < steps.count and going_on:
+            steps.take(epoch, now.step)
+            now.step += 1
+            now.images = steps.images_until(now.step)
+            now.seconds = begun + time.perf_counter() - started
+            if steps.watched and not math.isfinite(now.losses[now.step - 1]):
+                break  # `close_epoch` raises
+            on_event(_step_done(steps, now, epoch))
+            going_on = now.step == steps.count or not stop_requested()
+    steps.keep(now, lambda: begun + (time.perf_counter() - started) / len(steps.trainings))
+    return going_on
 
 
-def _take_step(training: Training, batch: ImageDataset, now: EpochUnderWay, steps_before: int) -> None:
-    config = training.config.training
-    for group in training.optimizer.param_groups:
-        group["lr"] = learning_rate_at(config, steps_before + now.step, training.steps_per_epoch)
-    images = augment(batch.images, training.config.data.augment, training.augmentation_stream)
-    with training.placement.autocast():
-        logits = training.model(images).float()
-    loss = F.cross_entropy(logits, batch.labels, label_smoothing=config.label_smoothing)
-    training.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    if config.gradient_clip:
-        nn.utils.clip_grad_norm_(training.model.parameters(), config.gradient_clip)
-    training.optimizer.step()
-    if training.averaged:
-        training.averaged.update_parameters(training.model)
-    now.losses[now.step] = loss.detach() * len(batch)
-    now.correct += (logits.detach().argmax(1) == batch.labels).sum()
-
-
-def _step_done(now: EpochUnderWay, epoch: int, epochs: int, steps: int) -> StepDone:
-    on_cpu = now.losses.device.type == "cpu"  # elsewhere looking would make the host wait
-    loss = now.mean_loss if on_cpu else None
-    accuracy = now.accuracy if on_cpu else None
-    return StepDone(epoch, epochs, now.step, steps, now.images / now.seconds, loss, accuracy)
+def _step_done(steps: Steps, now: EpochUnderWay, epoch: int) -> StepDone:
+    epochs, speed = steps.trainings[0].config.training.epochs, now.images / now.seconds
+    loss, accuracy = (now.mean_loss, now.accuracy) if steps.watched else (None, None)
+    return StepDone(epoch, epochs, now.step, steps.count, speed, loss, accuracy)
 
 
 def _stop_unless_finite(now: EpochUnderWay, epoch: int) -> None:

@@ -1,28 +1,25 @@
 """Trainings whose steps are taken as one, on the device alone: the seeds of a comparison, or a single run."""
 
-import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from cnnkit.data.dataset import ImageDataset, Splits
-from cnnkit.errors import TrainingError
-from cnnkit.events import Listener, StepDone, ignore
+from cnnkit.data.dataset import ImageDataset
+from cnnkit.events import Listener, ignore
 from cnnkit.random import stream
 from cnnkit.training.batches import moved, orders
 from cnnkit.training.cuda_graph import RateOnDevice, Replayed, can_be_recorded
-from cnnkit.training.device import out_of_memory_in_words
-from cnnkit.training.loop import EpochUnderWay, Training, close_epoch, train
 from cnnkit.training.optimizers import learning_rate_at, make_optimizer
 from cnnkit.training.stacked_model import Alone, SideBySide, joined
+from cnnkit.training.state import EpochUnderWay, Training
 
 
 class Stack:
-    """S trainings of equal configuration but for the seed, and of equally many images, as one.
+    """The steps of S trainings of equal configuration but for the seed, and of equally many images, as one.
 
     What a step needs lies on the device: the images once for all, and for each training which of them are
     its own, their order, the learning rates of the epoch, the number of the step, losses and right answers.
@@ -39,6 +36,7 @@ class Stack:
         images: ImageDataset,
         shares: Sequence[Tensor],
         rate_on_device: bool | None = None,
+        notify: Listener = ignore,
     ) -> None:
         first = trainings[0]
         self.trainings, self.images = trainings, images
@@ -55,55 +53,46 @@ class Stack:
             rate_on_device = self.device.type == "cuda" and can_be_recorded(self.optimizer)
         self.rate = RateOnDevice(self.optimizer, self.device) if rate_on_device else None
         generators = [g for t in trainings for g in (t.augmentation_stream, t.dropout_stream)]
-        on_gpu = self.rate and self.device.type == "cuda"
-        self.recording = Replayed(generators, self.device) if on_gpu else None
+        self.context: AbstractContextManager[object] = self.rate or nullcontext()
+        on_gpu = self.rate and self.device.type == "cuda" and self.config.runtime.record_steps
+        self.recording = Replayed(generators, self.device, notify) if on_gpu else None
         self._lay_out(torch.stack(list(shares)).to(self.device))
+
+    @classmethod
+    def alone(cls, training: Training, images: ImageDataset, notify: Listener = ignore) -> "Stack":
+        """One training on all of these images."""
+        return cls([training], images, [torch.arange(len(images))], notify=notify)
+
+    watched = False  # reading a loss would make the host wait for the device
 
     def _lay_out(self, shares: Tensor) -> None:
         """Makes the tensors that an epoch fills, each of which stays where it is."""
         count, size = len(self.trainings), self.config.training.batch_size
         self.shares, images = shares, shares.shape[1]
-        self.steps = self.trainings[0].steps_per_epoch
-        self.full = self.steps - bool(images % size)  # but the rest, or a last batch that took in one image
+        self.count = self.trainings[0].steps_per_epoch
+        self.full = self.count - bool(images % size)  # but the rest, or a last batch that took in one image
         self.order = torch.zeros(count, self.full, size, dtype=torch.int64, device=self.device)
         self.rest = torch.zeros(count, images - self.full * size, dtype=torch.int64, device=self.device)
-        self.rates = torch.zeros(self.steps, device=self.device)
+        self.rates = torch.zeros(self.count, device=self.device)
         self.at = torch.zeros(1, dtype=torch.int64, device=self.device)
-        self.losses = torch.zeros(count, self.steps, device=self.device)
+        self.losses = torch.zeros(count, self.count, device=self.device)
         self.correct = torch.zeros(count, dtype=torch.int64, device=self.device)
 
-    def run_epoch(
-        self, epoch: int, on_event: Listener = ignore, stop_requested: Callable[[], bool] = lambda: False
-    ) -> bool:
-        """One pass of each over its images, or the rest of one; False where it stops before the end.
-
-        What came of it is then `under_way` of each training; its seconds are its share of everyone's.
-        """
-        begun = self._begin(epoch)
-        step, started = begun.step, time.perf_counter()
-        with self.rate or nullcontext():
-            while step < self.steps:
-                self._take_step(epoch, step)
-                step += 1
-                images = self._images_until(step)
-                speed = images / (begun.seconds + time.perf_counter() - started)
-                on_event(StepDone(epoch, self.config.training.epochs, step, self.steps, speed, None, None))
-                if step < self.steps and stop_requested():
-                    break
-        losses = self.losses.cpu()  # the one place where the host waits for the device
-        seconds = begun.seconds + (time.perf_counter() - started) / len(self.trainings)
+    def keep(self, now: EpochUnderWay, seconds: Callable[[], float]) -> None:
+        losses = self.losses.cpu()  # waits for the device
+        share = seconds()
         for row, training in enumerate(self.trainings):
             sums = (losses[row].clone(), self.correct[row].clone())
-            training.under_way = EpochUnderWay(*sums, step, self._images_until(step), seconds)
+            training.under_way = EpochUnderWay(*sums, now.step, now.images, share)
             if training.averaged:
-                training.averaged.n_averaged += step - begun.step
-        return step == self.steps
+                training.averaged.n_averaged += now.step - self.begun_at
 
-    def _begin(self, epoch: int) -> EpochUnderWay:
+    def begin(self, epoch: int) -> EpochUnderWay:
         """Fills what the epoch reads; returns where it begins: later for a run that was interrupted."""
         config, size = self.config.training, self.config.training.batch_size
         single = self.trainings[0].under_way if len(self.trainings) == 1 else None
         begun = single or EpochUnderWay(torch.zeros_like(self.losses[0]), torch.zeros_like(self.correct[0]))
+        self.begun_at = begun.step
         for row, training in enumerate(self.trainings):
             generator = stream(training.config.training.seed, "order", epoch, device=self.device)
             drawn = orders(self.shares.shape[1], size, generator)
@@ -112,8 +101,8 @@ class Stack:
             self.rest[row] = order[self.full * size :]
             if single is None:
                 training.begin_streams(epoch)
-        first = (epoch - 1) * self.steps
-        rates = [learning_rate_at(config, first + step, self.steps) for step in range(self.steps)]
+        first = (epoch - 1) * self.count
+        rates = [learning_rate_at(config, first + step, self.count) for step in range(self.count)]
         self.rates.copy_(torch.tensor(rates))
         self.at.fill_(begun.step)
         self.losses.copy_(begun.losses.expand_as(self.losses))
@@ -121,13 +110,13 @@ class Stack:
         self.network.train()
         return begun
 
-    def _images_until(self, step: int) -> int:
+    def images_until(self, step: int) -> int:
         """Of one training, in this many steps."""
-        return self.shares.shape[1] if step == self.steps else step * self.config.training.batch_size
+        return self.shares.shape[1] if step == self.count else step * self.config.training.batch_size
 
-    def _take_step(self, epoch: int, step: int) -> None:
+    def take(self, epoch: int, step: int) -> None:
         if self.rate is None:
-            rate = learning_rate_at(self.config.training, (epoch - 1) * self.steps + step, self.steps)
+            rate = learning_rate_at(self.config.training, (epoch - 1) * self.count + step, self.count)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
         if step >= self.full:
@@ -196,49 +185,3 @@ class Stack:
             elif pairs:
                 torch._foreach_copy_(means, now)
         self.averaging = True
-
-
-def train_together(
-    stack: Stack,
-    splits_of: Callable[[int], Splits],
-    on_epoch: Callable[[int, bool], None] = lambda row, best: None,
-) -> list[TrainingError | None]:
-    """Trains each until it is finished; returns for each why it failed, or None.
-
-    splits_of(row): the images that a training is measured on. on_epoch(row, best): as in `train`. One that
-    has ended, whichever way, is still computed beside the others, but neither measured nor kept any more.
-    Raises TrainingError where memory runs out, for all.
-    """
-    failures: list[TrainingError | None] = [None] * len(stack.trainings)
-    with out_of_memory_in_words(stack.config.training.batch_size):
-        while going := [
-            row for row, t in enumerate(stack.trainings) if not (t.finished or failures[row] is not None)
-        ]:
-            stack.run_epoch(len(stack.trainings[going[0]].history) + 1)
-            for row in going:
-                try:
-                    on_epoch(row, close_epoch(stack.trainings[row], splits_of(row)))
-                except TrainingError as error:
-                    failures[row] = error.with_traceback(None)  # which would hold the stack's memory
-    return failures
-
-
-def train_on_device(
-    training: Training,
-    splits: Splits,
-    *,
-    on_event: Listener = ignore,
-    on_epoch: Callable[[bool], None] = lambda best: None,
-    stop_requested: Callable[[], bool] = lambda: False,
-) -> bool:
-    """What `train` does, with steps that a GPU can replay, and not one look at the device in an epoch."""
-    with out_of_memory_in_words(training.config.training.batch_size):
-        stack = Stack([training], splits.train, [torch.arange(len(splits.train))])
-    return train(
-        training,
-        splits,
-        on_event=on_event,
-        on_epoch=on_epoch,
-        stop_requested=stop_requested,
-        run_epoch=lambda one, _, *listeners: stack.run_epoch(len(one.history) + 1, *listeners),
-    )

@@ -1,0 +1,152 @@
+"""`Training`: a model, its optimizer, and everything needed to stop anywhere and go on as if it had not."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from cnnkit.config.schema import Config
+from cnnkit.events import EpochRecord
+from cnnkit.nn.model import CNN
+from cnnkit.random import stream
+from cnnkit.training.device import Placement
+from cnnkit.training.optimizers import make_optimizer
+
+STREAMS = ("augmentation", "dropout")
+
+
+@dataclass
+class EpochUnderWay:
+    """The sums of an epoch that may have been interrupted. losses: one a step, filled from the left."""
+
+    losses: Tensor
+    correct: Tensor
+    step: int = 0
+    images: int = 0
+    seconds: float = 0.0
+
+    @property
+    def mean_loss(self) -> float:
+        """So far, in nats; summed in float64, which no finite losses overflow."""
+        return self.losses.sum(dtype=torch.float64).item() / self.images
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct.item() / self.images
+
+
+@dataclass
+class Training:
+    """A model, its optimizer, and how far they are. Two of equal config and seed stay bitwise equal."""
+
+    config: Config
+    model: CNN
+    placement: Placement
+    train_images: int
+    history: list[EpochRecord] = field(default_factory=list)
+    best_epoch: int = 0
+    under_way: EpochUnderWay | None = None
+
+    def __post_init__(self) -> None:
+        device = self.placement.device
+        self.model.to(device)
+        self.optimizer = make_optimizer(self.model, self.config.training, device)
+        decay = self.config.training.weight_averaging
+        self.averaged = (
+            AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+            if decay
+            else None
+        )
+        self.augmentation_stream = torch.Generator(device)
+        self.dropout_stream = torch.Generator(device)
+        self.model.draw_dropout_from(self.dropout_stream)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        whole, rest = divmod(self.train_images, self.config.training.batch_size)
+        return max(1, whole + (rest > 1))
+
+    @property
+    def finished(self) -> bool:
+        patience = self.config.training.early_stopping
+        stale = len(self.history) - self.best_epoch
+        return len(self.history) >= self.config.training.epochs or bool(patience and stale >= patience)
+
+    @property
+    def kept_model(self) -> nn.Module:
+        """The model that is measured and kept: the running mean of the weights where there is one."""
+        return self.averaged.module if self.averaged else self.model
+
+    def state(self) -> dict[str, Any]:
+        """Everything `restore` needs, as tensors and plain values."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "averaged": self.averaged.state_dict() if self.averaged else {},
+            "augmentation_stream": self.augmentation_stream.get_state(),
+            "dropout_stream": self.dropout_stream.get_state(),
+            "history": [asdict(record) for record in self.history],
+            "best_epoch": self.best_epoch,
+            "under_way": asdict(self.under_way) if self.under_way else {},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on from what `state` gave, here or on another device."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.averaged:
+            self.averaged.load_state_dict(state["averaged"])
+        self.history = [EpochRecord(**record) for record in state["history"]]
+        for use in STREAMS:
+            self._restore_stream(use, state[f"{use}_stream"])
+        self.best_epoch = state["best_epoch"]
+        self.under_way = EpochUnderWay(**state["under_way"]) if state["under_way"] else None
+        if self.under_way:
+            self.under_way.losses = self.under_way.losses.to(self.placement.device)
+            self.under_way.correct = self.under_way.correct.to(self.placement.device)
+
+    def _restore_stream(self, use: str, state: Tensor) -> None:
+        """A stream of another kind of device cannot be gone on with: it begins again."""
+        generator: torch.Generator = getattr(self, f"{use}_stream")
+        if len(state) == len(generator.get_state()):
+            generator.set_state(state)
+        else:
+            self._begin_stream(use, len(self.history) + 1)
+
+    def begin_streams(self, epoch: int) -> None:
+        """Sets the streams of augmentation and dropout to where an epoch begins."""
+        for use in STREAMS:
+            self._begin_stream(use, epoch)
+
+    def _begin_stream(self, use: str, epoch: int) -> None:
+        generator: torch.Generator = getattr(self, f"{use}_stream")
+        generator.manual_seed(stream(self.config.training.seed, use, epoch).initial_seed())
+
+
+class Steps(Protocol):
+    """A way to take the optimizer steps of an epoch: of one training, or of several side by side.
+
+    count: steps in an epoch. watched: whether the host may look at the sums after each step without waiting
+    for the device; they are then those that `begin` returned. context: to be entered while steps are taken.
+    """
+
+    count: int
+    watched: bool
+    trainings: Sequence[Training]
+    context: AbstractContextManager[object]
+
+    def begin(self, epoch: int) -> EpochUnderWay:
+        """Readies an epoch, or the rest of one that was interrupted; returns its sums so far."""
+
+    def take(self, epoch: int, step: int) -> None:
+        """Takes one step, counted from 0."""
+
+    def images_until(self, step: int) -> int:
+        """How many images of one training the first `step` steps of an epoch show."""
+
+    def keep(self, now: EpochUnderWay, seconds: Callable[[], float]) -> None:
+        """Waits for the device, and leaves each training with its sums. seconds: its share of the time."""
