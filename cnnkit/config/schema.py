@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from cnnkit.config.checks import Complaint, Inconsistent, complaints_about
-from cnnkit.families.datasets import DATASETS, SMALL_OBJECT, DatasetInfo
+from cnnkit.families.datasets import DATASETS, DatasetInfo
 
 Strategy = Literal["stride", "max", "avg", "concat"]
 Head = Literal["flatten", "avg", "max", "concat"]
@@ -85,13 +85,7 @@ class SceneConfig(Section):
     @property
     def info(self) -> DatasetInfo:
         source = DATASETS[self.source]
-        return DatasetInfo(
-            (1, self.size, self.size),
-            source.class_names,
-            f"small objects from {source.title}",
-            self.train_images,
-            self.test_images,
-        )
+        return source.in_scenes(self.size, self.object_sizes, self.train_images, self.test_images)
 
 
 class DataConfig(Section):
@@ -116,7 +110,22 @@ class DataConfig(Section):
 
     @property
     def info(self) -> DatasetInfo:
-        return self.scene.info if self.dataset == SMALL_OBJECT else DATASETS[self.dataset].cropped(self.crop)
+        return self.scene.info if self.drawn else self.source.cropped(self.crop)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the images are scenes, drawn as `scene` says from the digits of `source`."""
+        return DATASETS[self.dataset].drawn
+
+    @property
+    def source(self) -> DatasetInfo:
+        """The data set whose files are read."""
+        return DATASETS[self.scene.source if self.drawn else self.dataset]
+
+    @property
+    def object_sizes(self) -> tuple[int, ...]:
+        """Pixels: image i shows an object of size i % len. Empty for images that are no scenes."""
+        return self.scene.object_sizes if self.drawn else ()
 
     @property
     def validation_images(self) -> int:
