@@ -29,7 +29,7 @@ def train(configs: list[Config], published: Published) -> tuple[float, float, li
                 raise SystemExit(f"error: {outcome.error}")
         whole = time.perf_counter() - started
         results = [RunDir(home / trial.folder).result for trial in trials]
-    return sum(r["train_seconds"] for r in results), whole, [r["test_accuracy"] for r in results]
+    return sum(r.train_seconds for r in results), whole, [r.test_accuracy for r in results]
 
 
 def main() -> None:
