@@ -463,7 +463,7 @@ def test_a_cache_that_cannot_be_written_costs_a_note_and_nothing_else(root: Path
     assert any("could not be kept" in sentence and str(cache) in sentence for sentence in told)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="to root no folder is read-only")
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="to root no folder is read-only")
 def test_read_only_data_and_cache_are_enough(root: Path, cache: Path) -> None:
     cache.mkdir()
     folders = (cache, root, path_of(root, "test_labels").parent)
