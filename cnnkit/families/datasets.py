@@ -68,7 +68,7 @@ class DatasetInfo(ImageInfo):
 
     ink_share: the longer side of the ink's box, divided by the side of the image. centred_by: what lies in
     the middle of the image: the ink's centre of mass, or the middle of its box. resampling: how images
-    are scaled; scenes scaled by the box filter are recognised in 81 %, not 95 %. A person's own image is
+    are scaled. For scenes, the box filter gives 81 % of files right, bilinear 95 %. A person's own image is
     framed in the same way.
 
     loader: "module:function", imported when images are read. The function takes this record and the paths
