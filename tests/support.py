@@ -27,6 +27,11 @@ from cnnkit.experiment.train import begin, prepare, run_experiment
 from cnnkit.families.datasets import ImageInfo
 from cnnkit.training.state import Training
 
+SIGKILL = getattr(signal, "SIGKILL", 9)  # Windows has no such name
+posix_signals = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no POSIX signals")
+posix_files = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no umask")
+bash_scripts = pytest.mark.skipif(sys.platform == "win32", reason="the scripts run in bash")
+
 Tiny = Callable[..., Config]  # what the fixture `tiny` is
 EVERYTHING = (  # that draws or remembers
     "model.dropout=0.5",
@@ -122,7 +127,7 @@ def signalled_command(number: signal.Signals, at: str, moment: int, log: Path, *
 
 def killed_by_the_clock(seconds: float, log: Path, *arguments: object) -> None:
     """The same, with slow steps, and SIGKILL that long after the first of them, whatever is being done."""
-    clock = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL))
+    clock = threading.Timer(seconds, os.kill, (os.getpid(), SIGKILL))
 
     def slow(*_: object) -> None:
         if not clock.is_alive():

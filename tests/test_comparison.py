@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from filelock import FileLock
-from support import call, command, exit_code, start
+from support import SIGKILL, call, command, exit_code, posix_signals, start
 
 from cnnkit.comparison import runner
 from cnnkit.comparison.local import LocalExecutor
@@ -309,7 +309,8 @@ def test_seeds_that_not_every_level_has_finished_are_not_counted(finished: Path)
     assert [trial.error for trial in results.trials].count("not run yet") == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@posix_signals
+@pytest.mark.parametrize("number", [SIGKILL, signal.SIGTERM])
 def test_a_killed_worker_costs_no_trial(tiny: Tiny, tmp_path: Path, number: signal.Signals) -> None:
     killed = []
 
@@ -325,9 +326,8 @@ def test_a_killed_worker_costs_no_trial(tiny: Tiny, tmp_path: Path, number: sign
     assert without_timing(results) == without_timing(run(study_of(tiny, 4), tmp_path / "again"))
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
-)
+@posix_signals
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (SIGKILL, -9)])
 def test_an_interrupted_study_goes_on_to_the_same_results(
     tiny: Tiny, tiny_file: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:

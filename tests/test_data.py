@@ -30,11 +30,12 @@ from torch import Tensor
 from cnnkit.config.schema import DataConfig
 from cnnkit.data.dataset import ImageDataset, pixel_statistics
 from cnnkit.data.idx import read_idx
-from cnnkit.data.prepare import load_dataset, load_splits, split_stratified
-from cnnkit.data.sources import FILE_NAMES, QMNIST_FILE_NAMES, data_root
+from cnnkit.data.prepare import load_dataset, load_splits
+from cnnkit.data.sources import data_root
+from cnnkit.data.splits import split_stratified
 from cnnkit.errors import DataError
 from cnnkit.events import Event, Note
-from cnnkit.families.datasets import DATASETS
+from cnnkit.families.datasets import DATASETS, DatasetInfo, IdxFile, published_names
 from cnnkit.random import stream
 from cnnkit.tensor_files import fingerprint
 
@@ -71,8 +72,7 @@ def random_parts(name: str = FASHION, seed: int = 0) -> Parts:
 
 
 def path_of(root: Path, part: str, name: str = FASHION, packed: bool = False) -> Path:
-    names = QMNIST_FILE_NAMES if name == QMNIST else FILE_NAMES
-    return root / FOLDERS[name] / "raw" / (names[part][0] + (".gz" if packed else ""))
+    return root / FOLDERS[name] / "raw" / (DATASETS[name].files[part].name + (".gz" if packed else ""))
 
 
 def write_parts(root: Path, parts: Parts, name: str = FASHION, packed: bool = False) -> Path:
@@ -148,6 +148,42 @@ def test_the_classes_of_qmnist_are_the_first_of_its_eight_columns(tmp_path: Path
     train, test, _ = load(write_parts(tmp_path, parts, QMNIST), QMNIST)
     first = {part: values[:, 0] if part.endswith("labels") else values for part, values in parts.items()}
     assert agrees(train, test, first)
+
+
+def test_one_record_is_all_that_a_data_set_like_mnist_needs(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {part: IdxFile(f"other-{part}", 3 if part.endswith("images") else 1) for part in random_parts()}
+    info = replace(DATASETS[FASHION], name="other", title="Other", torchvision_class="Other", files=files)
+    monkeypatch.setitem(DATASETS, "other", info)
+    monkeypatch.setitem(FOLDERS, "other", "Other")
+    parts = random_parts()
+    train, test, told = load(write_parts(tmp_path, parts, "other"), "other")
+    assert agrees(train, test, parts)
+    assert (train.info.title, told) == ("Other", ["preparing Other"])
+    assert "other" in published_names()
+
+
+def loaded_by_a_person(info: DatasetInfo, paths: dict[str, Path]) -> Parts:
+    """What a loader outside cnnkit may give."""
+    generator = stream(5, "synthetic")
+    return {
+        f"{split}_{kind}": torch.randint(10, (count, *shape), generator=generator, dtype=dtype)
+        for split, count in (("train", info.train_images), ("test", info.test_images))
+        for kind, shape, dtype in (("images", info.shape, torch.uint8), ("labels", (), torch.int64))
+    }
+
+
+def test_a_data_set_in_another_format_brings_its_own_loader(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader = f"{__name__}:{loaded_by_a_person.__name__}"
+    info = replace(DATASETS["digits"], name="colour", shape=(3, 5, 7), loader=loader)
+    monkeypatch.setitem(DATASETS, "colour", info)
+    train, test, _ = load(tmp_path, "colour")
+    expected = loaded_by_a_person(info, {})
+    assert torch.equal(train.images, expected["train_images"])
+    assert torch.equal(test.labels, expected["test_labels"])
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -295,7 +331,7 @@ def published(folder: Path, parts: Parts) -> dict[str, str]:
     folder.mkdir()
     sums = {}
     for part, values in parts.items():
-        path = folder / (FILE_NAMES[part][0] + ".gz")
+        path = folder / (DATASETS[FASHION].files[part].name + ".gz")
         path.write_bytes(gzip.compress(idx(values)))
         sums[path.name] = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     return sums
@@ -427,7 +463,7 @@ def test_a_cache_that_cannot_be_written_costs_a_note_and_nothing_else(root: Path
     assert any("could not be kept" in sentence and str(cache) in sentence for sentence in told)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="to root no folder is read-only")
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="to root no folder is read-only")
 def test_read_only_data_and_cache_are_enough(root: Path, cache: Path) -> None:
     cache.mkdir()
     folders = (cache, root, path_of(root, "test_labels").parent)
@@ -475,7 +511,7 @@ def test_a_read_only_file_system_takes_no_data_and_says_so(
 
 def test_prepared_data_are_used_instead_of_the_files(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load(root)
-    monkeypatch.setattr("cnnkit.data.prepare.read_idx", lambda *_: pytest.fail("the files were read again"))
+    monkeypatch.setattr("cnnkit.data.idx.read_idx", lambda *_: pytest.fail("the files were read again"))
     train, test, told = load(root)
     assert agrees(train, test, random_parts())
     assert told == []

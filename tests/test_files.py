@@ -15,6 +15,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from support import posix_files
 from torch import Tensor
 
 from cnnkit.errors import DamagedFile
@@ -74,6 +75,7 @@ def test_text_is_written_as_utf_8_and_json_can_be_read_by_a_person(tmp_path: Pat
     assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{\n  "name": "é×∞",\n  "n": 1\n}\n'
 
 
+@posix_files
 @pytest.mark.parametrize("umask", [0o022, 0o077])
 def test_a_written_file_has_the_permissions_of_any_other(umask: int, tmp_path: Path) -> None:
     code = """

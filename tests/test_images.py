@@ -17,11 +17,14 @@ from hypothesis import strategies as st
 from PIL import Image, features
 from torch import Tensor
 
+from cnnkit.config.schema import SceneConfig
 from cnnkit.data.idx import read_idx
 from cnnkit.data.own_images import load_image
 from cnnkit.data.prepare import load_dataset
+from cnnkit.data.scenes import only_objects
 from cnnkit.errors import ImageError
-from cnnkit.families.datasets import DATASETS
+from cnnkit.families.datasets import DATASETS, INK_SIDE
+from cnnkit.random import stream
 
 MNIST, DIGITS = DATASETS["mnist"], DATASETS["digits"]
 MNIST_CENTRE = 14.0  # of mass, as index; over MNIST's test images it is 13.50 … 14.50, mean 13.99 and 14.01
@@ -181,6 +184,41 @@ def test_every_data_set_gets_its_own_shape(name: str, tmp_path: Path) -> None:
     image = load_image(tmp_path / "seven.png", DATASETS[name])
     assert image.shape == (1, *DATASETS[name].shape)
     assert image.dtype == torch.uint8
+
+
+@pytest.mark.parametrize("source", ["mnist", "digits"])
+@pytest.mark.parametrize("sizes", [(8, 12, 16, 20, 28), (10,), (40, 24, 30)])
+def test_a_digit_for_scenes_is_as_large_as_the_middle_object_that_was_trained_on(
+    source: str, sizes: tuple[int, ...], tmp_path: Path
+) -> None:
+    scene = SceneConfig.model_validate({"source": source, "object_sizes": sizes})
+    Image.fromarray(SEVEN).save(tmp_path / "seven.png")
+    framed = load_image(tmp_path / "seven.png", scene.info)[0, 0]
+    rows, columns = (framed.any(axis).nonzero()[:, 0] for axis in (1, 0))
+    ink_in_object = {"mnist": 20 / INK_SIDE, "digits": 1}[source]
+    middle = {5: 16, 1: 10, 3: 30}[len(sizes)]
+    assert max(len(rows), len(columns)) == round(middle * ink_in_object)
+    assert abs(int(rows[0]) + int(rows[-1]) - 55) <= 1
+    assert abs(int(columns[0]) + int(columns[-1]) - 55) <= 1
+
+
+def test_a_file_of_an_mnist_digit_looks_like_the_digit_alone_in_a_scene(
+    mnist_root: Path, tmp_path: Path
+) -> None:
+    images = load_dataset("mnist", mnist_root).test.images[:100]
+    scene = SceneConfig(object_sizes=(12, 28, 30), position="centre", clutter=0)
+    order = torch.randperm(100, generator=stream(0, "test"))  # the order in which scenes take digits
+    scenes = only_objects(images, scene, 100, stream(0, "test"))[1::3].float()
+    found, differences = [], []
+    for place, number in enumerate(order[1::3].tolist()):
+        Image.fromarray(np.pad(images[number, 0].numpy(), 30)).save(tmp_path / "digit.png")
+        framed = load_image(tmp_path / "digit.png", scene.info).float()
+        shifted = torch.cat([framed.roll((y, x), (2, 3)) for y in range(-2, 3) for x in range(-2, 3)])
+        distances = torch.cdist(shifted.flatten(1), scenes.flatten(1))
+        found.append(int(distances.amin(0).argmin()))
+        differences.append(float(distances[:, place].min() / scenes[place].norm()))
+    assert found == list(range(33))
+    assert np.median(differences) < 0.25  # 0.21 as scenes are scaled, 0.32 with the box filter
 
 
 @pytest.mark.parametrize("inverted", [False, True])

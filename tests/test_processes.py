@@ -8,6 +8,7 @@ from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
+from support import posix_signals
 
 from cnnkit.__main__ import SPINS, sleep_soon
 from cnnkit.comparison import local as executors
@@ -62,6 +63,7 @@ def test_what_workers_are_forked_from_imports_modules_that_exist(monkeypatch: py
     assert named
 
 
+@posix_signals
 def test_ctrl_c_in_the_middle_of_an_import_leaves_at_once_with_130(tmp_path: Path) -> None:
     """torch's C++ would abort on the exception, and NumPy's be told to be missing."""
     (tmp_path / "library.py").write_text("import signal; signal.raise_signal(signal.SIGINT); 1")
@@ -82,6 +84,7 @@ except BaseException:
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "raised\n", "")
 
 
+@posix_signals
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="there are no process groups here")
 def test_ctrl_c_while_workers_import_is_answered_in_one_line(tiny_file: os.PathLike[str]) -> None:
     """The process that workers are forked from is in the terminal's group, too."""

@@ -10,7 +10,7 @@ import pytest
 import typer
 from conftest import TINY
 from PIL import Image, ImageDraw
-from support import call
+from support import bash_scripts, call
 
 from cnnkit.cli.app import app
 from cnnkit.config.load import copy_config, load_config
@@ -149,11 +149,13 @@ def quickstart(folder: Path, data: str) -> tuple[list[str], list[str]]:
     return done.stdout.splitlines(), (folder / ".venv/bin/cnnkit-calls").read_text().splitlines()
 
 
+@bash_scripts
 def test_the_quickstart_trains_on_mnist_and_evaluates_where_mnist_is_to_be_had(tmp_path: Path) -> None:
     _, calls = quickstart(tmp_path, "echo 60,000 training images")
     assert calls == ["data mnist", "train --config fast", "eval"]
 
 
+@bash_scripts
 def test_the_quickstart_without_network_says_so_in_a_line_and_takes_the_digits(tmp_path: Path) -> None:
     told, calls = quickstart(tmp_path, "{ printf 'fetching\\nerror: no network\\nbring it\\n' >&2; exit 1; }")
     assert calls == ["data mnist", "train --config digits", "eval"]

@@ -25,6 +25,7 @@ from support import (
     exit_code,
     finished_run,
     killed_by_the_clock,
+    posix_signals,
     signalled_command,
     start,
 )
@@ -453,6 +454,7 @@ def ctrl_c_at(step: int, times: int) -> Listener:
     return press
 
 
+@posix_signals
 @pytest.mark.parametrize(("times", "error"), [(1, Interrupted), (2, KeyboardInterrupt)])
 def test_ctrl_c_saves_and_a_second_one_stops_at_once(
     tiny: Tiny, tmp_path: Path, times: int, error: type[BaseException]
@@ -569,6 +571,7 @@ def test_a_run_killed_at_random_times_ends_bitwise_equal(
     assert ends_as(run, uninterrupted)
 
 
+@posix_signals
 @pytest.mark.parametrize(
     ("number", "code", "step"),
     [

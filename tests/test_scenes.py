@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,9 +10,11 @@ import torch
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config, SceneConfig
 from cnnkit.data.prepare import load_data, load_dataset
-from cnnkit.data.scenes import INK_SIDE, make_scenes
+from cnnkit.data.scenes import make_scenes, only_objects
 from cnnkit.errors import ConfigError
+from cnnkit.families.datasets import INK_SIDE
 from cnnkit.random import stream
+from cnnkit.tensor_files import fingerprint
 
 Tiny = Callable[..., Config]
 
@@ -62,6 +65,25 @@ def test_clutter_adds_ink_but_takes_none_away() -> None:
         ink[clutter] = (images > 0).sum((1, 2, 3))
     assert (ink[0] <= 100).all()
     assert ((ink[5] > ink[0]) & (ink[5] <= ink[0] + 5 * 36)).all()
+
+
+@pytest.mark.parametrize("position", ["anywhere", "centre", "corner"])
+def test_objects_alone_lie_where_the_scenes_show_them(position: str) -> None:
+    digits = torch.full((50, 1, 28, 28), 255, dtype=torch.uint8)
+    keys: dict[str, Any] = {"position": position, "object_sizes": (9, 16), "size": 40, "clutter_size": 5}
+    cluttered, clear = SceneConfig(clutter=7, **keys), SceneConfig(clutter=0, **keys)
+    scenes, _ = make_scenes(digits, torch.arange(50), cluttered, 61, stream(0, "test"))
+    alone = only_objects(digits, cluttered, 61, stream(0, "test"))
+    assert (alone <= scenes).all()
+    assert (alone > 0).sum((1, 2, 3)).tolist() == [9**2, 16**2] * 30 + [9**2]
+    scenes, _ = make_scenes(digits, torch.arange(50), clear, 61, stream(0, "test"))
+    assert torch.equal(only_objects(digits, clear, 61, stream(0, "test")), scenes)
+
+
+def test_the_scenes_of_a_seed_have_not_changed() -> None:
+    digits = torch.arange(50 * 28 * 28).mul(7919).remainder(256).to(torch.uint8).view(50, 1, 28, 28)
+    scenes, labels = make_scenes(digits, torch.arange(50), SceneConfig(), 100, stream(0, "scenes", "test"))
+    assert fingerprint([scenes, labels]) == "9396eaf09d7174afcf1effcb7a6aaa5b2fd56e2a3a80aee9d50faca2a81db54b"
 
 
 def test_scenes_are_the_same_whoever_asks_and_test_scenes_show_test_digits(tiny: Tiny) -> None:

@@ -27,7 +27,9 @@ from cnnkit.cli.options import (
 from cnnkit.cli.report import report_command
 from cnnkit.errors import CnnkitError, ImageError, UsageError
 from cnnkit.events import Note
+from cnnkit.families.datasets import published_names
 from cnnkit.filenames import CURVES
+from cnnkit.words import listed
 
 app = typer.Typer(
     name="cnnkit",
@@ -181,17 +183,15 @@ def summary_command(config: ConfigOption, overrides: SetOption = [], as_json: Js
 def data_command(
     name: Annotated[
         str,
-        typer.Argument(
-            help="mnist, fashion-mnist, kmnist, qmnist or digits.", autocompletion=complete_data_set
-        ),
+        typer.Argument(help=f"{listed(published_names(), 'or')}.", autocompletion=complete_data_set),
     ],
     root: Annotated[Path | None, typer.Option(help="Folder of the data sets.")] = None,
 ) -> None:
     """Fetch a data set, or find the one that is there, check and prepare it."""
     from cnnkit.families.datasets import DATASETS
 
-    if name not in DATASETS:
-        raise UsageError(f"unknown data set {name!r}; there are {', '.join(DATASETS)}")
+    if name not in published_names():
+        raise UsageError(f"unknown data set {name!r}; there are {', '.join(published_names())}")
     from cnnkit.data.prepare import load_dataset
     from cnnkit.data.sources import data_root
 

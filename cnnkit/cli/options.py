@@ -25,9 +25,9 @@ def complete_shipped(incomplete: str) -> list[str]:
 
 
 def complete_data_set(incomplete: str) -> list[str]:
-    from cnnkit.families.datasets import DATASETS
+    from cnnkit.families.datasets import published_names
 
-    return [name for name in DATASETS if name.startswith(incomplete)]
+    return [name for name in published_names() if name.startswith(incomplete)]
 
 
 # One wording and one completion for every command that takes a configuration.

@@ -41,7 +41,7 @@ class StackedExecutor:
         if not trials:
             return
         device = choose_device(trials[0].config.runtime).device
-        resident = published[0].to(device), published[1].to(device)
+        resident = Published(published.train.to(device), published.test.to(device))
         levels: dict[str, list[Trial]] = {}
         for trial in trials:
             levels.setdefault(trial.level, []).append(trial)

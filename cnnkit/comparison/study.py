@@ -13,7 +13,6 @@ from cnnkit.comparison.widths import TOLERANCE, Cost, Match, cost_of, match_widt
 from cnnkit.config.load import config_text, flat, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import UsageError
-from cnnkit.families.datasets import SMALL_OBJECT
 from cnnkit.filenames import LOCK, STUDY
 from cnnkit.stats import MOST_SEEDS
 from cnnkit.training.device import choose_device
@@ -61,8 +60,7 @@ class Study:
     @property
     def object_sizes(self) -> list[int]:
         """Pixels: test image i holds an object of size i % len. Empty for data sets without sizes."""
-        data = self.base.data
-        return list(data.scene.object_sizes) if data.dataset == SMALL_OBJECT else []
+        return list(self.base.data.object_sizes)
 
     def trials(self) -> Iterator[tuple[Level, Config]]:
         """Interleaved: all levels of one seed before the next, so that a machine that drifts harms none.

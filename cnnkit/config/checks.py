@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from cnnkit.families.datasets import SMALL_OBJECT
-
 if TYPE_CHECKING:
     from cnnkit.config.schema import Config, ModelConfig
 from cnnkit.config.geometry import grids, head_features
@@ -49,8 +47,10 @@ def complaints_about(config: "Config") -> Iterator[Complaint]:
 
 def _crop_complaints(config: "Config") -> Iterator[Complaint]:
     data = config.data
-    if data.crop and data.dataset == SMALL_OBJECT:
-        yield Complaint("data.crop", "would cut through the scenes of small-object", "leave it 0", CROP_KEYS)
+    if data.crop and data.drawn:
+        yield Complaint(
+            "data.crop", f"would cut through the scenes of {data.dataset}", "leave it 0", CROP_KEYS
+        )
     elif data.crop and min(data.info.shape[1:]) <= 1:
         yield Complaint(
             "data.crop",

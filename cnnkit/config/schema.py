@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 from cnnkit.config.checks import Complaint, Inconsistent, complaints_about
 from cnnkit.config.choices import OneOf
 from cnnkit.families.activations import ACTIVATIONS
-from cnnkit.families.datasets import DATASETS, SMALL_OBJECT, DatasetInfo
+from cnnkit.families.datasets import DATASETS, DatasetInfo
 from cnnkit.families.heads import HEADS
 from cnnkit.families.optimizers import OPTIMIZERS
 from cnnkit.families.poolings import POOLINGS
@@ -91,21 +91,13 @@ class SceneConfig(Section):
     @property
     def info(self) -> DatasetInfo:
         source = DATASETS[self.source]
-        return DatasetInfo(
-            (1, self.size, self.size),
-            source.class_names,
-            f"small objects from {source.title}",
-            self.train_images,
-            self.test_images,
-        )
+        return source.in_scenes(self.size, self.object_sizes, self.train_images, self.test_images)
 
 
 class DataConfig(Section):
     """Which images."""
 
-    dataset: Annotated[str, OneOf((*DATASETS, SMALL_OBJECT))] = Field(
-        "mnist", description="the images and their classes"
-    )
+    dataset: Annotated[str, OneOf(DATASETS)] = Field("mnist", description="the images and their classes")
     root: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = Field(
         None, description="folder of the data sets; null: `$CNNKIT_DATA`, else the user's cache folder"
     )
@@ -122,7 +114,22 @@ class DataConfig(Section):
 
     @property
     def info(self) -> DatasetInfo:
-        return self.scene.info if self.dataset == SMALL_OBJECT else DATASETS[self.dataset].cropped(self.crop)
+        return self.scene.info if self.drawn else self.source.cropped(self.crop)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the images are scenes, drawn as `scene` says from the digits of `source`."""
+        return DATASETS[self.dataset].drawn
+
+    @property
+    def source(self) -> DatasetInfo:
+        """The data set whose files are read."""
+        return DATASETS[self.scene.source if self.drawn else self.dataset]
+
+    @property
+    def object_sizes(self) -> tuple[int, ...]:
+        """Pixels: image i shows an object of size i % len. Empty for images that are no scenes."""
+        return self.scene.object_sizes if self.drawn else ()
 
     @property
     def validation_images(self) -> int:

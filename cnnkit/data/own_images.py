@@ -100,7 +100,8 @@ def _frame(ink: Any, info: DatasetInfo, frame: tuple[int, int]) -> Any:
     height, width = frame
     scale = info.ink_share * min(height / box.shape[0], width / box.shape[1])
     size = [max(1, round(side * scale)) for side in (box.shape[1], box.shape[0])]
-    small = np.asarray(Image.fromarray(box.astype(np.float32)).resize(size, Image.Resampling.BOX))
+    resampling = Image.Resampling[info.resampling.upper()]
+    small = np.asarray(Image.fromarray(box.astype(np.float32)).resize(size, resampling))
     strongest = max(float(small.max()), 1e-6)
     small = np.clip(small / strongest, 0, 1)
     middle_y, middle_x = (small.shape[0] - 1) / 2, (small.shape[1] - 1) / 2

@@ -1,6 +1,11 @@
-"""Data sets → `Splits`: fetched once, checked, prepared once, split by the seed."""
+"""Reads a data set, prepares it once, and holds out validation images by the seed.
+
+`load_splits` gives what a run needs. It calls `load_data`, which gives the images that a configuration
+describes. That calls `load_dataset`, which gives a data set as published.
+"""
 
 import hashlib
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -8,26 +13,24 @@ from torch import Tensor
 
 from cnnkit.config.schema import DataConfig, SceneConfig
 from cnnkit.data.dataset import ImageDataset, Published, Splits
-from cnnkit.data.idx import read_idx
-from cnnkit.data.scenes import make_scenes
-from cnnkit.data.sources import cache_folder, data_root, file_names, source_files
-from cnnkit.data.splits import held_out_and_rest, split_stratified
+from cnnkit.data.scenes import make_scenes, only_objects
+from cnnkit.data.sources import cache_folder, data_root, source_files
+from cnnkit.data.splits import held_out_and_rest
 from cnnkit.errors import DamagedFile, DataError
 from cnnkit.events import Note, NoteListener, ignore
-from cnnkit.families.datasets import DATASETS, SMALL_OBJECT, DatasetInfo
+from cnnkit.families.datasets import DATASETS, DatasetInfo
 from cnnkit.random import stream
 from cnnkit.tensor_files import load_tensors, save_tensors
 
 SCENE_SEED = 0  # scenes are the same in every study
-DIGITS_SPLIT_SEED = 0  # scikit-learn's digits come unsplit; everyone gets the same test images
 
 
 def load_splits(
     config: DataConfig, seed: int, notify: NoteListener = ignore, published: Published | None = None
 ) -> Splits:
-    """Reads, or fetches, a data set and holds out validation images, the same for the same seed.
+    """Reads, or fetches, a data set and holds out validation images, the same ones for the same seed.
 
-    published: what `load_data` gave, where that is known already.
+    published: the result of `load_data`, if the caller already has it.
     """
     whole, test = (split.cropped(config.crop) for split in published or load_data(config, notify))
     validation, train = held_out_and_rest(config, whole.labels, seed)
@@ -35,79 +38,63 @@ def load_splits(
 
 
 def load_data(config: DataConfig, notify: NoteListener = ignore) -> Published:
-    """The images that a configuration describes."""
-    root = data_root(config.root)
-    if config.dataset != SMALL_OBJECT:
-        return load_dataset(config.dataset, root, notify)
-    return _scenes(config.scene, root, notify)
+    """The images that a configuration describes, before its crop: published ones, or scenes drawn of them."""
+    published = load_dataset(config.source.name, data_root(config.root), notify)
+    return _draw_scenes(published, config.scene) if config.drawn else published
 
 
-def _scenes(scene: SceneConfig, root: Path, notify: NoteListener) -> Published:
-    """Training scenes show training digits, test scenes test digits; the same whoever asks."""
-    train, test = load_dataset(scene.source, root, notify)
-    sources = (("train", train, scene.train_images), ("test", test, scene.test_images))
-    made = [
-        ImageDataset(
-            *make_scenes(d.images, d.labels, scene, count, stream(SCENE_SEED, "scenes", split)), scene.info
-        )
-        for split, d, count in sources
-    ]
-    return made[0], made[1]
+def load_objects(config: DataConfig) -> Tensor:
+    """The test scenes of a configuration without their clutter: (N, 1, S, S) uint8."""
+    digits = load_dataset(config.source.name, data_root(config.root)).test.images
+    return only_objects(digits, config.scene, config.scene.test_images, _scene_stream("test"))
+
+
+def _draw_scenes(published: Published, scene: SceneConfig) -> Published:
+    """Training scenes show training digits, test scenes show test digits."""
+
+    def draw(digits: ImageDataset, count: int, split: str) -> ImageDataset:
+        scenes, labels = make_scenes(digits.images, digits.labels, scene, count, _scene_stream(split))
+        return ImageDataset(scenes, labels, scene.info)
+
+    return Published(
+        draw(published.train, scene.train_images, "train"), draw(published.test, scene.test_images, "test")
+    )
+
+
+def _scene_stream(split: str) -> torch.Generator:
+    return stream(SCENE_SEED, "scenes", split)
 
 
 def load_dataset(name: str, root: Path, notify: NoteListener = ignore) -> Published:
-    """A data set as its makers published it.
+    """A data set as published. The tensors are kept in the cache folder, so files are read only once.
 
-    Raises DataError where the files are damaged, or missing and not to be had.
+    Raises DataError where the files are damaged, or missing and cannot be fetched.
     """
     info = DATASETS[name]
-    sources = source_files(name, root, notify) if info.torchvision_class else {}
-    stamp = _stamp(sources)
-    home = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8] if sources else "bundled"
+    paths = source_files(info, root, notify)
+    stamp = _stamp(paths)
+    home = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8] if paths else "bundled"
     prepared = cache_folder() / "prepared" / f"{name}-{home}.safetensors"
     tensors = _read_prepared(prepared, stamp, notify)
     if tensors is None:
         notify(Note(f"preparing {info.title}"))
-        tensors = _read_sources(name, sources) if sources else _bundled_digits()
+        tensors = _read(info, paths)
         _check(tensors, info, root)
         try:
             save_tensors(prepared, tensors, {"stamp": stamp})
         except OSError as error:
             notify(Note(f"the prepared data could not be kept in {prepared.parent}: {error.strerror}"))
-    return (
+    return Published(
         ImageDataset(tensors["train_images"], tensors["train_labels"], info),
         ImageDataset(tensors["test_images"], tensors["test_labels"], info),
     )
 
 
-def _read_sources(name: str, sources: dict[str, Path]) -> dict[str, Tensor]:
-    tensors = {}
-    for part, path in sources.items():
-        values = read_idx(path, file_names(name)[part][1])
-        if part.endswith("labels"):
-            tensors[part] = (values[:, 0] if values.dim() == 2 else values).long()
-        elif values.dtype != torch.uint8:
-            raise DataError(f"{path} holds no images: its values are not bytes; bring the published files")
-        else:
-            tensors[part] = values[:, None]
+def _read(info: DatasetInfo, paths: dict[str, Path]) -> dict[str, Tensor]:
+    """Calls the loader that the data set declares."""
+    module, function = info.loader.split(":")
+    tensors: dict[str, Tensor] = getattr(import_module(module), function)(info, paths)
     return tensors
-
-
-def _bundled_digits() -> dict[str, Tensor]:
-    """scikit-learn's 8 × 8 digits, 16 greys stretched to 255, split 80 to 20 once and for all."""
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    images = (torch.from_numpy(bunch.images) * 255 / 16).round().to(torch.uint8)[:, None]
-    labels = torch.from_numpy(bunch.target).long()
-    test_images = DATASETS["digits"].test_images
-    test, train = split_stratified(labels, test_images, stream(DIGITS_SPLIT_SEED, "digits test split"))
-    return {
-        "train_images": images[train],
-        "train_labels": labels[train],
-        "test_images": images[test],
-        "test_labels": labels[test],
-    }
 
 
 def _check(tensors: dict[str, Tensor], info: DatasetInfo, root: Path) -> None:
@@ -127,9 +114,9 @@ def _check(tensors: dict[str, Tensor], info: DatasetInfo, root: Path) -> None:
             raise DataError(f"{where} a label {wrong}, but only {info.classes} classes")
 
 
-def _stamp(sources: dict[str, Path]) -> str:
-    """What tells that the files are still those that were prepared: name, bytes, time of change."""
-    parts = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sources.values()]
+def _stamp(paths: dict[str, Path]) -> str:
+    """Name, size and time of change of each file. Where they differ, the data are prepared again."""
+    parts = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths.values()]
     return repr(parts)
 
 

@@ -1,17 +1,44 @@
 """The data set `small-object`: one digit in a larger scene, among pieces of other digits.
 
-Made for one question: is there a bear in one of 7 × 7 cells? Averaging the cells may miss a small one
-that the maximum finds. After "cluttered MNIST" of Mnih et al., "Recurrent models of visual attention",
-2014, whose digits keep their size.
+The question behind it: is there a bear in one of 7 × 7 cells? The average over the cells may miss a small
+bear that the maximum finds. After "cluttered MNIST" of Mnih et al., "Recurrent models of visual
+attention", 2014, whose digits keep their size.
 """
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from cnnkit.config.schema import SceneConfig
+from cnnkit.families.datasets import INK_SIDE
 
-INK_SIDE = 22  # pixels: what is left of an MNIST digit's 28 without its empty margin
+
+@dataclass(frozen=True)
+class Clutter:
+    """One piece of clutter in each of N scenes.
+
+    donors: (N,), the digits that the pieces are cut from. cuts, corners: (N, 2) row and column of a piece's
+    upper left corner, in its digit and in the scene.
+    """
+
+    donors: Tensor
+    cuts: Tensor
+    corners: Tensor
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What lies where in N scenes, before a pixel is drawn.
+
+    chosen: (N,), the digits that are the objects. corners: (N, 2) row and column of each object's upper
+    left corner.
+    """
+
+    chosen: Tensor
+    clutter: list[Clutter]
+    corners: Tensor
 
 
 def make_scenes(
@@ -22,24 +49,52 @@ def make_scenes(
     digits: (N, 1, H, W) uint8, used in random order, each once before any is used again. Scene i holds
     an object of side `scene.object_sizes[i % len]`, so that every size is as frequent.
     """
-    ink = _without_margin(digits)
-    rounds = -(-count // len(ink))
-    chosen = torch.cat([torch.randperm(len(ink), generator=generator) for _ in range(rounds)])[:count]
+    ink, layout = _without_margin(digits), _layout(len(digits), scene, count, generator)
     scenes = torch.zeros(count, scene.size**2, dtype=torch.uint8)
-    for _ in range(scene.clutter):
-        donors = torch.randint(len(ink), (count,), generator=generator)
-        pieces = _pieces(ink[donors], scene.clutter_size, generator)
-        places = _anywhere(count, scene.size - scene.clutter_size, generator)
-        _put(scenes, torch.arange(count), pieces, places, scene.size)
+    for clutter in layout.clutter:
+        pieces = _pieces(ink[clutter.donors], scene.clutter_size, clutter.cuts)
+        _put(scenes, torch.arange(count), pieces, clutter.corners, scene.size)
+    _put_objects(scenes, ink, scene, layout)
+    return scenes.view(count, 1, scene.size, scene.size), labels[layout.chosen]
+
+
+def only_objects(digits: Tensor, scene: SceneConfig, count: int, generator: torch.Generator) -> Tensor:
+    """The scenes of `make_scenes` without their clutter: (count, 1, S, S) uint8.
+
+    generator: in the state that `make_scenes` was given it.
+    """
+    scenes = torch.zeros(count, scene.size**2, dtype=torch.uint8)
+    _put_objects(scenes, _without_margin(digits), scene, _layout(len(digits), scene, count, generator))
+    return scenes.view(count, 1, scene.size, scene.size)
+
+
+def _layout(digits: int, scene: SceneConfig, count: int, generator: torch.Generator) -> Layout:
+    """All random draws of the scenes. Their order decides every scene of a seed: keep it."""
+    rounds = -(-count // digits)
+    chosen = torch.cat([torch.randperm(digits, generator=generator) for _ in range(rounds)])[:count]
+    clutter = [
+        Clutter(
+            torch.randint(digits, (count,), generator=generator),
+            _anywhere(count, INK_SIDE - scene.clutter_size, generator),
+            _anywhere(count, scene.size - scene.clutter_size, generator),
+        )
+        for _ in range(scene.clutter)
+    ]
+    corners = torch.empty(count, 2, dtype=torch.long)
     for k, side in enumerate(scene.object_sizes):
-        mine = torch.arange(k, count, len(scene.object_sizes))
-        places = _places(scene, side, len(mine), generator)
-        _put(scenes, mine, _resized(ink[chosen[mine]], side), places, scene.size)
-    return scenes.view(count, 1, scene.size, scene.size), labels[chosen]
+        mine = slice(k, count, len(scene.object_sizes))
+        corners[mine] = _object_corners(scene, side, len(corners[mine]), generator)
+    return Layout(chosen, clutter, corners)
+
+
+def _put_objects(scenes: Tensor, ink: Tensor, scene: SceneConfig, layout: Layout) -> None:
+    for k, side in enumerate(scene.object_sizes):
+        mine = torch.arange(k, len(scenes), len(scene.object_sizes))
+        _put(scenes, mine, _resized(ink[layout.chosen[mine]], side), layout.corners[mine], scene.size)
 
 
 def _without_margin(digits: Tensor) -> Tensor:
-    """(N, 1, H, W) -> (N, 1, INK_SIDE, INK_SIDE): MNIST's margin cut off, smaller digits enlarged."""
+    """(N, 1, H, W) -> (N, 1, INK_SIDE, INK_SIDE): cuts off MNIST's margin, enlarges smaller digits."""
     margin = max(0, (digits.shape[-1] - INK_SIDE) // 2)
     inner = digits[..., margin : digits.shape[-2] - margin, margin : digits.shape[-1] - margin]
     return inner if inner.shape[-1] == INK_SIDE else _resized(inner, INK_SIDE)
@@ -58,20 +113,19 @@ def _resized(images: Tensor, side: int) -> Tensor:
     return (resized * 255 / strongest).round().to(torch.uint8)
 
 
-def _pieces(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """A random square of each image: (N, 1, H, W) -> (N, 1, side, side)."""
-    n, _, height, width = images.shape
-    index = _square(_anywhere(n, height - side, generator), side, width)
-    return images.flatten(1).gather(1, index).view(n, 1, side, side)
+def _pieces(images: Tensor, side: int, corners: Tensor) -> Tensor:
+    """A square of each image: (N, 1, H, W) -> (N, 1, side, side). corners: (N, 2)."""
+    index = _square(corners, side, images.shape[-1])
+    return images.flatten(1).gather(1, index).view(len(images), 1, side, side)
 
 
 def _anywhere(count: int, room: int, generator: torch.Generator) -> Tensor:
-    """(count, 2) rows and columns, 0 … room."""
+    """(count, 2): random rows and columns, 0 … room."""
     return torch.randint(room + 1, (count, 2), generator=generator)
 
 
-def _places(scene: SceneConfig, side: int, count: int, generator: torch.Generator) -> Tensor:
-    """(count, 2): where the upper left corner of each object lies."""
+def _object_corners(scene: SceneConfig, side: int, count: int, generator: torch.Generator) -> Tensor:
+    """(count, 2): row and column of each object's upper left corner."""
     room = scene.size - side
     if scene.position == "anywhere":
         return _anywhere(count, room, generator)
@@ -80,16 +134,16 @@ def _places(scene: SceneConfig, side: int, count: int, generator: torch.Generato
     return torch.randint(2, (count, 2), generator=generator) * room
 
 
-def _square(places: Tensor, side: int, width: int) -> Tensor:
-    """(N, side · side): the places of a square's pixels in a flat image of that width."""
+def _square(corners: Tensor, side: int, width: int) -> Tensor:
+    """(N, side · side): the indices of a square's pixels in a flat image of that width. corners: (N, 2)."""
     steps = torch.arange(side)
-    rows, columns = places[:, :1] + steps, places[:, 1:] + steps
+    rows, columns = corners[:, :1] + steps, corners[:, 1:] + steps
     return (rows[:, :, None] * width + columns[:, None, :]).flatten(1)
 
 
-def _put(scenes: Tensor, which: Tensor, patches: Tensor, places: Tensor, width: int) -> None:
-    """Lays patches (N, 1, s, s) over scenes (M, width · width), the brighter of two pixels winning."""
-    index = _square(places, patches.shape[-1], width)
+def _put(scenes: Tensor, which: Tensor, patches: Tensor, corners: Tensor, width: int) -> None:
+    """Lays patches (N, 1, s, s) over scenes (M, width · width). Of two pixels the brighter one stays."""
+    index = _square(corners, patches.shape[-1], width)
     under = scenes[which]
     brighter = torch.maximum(under.gather(1, index), patches.flatten(1))
     scenes[which] = under.scatter(1, index, brighter)

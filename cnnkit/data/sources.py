@@ -1,4 +1,4 @@
-"""Where the files of a data set lie, as their makers published them; fetched where they do not."""
+"""Finds the published files of a data set under the data root, or fetches them."""
 
 import contextlib
 import io
@@ -9,24 +9,13 @@ from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
 
+from cnnkit.config.schema import DataConfig
 from cnnkit.errors import DataError
 from cnnkit.events import Note, NoteListener
-from cnnkit.families.datasets import DATASETS, DatasetInfo
+from cnnkit.families.datasets import DatasetInfo
 
 DATA_VARIABLE = "CNNKIT_DATA"
-NETWORK_PATIENCE = 20.0  # seconds without a byte before a fetch is given up
-FILE_NAMES = {
-    "train_images": ("train-images-idx3-ubyte", 3),
-    "train_labels": ("train-labels-idx1-ubyte", 1),
-    "test_images": ("t10k-images-idx3-ubyte", 3),
-    "test_labels": ("t10k-labels-idx1-ubyte", 1),
-}
-QMNIST_FILE_NAMES = {
-    "train_images": ("qmnist-train-images-idx3-ubyte", 3),
-    "train_labels": ("qmnist-train-labels-idx2-int", 2),
-    "test_images": ("qmnist-test-images-idx3-ubyte", 3),
-    "test_labels": ("qmnist-test-labels-idx2-int", 2),
-}
+NETWORK_PATIENCE = 20.0  # seconds without data before a fetch fails
 
 
 def data_root(root: str | None) -> Path:
@@ -44,51 +33,67 @@ def _without_tilde(folder: str) -> Path:
     return Path(os.path.expanduser(folder))  # noqa: PTH111  Path.expanduser fails where there is no home
 
 
-def source_files(name: str, root: Path, notify: NoteListener) -> dict[str, Path]:
-    """The four files of a data set under its root. Raises DataError where they are not to be had."""
-    info = DATASETS[name]
-    folder = root / info.torchvision_class / "raw"
-    if not (found := find_sources(name, folder)):
-        from filelock import FileLock
+def source_files(info: DatasetInfo, root: Path, notify: NoteListener) -> dict[str, Path]:
+    """The published files of a data set, fetched where they are missing; none for bundled data.
 
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            cache_folder().mkdir(parents=True, exist_ok=True)
-            with FileLock(cache_folder() / f"{name}.lock"):
-                if not (found := find_sources(name, folder)):
-                    notify(Note(f"fetching {info.title} into {root}"))
-                    _fetch(info, root)
-                    found = find_sources(name, folder)
-        except (OSError, RuntimeError, HTTPException) as error:
-            for empty in (folder, folder.parent):
-                with contextlib.suppress(OSError):
-                    empty.rmdir()
-            raise DataError(
-                f"{info.title} is not in {root} and could not be fetched: {_reason(error)}\n"
-                f"On a machine with network run `cnnkit data {name} --root FOLDER` and bring the folder "
-                f"{info.torchvision_class} to {root}; or train on bundled images: --config digits"
-            ) from error
-    return found
+    Raises DataError where they are missing and cannot be fetched.
+    """
+    if not info.torchvision_class:
+        return {}
+    folder = raw_folder(info, root)
+    if found := find_sources(info, folder):
+        return found
+    try:
+        return _fetch_once(info, root, notify)
+    except (OSError, RuntimeError, HTTPException) as error:
+        for empty in (folder, folder.parent):
+            with contextlib.suppress(OSError):
+                empty.rmdir()
+        raise DataError(
+            f"{info.title} is not in {root} and could not be fetched: {_reason(error)}\n"
+            f"On a machine with network run `cnnkit data {info.name} --root FOLDER` and bring the folder "
+            f"{info.torchvision_class} to {root}; or train on bundled images: --config digits"
+        ) from error
 
 
-def file_names(name: str) -> dict[str, tuple[str, int]]:
-    """(name, number of dimensions) of each of a data set's four files."""
-    return QMNIST_FILE_NAMES if name == "qmnist" else FILE_NAMES
+def at_hand(config: DataConfig) -> bool:
+    """Whether the images can be read without fetching them."""
+    info, root = config.source, data_root(config.root)
+    return not info.torchvision_class or bool(find_sources(info, raw_folder(info, root)))
 
 
-def find_sources(name: str, folder: Path) -> dict[str, Path]:
-    """The four files, unpacked or packed; none where one is missing."""
+def raw_folder(info: DatasetInfo, root: Path) -> Path:
+    """Where torchvision puts the published files."""
+    return root / info.torchvision_class / "raw"
+
+
+def find_sources(info: DatasetInfo, folder: Path) -> dict[str, Path]:
+    """The published files, unpacked or packed; empty where one is missing."""
     found = {}
-    for part, (file_name, _) in file_names(name).items():
-        for path in (folder / f"{file_name}.gz", folder / file_name):  # gzip carries a checksum
+    for part, file in info.files.items():
+        for path in (folder / f"{file.name}.gz", folder / file.name):  # the packed file has a checksum
             if path.is_file():
                 found[part] = path
                 break
-    return found if len(found) == len(FILE_NAMES) else {}
+    return found if len(found) == len(info.files) else {}
+
+
+def _fetch_once(info: DatasetInfo, root: Path, notify: NoteListener) -> dict[str, Path]:
+    """Fetches under a lock: of several processes the first one fetches, and the others wait."""
+    from filelock import FileLock
+
+    root.mkdir(parents=True, exist_ok=True)
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with FileLock(cache_folder() / f"{info.name}.lock"):
+        if not (found := find_sources(info, raw_folder(info, root))):
+            notify(Note(f"fetching {info.title} into {root}"))
+            _fetch(info, root)
+            found = find_sources(info, raw_folder(info, root))
+    return found
 
 
 def _fetch(info: DatasetInfo, root: Path) -> None:
-    """torchvision fetches, checks and unpacks; its progress bar is shown only to a person."""
+    """torchvision fetches, checks and unpacks. Its progress bar is shown only in a terminal."""
     import torchvision.datasets
 
     dataset = getattr(torchvision.datasets, info.torchvision_class)

@@ -1,10 +1,52 @@
-"""The data sets cnnkit knows: what a configuration must know of them before any is read."""
+"""The data sets. An entry declares all that others must know of a data set before its images are read.
 
-from dataclasses import dataclass, replace
+To add a data set of IDX files, as MNIST has, add one entry to `DATASETS`. A data set in another format
+also needs a loader; see `DatasetInfo.loader`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from cnnkit.families.registry import Registry
+
+INK_SIDE = 22  # pixels: the side of an MNIST image without its empty margin; scenes show this part
 DIGIT_NAMES = tuple("0123456789")
-SMALL_OBJECT = "small-object"  # scenes that are made here, of the digits of another data set
+FASHION_NAMES = (
+    "T-shirt/top",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
+KUZUSHIJI_NAMES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+
+
+@dataclass(frozen=True)
+class IdxFile:
+    """A published IDX file. name: without `.gz`. dimensions: how many its values have."""
+
+    name: str
+    dimensions: int
+
+
+MNIST_FILES = {
+    "train_images": IdxFile("train-images-idx3-ubyte", 3),
+    "train_labels": IdxFile("train-labels-idx1-ubyte", 1),
+    "test_images": IdxFile("t10k-images-idx3-ubyte", 3),
+    "test_labels": IdxFile("t10k-labels-idx1-ubyte", 1),
+}
+QMNIST_FILES = {
+    "train_images": IdxFile("qmnist-train-images-idx3-ubyte", 3),
+    "train_labels": IdxFile("qmnist-train-labels-idx2-int", 2),
+    "test_images": IdxFile("qmnist-test-images-idx3-ubyte", 3),
+    "test_labels": IdxFile("qmnist-test-labels-idx2-int", 2),
+}
 
 
 @dataclass(frozen=True)
@@ -21,59 +63,130 @@ class ImageInfo:
 
 @dataclass(frozen=True)
 class DatasetInfo(ImageInfo):
-    """A data set: how its images look, and how many of them each published split holds.
+    """A data set: how its images look, how many there are, and where they come from.
 
-    ink_share, centred_by: how its images sit in their frame: the longer side of the ink's box over the
-    frame's side, and what lies in the middle, the ink's centre of mass or its box.
-    torchvision_class: the class of `torchvision.datasets` that fetches it, also its folder's name
-    under the data root; empty for data that scikit-learn bundles. crop: pixels cut off each side, which
-    `shape` does not count.
+    name: the value of `data.dataset`. title: the name that people read. train_images, test_images: the
+    number of images in each published split.
+
+    ink_share: the longer side of the ink's box, divided by the side of the image. centred_by: what lies in
+    the middle of the image: the ink's centre of mass, or the middle of its box. resampling: how images
+    are scaled. For scenes, the box filter gives 81 % of files right, bilinear 95 %. A person's own image is
+    framed in the same way.
+
+    loader: "module:function", imported when images are read. The function takes this record and the paths
+    of the published files (none for bundled data). It returns four tensors: `train_images` and
+    `test_images`, (N, C, H, W) uint8; `train_labels` and `test_labels`, (N,) int64.
+    torchvision_class: the class of `torchvision.datasets` that fetches the files, and their folder's name
+    under the data root; empty where there are no files. files: the published files, by the names of the
+    four tensors.
+
+    drawn: the images are scenes that cnnkit draws from the digits of `data.scene.source`, as `data.scene`
+    says; they cannot be cropped. crop: pixels that were cut off each side; `shape` is the shape after that.
     """
 
+    name: str
     title: str
     train_images: int
     test_images: int
-    torchvision_class: str = ""
     ink_share: float = 1.0
     centred_by: Literal["mass", "box"] = "box"
+    resampling: Literal["box", "bilinear"] = "box"
+    loader: str = "cnnkit.data.idx:load"
+    torchvision_class: str = ""
+    files: Mapping[str, IdxFile] = field(default_factory=lambda: MNIST_FILES, hash=False)
+    drawn: bool = False
     crop: int = 0
 
     def cropped(self, pixels: int) -> "DatasetInfo":
-        """Of the images without their outer pixels; where nothing is left, of one pixel."""
+        """The record of the images without their outer pixels. At least one pixel is left."""
         channels, height, width = self.shape
         shape = (channels, max(1, height - 2 * pixels), max(1, width - 2 * pixels))
         return replace(self, shape=shape, crop=pixels)
 
+    def in_scenes(
+        self, size: int, object_sizes: tuple[int, ...], train_images: int, test_images: int
+    ) -> "DatasetInfo":
+        """The record of scenes of `size` × `size` pixels that show one digit of this data set each.
 
-DATASETS = {
-    "mnist": DatasetInfo((1, 28, 28), DIGIT_NAMES, "MNIST", 60_000, 10_000, "MNIST", 20 / 28, "mass"),
-    "fashion-mnist": DatasetInfo(
-        (1, 28, 28),
-        (
-            "T-shirt/top",
-            "trouser",
-            "pullover",
-            "dress",
-            "coat",
-            "sandal",
-            "shirt",
-            "sneaker",
-            "bag",
-            "ankle boot",
-        ),
-        "Fashion-MNIST",
-        60_000,
-        10_000,
-        "FashionMNIST",
-    ),
-    "kmnist": DatasetInfo(
-        (1, 28, 28),
-        ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
-        "Kuzushiji-MNIST",
-        60_000,
-        10_000,
-        "KMNIST",
-    ),
-    "qmnist": DatasetInfo((1, 28, 28), DIGIT_NAMES, "QMNIST", 60_000, 60_000, "QMNIST", 20 / 28, "mass"),
-    "digits": DatasetInfo((1, 8, 8), DIGIT_NAMES, "handwritten digits", 1_437, 360),
-}
+        A person's own digit is framed as large as the middle one of `object_sizes`. The network of
+        configs/small-object.yaml recognises 95 % of 500 MNIST digits, saved as files, at that size
+        (16 pixels), 90 % at the largest (28), and 38 % if they fill the scene, as they did in 0.1.0.
+        """
+        middle = sorted(object_sizes)[len(object_sizes) // 2]
+        side = self.shape[-1]
+        margin = max(0, (side - INK_SIDE) // 2)  # a scene shows a digit without it
+        ink_in_object = self.ink_share * side / (side - 2 * margin)
+        return replace(
+            SMALL_OBJECT,
+            title=f"small objects from {self.title}",
+            shape=(1, size, size),
+            class_names=self.class_names,
+            train_images=train_images,
+            test_images=test_images,
+            ink_share=ink_in_object * middle / size,
+        )
+
+
+MNIST = DatasetInfo(
+    name="mnist",
+    title="MNIST",
+    shape=(1, 28, 28),
+    class_names=DIGIT_NAMES,
+    train_images=60_000,
+    test_images=10_000,
+    ink_share=20 / 28,
+    centred_by="mass",
+    torchvision_class="MNIST",
+)
+FASHION_MNIST = DatasetInfo(
+    name="fashion-mnist",
+    title="Fashion-MNIST",
+    shape=(1, 28, 28),
+    class_names=FASHION_NAMES,
+    train_images=60_000,
+    test_images=10_000,
+    torchvision_class="FashionMNIST",
+)
+KMNIST = DatasetInfo(
+    name="kmnist",
+    title="Kuzushiji-MNIST",
+    shape=(1, 28, 28),
+    class_names=KUZUSHIJI_NAMES,
+    train_images=60_000,
+    test_images=10_000,
+    torchvision_class="KMNIST",
+)
+QMNIST = replace(
+    MNIST,
+    name="qmnist",
+    title="QMNIST",
+    test_images=60_000,
+    torchvision_class="QMNIST",
+    files=QMNIST_FILES,
+)
+DIGITS = DatasetInfo(
+    name="digits",
+    title="handwritten digits",
+    shape=(1, 8, 8),
+    class_names=DIGIT_NAMES,
+    train_images=1_437,
+    test_images=360,
+    loader="cnnkit.data.digits:load",
+)
+SMALL_OBJECT = DatasetInfo(  # `data.scene` decides its shape and its numbers of images
+    name="small-object",
+    title="small objects",
+    shape=(1, 56, 56),
+    class_names=DIGIT_NAMES,
+    train_images=20_000,
+    test_images=10_000,
+    resampling="bilinear",  # as scenes are drawn
+    drawn=True,
+)
+
+DATASETS = Registry("data set", MNIST, FASHION_MNIST, KMNIST, QMNIST, DIGITS, SMALL_OBJECT)
+
+
+def published_names() -> list[str]:
+    """The data sets that can be fetched or are bundled; scenes are drawn from one of them."""
+    return [name for name, info in DATASETS.items() if not info.drawn]

@@ -12,7 +12,6 @@ from cnnkit.config.geometry import Cells, cells_of
 from cnnkit.config.schema import DataConfig
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.experiment.checkpoints import Weights
-from cnnkit.families.datasets import SMALL_OBJECT
 from cnnkit.nn.evidence import above_mean, evidence
 from cnnkit.nn.model import CNN
 from cnnkit.report.captions import Hits, evidence_caption, hits_caption
@@ -121,8 +120,7 @@ def _has_grid(cells: Cells) -> bool:
 
 def object_sides(data: DataConfig, images: int) -> list[int]:
     """Pixels: of the object in each of the first test scenes."""
-    assert data.dataset == SMALL_OBJECT
-    sizes = data.scene.object_sizes
+    sizes = data.object_sizes
     return [sizes[i % len(sizes)] for i in range(images)]
 
 

@@ -15,16 +15,13 @@ from torch import Tensor
 
 from cnnkit.config.schema import Config, DataConfig
 from cnnkit.data.dataset import ImageDataset
-from cnnkit.data.prepare import SCENE_SEED, load_data, load_dataset
-from cnnkit.data.scenes import make_scenes
-from cnnkit.data.sources import data_root, find_sources
+from cnnkit.data.prepare import load_data, load_objects
+from cnnkit.data.sources import at_hand, data_root
 from cnnkit.errors import CnnkitError
 from cnnkit.experiment.checkpoints import Weights
-from cnnkit.families.datasets import DATASETS, SMALL_OBJECT
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.nn.model import CNN
 from cnnkit.nn.pooling import Downsampling, SameConv2d
-from cnnkit.random import stream
 
 POSITIVE, NEGATIVE = (213, 94, 0), (0, 114, 178)  # Okabe and Ito's vermillion and blue
 FILTERS_SHOWN, FILTER_COLUMNS = 32, 8
@@ -225,9 +222,8 @@ def images_of(config: Config, labels: NDArray[np.uint8] | None = None) -> tuple[
 
     labels: (N,), of the images that were tested; others than these are refused.
     """
-    if not at_hand(config.data):
-        source = DATASETS[_source(config.data)].title
-        return None, f"{source} is not in {data_root(config.data.root)}"
+    if not at_hand(config.data):  # a report fetches nothing
+        return None, f"{config.data.source.title} is not in {data_root(config.data.root)}"
     try:
         test = load_data(config.data)[1].cropped(config.data.crop)
     except (CnnkitError, OSError) as error:
@@ -237,29 +233,9 @@ def images_of(config: Config, labels: NDArray[np.uint8] | None = None) -> tuple[
     return test, ""
 
 
-def at_hand(data: DataConfig) -> bool:
-    """Whether the images lie on this machine: a report fetches nothing."""
-    name = _source(data)
-    if not (folder := DATASETS[name].torchvision_class):
-        return True
-    return bool(find_sources(name, data_root(data.root) / folder / "raw"))
-
-
-def _source(data: DataConfig) -> str:
-    return data.scene.source if data.dataset == SMALL_OBJECT else data.dataset
-
-
 def objects_alone(data: DataConfig, test: ImageDataset) -> Tensor | None:
-    """The test scenes without their clutter, (N, 1, S, S) uint8; None where the images are no scenes.
-
-    Where an object lies is not kept, but scenes are the same whenever they are made, and those whose
-    pieces of clutter have no pixels take the same random draws.
-    """
-    if data.dataset != SMALL_OBJECT:
+    """The test scenes without their clutter, (N, 1, S, S) uint8; None where the images are no such scenes."""
+    if not data.drawn:
         return None
-    _, digits = load_dataset(data.scene.source, data_root(data.root))
-    bare = data.scene.model_copy(update={"clutter_size": 0})
-    generator = stream(SCENE_SEED, "scenes", "test")
-    alone, labels = make_scenes(digits.images, digits.labels, bare, len(test), generator)
-    same = torch.equal(labels, test.labels) and bool((alone <= test.images).all())
-    return alone if same else None
+    alone = load_objects(data)
+    return alone if alone.shape == test.images.shape and bool((alone <= test.images).all()) else None

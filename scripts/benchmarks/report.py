@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,7 @@ def remarks(row: Row, verdicts: list[Verdict]) -> str:
     return "\n".join(filter(None, lines))
 
 
-def content(about: dict[str, Any], measured: dict[str, tuple[Part, Rows]]) -> dict[str, Any]:
+def content(about: dict[str, Any], measured: Mapping[str, tuple[Part, Rows]]) -> dict[str, Any]:
     return {
         "version": JSON_VERSION,
         "machine": about,
