@@ -155,7 +155,7 @@ def test_one_record_is_all_that_a_data_set_like_mnist_needs(
 ) -> None:
     files = {part: IdxFile(f"other-{part}", 3 if part.endswith("images") else 1) for part in random_parts()}
     info = replace(DATASETS[FASHION], name="other", title="Other", torchvision_class="Other", files=files)
-    monkeypatch.setitem(DATASETS, "other", info)
+    monkeypatch.setitem(DATASETS._entries, "other", info)
     monkeypatch.setitem(FOLDERS, "other", "Other")
     parts = random_parts()
     train, test, told = load(write_parts(tmp_path, parts, "other"), "other")
@@ -179,7 +179,7 @@ def test_a_data_set_in_another_format_brings_its_own_loader(
 ) -> None:
     loader = f"{__name__}:{loaded_by_a_person.__name__}"
     info = replace(DATASETS["digits"], name="colour", shape=(3, 5, 7), loader=loader)
-    monkeypatch.setitem(DATASETS, "colour", info)
+    monkeypatch.setitem(DATASETS._entries, "colour", info)
     train, test, _ = load(tmp_path, "colour")
     expected = loaded_by_a_person(info, {})
     assert torch.equal(train.images, expected["train_images"])
