@@ -83,9 +83,9 @@ def write_parts(root: Path, parts: Parts, name: str = FASHION, packed: bool = Fa
     return root
 
 
-def make_small(patch: Callable[[dict[str, Any], str, Any], None]) -> None:
+def make_small(patch: Callable[[Any, str, Any], None]) -> None:
     for name in (FASHION, QMNIST):
-        patch(DATASETS, name, replace(DATASETS[name], train_images=TRAIN, test_images=TEST))
+        patch(DATASETS._entries, name, replace(DATASETS[name], train_images=TRAIN, test_images=TEST))
 
 
 @pytest.fixture(autouse=True)
