@@ -18,9 +18,9 @@ from cnnkit.experiment.measure import Measured, Prediction, measure_split, predi
 from cnnkit.experiment.run_dir import RunDir, RunResult, open_run
 from cnnkit.experiment.train import prepare, run_experiment
 from cnnkit.nn.model import CNN
+from cnnkit.report.confusion import draw_confusion
 from cnnkit.report.curves import draw_curves
 from cnnkit.report.page import write_report
-from cnnkit.report.pictures import draw_confusion
 
 
 @dataclass(frozen=True)
