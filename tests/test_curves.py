@@ -11,7 +11,7 @@ import pytest
 
 from cnnkit.errors import RunError
 from cnnkit.events import EpochRecord
-from cnnkit.experiment.run_dir import RunDir
+from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.filenames import METRICS, RESULT
 from cnnkit.report.curves import draw_curves
 
@@ -33,15 +33,32 @@ HISTORIES = {
     "no validation": [replace(record, val_loss=None, val_accuracy=None) for record in (FIRST, SECOND)],
     "nothing left to learn": [replace(FIRST, train_loss=0.0, val_loss=0.0, train_accuracy=1.0)],
     "losses of many sizes": [FIRST, replace(SECOND, train_loss=1e-6, val_loss=30.0)],
+    "losses of twelve decades": [FIRST, replace(SECOND, train_loss=1e-11, val_loss=30.0)],
     "many epochs": [replace(FIRST, epoch=epoch) for epoch in range(1, 201)],
 }
+RESULT_OF_A_RUN = RunResult(
+    run="run",
+    test_accuracy=0.9,
+    test_loss=0.3,
+    val_accuracy=0.9,
+    val_loss=0.3,
+    best_epoch=1,
+    epochs=2,
+    train_seconds=1.0,
+    eval_seconds=0.1,
+    seed=0,
+    device="cpu",
+    precision="float32",
+    threads=1,
+    dataset="digits",
+    train_images=20,
+    val_images=5,
+    test_images=10,
+    parameters=100,
+    macs=1000,
+    setup_seconds=0.1,
+)
 SVG = "{http://www.w3.org/2000/svg}"
-
-# A whole `result.json` of which only the best epoch matters here.
-WORDS = dict.fromkeys(("run", "device", "precision", "dataset"), "none")
-SECONDS = dict.fromkeys(("train_seconds", "eval_seconds", "setup_seconds", "test_loss"), 1.0)
-COUNTS = ("epochs", "seed", "threads", "train_images", "val_images", "parameters", "macs")
-NO_RESULT = {**WORDS, **SECONDS, **dict.fromkeys(COUNTS, 1), "val_accuracy": None, "val_loss": None}
 
 
 def drawn(history: Sequence[EpochRecord], kept: int | None, folder: Path) -> str:
@@ -50,8 +67,8 @@ def drawn(history: Sequence[EpochRecord], kept: int | None, folder: Path) -> str
     run.write_metrics(history)
     (folder / RESULT).unlink(missing_ok=True)
     if kept is not None:
-        result = {**NO_RESULT, "test_accuracy": 0.9, "test_images": 10, "best_epoch": kept}
-        (folder / RESULT).write_text(json.dumps(result))
+        result = replace(RESULT_OF_A_RUN, best_epoch=kept)
+        (folder / RESULT).write_text(json.dumps(result.to_dict()))
     return draw_curves(run).read_text(encoding="utf-8")
 
 

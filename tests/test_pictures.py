@@ -1,46 +1,40 @@
 """The picture of an evaluation: valid SVG, the same for the same numbers, whatever there is to show."""
 
-from pathlib import Path
+import re
 from xml.etree import ElementTree
 
 import pytest
 import torch
 
 from cnnkit.families.datasets import DATASETS
-from cnnkit.report.pictures import MISTAKES_SHOWN, Mistake, _draw, most_confident_mistakes
+from cnnkit.report.confusion import MISTAKES_SHOWN, Mistake, confusion_svg, most_confident_mistakes
 
 NAMES = DATASETS["mnist"].class_names
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def mistakes(n: int) -> list[Mistake]:
     return [Mistake(torch.full((28, 28), i, dtype=torch.uint8), "4", "9", 0.9) for i in range(n)]
 
 
-def svg(path: Path) -> str:
-    """The text of an SVG file, found to be one."""
-    text = path.read_text(encoding="utf-8")
-    assert ElementTree.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
-    return text
-
-
-def texts_of(text: str) -> list[str]:
-    """The texts of a picture; they are drawn as paths, each with its text as a comment."""
-    return [line.strip()[5:-4] for line in text.splitlines() if line.strip().startswith("<!-- ")]
+def texts_of(picture: str) -> list[str]:
+    """The texts of an SVG file, found to be one."""
+    root = ElementTree.fromstring(picture)
+    assert root.tag == f"{SVG}svg"
+    return [element.text or "" for element in root.iter(f"{SVG}text")]
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_a_confusion_matrix_of_every_data_set_is_a_picture(name: str, tmp_path: Path) -> None:
+def test_a_confusion_matrix_of_every_data_set_is_a_picture(name: str) -> None:
     names = DATASETS[name].class_names
     confusion = torch.arange(100).view(10, 10) * 1000
-    _draw(confusion, names, mistakes(3), "97 % right", tmp_path / "confusion.svg")
-    assert set(names) <= set(texts_of(svg(tmp_path / "confusion.svg")))
+    assert set(names) <= set(texts_of(confusion_svg(confusion, names, mistakes(3), "97 % right")))
 
 
-def test_a_confusion_matrix_shows_every_count_but_zeros(tmp_path: Path) -> None:
+def test_a_confusion_matrix_shows_every_count_but_zeros() -> None:
     confusion = torch.diag(torch.full((10,), 98765))
     confusion[4, 9] = 1234
-    _draw(confusion, NAMES, [], "title", tmp_path / "confusion.svg")
-    shown = texts_of(svg(tmp_path / "confusion.svg"))
+    shown = texts_of(confusion_svg(confusion, NAMES, [], "title"))
     assert shown.count("98,765") == 10
     assert shown.count("1,234") == 1
     assert shown.count("0") == 2  # the class's name, on both sides
@@ -51,27 +45,46 @@ def test_a_confusion_matrix_shows_every_count_but_zeros(tmp_path: Path) -> None:
     [torch.eye(10, dtype=torch.int64), torch.zeros(10, 10, dtype=torch.int64)],
     ids=["right", "none"],
 )
-def test_without_mistakes_there_is_still_a_picture(confusion: torch.Tensor, tmp_path: Path) -> None:
-    _draw(confusion, NAMES, [], "100 % right", tmp_path / "confusion.svg")
-    assert "the most confident mistakes" not in texts_of(svg(tmp_path / "confusion.svg"))
+def test_without_mistakes_there_is_still_a_picture(confusion: torch.Tensor) -> None:
+    shown = texts_of(confusion_svg(confusion, NAMES, [], "100 % right"))
+    assert "100 % right" in shown
+    assert "the most confident mistakes" not in shown
 
 
 @pytest.mark.parametrize("n", [1, MISTAKES_SHOWN, MISTAKES_SHOWN + 10])
-def test_a_picture_shows_some_mistakes_and_no_more(n: int, tmp_path: Path) -> None:
-    _draw(torch.ones(10, 10), NAMES, mistakes(n), "title", tmp_path / "confusion.svg")
-    shown = texts_of(svg(tmp_path / "confusion.svg"))
-    assert shown.count("4, taken") == min(n, MISTAKES_SHOWN)
+def test_a_picture_shows_some_mistakes_and_no_more(n: int) -> None:
+    picture = confusion_svg(torch.ones(10, 10), NAMES, mistakes(n), "title")
+    assert texts_of(picture).count("4, taken") == min(n, MISTAKES_SHOWN)
+    images = list(ElementTree.fromstring(picture).iter(f"{SVG}image"))
+    assert len(images) == min(n, MISTAKES_SHOWN)
 
 
-def test_the_same_numbers_give_the_same_bytes_and_others_do_not(tmp_path: Path) -> None:
-    def draw(name: str, shift: int) -> bytes:
-        path = tmp_path / f"{name}.svg"
-        _draw(torch.ones(10, 10).roll(shift) + shift, NAMES, mistakes(2 + shift), "title", path)
-        return path.read_bytes()
+def test_the_same_numbers_give_the_same_bytes_and_others_do_not() -> None:
+    def draw(shift: int) -> str:
+        return confusion_svg(torch.ones(10, 10).roll(shift) + shift, NAMES, mistakes(2 + shift), "title")
 
-    first, again, other = draw("first", 0), draw("again", 0), draw("other", 1)
+    first, again, other = draw(0), draw(0), draw(1)
     assert first == again
     assert first != other
+
+
+def test_everything_of_a_confusion_matrix_lies_within_the_picture_and_needs_nothing_else() -> None:
+    for names in (NAMES, DATASETS["fashion-mnist"].class_names):
+        picture = confusion_svg(torch.ones(10, 10), names, mistakes(15), "title")
+        root = ElementTree.fromstring(picture)
+        width, height = float(root.attrib["width"]), float(root.attrib["height"])
+        matrix = next(group for group in root.iter(f"{SVG}g") if group.attrib.get("class") == "heat")
+        left, top, scale = map(float, re.findall(r"[\d.]+", matrix.attrib["transform"]))
+        for cell in matrix.iter(f"{SVG}rect"):
+            x, y, cell_width, cell_height = (float(cell.attrib[key]) for key in ("x", "y", "width", "height"))
+            assert left + scale * (x + cell_width) <= width
+            assert top + scale * (y + cell_height) <= height
+        assert not re.search(
+            r"<script|@import|url\(|var\(|\bnan\b|\binf\b", re.sub(r'href="[^"]*"', "", picture)
+        )
+        style = "".join(re.findall(r"<style>.*?</style>", picture, re.DOTALL))
+        classes = {name for found in re.findall(r'class="([^"]+)"', picture) for name in found.split()}
+        assert [name for name in classes if f".{name} " not in style] == []
 
 
 def test_the_most_confident_mistakes_come_first_and_right_answers_never() -> None:
@@ -79,8 +92,8 @@ def test_the_most_confident_mistakes_come_first_and_right_answers_never() -> Non
     labels, predictions = torch.tensor([1, 2, 3, 4, 5, 6]), torch.tensor([1, 7, 3, 7, 7, 7])
     confidences = torch.tensor([0.99, 0.5, 0.98, 0.8, 0.6, 0.8])
     found = most_confident_mistakes(images, labels, predictions, confidences, NAMES)
-    assert [int(mistake.image) for mistake in found] == [3, 5, 4, 1]
-    assert found[0].caption == "4, taken\nfor 7, 80%"
+    assert [int(mistake.pixels) for mistake in found] == [3, 5, 4, 1]
+    assert found[0].caption == "4, taken for 7, 80%"
 
 
 def test_where_nothing_is_missed_there_are_no_mistakes() -> None:

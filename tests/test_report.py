@@ -1,6 +1,7 @@
 """The report: all of it is there, its numbers are those of the files, and a browser shows it whole."""
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from support import call, finished_run
 
 from cnnkit.comparison.local import Outcome
+from cnnkit.comparison.records import LevelResult, LevelTiming
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.trial import Trial, run_trial
@@ -31,6 +33,7 @@ from cnnkit.report.captions import points
 from cnnkit.report.page import write_report
 from cnnkit.report.plots import CostPoint, cost_panel, dot_rows, pareto_front, spread_dots
 from cnnkit.report.study import study_view
+from cnnkit.stats import Interval
 
 HOSTILE = "<script>alert(1)</script>&'\""
 SECTIONS = [
@@ -171,11 +174,11 @@ def test_every_pair_and_every_seed_is_told(study: Path) -> None:
 def test_the_matrix_is_row_minus_column_in_the_order_of_the_ranks(study: Path) -> None:
     results = results_of(study)
     means = {level["name"]: level["accuracy"]["mean"] for level in results["levels"]}
-    matrix = study_view(study)["matrix"]
-    for row in matrix["rows"]:
-        for (_, column), cell in zip(matrix["columns"], row["cells"], strict=True):
+    columns = [level["name"] for level in results["levels"][1:]]
+    for name, cells in study_view(study)["matrix"]["rows"]:
+        for column, cell in zip(columns, cells, strict=True):
             if cell:
-                assert cell["difference"] == points(means[row["name"]] - means[column])
+                assert points(cell.row.difference.mean) == points(means[name] - means[column])
 
 
 def test_the_gallery_counts_the_seeds_that_are_right(study: Path) -> None:
@@ -394,6 +397,15 @@ def test_a_logarithmic_axis_has_round_ticks() -> None:
     assert Axis(900, 2e6, log=True).ticks() == [1e3, 1e4, 1e5, 1e6]
 
 
+@pytest.mark.parametrize("low", [1e-9, 1e-12, 1e-300])
+def test_a_logarithmic_axis_of_any_width_has_powers_of_ten_as_ticks(low: float) -> None:
+    axis = axis_over([low, 30.0], log=True)
+    ticks = axis.ticks()
+    assert 2 <= len(ticks) <= 6
+    assert all(0 <= axis.share(tick) <= 1 for tick in ticks)
+    assert all(tick == 10.0 ** round(math.log10(tick)) for tick in ticks)
+
+
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=1, max_size=8))
 def test_the_front_is_what_no_other_beats(pairs: list[tuple[int, int]]) -> None:
     candidates = [
@@ -419,8 +431,20 @@ def test_no_dot_lies_on_another(places: list[float]) -> None:
 
 
 def test_fifty_equal_seeds_stay_in_their_row() -> None:
-    interval = {"mean": 0.5, "low": 0.5, "high": 0.5}
-    level = {"name": "a", "accuracies": [0.5] * 50, "accuracy": interval}
+    level = LevelResult(
+        name="a",
+        value="a",
+        parameters=1,
+        macs=1,
+        changed="",
+        accuracy=Interval(0.5, 0.5, 0.5),
+        accuracies=[0.5] * 50,
+        seed_deviation=0.0,
+        sampling_error=0.0,
+        by_object_size=[],
+        to_best=None,
+        timing=LevelTiming(1.0, 1.0),
+    )
     (row,), ticks = dot_rows([level], range(50), {"a": 0})
     assert row.height < 150
     assert max(abs(dot.dy) for dot in row.dots) <= row.height / 2

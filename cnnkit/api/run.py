@@ -77,7 +77,7 @@ class Run:
         notify is told where it does not. device: instead of the configured one.
         Raises UsageError where the split is empty, DataError where the images are not to be had.
         """
-        from cnnkit.report.pictures import draw_confusion
+        from cnnkit.report.confusion import draw_confusion
 
         measured = measure_split(self.weights, split, device, notify)
         with _not_hiding_what_is_known(notify):

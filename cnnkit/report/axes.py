@@ -25,22 +25,28 @@ class Axis:
 
     def share(self, value: float) -> float:
         if self.log:
-            return math.log(value / self.low) / math.log(self.high / self.low)
+            low, high = math.log(self.low), math.log(self.high)
+            return (math.log(value) - low) / (high - low)
         return (value - self.low) / (self.high - self.low)
 
     def ticks(self, most: int = 6) -> list[float]:
         """Round values within the axis."""
-        if self.log:
-            powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-            for factors in ((1, 2, 5), (1, 3), (1,)):
-                values = [
-                    f * 10.0**p for p in powers for f in factors if self.low <= f * 10.0**p <= self.high
-                ]
-                if 2 <= len(values) <= most:
-                    return values
+        if self.log and (values := self._log_ticks(most)):
+            return values
         step = _round_step((self.high - self.low) / most)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [round(i * step, 12) for i in range(first, last + 1)]
+
+    def _log_ticks(self, most: int) -> list[float]:
+        """Round values of a logarithmic axis; none where the axis is too short for two of them."""
+        powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        every = math.ceil(len(powers) / most)  # on a long axis only every second power, or third, or …
+        for factors, step in (((1, 2, 5), 1), ((1, 3), 1), ((1,), 1), ((1,), every)):
+            values = [f * 10.0**p for p in powers if p % step == 0 for f in factors]
+            values = [value for value in values if self.low <= value <= self.high]
+            if 2 <= len(values) <= most:
+                return values
+        return []
 
 
 def _round_step(least: float) -> float:

@@ -1,56 +1,74 @@
 """The report's captions: what each plot shows in this study, with its names and numbers."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnkit.comparison.records import BETTER, EQUIVALENT, UNDECIDED, WORSE
+from cnnkit.comparison.records import (
+    BETTER,
+    EQUIVALENT,
+    UNDECIDED,
+    WORSE,
+    LevelResult,
+    PairResult,
+    StudyResults,
+)
 from cnnkit.config.geometry import Cells
 from cnnkit.families.heads import HEADS
+from cnnkit.report.heat import mistakes_alone
 from cnnkit.report.plots import CostPoint, Curve, pareto_front
+from cnnkit.stats import Interval
 from cnnkit.words import counted, listed
 
 MINUS = "−"
 
 
-def points(value: float | None) -> str:
+def points(value: float) -> str:
     """A difference of fractions in percentage points, with its sign."""
-    if value is None:
-        return ""
     text = f"{value * 100:+.3f}"
     return text.replace("-", MINUS) if float(text) else "0.000"
 
 
-def percent_range(interval: Mapping[str, float | None]) -> str:
-    if interval["low"] is None or interval["high"] is None:
+def percent_range(interval: Interval) -> str:
+    """The ends of an interval of fractions, in percent."""
+    return _range(interval, lambda end: f"{end * 100:.3f}")
+
+
+def points_range(interval: Interval) -> str:
+    """The ends of an interval of differences, in percentage points."""
+    return _range(interval, points)
+
+
+def _range(interval: Interval, text: Callable[[float], str]) -> str:
+    if interval.low is None or interval.high is None:
         return "no interval of one seed"
-    return f"{interval['low'] * 100:.3f} to {interval['high'] * 100:.3f}"
+    return f"{text(interval.low)} to {text(interval.high)}"
 
 
-def points_range(interval: Mapping[str, float | None]) -> str:
-    low, high = interval["low"], interval["high"]
-    return "no interval of one seed" if low is None or high is None else f"{points(low)} to {points(high)}"
-
-
-def p_value(p: float | None) -> str:
-    if p is None:
-        return "–"
+def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def dots_caption(results: Mapping[str, Any]) -> str:
-    levels, seeds = results["levels"], len(results["seeds"])
+def seeds_needed(pair: PairResult) -> str:
+    """How many seeds would decide an undecided pair, in words; empty for a pair that is decided."""
+    if pair.verdict != UNDECIDED:
+        return ""
+    return f"about {pair.seeds_needed:,} seeds" if pair.seeds_needed else "too many seeds"
+
+
+def dots_caption(results: StudyResults) -> str:
+    levels = results.levels
     best, worst = levels[0], levels[-1]
     text = (
-        f"Each mark is one training, measured on the {results['test_images']:,} test images; the upright "
-        f"stroke is their mean, the shade its 95 % interval. {best['name']} averages "
-        f"{best['accuracy']['mean']:.2%}, {worst['name']} {worst['accuracy']['mean']:.2%}. "
+        f"Each mark is one training, measured on the {results.test_images:,} test images; the upright "
+        f"stroke is their mean, the shade its 95 % interval. {best.name} averages "
+        f"{best.accuracy.mean:.2%}, {worst.name} {worst.accuracy.mean:.2%}. "
     )
-    sampling = max(level["sampling_error"] for level in levels) * 100
-    spread = [level["seed_deviation"] for level in levels]
-    if seeds < 2:
+    sampling = max(level.sampling_error for level in levels) * 100
+    spread = [level.seed_deviation for level in levels if level.seed_deviation is not None]
+    if not spread:
         return f"{text}One seed cannot tell how much chance moves it: there are no intervals."
     low, high = min(spread) * 100, max(spread) * 100
     return (
@@ -60,34 +78,35 @@ def dots_caption(results: Mapping[str, Any]) -> str:
     )
 
 
-def sizes_caption(levels: Sequence[Mapping[str, Any]]) -> str:
-    """levels: as in `results.json`, of a data set whose objects have sizes."""
+def sizes_caption(levels: Sequence[LevelResult]) -> str:
+    """levels: of a data set whose objects have sizes."""
     text = "Accuracy on the test scenes of each object size, with its 95 % interval over the seeds."
-    rows = {level["name"]: sorted(level["by_object_size"], key=lambda r: r["size"]) for level in levels}
-    for place, size in ((0, "smallest"), (-1, "largest")):
-        ranked = sorted(rows, key=lambda name: -rows[name][place]["mean"])
-        told = [f"{name} {rows[name][place]['mean']:.2%}" for name in ranked]
-        text += f" At the {size}, {rows[ranked[0]][place]['size']} pixels: {', '.join(told)}."
+    rows = {level.name: sorted(level.by_object_size, key=lambda row: row.size) for level in levels}
+    for index, which in ((0, "smallest"), (-1, "largest")):
+        of_size = {name: of_level[index] for name, of_level in rows.items()}
+        ranked = sorted(of_size, key=lambda name: -of_size[name].mean)
+        told = [f"{name} {of_size[name].mean:.2%}" for name in ranked]
+        text += f" At the {which}, {of_size[ranked[0]].size} pixels: {', '.join(told)}."
     return text
 
 
-def matrix_caption(results: Mapping[str, Any]) -> str:
-    verdicts = [pair["verdict"] for pair in results["pairs"]]
+def matrix_caption(results: StudyResults) -> str:
+    verdicts = [pair.verdict for pair in results.pairs]
     different = sum(verdict in (BETTER, WORSE) for verdict in verdicts)
     parts = [
         f"{different} really different",
-        f"{verdicts.count(EQUIVALENT)} equivalent within ±{results['margin']:g} points",
+        f"{verdicts.count(EQUIVALENT)} equivalent within ±{results.margin:g} points",
         f"{verdicts.count(UNDECIDED)} undecided",
     ]
     text = (
         "Accuracy of the row minus that of the column, percentage points, paired seed by seed, with its "
         f"95 % interval. Of {counted(len(verdicts), 'pair')}, {', '.join(parts)}."
     )
-    if results["friedman_p"] is not None:
-        text += f" A Friedman test that all are alike gives p {p_equals(results['friedman_p'])}."
-    widest = max(results["pairs"], key=lambda pair: abs(pair["difference"]["mean"]))
-    size = abs(widest["difference"]["mean"]) * 100
-    return f"{text} The widest gap, {size:.2f} points, lies between {widest['a']} and {widest['b']}."
+    if results.friedman_p is not None:
+        text += f" A Friedman test that all are alike gives p {p_equals(results.friedman_p)}."
+    widest = max(results.pairs, key=lambda pair: abs(pair.difference.mean))
+    size = abs(widest.difference.mean) * 100
+    return f"{text} The widest gap, {size:.2f} points, lies between {widest.a} and {widest.b}."
 
 
 def p_equals(p: float) -> str:
@@ -141,7 +160,7 @@ def confusion_caption(
     confusions: Mapping[str, NDArray[np.float64]], names: Sequence[str], order: Sequence[str]
 ) -> str:
     """confusions: per level, mean counts a training (classes, classes), rows the truth. order: best first."""
-    best = confusions[order[0]] * (1 - np.eye(len(names)))
+    best = mistakes_alone(confusions[order[0]])
     row, column = largest(best)
     text = (
         f"First {order[0]}: its mistakes, a mean over its trainings; most often, {best[row, column]:.1f} "
@@ -149,7 +168,7 @@ def confusion_caption(
         f"or fewer (blue, {MINUS}) of each mistake they make."
     )
     for level in order[1:]:
-        difference = (confusions[level] - confusions[order[0]]) * (1 - np.eye(len(names)))
+        difference = mistakes_alone(confusions[level] - confusions[order[0]])
         row, column = largest(np.abs(difference))
         value = difference[row, column]
         if value:
@@ -189,13 +208,13 @@ def filters_caption(count: Mapping[str, int], size: int, same_start: bool, seed:
 def maps_caption(number: int, image: str, stages: Sequence[Mapping[str, Sequence[tuple[str, float]]]]) -> str:
     """stages: per stage and level, the parts and what share of the mean |value| each leaves."""
     told = []
-    for place, levels in enumerate(stages, 1):
+    for number_of_stage, levels in enumerate(stages, 1):
         kept = []
         for level, parts in levels.items():
             for part, share in parts:
                 name = part if len(levels) == 1 else level if len(parts) == 1 else f"{level} {part}"
                 kept.append(f"{name} {share:.0%}")
-        told.append(f"stage {place}, {', '.join(kept)}")
+        told.append(f"stage {number_of_stage}, {', '.join(kept)}")
     return (
         f"Test image {number:,}, of class {image}. What downsampling leaves of the mean strength, |value|, "
         f"of the convolution before it: {'; '.join(told)}. Each map and what is left of it share one "

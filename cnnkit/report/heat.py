@@ -1,6 +1,6 @@
 """Confusion matrices, and differences of two, as cells of an SVG."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -36,6 +36,23 @@ class HeatMap:
         return self.left + CELL * len(self.class_names) + 2
 
 
+def mistakes_map(
+    counts: NDArray[np.float64],
+    class_names: Sequence[str],
+    name: str = "",
+    series: int | None = None,
+    text: Callable[[float], str] | None = None,
+) -> HeatMap:
+    """A confusion matrix, (classes, classes), rows are the truth: the more mistakes, the stronger."""
+    strongest = float(mistakes_alone(counts).max()) or 1.0
+    return heat_map(counts, class_names, name, strongest, series, text=text)
+
+
+def mistakes_alone(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The matrix with a diagonal of zeros."""
+    return matrix * (1 - np.eye(len(matrix)))
+
+
 def heat_map(
     matrix: NDArray[np.float64],
     class_names: Sequence[str],
@@ -43,24 +60,30 @@ def heat_map(
     strongest: float,
     series: int | None = None,
     signed: bool = False,
+    text: Callable[[float], str] | None = None,
 ) -> HeatMap:
-    """matrix: (classes, classes), rows the truth; mistakes, or signed differences of mistakes."""
-    cells = []
+    """matrix: counts of mistakes, or signed differences of them: (classes, classes), rows are the truth.
+
+    strongest: the count that gets the full colour. text: of a count in its cell; by default at most four
+    characters.
+    """
     longest = max(map(len, class_names))
     left = 18 + round(5.6 * longest) if longest > 2 else 26
+    text = text or (lambda value: _cell_text(value, signed))
+    cells = []
     for (row, column), value in np.ndenumerate(matrix):
         right = row == column
         shown = abs(value) >= 0.05 and not (right and signed)
-        text = "" if not shown else _cell_text(float(value), signed)
         truth, taken = class_names[row], class_names[column]
         title = f"{truth} taken for {taken}: {value:{'+' if signed else ''}.4g}"
         kind = "right" if right else "more" if value > 0 else "less"
         strength = 1.0 if right else min(abs(float(value)) / strongest, 1.0) if shown else 0.0
-        cells.append(Cell(left + column * CELL, left + row * CELL, kind, round(strength, 3), text, title))
+        words = text(float(value)) if shown else ""
+        cells.append(Cell(left + column * CELL, left + row * CELL, kind, round(strength, 3), words, title))
     return HeatMap(series, name, cells, class_names, left)
 
 
 def _cell_text(value: float, signed: bool) -> str:
-    """At most four letters, for a cell."""
+    """At most four characters."""
     size = f"{abs(value):.1f}" if abs(value) < 9.95 and value % 1 else f"{abs(value):.0f}"
     return ("−" if value < 0 else "+" if signed else "") + (size.removesuffix(".0"))

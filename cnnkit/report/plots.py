@@ -6,11 +6,12 @@ A series is a number: the templates give it its colour, its marker and its dashe
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnkit.comparison.records import LevelResult
 from cnnkit.report.axes import (
     Axis,
     Bar,
@@ -67,29 +68,29 @@ class DotRow:
 
 
 def dot_rows(
-    levels: Sequence[Mapping[str, Any]], seeds: Sequence[int], series: Mapping[str, int]
+    levels: Sequence[LevelResult], seeds: Sequence[int], series: Mapping[str, int]
 ) -> tuple[list[DotRow], list[Tick]]:
-    """Every seed's accuracy, and the axis below. levels: as in `results.json`."""
-    bounds = [level["accuracy"][end] for level in levels for end in ("low", "high")]
-    axis = accuracy_axis([a for level in levels for a in level["accuracies"]], bounds)
+    """Every seed's accuracy, and the axis below."""
+    bounds = [end for level in levels for end in (level.accuracy.low, level.accuracy.high)]
+    axis = accuracy_axis([a for level in levels for a in level.accuracies], bounds)
 
-    def place(value: float) -> float:
+    def position(value: float) -> float:
         return round(100 * min(max(axis.share(value * 100), 0.0), 1.0), 2)
 
     rows = []
     for level in levels:
-        places = [place(value) for value in level["accuracies"]]
-        offsets = spread_dots(places)
-        titles = [f"seed {seed}: {a:.2%}" for seed, a in zip(seeds, level["accuracies"], strict=True)]
-        mean, low, high = (level["accuracy"][key] for key in ("mean", "low", "high"))
+        positions = [position(value) for value in level.accuracies]
+        offsets = spread_dots(positions)
+        titles = [f"seed {seed}: {a:.2%}" for seed, a in zip(seeds, level.accuracies, strict=True)]
+        accuracy = level.accuracy
         row = DotRow(
-            series=series[level["name"]],
-            name=level["name"],
-            label=f"{mean:.2%}",
-            dots=[Dot(*dot) for dot in zip(places, offsets, titles, strict=True)],
-            mean=place(mean),
-            low=None if low is None else place(low),
-            high=None if high is None else place(high),
+            series=series[level.name],
+            name=level.name,
+            label=f"{accuracy.mean:.2%}",
+            dots=[Dot(*dot) for dot in zip(positions, offsets, titles, strict=True)],
+            mean=position(accuracy.mean),
+            low=None if accuracy.low is None else position(accuracy.low),
+            high=None if accuracy.high is None else position(accuracy.high),
             height=34 + 2 * max(abs(dy) for dy in offsets),
         )
         rows.append(row)
@@ -97,17 +98,17 @@ def dot_rows(
     return rows, [Tick(round(100 * axis.share(v), 2), t) for v, t in zip(ticks, labels(ticks), strict=True)]
 
 
-def spread_dots(places: Sequence[float], closest: float = 1.8) -> list[float]:
-    """How far above or below the line each dot goes so that it covers none; places: percent.
+def spread_dots(positions: Sequence[float], closest: float = 1.8) -> list[float]:
+    """How far above or below the line each dot goes so that it covers none; positions: percent.
 
     0, then one step up, one down, two up … Steps shrink where many dots are alike.
     """
-    steps = [0] * len(places)
+    steps = [0] * len(positions)
     put: list[tuple[float, int]] = []
-    for i in sorted(range(len(places)), key=lambda i: places[i]):
-        near = {step for x, step in put if abs(x - places[i]) < closest}
+    for i in sorted(range(len(positions)), key=lambda i: positions[i]):
+        near = {step for x, step in put if abs(x - positions[i]) < closest}
         steps[i] = next(s for k in itertools.count() for s in (-k, k) if s not in near)
-        put.append((places[i], steps[i]))
+        put.append((positions[i], steps[i]))
     size = min(9.0, MOST_SPREAD / max(map(abs, steps), default=1)) if any(steps) else 0.0
     return [round(step * size, 1) for step in steps]
 
@@ -175,29 +176,30 @@ def _side_by_side(panel: Panel, points: Sequence[CostPoint]) -> list[float]:
     return moved
 
 
-def size_panel(levels: Sequence[Mapping[str, Any]], series: Mapping[str, int]) -> Panel:
-    """Accuracy against the size of the object, with intervals. levels: as in `results.json`."""
-    every = [row["mean"] for level in levels for row in level["by_object_size"]]
-    ends = [row[end] for level in levels for row in level["by_object_size"] for end in ("low", "high")]
-    sizes = [row["size"] for row in levels[0]["by_object_size"]]
-    x_axis = axis_over(sizes)
-    panel = Panel(
-        "accuracy, %, against object size", "side of the object, pixels", x_axis, accuracy_axis(every, ends)
-    )
+def size_panel(levels: Sequence[LevelResult], series: Mapping[str, int]) -> Panel:
+    """Accuracy against the size of the object, with intervals."""
+    every = [row for level in levels for row in level.by_object_size]
+    y_axis = accuracy_axis([row.mean for row in every], [end for row in every for end in (row.low, row.high)])
+    sizes = [row.size for row in levels[0].by_object_size]
+    panel = Panel("accuracy, %, against object size", "side of the object, pixels", axis_over(sizes), y_axis)
     panel.x_ticks = [Tick(panel.x(size), str(size)) for size in sizes]
-    for place, level in enumerate(levels):
-        number, rows = series[level["name"]], sorted(level["by_object_size"], key=lambda row: row["size"])
-        aside = (place - (len(levels) - 1) / 2) * 4  # so that intervals do not hide each other
-        xs = [panel.x(row["size"]) + aside for row in rows]
-        ys = [panel.y(row["mean"] * 100) for row in rows]
-        points = " ".join(f"{x:.1f},{y}" for x, y in zip(xs, ys, strict=True))
-        panel.lines.append(Line(number, points, DASHES[number % len(DASHES)]))
-        for row, x, y in zip(rows, xs, ys, strict=True):
-            if row["low"] is not None:
-                panel.bars.append(Bar(number, x, panel.y(row["low"] * 100), panel.y(row["high"] * 100)))
-            title = f"{level['name']}, {row['size']} pixels: {row['mean']:.2%}"
-            panel.marks.append(Mark(number, x, y, False, title))
+    for number, level in enumerate(levels):
+        aside = (number - (len(levels) - 1) / 2) * 4  # so that intervals do not hide each other
+        _add_size_line(panel, level, series[level.name], aside)
     return panel
+
+
+def _add_size_line(panel: Panel, level: LevelResult, series: int, aside: float) -> None:
+    """One level's line. aside: by how much the line is moved to the right, SVG units."""
+    rows = sorted(level.by_object_size, key=lambda row: row.size)
+    xs = [panel.x(row.size) + aside for row in rows]
+    ys = [panel.y(row.mean * 100) for row in rows]
+    points = " ".join(f"{x:.1f},{y}" for x, y in zip(xs, ys, strict=True))
+    panel.lines.append(Line(series, points, DASHES[series % len(DASHES)]))
+    for row, x, y in zip(rows, xs, ys, strict=True):
+        if row.low is not None and row.high is not None:
+            panel.bars.append(Bar(series, x, panel.y(row.low * 100), panel.y(row.high * 100)))
+        panel.marks.append(Mark(series, x, y, False, f"{level.name}, {row.size} pixels: {row.mean:.2%}"))
 
 
 class Curve(NamedTuple):
@@ -246,8 +248,8 @@ def _one_epoch(title: str, curves: Sequence[Curve], y_axis: Axis) -> Panel:
     """Points are few then, so their values are written beside them."""
     panel = Panel(title, "after the one epoch", Axis(-0.6, len(curves) - 0.4), y_axis)
     panel.x_ticks = []
-    for place, curve in enumerate(curves):
-        x, mean = panel.x(place), float(curve.mean[0])
+    for number, curve in enumerate(curves):
+        x, mean = panel.x(number), float(curve.mean[0])
         panel.bars.append(Bar(curve.series, x, panel.y(float(curve.low[0])), panel.y(float(curve.high[0]))))
         panel.marks.append(Mark(curve.series, x, panel.y(mean), False, f"{curve.name}: {mean:.4g}"))
         if len(curves) <= MOST_WRITTEN:

@@ -14,12 +14,12 @@ from cnnkit.events import EpochRecord
 from cnnkit.experiment.checkpoints import Weights, load_weights
 from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.report.captions import largest
+from cnnkit.report.confusion import Mistake, most_confident_mistakes
 from cnnkit.report.curves import curve_panels, drawn_splits
 from cnnkit.report.evidence import evidence_view
-from cnnkit.report.heat import heat_map
-from cnnkit.report.images import images_of, ink_image
+from cnnkit.report.heat import mistakes_alone, mistakes_map
+from cnnkit.report.images import images_of
 from cnnkit.report.networks import SHOWN_CLASS, networks_view
-from cnnkit.report.pictures import most_confident_mistakes
 from cnnkit.report.trials import mean_confusion, provenance_of, whole_predictions
 from cnnkit.stats import wilson_interval
 from cnnkit.training.device import Placement
@@ -46,7 +46,7 @@ def run_view(run: RunDir) -> dict[str, Any]:
         "config_text": config_text(config),
         "info": info,
         "strategy": name,
-        "answer": _answer(result, info.title),
+        "sentence": _sentence(result, info.title),
         "result": result,
         "curves": _curves(run, result),
         **_mistakes(run, weights, test),
@@ -57,7 +57,7 @@ def run_view(run: RunDir) -> dict[str, Any]:
     }
 
 
-def _answer(result: RunResult | None, title: str) -> str:
+def _sentence(result: RunResult | None, title: str) -> str:
     if result is None:
         return f"This training on {title} has not ended: there is no test result yet."
     accuracy, images = result.test_accuracy, result.test_images
@@ -90,7 +90,7 @@ def _mistakes(run: RunDir, weights: Weights | None, test: ImageDataset | None) -
         return nothing
     predictions, names = torch.from_numpy(kept.astype(np.int64)), test.info.class_names
     confusion = mean_confusion(kept[None], test.labels.numpy(), len(names))
-    errors = confusion * (1 - np.eye(len(names)))
+    errors = mistakes_alone(confusion)
     row, column = largest(errors)
     missed = int(errors.sum())
     caption = f"{missed:,} of {len(test):,} test images are missed"
@@ -99,7 +99,7 @@ def _mistakes(run: RunDir, weights: Weights | None, test: ImageDataset | None) -
             f"; most often, {int(errors[row, column])} times, {names[row]} is taken for {names[column]}"
         )
     return {
-        "confusion": heat_map(confusion, names, "", max(float(errors.max()), 1.0)),
+        "confusion": mistakes_map(confusion, names),
         "confusion_caption": f"{caption}. Rows are the truth, columns what it was taken for.",
         "mistakes": [] if weights is None else _most_confident(weights, test, predictions, names),
         "missed": missed,
@@ -108,7 +108,7 @@ def _mistakes(run: RunDir, weights: Weights | None, test: ImageDataset | None) -
 
 def _most_confident(
     weights: Weights, test: ImageDataset, predictions: torch.Tensor, names: Sequence[str]
-) -> list[dict[str, str]]:
+) -> list[Mistake]:
     missed = (predictions != test.labels).nonzero()[:, 0]
     if not len(missed):
         return []
@@ -116,5 +116,4 @@ def _most_confident(
     batches = of_missed.images.split(evaluation_batch(weights.model))
     probabilities = torch.cat([predict(weights.model, batch, HERE) for batch in batches])
     confidences = probabilities.gather(1, taken[:, None])[:, 0]
-    mistakes = most_confident_mistakes(of_missed.images, of_missed.labels, taken, confidences, names)
-    return [{"image": ink_image(m.image[None]), "caption": m.caption.replace("\n", " ")} for m in mistakes]
+    return most_confident_mistakes(of_missed.images, of_missed.labels, taken, confidences, names)

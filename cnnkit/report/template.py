@@ -1,12 +1,15 @@
-"""A template and what it names → text: the one room that knows the template language."""
+"""Renders the templates; the only module that knows the template language."""
 
 from pathlib import Path
 from typing import Any
 
+from cnnkit.comparison.records import BETTER, EQUIVALENT, UNDECIDED, WORSE
 from cnnkit.report.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
+from cnnkit.report.captions import p_value, percent_range, points, points_range, seeds_needed
 from cnnkit.report.heat import CELL
 from cnnkit.report.plots import DASHES, MARKERS
 
+SIGNS = {BETTER: "▲", WORSE: "▼", EQUIVALENT: "=", UNDECIDED: "?"}
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -21,7 +24,11 @@ def render(template: str, view: dict[str, Any]) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
+    environment.filters |= {
+        f.__name__: f for f in (p_value, percent_range, points, points_range, seeds_needed)
+    }
     environment.globals |= {
+        "signs": SIGNS,
         "markers": MARKERS,
         "dashes": DASHES,
         "cell": CELL,

@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnkit.comparison.records import StudyResults
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.errors import RunError
+from cnnkit.events import EpochRecord
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import LABELS, PREDICTIONS, RESULTS, STUDY, TRIALS
 from cnnkit.report.axes import Panel
 from cnnkit.report.captions import confusion_caption, curves_caption, gallery_caption
-from cnnkit.report.heat import HeatMap, heat_map
+from cnnkit.report.heat import HeatMap, heat_map, mistakes_alone, mistakes_map
 from cnnkit.report.images import ink_image
 from cnnkit.report.plots import Curve, curve_of, curve_panel
 from cnnkit.words import counted, listed
@@ -62,22 +64,22 @@ class Trials:
         return np.stack([self.predictions[level, seed] for seed in self.predicted])
 
 
-def open_trials(folder: Path, config: Config, results: Mapping[str, Any], levels: Sequence[str]) -> Trials:
+def open_trials(folder: Path, config: Config, results: StudyResults, levels: Sequence[str]) -> Trials:
     """levels: in the study's own order, which gives each its colour, whoever wins."""
-    finished = {(t["level"], t["seed"]): t for t in results["trials"] if not t["error"]}
+    finished = {(t.level, t.seed): t for t in results.trials if not t.error}
     try:
         labels = np.frombuffer((folder / LABELS).read_bytes(), np.uint8)
     except FileNotFoundError as error:
         raise RunError(f"{folder / LABELS} is missing") from error
-    runs = {key: RunDir(folder / TRIALS / trial["folder"]) for key, trial in finished.items()}
+    runs = {key: RunDir(folder / TRIALS / trial.folder) for key, trial in finished.items()}
     return Trials(
         folder=folder,
         config=config,
-        order=[level["name"] for level in results["levels"]] or list(levels),
+        order=[level.name for level in results.levels] or list(levels),
         series={name: i for i, name in enumerate(levels)},
-        seeds=results["seeds"],
+        seeds=results.seeds,
         runs=runs,
-        hashes={key: trial["hashes"] for key, trial in finished.items()},
+        hashes={key: trial.hashes or {} for key, trial in finished.items()},
         labels=labels,
         predictions={
             key: kept
@@ -107,7 +109,7 @@ def missing_predictions(trials: Trials) -> str:
 
 def curves_view(trials: Trials) -> dict[str, Any] | None:
     """Panels of accuracies and losses over the epochs; None where no trial has kept any."""
-    histories: dict[str, list[Any]] = {level: [] for level in trials.order}
+    histories: dict[str, list[list[EpochRecord]]] = {level: [] for level in trials.order}
     for (level, _), run in trials.runs.items():
         with contextlib.suppress(RunError):
             histories[level].append(run.metrics())
@@ -125,7 +127,10 @@ def curves_view(trials: Trials) -> dict[str, Any] | None:
 
 
 def _curves(
-    histories: Mapping[str, Sequence[Any]], series: Mapping[str, int], name: str, scale: float
+    histories: Mapping[str, Sequence[Sequence[EpochRecord]]],
+    series: Mapping[str, int],
+    name: str,
+    scale: float,
 ) -> list[Curve]:
     curves = []
     for level, of_level in histories.items():
@@ -147,11 +152,9 @@ def confusion_view(trials: Trials) -> dict[str, Any] | None:
         for level in trials.order
     }
     best, *others = trials.order
-    off = 1 - np.eye(len(names))
-    strongest = max(float((confusions[best] * off).max()), 1e-9)
     differences = {level: confusions[level] - confusions[best] for level in others}
-    widest = max([float(np.abs(d * off).max()) for d in differences.values()] + [1e-9])
-    maps: list[HeatMap] = [heat_map(confusions[best], names, best, strongest, trials.series[best])]
+    widest = max([float(np.abs(mistakes_alone(d)).max()) for d in differences.values()] + [1e-9])
+    maps: list[HeatMap] = [mistakes_map(confusions[best], names, best, trials.series[best])]
     maps += [heat_map(d, names, n, widest, trials.series[n], signed=True) for n, d in differences.items()]
     return {"maps": maps, "caption": confusion_caption(confusions, names, trials.order)}
 

@@ -1,0 +1,84 @@
+"""The confusion matrix of an evaluation, and the images that were missed most confidently."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from cnnkit.experiment.measure import Measured
+from cnnkit.files import write_atomically
+from cnnkit.report.heat import mistakes_map
+from cnnkit.report.images import ink_image
+from cnnkit.report.template import render
+
+MISTAKES_SHOWN = 15
+
+
+def draw_confusion(measured: Measured) -> Path:
+    """Draws `confusion-<split>.svg` beside the weights: the matrix, and the most confident mistakes.
+
+    The same evaluation gives the same bytes. Returns the path.
+    """
+    evaluation, images = measured.evaluation, measured.images
+    names = images.info.class_names
+    mistakes = most_confident_mistakes(
+        images.images.cpu(), images.labels.cpu(), evaluation.predictions, evaluation.confidences, names
+    )
+    title = f"{evaluation.accuracy:.2%} of {evaluation.images:,} {measured.split} images right"
+    path = measured.weights.source.parent / f"confusion-{measured.stem}.svg"
+    write_atomically(path, confusion_svg(evaluation.confusion, names, mistakes, title))
+    return path
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A missed image: pixels (H, W) uint8, the classes' names, the probability of the wrong class."""
+
+    pixels: Tensor
+    truth: str
+    taken_for: str
+    confidence: float
+
+    title = ""
+
+    @property
+    def lines(self) -> tuple[str, str]:
+        return f"{self.truth}, taken", f"for {self.taken_for}, {self.confidence:.0%}"
+
+    @property
+    def caption(self) -> str:
+        return " ".join(self.lines)
+
+    @property
+    def image(self) -> str:
+        """The address of a PNG, for a page."""
+        return ink_image(self.pixels[None])
+
+
+def confusion_svg(
+    confusion: Tensor, class_names: Sequence[str], mistakes: Sequence[Mistake], title: str
+) -> str:
+    """The confusion matrix with its mistakes in colour, beside missed images.
+
+    confusion: counts (classes, classes), rows are the truth.
+    """
+    counts = confusion.numpy().astype(np.float64)
+    heat = mistakes_map(counts, class_names, text=lambda count: f"{count:,.0f}")
+    view = {"heat": heat, "mistakes": mistakes[:MISTAKES_SHOWN], "title": title}
+    return render("confusion.svg.j2", view)
+
+
+def most_confident_mistakes(
+    images: Tensor, labels: Tensor, predictions: Tensor, confidences: Tensor, class_names: Sequence[str]
+) -> list[Mistake]:
+    """Missed images of (N, C, H, W), the most confidently missed first."""
+    missed = (predictions != labels).nonzero()[:, 0]
+    ordered = missed[confidences[missed].argsort(descending=True, stable=True)][:MISTAKES_SHOWN]
+    return [
+        Mistake(
+            images[i, 0], class_names[int(labels[i])], class_names[int(predictions[i])], float(confidences[i])
+        )
+        for i in ordered.tolist()
+    ]
