@@ -79,6 +79,10 @@ def start(target: Callable[..., None], *arguments: object) -> ForkServerProcess:
 
 
 def _in_environment(environment: dict[str, str], target: Callable[..., None], *arguments: object) -> None:
+    if hasattr(
+        signal, "pthread_sigmask"
+    ):  # a comparison in this process starts the fork server with SIGINT blocked
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.environ.clear()
     os.environ.update(environment)
     target(*arguments)
