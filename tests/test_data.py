@@ -36,7 +36,7 @@ from cnnkit.data.splits import split_stratified
 from cnnkit.errors import DataError
 from cnnkit.events import Event, Note
 from cnnkit.families.datasets import DATASETS, DatasetInfo, IdxFile, published_names
-from cnnkit.random import stream
+from cnnkit.random import generator_for
 from cnnkit.tensor_files import fingerprint
 
 TRAIN, TEST = 40, 20
@@ -57,7 +57,7 @@ def idx(values: Tensor) -> bytes:
 
 
 def random_parts(name: str = FASHION, seed: int = 0) -> Parts:
-    generator = stream(seed, "synthetic")
+    generator = generator_for(seed, "synthetic")
     parts = {}
     for split, count in (("train", TRAIN), ("test", TEST)):
         parts[f"{split}_images"] = torch.randint(256, (count, 28, 28), dtype=torch.uint8, generator=generator)
@@ -166,7 +166,7 @@ def test_one_record_is_all_that_a_data_set_like_mnist_needs(
 
 def loaded_by_a_person(info: DatasetInfo, paths: dict[str, Path]) -> Parts:
     """What a loader outside cnnkit may give."""
-    generator = stream(5, "synthetic")
+    generator = generator_for(5, "synthetic")
     return {
         f"{split}_{kind}": torch.randint(10, (count, *shape), generator=generator, dtype=dtype)
         for split, count in (("train", info.train_images), ("test", info.test_images))
@@ -622,9 +622,9 @@ def test_a_stratified_split_is_disjoint_complete_and_fair_to_one_image(
     labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     if not len(labels):
         return
-    labels = labels[torch.randperm(len(labels), generator=stream(seed, "labels"))]
+    labels = labels[torch.randperm(len(labels), generator=generator_for(seed, "labels"))]
     wanted = round(share * len(labels))
-    held, rest = split_stratified(labels, wanted, stream(seed, "split"))
+    held, rest = split_stratified(labels, wanted, generator_for(seed, "split"))
     assert len(held) == wanted
     assert sorted([*held.tolist(), *rest.tolist()]) == list(range(len(labels)))
     for label, count in enumerate(counts):
@@ -633,7 +633,9 @@ def test_a_stratified_split_is_disjoint_complete_and_fair_to_one_image(
 
 def test_the_seed_alone_decides_which_images_are_held_out() -> None:
     labels = torch.arange(200) % 10
-    first, again, other = (split_stratified(labels, 50, stream(seed, "split"))[0] for seed in (0, 0, 1))
+    first, again, other = (
+        split_stratified(labels, 50, generator_for(seed, "split"))[0] for seed in (0, 0, 1)
+    )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 

@@ -24,7 +24,7 @@ from cnnkit.data.prepare import load_dataset
 from cnnkit.data.scenes import only_objects
 from cnnkit.errors import ImageError
 from cnnkit.families.datasets import DATASETS, INK_SIDE
-from cnnkit.random import stream
+from cnnkit.random import generator_for
 
 MNIST, DIGITS = DATASETS["mnist"], DATASETS["digits"]
 MNIST_CENTRE = 14.0  # of mass, as index; over MNIST's test images it is 13.50 … 14.50, mean 13.99 and 14.01
@@ -207,8 +207,8 @@ def test_a_file_of_an_mnist_digit_looks_like_the_digit_alone_in_a_scene(
 ) -> None:
     images = load_dataset("mnist", mnist_root).test.images[:100]
     scene = SceneConfig(object_sizes=(12, 28, 30), position="centre", clutter=0)
-    order = torch.randperm(100, generator=stream(0, "test"))  # the order in which scenes take digits
-    scenes = only_objects(images, scene, 100, stream(0, "test"))[1::3].float()
+    order = torch.randperm(100, generator=generator_for(0, "test"))  # the order in which scenes take digits
+    scenes = only_objects(images, scene, 100, generator_for(0, "test"))[1::3].float()
     found, differences = [], []
     for place, number in enumerate(order[1::3].tolist()):
         Image.fromarray(np.pad(images[number, 0].numpy(), 30)).save(tmp_path / "digit.png")

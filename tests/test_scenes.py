@@ -13,7 +13,7 @@ from cnnkit.data.prepare import load_data, load_dataset
 from cnnkit.data.scenes import make_scenes, only_objects
 from cnnkit.errors import ConfigError
 from cnnkit.families.datasets import INK_SIDE
-from cnnkit.random import stream
+from cnnkit.random import generator_for
 from cnnkit.tensor_files import fingerprint
 
 Tiny = Callable[..., Config]
@@ -23,7 +23,7 @@ def scenes_of(count: int = 60, **keys: object) -> tuple[torch.Tensor, torch.Tens
     """Scenes of full white squares, so that an object's place is plain to see."""
     scene = SceneConfig(**{"clutter": 0, "object_sizes": (4, 9, 16), "size": 40, **keys})  # type: ignore[arg-type]
     squares = torch.full((50, 1, INK_SIDE, INK_SIDE), 255, dtype=torch.uint8)
-    return *make_scenes(squares, torch.arange(50), scene, count, stream(0, "test")), scene
+    return *make_scenes(squares, torch.arange(50), scene, count, generator_for(0, "test")), scene
 
 
 def test_scene_i_holds_one_object_of_the_ith_size() -> None:
@@ -56,12 +56,12 @@ def test_every_digit_is_used_once_before_any_is_used_again() -> None:
 
 
 def test_clutter_adds_ink_but_takes_none_away() -> None:
-    digits = torch.randint(1, 256, (50, 1, 28, 28), generator=stream(0, "digits")).to(torch.uint8)
+    digits = torch.randint(1, 256, (50, 1, 28, 28), generator=generator_for(0, "digits")).to(torch.uint8)
     labels = torch.arange(50)
     ink = {}
     for clutter in (0, 5):
         scene = SceneConfig(clutter=clutter, size=64, clutter_size=6, object_sizes=(10,), position="centre")
-        images, _ = make_scenes(digits, labels, scene, 40, stream(0, "test"))
+        images, _ = make_scenes(digits, labels, scene, 40, generator_for(0, "test"))
         ink[clutter] = (images > 0).sum((1, 2, 3))
     assert (ink[0] <= 100).all()
     assert ((ink[5] > ink[0]) & (ink[5] <= ink[0] + 5 * 36)).all()
@@ -72,17 +72,19 @@ def test_objects_alone_lie_where_the_scenes_show_them(position: str) -> None:
     digits = torch.full((50, 1, 28, 28), 255, dtype=torch.uint8)
     keys: dict[str, Any] = {"position": position, "object_sizes": (9, 16), "size": 40, "clutter_size": 5}
     cluttered, clear = SceneConfig(clutter=7, **keys), SceneConfig(clutter=0, **keys)
-    scenes, _ = make_scenes(digits, torch.arange(50), cluttered, 61, stream(0, "test"))
-    alone = only_objects(digits, cluttered, 61, stream(0, "test"))
+    scenes, _ = make_scenes(digits, torch.arange(50), cluttered, 61, generator_for(0, "test"))
+    alone = only_objects(digits, cluttered, 61, generator_for(0, "test"))
     assert (alone <= scenes).all()
     assert (alone > 0).sum((1, 2, 3)).tolist() == [9**2, 16**2] * 30 + [9**2]
-    scenes, _ = make_scenes(digits, torch.arange(50), clear, 61, stream(0, "test"))
-    assert torch.equal(only_objects(digits, clear, 61, stream(0, "test")), scenes)
+    scenes, _ = make_scenes(digits, torch.arange(50), clear, 61, generator_for(0, "test"))
+    assert torch.equal(only_objects(digits, clear, 61, generator_for(0, "test")), scenes)
 
 
 def test_the_scenes_of_a_seed_have_not_changed() -> None:
     digits = torch.arange(50 * 28 * 28).mul(7919).remainder(256).to(torch.uint8).view(50, 1, 28, 28)
-    scenes, labels = make_scenes(digits, torch.arange(50), SceneConfig(), 100, stream(0, "scenes", "test"))
+    scenes, labels = make_scenes(
+        digits, torch.arange(50), SceneConfig(), 100, generator_for(0, "scenes", "test")
+    )
     assert fingerprint([scenes, labels]) == "9396eaf09d7174afcf1effcb7a6aaa5b2fd56e2a3a80aee9d50faca2a81db54b"
 
 

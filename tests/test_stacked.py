@@ -18,7 +18,7 @@ from cnnkit.errors import TrainingError
 from cnnkit.families.heads import HEADS
 from cnnkit.families.optimizers import OPTIMIZERS
 from cnnkit.families.poolings import POOLINGS
-from cnnkit.random import stream
+from cnnkit.random import generator_for
 from cnnkit.tensor_files import load_state, save_state
 from cnnkit.training import loop as training_module
 from cnnkit.training.evaluation import evaluate
@@ -286,7 +286,7 @@ def test_each_model_is_a_view_of_its_part_of_the_stack(tiny: Tiny) -> None:
 
 def test_logits_of_networks_side_by_side_are_their_own(tiny: Tiny) -> None:
     trainings = [begun(config)[0] for config in seeds(tiny, "model.pooling=concat")]
-    images = torch.randint(0, 256, (3, 5, 1, 8, 8), generator=stream(0, "test"))
+    images = torch.randint(0, 256, (3, 5, 1, 8, 8), generator=generator_for(0, "test"))
     for training in trainings:
         training.model.eval()
     alone = torch.stack([t.model(own) for t, own in zip(trainings, images, strict=True)]).detach()

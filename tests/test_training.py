@@ -20,7 +20,7 @@ from cnnkit.data.dataset import Splits
 from cnnkit.errors import OutOfMemory, TrainingError, UsageError
 from cnnkit.events import EpochRecord, Event, StepDone
 from cnnkit.families.poolings import POOLINGS
-from cnnkit.random import stream
+from cnnkit.random import generator_for
 from cnnkit.tensor_files import load_state, save_state
 from cnnkit.training.batches import orders
 from cnnkit.training.device import available_cpus, choose_device, out_of_memory_in_words
@@ -128,12 +128,12 @@ def test_no_two_uses_of_chance_and_no_two_epochs_share_their_numbers(
     seeds: list[int] = []
 
     def remember(*names: Any, **device: Any) -> torch.Generator:
-        generator = stream(*names, **device)
+        generator = generator_for(*names, **device)
         seeds.append(generator.initial_seed())
         return generator
 
     for module in ("step", "state"):
-        monkeypatch.setattr(f"cnnkit.training.{module}.stream", remember)
+        monkeypatch.setattr(f"cnnkit.training.{module}.generator_for", remember)
     trained(tiny(*EVERYTHING))
     assert len(set(seeds)) == len(seeds) == 2 * 3  # epochs, and order, augmentation and dropout
 
@@ -652,9 +652,9 @@ def test_streams_of_another_kind_of_device_begin_their_epoch_again(tiny: Callabl
     training, _ = begun(tiny("training.seed=5"))
     state = training.state()
     state["dropout_stream"] = torch.zeros(16, dtype=torch.uint8)  # as CUDA's are
-    drawn = torch.rand(3, generator=training.augmentation_stream)
+    drawn = torch.rand(3, generator=training.augmentation_generator)
     other, _ = begun(tiny("training.seed=5"))
     other.restore(state)
-    expected = torch.rand(3, generator=stream(5, "dropout", 1))
-    assert torch.equal(torch.rand(3, generator=other.dropout_stream), expected)
-    assert torch.equal(torch.rand(3, generator=other.augmentation_stream), drawn)
+    expected = torch.rand(3, generator=generator_for(5, "dropout", 1))
+    assert torch.equal(torch.rand(3, generator=other.dropout_generator), expected)
+    assert torch.equal(torch.rand(3, generator=other.augmentation_generator), drawn)

@@ -209,9 +209,9 @@ def _note(note: Note) -> None:
 
 def main() -> int:
     """Runs the command line; returns, or exits with, the code that the errors' page promises."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # an arrow that the terminal has no letter for
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, io.TextIOWrapper):
+            output.reconfigure(errors="replace")  # some terminals have no letter for an arrow
     if "--help" in sys.argv or len(sys.argv) == 1:
         from cnnkit.cli.help import import_help
 

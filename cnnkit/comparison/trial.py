@@ -17,7 +17,7 @@ from cnnkit.experiment.train import Setting, prepare, run_experiment
 from cnnkit.filenames import CONFIG, PREDICTIONS, RESULT, TRIAL
 from cnnkit.files import write_atomically, write_json
 from cnnkit.nn.model import build_model
-from cnnkit.random import stream
+from cnnkit.random import generator_for
 from cnnkit.tensor_files import fingerprint
 from cnnkit.training.batches import orders
 
@@ -131,13 +131,16 @@ def shared_hashes(trial: Trial, setting: Setting) -> dict[str, Any]:
     config, splits, seed, device = trial.config, setting.splits, trial.seed, setting.placement.device
     epochs = range(1, config.training.epochs + 1)
     size = config.training.batch_size
-    order = (orders(len(splits.train), size, stream(seed, "order", epoch, device=device)) for epoch in epochs)
+    order = (
+        orders(len(splits.train), size, generator_for(seed, "order", epoch, device=device))
+        for epoch in epochs
+    )
     model = build_model(config.model, splits.info, seed)
     return {
         "split": fingerprint([splits.validation.images, splits.validation.labels]),
         "order": fingerprint(order),
         "augmentation": fingerprint(
-            stream(seed, "augmentation", epoch, device=device).get_state() for epoch in epochs
+            generator_for(seed, "augmentation", epoch, device=device).get_state() for epoch in epochs
         ),
         "weights": {name: fingerprint(weights) for name, weights in model.named_parameters()},
     }

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cnnkit.data.splits import split_stratified
 from cnnkit.families.datasets import DatasetInfo
-from cnnkit.random import stream
+from cnnkit.random import generator_for
 
 SPLIT_SEED = 0  # scikit-learn publishes no test split; everyone gets the same test images
 
@@ -20,7 +20,7 @@ def load(info: DatasetInfo, paths: Mapping[str, Path]) -> dict[str, Tensor]:
     bunch = load_digits()
     images = (torch.from_numpy(bunch.images) * 255 / 16).round().to(torch.uint8)[:, None]
     labels = torch.from_numpy(bunch.target).long()
-    test, train = split_stratified(labels, info.test_images, stream(SPLIT_SEED, "digits test split"))
+    test, train = split_stratified(labels, info.test_images, generator_for(SPLIT_SEED, "digits test split"))
     return {
         "train_images": images[train],
         "train_labels": labels[train],

@@ -19,7 +19,7 @@ from cnnkit.data.splits import held_out_and_rest
 from cnnkit.errors import DamagedFile, DataError
 from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.families.datasets import DATASETS, DatasetInfo
-from cnnkit.random import stream
+from cnnkit.random import generator_for
 from cnnkit.tensor_files import load_tensors, save_tensors
 
 SCENE_SEED = 0  # scenes are the same in every study
@@ -46,14 +46,14 @@ def load_data(config: DataConfig, notify: NoteListener = ignore) -> Published:
 def load_objects(config: DataConfig) -> Tensor:
     """The test scenes of a configuration without their clutter: (N, 1, S, S) uint8."""
     digits = load_dataset(config.source.name, data_root(config.root)).test.images
-    return only_objects(digits, config.scene, config.scene.test_images, _scene_stream("test"))
+    return only_objects(digits, config.scene, config.scene.test_images, _scene_generator("test"))
 
 
 def _draw_scenes(published: Published, scene: SceneConfig) -> Published:
     """Training scenes show training digits, test scenes show test digits."""
 
     def draw(digits: ImageDataset, count: int, split: str) -> ImageDataset:
-        scenes, labels = make_scenes(digits.images, digits.labels, scene, count, _scene_stream(split))
+        scenes, labels = make_scenes(digits.images, digits.labels, scene, count, _scene_generator(split))
         return ImageDataset(scenes, labels, scene.info)
 
     return Published(
@@ -61,8 +61,8 @@ def _draw_scenes(published: Published, scene: SceneConfig) -> Published:
     )
 
 
-def _scene_stream(split: str) -> torch.Generator:
-    return stream(SCENE_SEED, "scenes", split)
+def _scene_generator(split: str) -> torch.Generator:
+    return generator_for(SCENE_SEED, "scenes", split)
 
 
 def load_dataset(name: str, root: Path, notify: NoteListener = ignore) -> Published:

@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 
 from cnnkit.config.schema import DataConfig
-from cnnkit.random import stream
+from cnnkit.random import generator_for
 
 
 def held_out_and_rest(config: DataConfig, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     """Indices into the published training images, of these labels: for validation, and for training."""
-    return split_stratified(labels, config.validation_images, stream(seed, "split"))
+    return split_stratified(labels, config.validation_images, generator_for(seed, "split"))
 
 
 def split_stratified(labels: Tensor, held_out: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

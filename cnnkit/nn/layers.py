@@ -1,4 +1,4 @@
-"""Layers that torch does not have in this form: dropout with its own random stream, pixel normalisation."""
+"""Layers that torch lacks in this form: dropout with its own random generator, pixel normalisation."""
 
 import math
 
@@ -12,7 +12,7 @@ class Dropout(nn.Module):
     Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 2014.
     whole_maps: zero feature maps (N, C, H, W) whole instead of single values, as Tompson et al. do in
     "Efficient object localization using convolutional networks", CVPR 2015.
-    p is met to within 1e-5. generator: where the masks come from; torch's global stream where None.
+    p is met to within 1e-5. generator: draws the masks; None: torch's global one.
     Each 64-bit draw serves several values: `bernoulli_` took 15 % of a step on a CPU.
     """
 
@@ -36,7 +36,7 @@ class Dropout(nn.Module):
         return math.ceil(math.prod(shape) * self.bits / 64)
 
     def draw(self, draws: Tensor) -> None:
-        """Fills (`draws_for` a shape,) int64 from this layer's stream."""
+        """Fills (`draws_for` a shape,) int64 with this layer's generator."""
         draws.random_(-(2**63), None, generator=self.generator)
 
     def factors(self, draws: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

@@ -13,7 +13,7 @@ from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.nn.layers import Dropout, Normalize
 from cnnkit.nn.pooling import Downsampling, HeadLayer
-from cnnkit.random import stream
+from cnnkit.random import generator_for
 
 
 class Stage(nn.Sequential):
@@ -66,7 +66,7 @@ class CNN(nn.Module):
         return self.dense(self.head(maps))  # type: ignore[no-any-return]
 
     def draw_dropout_from(self, generator: torch.Generator) -> None:
-        """From now on all dropout masks come from this stream."""
+        """From now on this generator draws all dropout masks."""
         for module in self.modules():
             if isinstance(module, Dropout):
                 module.generator = generator
@@ -81,21 +81,21 @@ def build_model(
 ) -> CNN:
     """A CNN with its initial weights.
 
-    Each layer draws from a stream of its own, named by its place, so networks of one seed agree in
+    Each layer has a random generator of its own, named after the layer, so networks of one seed agree in
     every layer whose shape they share. pixel_mean, pixel_std: of the training images, 0 … 255.
     """
     # Channels last: a step of fast.yaml takes 4.9 ms on two cores, with weights as they come 7.3.
     model = CNN(config, info).to(memory_format=torch.channels_last)
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            _initialize(module, stream(seed, "weights", name))
+            _initialize(module, generator_for(seed, "weights", name))
     model.normalize.mean.fill_(pixel_mean)
     model.normalize.std.fill_(pixel_std)
     return model
 
 
 def _initialize(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:
-    """Uniform within ± 1/√fan_in, torch's own default for both kinds of layer, from a named stream."""
+    """Uniform within ± 1/√fan_in, torch's own default for both kinds of layer."""
     bound = 1 / math.sqrt(layer.weight[0].numel())
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)

@@ -7,16 +7,16 @@ from torch.optim import Optimizer
 
 from cnnkit.events import Listener, Note, ignore
 
-WARM_UP = 3  # steps before one is recorded: libraries, optimizer states and averages come into being
+WARM_UP = 3  # steps before the recording: libraries choose kernels, the optimizer makes its states
 
 
 class Replayed:
-    """Calls of a step on a GPU: the first WARM_UP run as they are written, the rest replay a recording.
+    """Calls a step on a GPU: the first WARM_UP calls run it, the others replay a recording of it.
 
-    All are real steps, on a stream of their own, so nothing has to be undone. The host hands over one
-    graph a step instead of a hundred kernels. The step may read and write only tensors that stay where
-    they are, and draw only from these generators; seeding them anew between calls is heard.
-    Recording waits for the device once; nothing else does.
+    Each call is a real step on a CUDA stream of its own, so nothing has to be undone. The host then launches
+    one graph a step instead of a hundred kernels. The step may read and write only tensors that keep their
+    address, and may draw only from these generators; they may be seeded again between calls.
+    Recording waits for the device once. If it fails, `notify` is told, and all steps are run.
     """
 
     def __init__(
@@ -68,14 +68,15 @@ class Replayed:
 
 
 def can_be_recorded(optimizer: Optimizer) -> bool:
-    """Whether its step keeps all it counts on the device: sgd counts nothing, adagrad counts on the host."""
+    """Whether a step keeps its counters on the device. SGD has none; Adagrad counts on the host."""
     return isinstance(optimizer, torch.optim.SGD) or "capturable" in optimizer.defaults
 
 
 class RateOnDevice:
-    """While entered, an optimizer reads its learning rate from a tensor on the device, and can be recorded.
+    """A context in which an optimizer reads its learning rate from a tensor on the device.
 
-    Outside it is as ever, so that a state that is saved can be restored on another device.
+    Only then can its step be recorded. Outside the context the optimizer is as before, so a saved state can
+    be restored on another device.
     """
 
     def __init__(self, optimizer: Optimizer, device: torch.device) -> None:
@@ -89,10 +90,10 @@ class RateOnDevice:
             group["lr"] = self.rate
             if on_gpu and "capturable" in group:
                 group["capturable"] = True
-                group["foreach"] = not group.get("fused")  # one by one they would look at the rate
+                group["foreach"] = not group.get("fused")  # the plain loop would read the rate on the host
         if "capturable" in self.optimizer.defaults:
             self._bring_state()
-        # Steps before the recording and after it are meant; torch would warn of each optimizer once.
+        # Steps outside the recording are intended; torch would warn about them.
         self.optimizer.__dict__["_warned_capturable_if_run_uncaptured"] = True
 
     def __exit__(self, *_: object) -> None:
@@ -100,7 +101,7 @@ class RateOnDevice:
             group.update(before)
 
     def _bring_state(self) -> None:
-        """Of a run that began elsewhere, where steps were counted on the host."""
+        """Moves the step counters of a run that began on the CPU."""
         for state in self.optimizer.state.values():
             for name, value in state.items():
                 if isinstance(value, torch.Tensor):

@@ -10,21 +10,22 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.events import Listener, ignore
-from cnnkit.random import stream
+from cnnkit.random import generator_for
 from cnnkit.training.batches import moved, orders
 from cnnkit.training.cuda_graph import RateOnDevice, Replayed, can_be_recorded
 from cnnkit.training.optimizers import learning_rate_at, make_optimizer
-from cnnkit.training.stacked_model import Alone, SideBySide, joined
+from cnnkit.training.stacked_model import Alone, SideBySide, side_by_side
 from cnnkit.training.state import EpochUnderWay, Training
 
 
 class Stack:
     """The steps of S trainings of equal configuration but for the seed, and of equally many images, as one.
 
-    What a step needs lies on the device: the images once for all, and for each training which of them are
-    its own, their order, the learning rates of the epoch, the number of the step, losses and right answers.
-    So each step is the same work, which can be recorded, and the host waits for none. No training's numbers
-    reach another; next to others it differs only by rounding, since wide layers may sum in another order.
+    Everything a step needs lies on the device: the images, once for all trainings; the indices and the order
+    of each training's own images; the epoch's learning rates; the number of the step; losses and counts of
+    right predictions. So every step is the same work: it can be recorded, and the host waits for none.
+    The trainings share no numbers. Beside others a training differs only by rounding, because wide layers
+    may sum in another order.
 
     shares: for each training the indices (n,) of its images. rate_on_device: whether the optimizer reads
     its learning rate there; None: on CUDA, where its step can be recorded.
@@ -46,13 +47,15 @@ class Stack:
         self.optimizer = first.optimizer
         if len(models) > 1:
             self.optimizer = make_optimizer(self.network, self.config.training, self.device)
-        averages = joined([t.averaged.module for t in trainings if t.averaged]) if first.averaged else {}
+        averages = (
+            side_by_side([t.averaged.module for t in trainings if t.averaged]) if first.averaged else {}
+        )
         self.averages = [(mean, self.network.tensors[name]) for name, mean in averages.items()]
         self.averaging = bool(first.averaged and first.averaged.n_averaged)
         if rate_on_device is None:
             rate_on_device = self.device.type == "cuda" and can_be_recorded(self.optimizer)
         self.rate = RateOnDevice(self.optimizer, self.device) if rate_on_device else None
-        generators = [g for t in trainings for g in (t.augmentation_stream, t.dropout_stream)]
+        generators = [g for t in trainings for g in (t.augmentation_generator, t.dropout_generator)]
         self.context: AbstractContextManager[object] = self.rate or nullcontext()
         on_gpu = self.rate and self.device.type == "cuda" and self.config.runtime.record_steps
         self.recording = Replayed(generators, self.device, notify) if on_gpu else None
@@ -66,11 +69,11 @@ class Stack:
     watched = False  # reading a loss would make the host wait for the device
 
     def _lay_out(self, shares: Tensor) -> None:
-        """Makes the tensors that an epoch fills, each of which stays where it is."""
+        """Allocates the tensors that each epoch fills; they keep their address."""
         count, size = len(self.trainings), self.config.training.batch_size
         self.shares, images = shares, shares.shape[1]
         self.count = self.trainings[0].steps_per_epoch
-        self.full = self.count - bool(images % size)  # but the rest, or a last batch that took in one image
+        self.full = self.count - bool(images % size)  # without a shorter or longer last one
         self.order = torch.zeros(count, self.full, size, dtype=torch.int64, device=self.device)
         self.rest = torch.zeros(count, images - self.full * size, dtype=torch.int64, device=self.device)
         self.rates = torch.zeros(self.count, device=self.device)
@@ -88,19 +91,19 @@ class Stack:
                 training.averaged.n_averaged += now.step - self.begun_at
 
     def begin(self, epoch: int) -> EpochUnderWay:
-        """Fills what the epoch reads; returns where it begins: later for a run that was interrupted."""
+        """Fills the tensors of an epoch. An interrupted run begins where it stopped."""
         config, size = self.config.training, self.config.training.batch_size
         single = self.trainings[0].under_way if len(self.trainings) == 1 else None
         begun = single or EpochUnderWay(torch.zeros_like(self.losses[0]), torch.zeros_like(self.correct[0]))
         self.begun_at = begun.step
         for row, training in enumerate(self.trainings):
-            generator = stream(training.config.training.seed, "order", epoch, device=self.device)
+            generator = generator_for(training.config.training.seed, "order", epoch, device=self.device)
             drawn = orders(self.shares.shape[1], size, generator)
             order = self.shares[row][torch.cat(drawn)]
             self.order[row] = order[: self.full * size].view(self.full, size)
             self.rest[row] = order[self.full * size :]
             if single is None:
-                training.begin_streams(epoch)
+                training.seed_generators(epoch)
         first = (epoch - 1) * self.count
         rates = [learning_rate_at(config, first + step, self.count) for step in range(self.count)]
         self.rates.copy_(torch.tensor(rates))
@@ -111,7 +114,6 @@ class Stack:
         return begun
 
     def images_until(self, step: int) -> int:
-        """Of one training, in this many steps."""
         return self.shares.shape[1] if step == self.count else step * self.config.training.batch_size
 
     def take(self, epoch: int, step: int) -> None:
@@ -130,7 +132,7 @@ class Stack:
         self._learn(self.order.index_select(1, self.at).squeeze(1))
 
     def _learn(self, indices: Tensor) -> None:
-        """One optimizer step of each on its images (S, B). Nothing in here asks the device for anything."""
+        """One optimizer step of each training on its images (S, B), without waiting for the device."""
         config = self.config.training
         if self.rate:
             self.rate.rate.copy_(self.rates.index_select(0, self.at).squeeze(0))
@@ -142,7 +144,7 @@ class Stack:
         )
         losses = each.view_as(labels).mean(1)
         self.optimizer.zero_grad(set_to_none=True)
-        losses.sum().backward()  # of each the gradient of its own
+        losses.sum().backward()  # each network gets the gradient of its own loss
         if config.gradient_clip:
             self._clip_gradients(config.gradient_clip)
         self.optimizer.step()
@@ -152,18 +154,18 @@ class Stack:
         self.at += 1
 
     def _shown(self, indices: Tensor) -> Tensor:
-        """What the network sees: (S, B) indices -> (B, S·C, H, W), each moved as its own stream says."""
+        """What the network sees: (S, B) indices -> (B, S·C, H, W), each augmented by its own generator."""
         size = indices.shape[1]
         images = self.images.images.index_select(0, indices.t().flatten())
         augment = self.config.data.augment
         if augment.active:
-            streams = [training.augmentation_stream for training in self.trainings]
-            uniform = [torch.rand(4, size, generator=one, device=self.device) for one in streams]
+            generators = [training.augmentation_generator for training in self.trainings]
+            uniform = [torch.rand(4, size, generator=one, device=self.device) for one in generators]
             images = moved(images, torch.stack(uniform, 2).flatten(1), augment)
         return images.view(size, -1, *images.shape[2:])
 
     def _clip_gradients(self, largest: float) -> None:
-        """What `clip_grad_norm_` does, for each training by the norm of its own gradient."""
+        """As `clip_grad_norm_`, with the norm of each training's own gradient."""
         count = len(self.trainings)
         gradients = [
             p.grad.unflatten(0, (count, -1)) for p in self.network.parameters() if p.grad is not None
@@ -175,7 +177,7 @@ class Stack:
 
     @torch.no_grad()
     def _average(self) -> None:
-        """What `AveragedModel` does, but for its counter, which lies on the host."""
+        """As `AveragedModel.update_parameters`, without its counter, which lies on the host."""
         average = get_ema_multi_avg_fn(self.config.training.weight_averaging)
         for real in (True, False):
             pairs = [pair for pair in self.averages if pair[0].is_floating_point() == real]

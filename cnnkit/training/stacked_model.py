@@ -13,34 +13,34 @@ from cnnkit.nn.pooling import Downsampling, HeadLayer
 
 
 class Alone(nn.Module):
-    """One network in the same words: images (N, C, H, W) -> logits (1, N, classes)."""
+    """Gives a single network the interface of `SideBySide`: (N, C, H, W) -> logits (1, N, classes)."""
 
     def __init__(self, model: CNN) -> None:
         super().__init__()
         self.model = model
-        self.tensors = joined([model])
+        self.tensors = side_by_side([model])
 
     def forward(self, images: Tensor) -> Tensor:
         return self.model(images)[None]  # type: ignore[no-any-return]
 
 
 class SideBySide(nn.Module):
-    """S networks, seed by seed their channels side by side: images (N, S·C, H, W) -> logits (S, N, classes).
+    """S networks as one, with their channels side by side: images (N, S·C, H, W) -> logits (S, N, classes).
 
-    Convolutions have S groups, norms S times the channels, dense layers are batched products; no value of
-    one network reaches another. Each parameter and buffer is theirs, joined along the first dimension;
-    their own become views of it, so that each can be measured and saved as if it were alone.
-    tensors: all of them, by the name they have in a network alone.
+    Convolutions have S groups, norms have S times the channels, dense layers are batched products. No value
+    of one network reaches another. Each parameter and buffer is the concatenation of the networks' own along
+    the first dimension. The networks' own become views of it, so each can be measured and saved alone.
+    tensors: all parameters and buffers, by the name that they have in a single network.
     """
 
     def __init__(self, models: Sequence[CNN]) -> None:
         super().__init__()
-        with torch.device("meta"):  # the weights come from `joined`
+        with torch.device("meta"):  # the weights come from `side_by_side`
             self.normalize = wide([model.normalize for model in models])
             self.stages = wide([model.stages for model in models])
             self.head = wide([model.head for model in models])
             self.dense = wide([model.dense for model in models])
-        self.tensors = joined(models)
+        self.tensors = side_by_side(models)
         for name, tensor in self.tensors.items():
             owner, _, leaf = name.rpartition(".")
             layer = self.get_submodule(owner)
@@ -51,8 +51,8 @@ class SideBySide(nn.Module):
         return self.dense(self.head(maps))  # type: ignore[no-any-return]
 
 
-def joined(models: Sequence[nn.Module]) -> dict[str, Tensor]:
-    """Parameters and buffers of equally built models side by side, by name; theirs become views of these."""
+def side_by_side(models: Sequence[nn.Module]) -> dict[str, Tensor]:
+    """Concatenates parameters and buffers of equally built models, by name; the models' become views."""
     owned = [dict([*model.named_parameters(), *model.named_buffers()]) for model in models]
     if len(models) == 1:
         return {name: tensor.detach() for name, tensor in owned[0].items()}
@@ -70,7 +70,7 @@ def joined(models: Sequence[nn.Module]) -> dict[str, Tensor]:
 
 
 def wide(layers: Sequence[nn.Module]) -> nn.Module:
-    """One layer that does to S networks side by side what each of these does to its own."""
+    """One layer that does for S networks side by side what each of these does for its own."""
     first = layers[0]
     if isinstance(first, nn.Sequential):
         rows = zip(*(layer.named_children() for layer in layers), strict=True)
@@ -92,7 +92,7 @@ class WideDownsampling(nn.Module):
         size, bias = narrow.kernel_size[0], narrow.bias is not None
         self.layer = Downsampling(first.pooling, *channels, size, first.factor, bias)
         self.layer.convolution.groups = self.count
-        self.convolution = self.layer.convolution  # under the name that it has in a network alone
+        self.convolution = self.layer.convolution  # under the name that it has in a single network
 
     def forward(self, maps: Tensor) -> Tensor:
         maps = self.layer(maps)
@@ -131,11 +131,11 @@ class WideLinear(nn.Module):
 
 
 class WideDropout(nn.Module):
-    """(S, N, units), or whole maps of (N, S·C, H, W): each network's masks come from its own stream."""
+    """(S, N, units), or whole maps of (N, S·C, H, W): each network's own generator draws its masks."""
 
     def __init__(self, layers: Sequence[Dropout]) -> None:
         super().__init__()
-        self.layers = list(layers)  # as they are: a stream may still be given to them
+        self.layers = list(layers)  # not copied: a generator may be given to them later
 
     def forward(self, values: Tensor) -> Tensor:
         first, count = self.layers[0], len(self.layers)

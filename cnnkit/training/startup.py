@@ -1,4 +1,4 @@
-"""What makes a process quick before it has done anything: memory is kept, the compiler is left unloaded."""
+"""What makes a process start and train faster: freed memory is kept, torch's compiler stays unloaded."""
 
 import contextlib
 import ctypes
@@ -29,10 +29,10 @@ def keep_freed_memory() -> None:
 
 
 def leave_compiler_unloaded() -> None:
-    """Spares the 4 s in which torch's optimizers import its compiler, only to be left alone by it.
+    """Keeps torch's optimizers from importing torch's compiler, which takes 4 s and is not used here.
 
-    Four methods of every optimizer ask `torch._dynamo` for a version of themselves that it does not
-    compile, and keep the answer in an attribute. Nothing here compiles, so the answer is themselves.
+    Four methods of every optimizer ask `torch._dynamo` for an uncompiled version of themselves, and keep it
+    in an attribute. Nothing is compiled here, so each method is its own uncompiled version.
     """
     for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
         original = getattr(getattr(Optimizer, name), "__wrapped__", None)
@@ -41,11 +41,11 @@ def leave_compiler_unloaded() -> None:
 
 
 def step_without_compiler(optimizer: Optimizer) -> None:
-    """Gives an optimizer a `step` that does the same, but for importing the compiler (see above).
+    """Gives an optimizer a `step` that does the same without importing the compiler (see above).
 
-    torch wraps `step` to break the compiler's graph around it; the wrapped function, under `no_grad`
-    and with torch's own hooks around it, is the same step.
+    torch wraps `step` to break the compiler's graph around it. The function inside, under `no_grad` and with
+    torch's own hooks around it, is the same step.
     """
     plain_step = torch.no_grad()(inspect.unwrap(type(optimizer).step))
-    itself = weakref.proxy(optimizer)  # else it would hold itself, and its states, for good
+    itself = weakref.proxy(optimizer)  # a strong reference would keep the optimizer and its states for ever
     optimizer.step = functools.partial(Optimizer.profile_hook_step(plain_step), itself)  # type: ignore[method-assign]

@@ -12,11 +12,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from cnnkit.config.schema import Config
 from cnnkit.events import EpochRecord
 from cnnkit.nn.model import CNN
-from cnnkit.random import stream
+from cnnkit.random import generator_for
 from cnnkit.training.device import Placement
 from cnnkit.training.optimizers import make_optimizer
 
-STREAMS = ("augmentation", "dropout")
+DRAWING_USES = ("augmentation", "dropout")
 
 
 @dataclass
@@ -61,9 +61,9 @@ class Training:
             if decay
             else None
         )
-        self.augmentation_stream = torch.Generator(device)
-        self.dropout_stream = torch.Generator(device)
-        self.model.draw_dropout_from(self.dropout_stream)
+        self.augmentation_generator = torch.Generator(device)
+        self.dropout_generator = torch.Generator(device)
+        self.model.draw_dropout_from(self.dropout_generator)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -87,8 +87,8 @@ class Training:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "averaged": self.averaged.state_dict() if self.averaged else {},
-            "augmentation_stream": self.augmentation_stream.get_state(),
-            "dropout_stream": self.dropout_stream.get_state(),
+            "augmentation_stream": self.augmentation_generator.get_state(),
+            "dropout_stream": self.dropout_generator.get_state(),
             "history": [asdict(record) for record in self.history],
             "best_epoch": self.best_epoch,
             "under_way": asdict(self.under_way) if self.under_way else {},
@@ -101,30 +101,30 @@ class Training:
         if self.averaged:
             self.averaged.load_state_dict(state["averaged"])
         self.history = [EpochRecord(**record) for record in state["history"]]
-        for use in STREAMS:
-            self._restore_stream(use, state[f"{use}_stream"])
+        for use in DRAWING_USES:
+            self._restore_generator(use, state[f"{use}_stream"])
         self.best_epoch = state["best_epoch"]
         self.under_way = EpochUnderWay(**state["under_way"]) if state["under_way"] else None
         if self.under_way:
             self.under_way.losses = self.under_way.losses.to(self.placement.device)
             self.under_way.correct = self.under_way.correct.to(self.placement.device)
 
-    def _restore_stream(self, use: str, state: Tensor) -> None:
-        """A stream of another kind of device cannot be gone on with: it begins again."""
-        generator: torch.Generator = getattr(self, f"{use}_stream")
+    def _restore_generator(self, use: str, state: Tensor) -> None:
+        """The state of another kind of device does not fit: the generator is seeded again for the epoch."""
+        generator: torch.Generator = getattr(self, f"{use}_generator")
         if len(state) == len(generator.get_state()):
             generator.set_state(state)
         else:
-            self._begin_stream(use, len(self.history) + 1)
+            self._seed_generator(use, len(self.history) + 1)
 
-    def begin_streams(self, epoch: int) -> None:
-        """Sets the streams of augmentation and dropout to where an epoch begins."""
-        for use in STREAMS:
-            self._begin_stream(use, epoch)
+    def seed_generators(self, epoch: int) -> None:
+        """Seeds the generators of augmentation and dropout for an epoch."""
+        for use in DRAWING_USES:
+            self._seed_generator(use, epoch)
 
-    def _begin_stream(self, use: str, epoch: int) -> None:
-        generator: torch.Generator = getattr(self, f"{use}_stream")
-        generator.manual_seed(stream(self.config.training.seed, use, epoch).initial_seed())
+    def _seed_generator(self, use: str, epoch: int) -> None:
+        generator: torch.Generator = getattr(self, f"{use}_generator")
+        generator.manual_seed(generator_for(self.config.training.seed, use, epoch).initial_seed())
 
 
 class Steps(Protocol):

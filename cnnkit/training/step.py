@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from cnnkit.data.dataset import ImageDataset
-from cnnkit.random import stream
+from cnnkit.random import generator_for
 from cnnkit.training.batches import augment, orders
 from cnnkit.training.optimizers import learning_rate_at
 from cnnkit.training.state import EpochUnderWay, Training
@@ -27,14 +27,14 @@ class EagerSteps:
 
     def begin(self, epoch: int) -> EpochUnderWay:
         config = self.training.config.training
-        order = stream(config.seed, "order", epoch, device=self.device)
+        order = generator_for(config.seed, "order", epoch, device=self.device)
         self.batches = orders(len(self.images), config.batch_size, order)
         if self.training.under_way is None:
             self.training.under_way = EpochUnderWay(
                 torch.zeros(self.count, device=self.device),
                 torch.zeros((), dtype=torch.int64, device=self.device),
             )
-            self.training.begin_streams(epoch)
+            self.training.seed_generators(epoch)
         self.training.model.train()
         return self.training.under_way
 
@@ -47,7 +47,7 @@ class EagerSteps:
         batch = self.images[self.batches[step]]
         for group in training.optimizer.param_groups:
             group["lr"] = learning_rate_at(config, (epoch - 1) * self.count + step, self.count)
-        images = augment(batch.images, training.config.data.augment, training.augmentation_stream)
+        images = augment(batch.images, training.config.data.augment, training.augmentation_generator)
         with training.placement.autocast():
             logits = training.model(images).float()
         loss = F.cross_entropy(logits, batch.labels, label_smoothing=config.label_smoothing)
