@@ -144,7 +144,7 @@ def compare(
     if len(vary) != 1:
         raise UsageError(f"a comparison varies one key, not {len(vary)}: {', '.join(vary)}")
     ((key, values),) = vary.items()
-    plan = plan_study(config, key, list(values), seeds, margin, match)
+    plan = plan_study(config, key, list(values), seeds, margin, match, here=executor == "local")
     folder = None if out is None else Path(out)
     with StudyProgress(quiet=not progress) as listener:
         return run_plan(
