@@ -1,6 +1,7 @@
 """Trials on a Ray cluster: the same results, though a node dies midway."""
 
 import importlib.util
+import pickle
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +13,10 @@ from support import call
 from test_comparison import run, study_of, without_timing
 
 from cnnkit.comparison.runner import run_study
-from cnnkit.config.schema import Config
+from cnnkit.comparison.study import plan_study
+from cnnkit.comparison.trial import Trial
+from cnnkit.config.schema import Config, RuntimeConfig
+from cnnkit.errors import Interrupted, UsageError
 from cnnkit.events import StudyEvent, TrialDone
 from cnnkit.filenames import TRIALS
 
@@ -56,6 +60,45 @@ def test_a_cluster_that_loses_a_node_midway_gives_the_same_results(
     assert lost.is_set()
     assert [trial.error for trial in found.trials] == [None] * 8
     assert without_timing(found) == without_timing(run(study_of(tiny, 4), tmp_path / "local"))
+
+
+def test_a_trial_that_is_stopped_is_tried_again_and_not_a_failure(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cnnkit.comparison import on_ray
+
+    def stopped(*_: object) -> None:
+        raise Interrupted("stopped and saved", 15)
+
+    monkeypatch.setattr(on_ray, "run_trial", stopped)
+    with pytest.raises(on_ray.Stopped):
+        on_ray._train_somewhere(Trial("max", tiny(), "data"), ())  # type: ignore[arg-type]
+
+
+def test_a_stopped_trial_survives_the_way_to_the_other_process() -> None:
+    from cnnkit.comparison.on_ray import Stopped
+
+    assert str(pickle.loads(pickle.dumps(Stopped("why")))) == "why"
+
+
+def test_where_a_trial_runs_elsewhere_device_and_precision_stay_as_configured(tiny: Tiny) -> None:
+    """Not even a device that this machine lacks is refused."""
+    base = tiny("runtime={device: cuda:7, precision: auto}")
+    study = plan_study(base, "model.pooling", ["max", "avg"], 2, here=False)
+    assert {(c.runtime.device, c.runtime.precision) for _, c in study.trials()} == {("cuda:7", "auto")}
+    with pytest.raises(UsageError, match="CUDA device"):
+        plan_study(base, "model.pooling", ["max", "avg"], 2)
+
+
+@pytest.mark.parametrize(
+    ("device", "cluster_has_gpus", "gpus"),
+    [("auto", 1, 1), ("auto", 0, 0), ("cpu", 1, 0), ("cuda", 0, 1)],
+)
+def test_auto_takes_a_gpu_where_the_cluster_has_any(device: str, cluster_has_gpus: int, gpus: int) -> None:
+    from cnnkit.comparison.on_ray import _resources
+
+    taken = _resources(RuntimeConfig(device=device, threads=2), cluster_has_gpus)
+    assert taken == {"num_cpus": 2, "num_gpus": gpus}
 
 
 def test_nobody_at_the_address_is_told_before_anything_is_written(

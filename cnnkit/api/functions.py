@@ -148,7 +148,7 @@ def compare(
     from cnnkit.comparison.study import plan_study
 
     ((key, values),) = vary.items()
-    plan = plan_study(config, key, list(values), seeds, margin, match)
+    plan = plan_study(config, key, list(values), seeds, margin, match, here=executor == "local")
     folder = None if out is None else Path(out)
     with StudyProgress(quiet=not progress) as listener:
         return run_plan(

@@ -192,7 +192,9 @@ def _plan(request: Request, base: "Config | None", vary: str | None) -> "Study":
     from cnnkit.comparison.study import plan_study, planned_again
     from cnnkit.comparison.study_file import load_study
 
-    given: dict[str, Any] = {} if base is None else {"base": base}
+    given: dict[str, Any] = {"here": request.executor is ExecutorName.local}
+    if base is not None:
+        given["base"] = base
     if vary is not None:
         given["key"], given["values"] = _factor(vary)
     for name in ("seeds", "margin", "match"):

@@ -11,8 +11,9 @@ from typing import Any
 
 from cnnkit.comparison.local import Outcome, keep_failure
 from cnnkit.comparison.trial import Trial, run_trial
+from cnnkit.config.schema import RuntimeConfig
 from cnnkit.data.dataset import Published
-from cnnkit.errors import UsageError
+from cnnkit.errors import Interrupted, UsageError
 from cnnkit.filenames import FAILURE, RESULT
 from cnnkit.files import write_atomically
 
@@ -33,8 +34,11 @@ class RayExecutor:
 
         images = ray.put(published)
         task = ray.remote(_train_somewhere)
+        gpus = int(bool(ray.cluster_resources().get("GPU")))
         waiting = {
-            task.options(max_retries=RETRIES, **_resources(trial)).remote(trial, images): trial
+            task.options(
+                max_retries=RETRIES, retry_exceptions=[Stopped], **_resources(trial.config.runtime, gpus)
+            ).remote(trial, images): trial
             for trial in trials
         }
         try:
@@ -88,18 +92,27 @@ def _knock(address: str | None) -> None:
         socket.create_connection((host, int(port)), timeout=PATIENCE).close()
 
 
-def _resources(trial: Trial) -> dict[str, float]:
-    """What one trial takes of a node."""
-    runtime = trial.config.runtime
-    return {"num_cpus": runtime.threads or 1, "num_gpus": 1 if runtime.device.startswith("cuda") else 0}
+def _resources(runtime: RuntimeConfig, gpus: int) -> dict[str, int]:
+    """What one trial takes of a node. gpus: 1 where the cluster has any, and `auto` then means one."""
+    on_gpu = runtime.device.startswith("cuda") or (runtime.device == "auto" and gpus)
+    return {"num_cpus": runtime.threads or 1, "num_gpus": 1 if on_gpu else 0}
+
+
+class Stopped(Exception):
+    """A worker was stopped while it trained: Ray tries the trial again."""
 
 
 def _train_somewhere(trial: Trial, published: Published) -> tuple[Files, str | None]:
-    """Runs on a node: trains in a folder of its own; returns its files, and why it failed."""
+    """Runs on a node: trains in a folder of its own; returns its files, and why it failed.
+
+    `auto` for device and precision is settled on that node, by `run_trial`. Raises Stopped.
+    """
     with tempfile.TemporaryDirectory(prefix="cnnkit-") as folder:
         error = None
         try:
             run_trial(trial, Path(folder), published)
-        except Exception as failure:  # else Ray would wrap it in words of its own
+        except Interrupted as stopped:
+            raise Stopped(str(stopped)) from None
+        except Exception as failure:  # Ray would wrap it in a message of its own.
             error = keep_failure(Path(folder), failure)
         return {path.name: path.read_bytes() for path in Path(folder).iterdir()}, error

@@ -1,5 +1,6 @@
 """A comparison's result in a sentence."""
 
+import math
 from collections.abc import Sequence
 
 from cnnkit.comparison.records import EQUIVALENT, UNDECIDED, WORSE, LevelResult, StudyResults
@@ -43,12 +44,10 @@ def _what_would_tell(levels: Sequence[LevelResult], results: StudyResults) -> st
     if not any(needed.values()):
         return "and no number of seeds would tell soon"
     if len(set(needed.values())) == 1:
-        return f"about {next(iter(needed.values())):,} seeds would tell"
-    told = [
-        f"{f'about {seeds:,} seeds' if seeds else 'no number of seeds soon'} for {name}"
-        for name, seeds in needed.items()
-    ]
-    return f"what would tell: {listed(told)}"
+        return f"about {needed[levels[0].name]:,} seeds would tell"
+    (first, seeds), *others = sorted(needed.items(), key=lambda pair: pair[1] or math.inf)
+    told = [f"{number:,} for {name}" if number else f"no number soon for {name}" for name, number in others]
+    return f"about {seeds:,} seeds would tell for {first}, {listed(told)}"
 
 
 ORDER = {WORSE: _worse, EQUIVALENT: _equivalent, UNDECIDED: _undecided}

@@ -112,13 +112,20 @@ class Study:
 
 
 def plan_study(
-    base: Config, key: str, values: Sequence[Any], seeds: int, margin: float = 0.1, match: Match = "none"
+    base: Config,
+    key: str,
+    values: Sequence[Any],
+    seeds: int,
+    margin: float = 0.1,
+    match: Match = "none",
+    here: bool = True,
 ) -> Study:
     """A study that can be run. values: of the key, as YAML would read them.
 
-    Device, precision and threads are settled here, for every trial alike: a trial's bits then do not
+    Device, precision and threads are settled for every trial alike: the weights of a trial then do not
     depend on who runs it. Where the configuration names no threads it is one on a CPU, so that as many
-    trials as there are cores run side by side.
+    trials as there are cores run side by side. here: False where other machines run the trials (Ray);
+    device and precision then stay as configured, and the machine that runs a trial settles them.
     Raises UsageError where the factor, its values, the seeds or the budget make no study.
     """
     if seeds < 1:
@@ -129,7 +136,7 @@ def plan_study(
         raise UsageError(f"--margin {margin:g}: expected percentage points above 0, such as 0.1")
     if any(key == shared or key.startswith(f"{shared}.") for shared in SHARED):
         raise UsageError(f"--vary {key}: what is compared has to share it")
-    base = _settled(base)
+    base = _settled(base) if here else _with_runtime(base, threads=base.runtime.threads or 1)
     levels = _levels(base, key, values)
     if match != "none":
         levels = [levels[0], *(_matched(level, levels[0].cost, match) for level in levels[1:])]
@@ -140,7 +147,10 @@ def _settled(base: Config) -> Config:
     placement, threads = choose_device(base.runtime), base.runtime.threads
     if threads is None:
         threads = 1 if placement.device.type == "cpu" else placement.threads
-    settled = {"device": str(placement.device), "precision": placement.precision, "threads": threads}
+    return _with_runtime(base, device=str(placement.device), precision=placement.precision, threads=threads)
+
+
+def _with_runtime(base: Config, **settled: str | int) -> Config:
     return base.model_copy(update={"runtime": base.runtime.model_copy(update=settled)})
 
 
@@ -219,7 +229,8 @@ def with_kept(study: Study, folder: Path) -> Study:
     values = [level.value for level in kept.levels]
     values += [level.value for level in study.levels if level.value not in values]
     seeds = max(kept.seeds, study.seeds)
-    return plan_study(study.base, study.key, values, seeds, study.margin, study.match)
+    # `study.base` is settled already, or is left to the machines that run the trials: hence not `here`.
+    return plan_study(study.base, study.key, values, seeds, study.margin, study.match, here=False)
 
 
 def _differences(kept: StudyFile, study: Study) -> list[str]:
