@@ -27,7 +27,10 @@ def main() -> int:
 
 
 def sleep_soon() -> None:
-    """Has torch's waiting threads sleep after SPINS turns, where nobody says otherwise; before its import."""
+    """Makes torch's waiting threads sleep after SPINS turns, unless OMP_WAIT_POLICY is set.
+
+    Call it before torch is imported.
+    """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 

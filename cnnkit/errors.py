@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 
 class CnnkitError(Exception):
-    """A mistake of the person or of the machine, told in words."""
+    """A mistake of the user or of the machine. The message needs no traceback."""
 
     exit_code = 1
 

@@ -23,7 +23,7 @@ EXACT_SEEDS = 16  # all 2ⁿ signs up to here; a sample of them beyond
 RANDOM_FLIPS = 100_000
 RESAMPLES = 10_000
 SEEDS_FOR_BOOTSTRAP = 6  # different values: with fewer the resamples are too alike
-MOST_SEEDS = 1000  # beyond this nobody would wait
+MOST_SEEDS = 1000  # a larger study is not worth waiting for
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ TOGETHER = 32  # trainings at most
 class StackedExecutor:
     """This process. Trials of one level train as one, each into its folder under `home`.
 
-    What each leaves is what it would leave alone, but for rounding; its `train_seconds` are its share of
-    the time of all. Nothing is saved while they train: those that are interrupted are trained anew.
+    Each trial leaves the same files as if it had trained alone, up to rounding; its `train_seconds` are its
+    share of the time of all. Nothing is saved during training: interrupted trials start again.
     Where memory does not hold all of them, they train in halves.
     """
 

@@ -36,7 +36,7 @@ class Executor(Protocol):
 def run_study(study: Study, folder: Path, executor: Executor, notify: StudyListener = ignore) -> StudyResults:
     """Runs the trials of a study that its folder does not hold yet; returns the results, which it keeps.
 
-    A trial that fails is told and kept, and the others go on.
+    A trial that fails is reported and its reason kept; the others go on.
     Raises UsageError, before anything is written, where the folder is of another study, and Interrupted,
     after the running trials have saved, where Ctrl-C or SIGTERM arrives.
     """

@@ -6,7 +6,7 @@ from typing import Any
 
 from cnnkit.config.schema import Config
 
-NO_LIMIT = 10**9  # a bound so high that nobody needs to be told
+NO_LIMIT = 10**9  # a bound so high that the table leaves it out
 
 
 def json_schema() -> str:

@@ -59,7 +59,7 @@ class Section(BaseModel):
 
 
 class AugmentConfig(Section):
-    """Random changes of the training images, made anew for each batch on the device."""
+    """Random changes of the training images, drawn again for each batch, on the device."""
 
     rotate: Annotated[float, Field(ge=0, le=180)] = Field(0.0, description="largest turn either way, degrees")
     translate: Annotated[float, Field(ge=0, le=1000)] = Field(

@@ -115,7 +115,7 @@ class RunDir:
             (self.path / name).unlink(missing_ok=True)
 
     def remove_leftovers(self) -> None:
-        """Removes the parts of files that a killed process was writing. Only for who goes on with the run."""
+        """Removes the parts of files that a killed process was writing. Call it only when resuming the run."""
         for leftover in self.path.glob(f".*{PART}"):
             leftover.unlink(missing_ok=True)
 
@@ -192,7 +192,7 @@ def latest_run() -> Path:
 
 
 def _new_folder(parent: Path, name: str) -> Path:
-    """A folder nobody else has, though two runs begin in the same second."""
+    """Makes a folder that no other run has, even if two runs begin in the same second."""
     number = 1
     while True:
         path = parent / (name if number == 1 else f"{name}-{number}")

@@ -50,7 +50,7 @@ def prepare(
     """
     started = time.perf_counter()
     placement = choose_device(config.runtime, device_name)
-    with placement.in_force(), out_of_memory_in_words(config.training.batch_size):
+    with placement.in_force(), out_of_memory_in_words():
         splits = resident_splits(config, placement, notify, published)
     return Setting(placement, splits, time.perf_counter() - started)
 

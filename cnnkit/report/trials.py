@@ -65,7 +65,7 @@ class Trials:
 
 
 def open_trials(folder: Path, config: Config, results: StudyResults, levels: Sequence[str]) -> Trials:
-    """levels: in the study's own order, which gives each its colour, whoever wins."""
+    """levels: in the study's own order, which gives each level its colour, whatever its rank."""
     finished = {(t.level, t.seed): t for t in results.trials if not t.error}
     try:
         labels = np.frombuffer((folder / LABELS).read_bytes(), np.uint8)

@@ -42,7 +42,7 @@ class Replayed:
             return self._record(step)
         except torch.OutOfMemoryError:
             raise
-        except RuntimeError as error:
+        except Exception as error:  # each operation that cannot be recorded fails in its own way
             if isinstance(error.__context__, torch.OutOfMemoryError):
                 raise
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

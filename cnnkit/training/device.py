@@ -40,9 +40,9 @@ class Placement:
         keep_freed_memory()
         threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
         workspace = os.environ.get(WORKSPACE)
-        torch.set_num_threads(self.threads)
-        _set_deterministic(self.deterministic)
         try:
+            torch.set_num_threads(self.threads)
+            _set_deterministic(self.deterministic)
             yield
         finally:
             torch.set_num_threads(threads)

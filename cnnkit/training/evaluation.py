@@ -94,7 +94,8 @@ class Evaluation:
 def evaluation_batch(model: nn.Module) -> int:
     """How many images a network may look at at once: as many as `BATCH_MEMORY` holds, 1 to `LARGEST_BATCH`.
 
-    A layer holds its input and its output at the same time, in float32: 4 bytes a value.
+    A layer holds its input and its output at the same time, in float32: 4 bytes a value. Workspace of the
+    convolution and copies for padding are not counted, so the peak may be a few times higher.
     """
     if not isinstance(model, CNN):
         return LARGEST_BATCH

@@ -1,4 +1,4 @@
-"""`train()`: the loop over epochs and steps, whoever takes the steps."""
+"""`train()`: the loop over epochs and steps. `Steps` takes the steps."""
 
 import math
 import time
@@ -144,7 +144,8 @@ def _measured(training: Training, splits: Splits) -> EpochRecord:
     training.under_way = None
     held_out = bool(len(splits.validation))
     witness = splits.validation if held_out else splits.train[torch.arange(min(100, len(splits.train)))]
-    measured = evaluate(training.kept_model, witness, training.placement)
+    with out_of_memory_in_words():  # here a smaller training batch would not help
+        measured = evaluate(training.kept_model, witness, training.placement)
     if not math.isfinite(measured.loss):
         raise TrainingError(f"the loss after epoch {epoch} is not finite; lower training.learning_rate")
     return EpochRecord(

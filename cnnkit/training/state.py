@@ -1,4 +1,4 @@
-"""`Training`: a model, its optimizer, and everything needed to stop anywhere and go on as if it had not."""
+"""`Training`: a model, its optimizer, and all that is needed to stop at any step and to resume exactly."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager

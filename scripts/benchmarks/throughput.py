@@ -65,7 +65,8 @@ def main() -> None:
     placement = choose_device(config.runtime)
     test = load_dataset("mnist", data_root(None))[1].cropped(config.data.crop)
     model = network(config).to(placement.device)
-    speeds = images_per_second(*passes(arguments.what, model, test.to(placement.device), placement))
+    with placement.in_force():
+        speeds = images_per_second(*passes(arguments.what, model, test.to(placement.device), placement))
     print(
         json.dumps({"value": statistics.median(speeds), "passes": speeds, "precision": placement.precision})
     )
