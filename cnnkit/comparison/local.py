@@ -167,7 +167,7 @@ def _work(trial: Trial, folder: Path) -> str | None:
 
 
 def keep_failure(folder: Path, error: Exception) -> str:
-    """Keeps why a trial failed in its folder, with a traceback if the error is not one of ours; returns it."""
+    """Keeps why a trial failed, with a traceback if the error is not one of ours; returns the reason."""
     foreseen = isinstance(error, CnnkitError)
     reason = str(error) if foreseen else f"{type(error).__name__}: {error}"
     trace = [] if foreseen else ["\n\n", *traceback.format_exception(error)]

@@ -115,7 +115,7 @@ class RunDir:
             (self.path / name).unlink(missing_ok=True)
 
     def remove_leftovers(self) -> None:
-        """Removes the parts of files that a killed process was writing. Call it only when resuming the run."""
+        """Removes parts of files that a killed process was writing. Call it only to resume the run."""
         for leftover in self.path.glob(f".*{PART}"):
             leftover.unlink(missing_ok=True)
 
