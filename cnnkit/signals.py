@@ -89,7 +89,7 @@ def _leave_or_raise(_: int, frame: FrameType | None) -> None:
 
 
 def _importing(frame: FrameType | None) -> bool:
-    """Whether an import runs. An exception in it makes torch's C++ abort, or NumPy look as if missing."""
+    """Whether an import runs. An exception in it can abort the process, or make a later import fail."""
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True

@@ -5,6 +5,7 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -220,3 +221,50 @@ def test_a_run_shows_its_report_in_a_notebook(run: cnnkit.Run) -> None:
     assert shown.startswith("<iframe srcdoc=")
     assert "Learning curves" in shown
     assert '"' not in shown.split('srcdoc="')[1].split('" width')[0]
+
+
+def test_a_script_without_a_main_guard_compares_once(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import cnnkit\n"
+        "print('begun', flush=True)\n"
+        "config = cnnkit.load_config('digits', {'training.epochs': 1})\n"
+        "study = cnnkit.compare(config, {'model.pooling': ['max', 'avg']}, 1, 'study', progress=False)\n"
+        "print(len(study.results.levels), 'levels')\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.stdout, done.returncode) == ("begun\n2 levels\n", 0), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("vary", "options", "told"),
+    [
+        ({}, {}, "one key, not 0$"),
+        ({"model.pooling": "max"}, {}, "are a list"),
+        ({"model.pooling": ["max", "avg"]}, {"workers": 0}, "1 or more"),
+        ({"model.pooling": ["max", "avg"]}, {"executor": "slurm"}, "'local' or 'ray'"),
+        ({"model.pooling": ["max", "avg"]}, {"match": "mac"}, "none, parameters or macs"),
+    ],
+)
+def test_a_comparison_that_cannot_be_is_refused_in_words(
+    config: cnnkit.Config, tmp_path: Path, vary: dict[str, Any], options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(cnnkit.UsageError, match=told):
+        cnnkit.compare(config, vary, 1, tmp_path / "study", progress=False, **options)
+    assert not (tmp_path / "study").exists()
+
+
+def test_wrong_inputs_of_a_run_are_refused_in_words(run: cnnkit.Run) -> None:
+    with pytest.raises(cnnkit.UsageError, match="unknown device 'gpu'"):
+        run.evaluate(device="gpu")
+    with pytest.raises(cnnkit.ImageError, match="multiply them by 255"):
+        run.predict(torch.rand(2, 1, 8, 8))
+
+
+def test_an_array_predicts_what_its_tensor_predicts(run: cnnkit.Run) -> None:
+    images = cnnkit.load_images(run.config).test.images[:3]
+    assert run.predict(images.numpy()) == run.predict(images)
+
+
+def test_a_path_may_be_the_value_of_a_key(tmp_path: Path) -> None:
+    assert cnnkit.load_config("digits", {"data.root": tmp_path}).data.root == str(tmp_path)

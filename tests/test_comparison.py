@@ -20,7 +20,7 @@ from cnnkit.comparison.local import LocalExecutor
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import analyse, verify
 from cnnkit.comparison.runner import run_study
-from cnnkit.comparison.study import Study, plan_study
+from cnnkit.comparison.study import StudyPlan, plan_study
 from cnnkit.config.schema import Config
 from cnnkit.errors import RunError, UsageError
 from cnnkit.events import StudyEvent, TrialDone
@@ -33,12 +33,12 @@ Tiny = Callable[..., Config]
 LEVELS = ["stride", "max"]
 
 
-def study_of(tiny: Tiny, seeds: int = 2, levels: list[str] = LEVELS, *overrides: str) -> Study:
+def study_of(tiny: Tiny, seeds: int = 2, levels: list[str] = LEVELS, *overrides: str) -> StudyPlan:
     return plan_study(tiny("training.epochs=1", *overrides), "model.pooling", levels, seeds)
 
 
 def run(
-    study: Study, folder: Path, workers: int = 2, notify: Callable[[StudyEvent], None] = print
+    study: StudyPlan, folder: Path, workers: int = 2, notify: Callable[[StudyEvent], None] = print
 ) -> StudyResults:
     return run_study(study, folder, LocalExecutor(folder / TRIALS, workers), notify)
 

@@ -19,7 +19,7 @@ from cnnkit.comparison.on_gpu import StackedExecutor
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import analyse, verify
 from cnnkit.comparison.runner import run_study
-from cnnkit.comparison.study import Study, plan_study
+from cnnkit.comparison.study import StudyPlan, plan_study
 from cnnkit.config.schema import Config
 from cnnkit.errors import Interrupted, OutOfMemory
 from cnnkit.events import StudyEvent, TrialDone
@@ -35,7 +35,7 @@ Tiny = Callable[..., Config]
 
 
 def together(
-    study: Study, folder: Path, at_once: int = 32, notify: Callable[[StudyEvent], None] = print
+    study: StudyPlan, folder: Path, at_once: int = 32, notify: Callable[[StudyEvent], None] = print
 ) -> StudyResults:
     return run_study(study, folder, StackedExecutor(folder / TRIALS, at_once), notify)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support import begun
 
-from cnnkit.comparison.study import Study, plan_study, planned_again, refuse_another_study
+from cnnkit.comparison.study import StudyPlan, plan_study, planned_again, refuse_another_study
 from cnnkit.comparison.study_file import load_study
 from cnnkit.comparison.trial import Trial, shared_hashes
 from cnnkit.comparison.widths import TOLERANCE, cost_of
@@ -21,7 +21,7 @@ STRATEGIES = ["stride", "max", "avg", "concat"]
 Tiny = Callable[..., Config]
 
 
-def pooling_study(tiny: Tiny, seeds: int = 2, **options: Any) -> Study:
+def pooling_study(tiny: Tiny, seeds: int = 2, **options: Any) -> StudyPlan:
     return plan_study(tiny(), "model.pooling", STRATEGIES, seeds, **options)
 
 

@@ -35,7 +35,7 @@ def load_config(source: str | Path, overrides: Mapping[str, Any] | Sequence[str]
     'avg'
     """
     if isinstance(overrides, Mapping):
-        overrides = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
+        overrides = [f"{key}={json.dumps(value, default=str)}" for key, value in overrides.items()]
     return load.load_config(source, overrides)
 
 
@@ -143,7 +143,10 @@ def compare(
     []
     """
     if len(vary) != 1:
-        raise UsageError(f"a comparison varies one key, not {len(vary)}: {', '.join(vary)}")
+        told = f": {', '.join(vary)}" if vary else ""
+        raise UsageError(f"a comparison varies one key, not {len(vary)}{told}")
+    if isinstance(next(iter(vary.values())), str):
+        raise UsageError('the values to compare are a list, such as {"model.pooling": ["max", "avg"]}')
     from cnnkit.api.study import run_plan
     from cnnkit.comparison.study import plan_study
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from cnnkit.api.notebook import embedded
@@ -92,8 +93,8 @@ class Run:
         Raises ImageError where a file cannot be read or shows nothing, or a tensor has another shape than
         the network takes.
         """
-        if isinstance(images, Tensor):
-            return predict_images(self.weights, images, device)
+        if hasattr(images, "__array__"):  # a tensor, or an array of NumPy's
+            return predict_images(self.weights, torch.as_tensor(images), device)
         paths = [images] if isinstance(images, str | Path) else images
         return [predict_file(self.weights, Path(path), device) for path in paths]
 

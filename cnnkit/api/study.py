@@ -12,8 +12,9 @@ from cnnkit.comparison import results
 from cnnkit.comparison.records import PairResult, StudyResults
 from cnnkit.comparison.runner import Executor, run_study
 from cnnkit.comparison.sentence import sentence
-from cnnkit.comparison.study import Study as Plan
+from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.study_file import load_study
+from cnnkit.errors import UsageError
 from cnnkit.events import StudyListener, ignore
 from cnnkit.filenames import RUNS, TRIALS
 from cnnkit.report.page import write_report
@@ -57,7 +58,7 @@ class Study:
 
 
 def run_plan(
-    plan: Plan,
+    plan: StudyPlan,
     folder: Path | None,
     *,
     name: str = "study",
@@ -67,6 +68,10 @@ def run_plan(
     notify: StudyListener = ignore,
 ) -> Study:
     """Runs the trials that a folder does not hold yet; without one it is `runs/compare-<name>-<time>`."""
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers: {workers}; expected a number of 1 or more")
+    if executor not in ("local", "ray"):
+        raise UsageError(f"executor: {executor!r}; expected 'local' or 'ray'")
     folder = folder or RUNS / f"compare-{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     with _executor(plan, folder / TRIALS, workers, executor, ray_address) as chosen:
         run_study(plan, folder, chosen, notify)
@@ -75,7 +80,7 @@ def run_plan(
 
 @contextmanager
 def _executor(
-    plan: Plan, home: Path, workers: int | None, executor: str, ray_address: str | None
+    plan: StudyPlan, home: Path, workers: int | None, executor: str, ray_address: str | None
 ) -> Iterator[Executor]:
     """Where trials run. home: the folder of their run directories."""
     if executor == "ray":

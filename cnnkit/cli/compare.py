@@ -16,7 +16,7 @@ from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import POOLINGS
 
 if TYPE_CHECKING:
-    from cnnkit.comparison.study import Study
+    from cnnkit.comparison.study import StudyPlan
     from cnnkit.config.schema import Config
 
 
@@ -69,7 +69,9 @@ class Request:
     ] = None
     workers: Annotated[
         str,
-        typer.Option(metavar="N", help="Trials side by side; auto: one a core, or on CUDA the seeds as one."),
+        typer.Option(
+            metavar="N", help="Trials side by side; auto: one a core; on CUDA all seeds train as one network."
+        ),
     ] = "auto"
     executor: Annotated[ExecutorName, typer.Option(help="Where trials run.")] = ExecutorName.local
     ray_address: Annotated[
@@ -187,7 +189,7 @@ def _compare(request: Request, vary: str | None) -> None:
         raise typer.Exit(1)
 
 
-def _plan(request: Request, base: "Config | None", vary: str | None) -> "Study":
+def _plan(request: Request, base: "Config | None", vary: str | None) -> "StudyPlan":
     """The study that is asked for; what is not said is as it was planned, or the default."""
     from cnnkit.comparison.study import plan_study, planned_again
     from cnnkit.comparison.study_file import load_study

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cnnkit import signals
-from cnnkit.comparison.processes import worker_context
+from cnnkit.comparison.processes import main_module_hidden, worker_context
 from cnnkit.comparison.trial import Trial, run_trial
 from cnnkit.config.schema import DataConfig, RuntimeConfig
 from cnnkit.data.dataset import Published
@@ -105,7 +105,8 @@ class _Worker:
         context = worker_context()
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        self.process.start()
+        with main_module_hidden():
+            self.process.start()
         theirs.close()
 
     def begin(self, trial: Trial) -> None:

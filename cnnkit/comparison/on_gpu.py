@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from cnnkit.comparison.local import Outcome, keep_failure
-from cnnkit.comparison.trial import Trial, open_folder, write_facts
+from cnnkit.comparison.trial import Trial, open_folder, write_trial_json
 from cnnkit.data.dataset import Published, Splits
 from cnnkit.data.splits import held_out_and_rest
 from cnnkit.errors import OutOfMemory, TrainingError
@@ -108,7 +108,7 @@ class _Group:
         run.remove_leftovers()
         run.forget_state()
         write_environment(run, self.placement)
-        write_facts(trial, folder, Setting(self.placement, self._splits(row), 0.0))
+        write_trial_json(trial, folder, Setting(self.placement, self._splits(row), 0.0))
         return run
 
     def _splits(self, row: int) -> Splits:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from cnnkit.errors import UsageError
 from cnnkit.records import Record
 from cnnkit.stats import Interval, McNemar
 
@@ -131,5 +132,8 @@ class StudyResults(Record):
         return [trial for trial in self.trials if trial.error]
 
     def pair(self, one: str, other: str) -> PairResult:
-        """The pair of two levels, in whichever order it is kept."""
-        return next(pair for pair in self.pairs if {pair.a, pair.b} == {one, other})
+        """The pair of two levels, in whichever order it is kept. Raises UsageError where there is none."""
+        for pair in self.pairs:
+            if {pair.a, pair.b} == {one, other}:
+                return pair
+        raise UsageError(f"the study has no pair {one!r} and {other!r}")

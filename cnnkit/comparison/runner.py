@@ -14,9 +14,9 @@ from cnnkit import signals
 from cnnkit.comparison.local import Outcome
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import analyse
-from cnnkit.comparison.study import Study, refuse_another_study, with_kept
+from cnnkit.comparison.study import StudyPlan, refuse_another_study, with_kept
 from cnnkit.comparison.study_file import TrialEntry
-from cnnkit.comparison.trial import Trial, data_hash, is_whole, with_kept_folders
+from cnnkit.comparison.trial import Trial, data_hash, is_finished, with_kept_folders
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import load_data
 from cnnkit.errors import Interrupted, UsageError
@@ -33,7 +33,9 @@ class Executor(Protocol):
     def run(self, trials: Sequence[Trial], published: Published) -> Iterator[Outcome]: ...
 
 
-def run_study(study: Study, folder: Path, executor: Executor, notify: StudyListener = ignore) -> StudyResults:
+def run_study(
+    study: StudyPlan, folder: Path, executor: Executor, notify: StudyListener = ignore
+) -> StudyResults:
     """Runs the trials of a study that its folder does not hold yet; returns the results, which it keeps.
 
     A trial that fails is reported and its reason kept; the others go on.
@@ -50,7 +52,7 @@ def run_study(study: Study, folder: Path, executor: Executor, notify: StudyListe
         write_atomically(folder / LABELS, published[1].labels.to(torch.uint8).numpy().tobytes())
         entries = [TrialEntry(trial.level, trial.seed, trial.folder) for trial in trials]
         write_json(folder / STUDY, study.to_file(entries).to_dict())
-        whole = [is_whole(folder / TRIALS / trial.folder, len(published[1])) for trial in trials]
+        whole = [is_finished(folder / TRIALS / trial.folder, len(published[1])) for trial in trials]
         missing = [trial for trial, there in zip(trials, whole, strict=True) if not there]
         notify(_begun(study, len(trials), len(missing)))
         with _interrupted_in_words(folder):
@@ -83,7 +85,7 @@ def _alone_at(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _begun(study: Study, trials: int, missing: int) -> StudyBegun:
+def _begun(study: StudyPlan, trials: int, missing: int) -> StudyBegun:
     runtime = study.base.runtime
     threads = counted(runtime.threads or 1, "thread")
     return StudyBegun(

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from cnnkit.comparison.study_file import VERSION, LevelPlan, StudyFile, TrialEntry, load_study
 from cnnkit.comparison.verdicts import fewest_seeds
@@ -16,7 +16,7 @@ from cnnkit.errors import UsageError
 from cnnkit.filenames import LOCK, STUDY
 from cnnkit.stats import MOST_SEEDS
 from cnnkit.training.device import choose_device
-from cnnkit.words import counted
+from cnnkit.words import counted, listed
 
 SHARED = (
     *("training.seed", "data.dataset", "data.root", "data.scene", "data.crop"),
@@ -42,7 +42,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Study:
+class StudyPlan:
     """One factor × seeds. key: dotted. margin: accuracy, percentage points."""
 
     key: str
@@ -119,7 +119,7 @@ def plan_study(
     margin: float = 0.1,
     match: Match = "none",
     here: bool = True,
-) -> Study:
+) -> StudyPlan:
     """A study that can be run. values: of the key, as YAML would read them.
 
     Device, precision and threads are settled for every trial alike: the weights of a trial then do not
@@ -132,6 +132,8 @@ def plan_study(
         raise UsageError(f"--seeds {seeds}: a study needs at least one")
     if seeds > MOST_SEEDS or base.training.seed + seeds >= 2**63:
         raise UsageError(f"--seeds {seeds} from seed {base.training.seed} on: {MOST_SEEDS} are the most")
+    if match not in get_args(Match):
+        raise UsageError(f"--match {match}: expected {listed(get_args(Match), 'or')}")
     if not 0 < margin < 100:
         raise UsageError(f"--margin {margin:g}: expected percentage points above 0, such as 0.1")
     if any(key == shared or key.startswith(f"{shared}.") for shared in SHARED):
@@ -140,7 +142,7 @@ def plan_study(
     levels = _levels(base, key, values)
     if match != "none":
         levels = [levels[0], *(_matched(level, levels[0].cost, match) for level in levels[1:])]
-    return Study(key, tuple(levels), seeds, margin, match, base)
+    return StudyPlan(key, tuple(levels), seeds, margin, match, base)
 
 
 def _settled(base: Config) -> Config:
@@ -195,7 +197,7 @@ def _value_at(config: Config, key: str) -> Any:
     return node
 
 
-def refuse_another_study(study: Study, folder: Path) -> None:
+def refuse_another_study(study: StudyPlan, folder: Path) -> None:
     """Raises UsageError where a folder holds another study, or something else."""
     if (folder / STUDY).exists():
         if differences := _differences(load_study(folder), study):
@@ -207,7 +209,7 @@ def refuse_another_study(study: Study, folder: Path) -> None:
         raise UsageError(f"{folder} is not empty and holds no study; name another folder with --out")
 
 
-def planned_again(kept: StudyFile, **changes: Any) -> Study:
+def planned_again(kept: StudyFile, **changes: Any) -> StudyPlan:
     """The study that `study.json` tells of. changes: what `plan_study` is given instead."""
     plan = {
         "base": kept.base(),
@@ -218,7 +220,7 @@ def planned_again(kept: StudyFile, **changes: Any) -> Study:
     return plan_study(**{**plan, **changes})
 
 
-def with_kept(study: Study, folder: Path) -> Study:
+def with_kept(study: StudyPlan, folder: Path) -> StudyPlan:
     """The study together with what its folder holds of it already: no seed and no value is dropped.
 
     The values that the folder holds come first, so that the budget that others are matched to stays.
@@ -233,7 +235,7 @@ def with_kept(study: Study, folder: Path) -> Study:
     return plan_study(study.base, study.key, values, seeds, study.margin, study.match, here=False)
 
 
-def _differences(kept: StudyFile, study: Study) -> list[str]:
+def _differences(kept: StudyFile, study: StudyPlan) -> list[str]:
     """What makes two studies two: more values, more seeds or another margin do not.
 
     The factor is left out of the configurations: each level has its own value of it.

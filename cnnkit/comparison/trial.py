@@ -97,7 +97,7 @@ def run_trial(trial: Trial, folder: Path, published: Published | None = None) ->
     """
     run = open_folder(trial, folder)
     setting = prepare(trial.config, published=published)
-    write_facts(trial, folder, setting)
+    write_trial_json(trial, folder, setting)
     run_experiment(trial.config, run, setting=setting)
     run.forget_state()
 
@@ -106,18 +106,18 @@ def open_folder(trial: Trial, folder: Path) -> RunDir:
     """Readies the run directory of a trial that is not whole: an old result goes, its configuration comes."""
     run = RunDir(folder)
     (folder / RESULT).unlink(missing_ok=True)
-    if not _begun(run, trial):
+    if not _holds_configuration_of(run, trial):
         write_atomically(folder / CONFIG, config_text(trial.config))
     return run
 
 
-def write_facts(trial: Trial, folder: Path, setting: Setting) -> None:
+def write_trial_json(trial: Trial, folder: Path, setting: Setting) -> None:
     """Writes `trial.json`: which trial it is, and the hashes of what it shares."""
     facts = {"level": trial.level, "seed": trial.seed, "id": trial.id}
     write_json(folder / TRIAL, {**facts, "hashes": {"data": trial.data, **shared_hashes(trial, setting)}})
 
 
-def is_whole(folder: Path, test_images: int) -> bool:
+def is_finished(folder: Path, test_images: int) -> bool:
     """Whether a finished trial is there, with all that a comparison reads of it."""
     try:
         hashes = json.loads((folder / TRIAL).read_text(encoding="utf-8"))["hashes"]
@@ -146,5 +146,5 @@ def shared_hashes(trial: Trial, setting: Setting) -> dict[str, Any]:
     }
 
 
-def _begun(run: RunDir, trial: Trial) -> bool:
+def _holds_configuration_of(run: RunDir, trial: Trial) -> bool:
     return (run.path / CONFIG).is_file() and _without_root(run.config) == _without_root(trial.config)

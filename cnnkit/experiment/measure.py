@@ -104,6 +104,8 @@ def predict_images(weights: Weights, images: Tensor, device: str | None = None) 
     info = weights.model.info
     if tuple(images.shape[1:]) != info.shape:
         raise ImageError(f"images of shape {tuple(images.shape[1:])}; the network takes {info.shape}")
+    if images.is_floating_point() and 0 < images.max() <= 1:
+        raise ImageError("pixels are 0 … 255, and none of these is above 1: multiply them by 255")
     placement = choose_device(weights.config.runtime, device)
     model = weights.model.to(placement.device)
     with placement.in_force(), out_of_memory_in_words():
