@@ -85,6 +85,8 @@ def _in_environment(environment: dict[str, str], target: Callable[..., None], *a
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.environ.clear()
     os.environ.update(environment)
+    # A comparison that ran in the tests' own process before has started the fork server with Ctrl-C blocked.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     target(*arguments)
 
 
