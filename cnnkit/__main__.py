@@ -1,4 +1,4 @@
-"""`cnnkit` and `python -m cnnkit`: where everything begins, and where Ctrl-C ends before anything has."""
+"""`cnnkit` and `python -m cnnkit`: sets what must be set before torch is imported, then runs a command."""
 
 import atexit
 import gc

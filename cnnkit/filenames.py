@@ -1,11 +1,11 @@
-"""The name of every file and folder that cnnkit keeps."""
+"""Names of the files and folders that cnnkit keeps."""
 
 from pathlib import Path
 
 RUNS = Path("runs")
 """The folder, below the current one, of runs and studies that are given no other."""
 
-# In a run directory.
+# In a run directory. `eval-<split>.json` and `confusion-<split>.svg` are named in `experiment.measure`.
 CONFIG = "config.yaml"
 ENVIRONMENT = "environment.json"
 METRICS = "metrics.jsonl"

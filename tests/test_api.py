@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import TINY
@@ -268,3 +269,44 @@ def test_an_array_predicts_what_its_tensor_predicts(run: cnnkit.Run) -> None:
 
 def test_a_path_may_be_the_value_of_a_key(tmp_path: Path) -> None:
     assert cnnkit.load_config("digits", {"data.root": tmp_path}).data.root == str(tmp_path)
+
+
+def test_a_run_that_went_on_is_measured_with_its_new_weights(
+    config: cnnkit.Config, run: cnnkit.Run, tmp_path: Path
+) -> None:
+    def stop_after_an_epoch(event: object) -> None:
+        if isinstance(event, cnnkit.EpochRecord):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cnnkit.train(config, tmp_path / "run", progress=stop_after_an_epoch)
+    stopped = cnnkit.open_run(tmp_path / "run")
+    before = stopped.evaluate("test").evaluation.accuracy
+    stopped.resume(progress=False)
+    assert stopped.evaluate("test").evaluation.accuracy == stopped.result.test_accuracy != before
+
+
+def test_a_weights_file_shows_itself_plainly_in_a_notebook(run: cnnkit.Run, tmp_path: Path) -> None:
+    alone = tmp_path / "alone.safetensors"
+    alone.write_bytes((run.path / "best.safetensors").read_bytes())
+    assert cnnkit.open_run(alone)._repr_html_() is None
+
+
+@pytest.mark.parametrize(
+    ("options", "told"), [({"classes": 0}, "at least 2"), ({"shape": (8, 8)}, "channels, height, width")]
+)
+def test_a_model_that_cannot_be_is_refused_in_words(
+    config: cnnkit.Config, options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(cnnkit.UsageError, match=told):
+        cnnkit.build_model(config, **options)
+
+
+def test_images_of_other_channels_than_the_shape_give_no_pixel_statistics(config: cnnkit.Config) -> None:
+    with pytest.raises(cnnkit.UsageError, match="1 channels, the shape 3"):
+        cnnkit.build_model(config, cnnkit.load_images(config).train, shape=(3, 8, 8))
+
+
+def test_values_of_numpy_and_any_letters_may_stand_in_overrides() -> None:
+    config = cnnkit.load_config("digits", {"training.epochs": np.int64(3), "data.root": "/é😀"})
+    assert (config.training.epochs, config.data.root) == (3, "/é😀")

@@ -76,6 +76,7 @@ training.seed = 0
 runtime.device = 'auto'
 runtime.precision = 'auto'
 runtime.threads = None
+runtime.record_steps = True
 runtime.deterministic = False
 """
 

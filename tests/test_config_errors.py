@@ -19,6 +19,8 @@ from support import Outcome, call
 from cnnkit.config.load import LARGEST_FILE, config_text, load_config, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import CnnkitError, ConfigError, Problem
+from cnnkit.families.poolings import POOLINGS
+from cnnkit.words import listed
 
 KEYS = [
     f"{section}.{key}"
@@ -75,7 +77,7 @@ def test_an_error_reads_as_the_house_style_shows_it() -> None:
     assert str(problem) == (
         "a.yaml:7:12: model.pooling: unknown strategy 'mx'\n"
         "      pooling: mx\n"
-        "               ^ expected stride, max, avg or concat; did you mean 'max'?"
+        f"               ^ expected {listed(list(POOLINGS), 'or')}; did you mean 'max'?"
     )
 
 
@@ -233,7 +235,7 @@ def test_a_near_miss_is_guessed(text: str, guess: str) -> None:
 def test_a_word_near_nothing_is_not_guessed() -> None:
     (problem,) = problems("model: {pooling: zzzzzz}")
     assert "did you mean" not in str(problem)
-    assert "stride, max, avg or concat" in problem.remedy
+    assert listed(list(POOLINGS), "or") in problem.remedy
 
 
 @pytest.mark.parametrize(

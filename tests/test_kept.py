@@ -4,16 +4,19 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from support import call
 
+from cnnkit.comparison.results import verify
 from cnnkit.comparison.trial import Trial, with_kept_folders
 from cnnkit.config.load import differing_keys, parse_config
 from cnnkit.config.schema import Config
+from cnnkit.errors import RunError
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import BEST, REPORT, RESULT, RESULTS, TRIALS
+from cnnkit.filenames import BEST, REPORT, RESULT, RESULTS, STUDY, TRIALS
 from cnnkit.tensor_files import load_tensors
 
 KEPT = Path(__file__).parent / "kept" / "0.1.0"
@@ -85,3 +88,39 @@ def test_a_trial_with_other_data_or_another_configuration_is_not_taken_for_the_k
     other = config.model_copy(update={"training": config.training.model_copy(update={"epochs": 3})})
     trials = [Trial("a", config, data), Trial("a", config, "other"), Trial("a", other, data)]
     assert [trial.kept_in for trial in with_kept_folders(trials, run.parent)] == [run.name, "", ""]
+
+
+def change(path: Path, **values: Any) -> None:
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, **values}))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        (RESULT, {"parameters": 7}),
+        (RESULT, {"train_seconds": 9.0}),
+        (RESULT, {"val_accuracy": 0.5}),
+        (STUDY, {"seeds": 2}),
+        (STUDY, {"margin": 0.7}),
+        (STUDY, {"object_sizes": [1, 2]}),
+        (STUDY, {"levels": []}),  # here: the first level with other costs
+    ],
+)
+def test_verify_names_the_file_that_was_changed(kept: Path, name: str, values: dict[str, Any]) -> None:
+    study = kept / "study"
+    path = study / STUDY if name == STUDY else next(iter(sorted((study / TRIALS).iterdir()))) / RESULT
+    if "levels" in values:
+        levels = json.loads(path.read_text())["levels"]
+        values = {"levels": [{**levels[0], "parameters": 1}, *levels[1:]]}
+    change(path, **values)
+    with pytest.raises(RunError) as failure:
+        verify(study)
+    assert name in str(failure.value)
+
+
+def test_verify_compares_the_first_seed_with_the_configuration(kept: Path) -> None:
+    text = json.loads((kept / "study" / STUDY).read_text())["config"]
+    change(kept / "study" / STUDY, config=text.replace("seed: 0", "seed: 5"))
+    with pytest.raises(RunError, match=r"training\.seed is 5, first_seed 0"):
+        verify(kept / "study")

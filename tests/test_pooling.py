@@ -93,9 +93,10 @@ def test_a_2_by_2_pool_leaves_a_quarter_of_the_grid(name: str) -> None:
     assert Downsampling(POOLINGS[name], 1, 1, 3, 2)(torch.zeros(1, 1, 28, 28)).numel() == 0.25 * 28 * 28
 
 
-@pytest.mark.parametrize(("name", "times"), [("stride", 1), ("max", 1), ("avg", 1), ("concat", 2)])
-def test_only_concat_doubles_the_channels(name: str, times: int) -> None:
+@pytest.mark.parametrize("name", POOLINGS)
+def test_a_pooling_makes_as_many_channels_as_it_says_and_concat_twice_as_many(name: str) -> None:
     layer = Downsampling(POOLINGS[name], 3, 5, 3, 2)
+    times = 2 if name == "concat" else POOLINGS[name].multiplies_channels
     assert layer.out_channels == layer(torch.zeros(2, 3, 8, 8)).shape[1] == 5 * times
 
 

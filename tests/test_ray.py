@@ -56,7 +56,7 @@ def test_a_cluster_that_loses_a_node_midway_gives_the_same_results(
 
     study, folder = study_of(tiny, 4), tmp_path / "ray"
     with ray_cluster(cluster.address):
-        found = run_study(study, folder, RayExecutor(folder / TRIALS), lose_a_node).to_dict()
+        found = run_study(study, folder, RayExecutor(folder / TRIALS), lose_a_node)
     assert lost.is_set()
     assert [trial.error for trial in found.trials] == [None] * 8
     assert without_timing(found) == without_timing(run(study_of(tiny, 4), tmp_path / "local"))

@@ -35,8 +35,16 @@ def load_config(source: str | Path, overrides: Mapping[str, Any] | Sequence[str]
     'avg'
     """
     if isinstance(overrides, Mapping):
-        overrides = [f"{key}={json.dumps(value, default=str)}" for key, value in overrides.items()]
+        overrides = [
+            f"{key}={json.dumps(value, default=_plain, ensure_ascii=False)}"
+            for key, value in overrides.items()
+        ]
     return load.load_config(source, overrides)
+
+
+def _plain(value: Any) -> Any:
+    """A path as text, and a number of NumPy's as Python's."""
+    return value.item() if hasattr(value, "item") else str(value)
 
 
 def load_images(config: Config) -> Splits:
@@ -68,11 +76,17 @@ def build_model(
     >>> cnnkit.build_model(cnnkit.load_config("digits"))(torch.zeros(2, 1, 8, 8)).shape
     torch.Size([2, 10])
     """
+    if classes is not None and classes < 2:
+        raise UsageError(f"classes: {classes}; a network tells at least 2 apart")
+    if shape is not None and len(shape) != 3:
+        raise UsageError(f"shape: {shape}; expected (channels, height, width)")
     known = config.data.info if images is None else images.info
     names = known.class_names if classes is None else tuple(map(str, range(classes)))
     info = ImageInfo(shape or known.shape, names)
     if complaints := list(grid_complaints(config.model, info.shape)):
         raise UsageError("; ".join(f"{complaint.key}: {complaint.message}" for complaint in complaints))
+    if images is not None and images.info.shape[0] != info.shape[0]:
+        raise UsageError(f"the images have {images.info.shape[0]} channels, the shape {info.shape[0]}")
     mean, std = (0.0, 1.0) if images is None else pixel_statistics(images.images)
     return build(config.model, info, config.training.seed, mean, std)
 

@@ -108,6 +108,7 @@ class Run:
         if not folder.finished:
             with shown(progress) as listener:
                 run_experiment(folder.config, folder, listener, prepare(folder.config, listener, device))
+            self.__dict__.pop("weights", None)  # those of before
         return folder.result
 
     def draw_curves(self, notify: NoteListener = ignore) -> None:
@@ -123,8 +124,9 @@ class Run:
 
         return write_report(self.folder.path)
 
-    def _repr_html_(self) -> str:
-        return embedded(self.report())
+    def _repr_html_(self) -> str | None:
+        """None where there is no report, for a weights file alone; a notebook then shows the plain form."""
+        return None if self.path.is_file() else embedded(self.report())
 
 
 @contextmanager

@@ -208,7 +208,7 @@ def _note(note: Note) -> None:
 
 
 def main() -> int:
-    """Runs the command line; returns, or exits with, the code that the errors' page promises."""
+    """Runs the command line; returns, or exits with, the exit code. `cnnkit.errors` lists the codes."""
     for output in (sys.stdout, sys.stderr):
         if isinstance(output, io.TextIOWrapper):
             output.reconfigure(errors="replace")  # some terminals have no letter for an arrow

@@ -110,7 +110,7 @@ def _count(number: int) -> str:
 
 
 def print_table(table: Table) -> None:
-    """Whole, though the terminal be narrow: a cut number misleads."""
+    """Prints a table at its full width, even on a narrow terminal: a number that is cut misleads."""
     width, out.width = out.width, max(out.width, PIPE_WIDTH)
     out.print(table, crop=False)
     out.width = width

@@ -213,10 +213,13 @@ def verify(folder: Path) -> StudyResults:
         shown = "\n".join(f"  {key}: {difference}" for key, difference in list(differing.items())[:SHOWN])
         more = f"\n  and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
         raise RunError(
-            f"{path} does not agree with {listed([*files])}: one of these files was changed. "
+            f"{path} does not agree with {listed([*files])}: at least one of these files was changed. "
             f"Equal are counts and accuracies, and statistics up to a relative {ROUNDING:g}, but here\n"
             f"{shown}{more}"
         )
+    if wrong := dict(_contradictions(folder, again)):
+        told = "\n".join(f"  {key}: {difference}" for key, difference in wrong.items())
+        raise RunError(f"{folder / STUDY} does not agree with the trials: one of them was changed.\n{told}")
     return again
 
 
@@ -241,12 +244,38 @@ def _is_rounding(kept: Any, again: Any, key: str) -> bool:
     )
 
 
+# The file that a value of `results.json` comes from: the first pattern that fits its key counts.
+ORIGINS = (
+    (r"trials\[(\d+)\]\.hashes\.predictions", PREDICTIONS),
+    (r"trials\[(\d+)\]\.hashes", TRIAL),
+    (r"trials\[(\d+)\]\.(test_|val_|best_|timing|error)", RESULT),
+    (
+        r"trials|key|margin|match|warnings|seeds|levels\[\d+\]\.(name|value|changed|by_object_size$|by_object_size.*\.size)",
+        STUDY,
+    ),
+    (r"test_images", LABELS),
+    (r"levels\[\d+\]\.(parameters|macs|timing)", f"the trials' {RESULT}"),
+    (r"", f"the trials' {PREDICTIONS}"),
+)
+
+
 def _computed_from(key: str, results: StudyResults) -> str:
-    """The file below the study's folder that a value of `results.json` comes from."""
-    if found := re.match(r"trials\[(\d+)\]\.(\w+)\.?(\w*)", key):
-        number, field, name = found.groups()
-        file = PREDICTIONS if name == "predictions" else TRIAL if field == "hashes" else RESULT
-        return f"{TRIALS}/{results.trials[int(number)].folder}/{file}"
-    if re.match(r"key|margin|match|warnings|levels\[\d+\]\.(value|changed)", key):
-        return STUDY
-    return f"the trials' {PREDICTIONS}"
+    """The file that a value of `results.json` comes from."""
+    for pattern, name in ORIGINS:
+        if found := re.match(pattern, key):
+            number = found.group(1) if found.groups() else ""
+            in_trial = name in (PREDICTIONS, TRIAL, RESULT)
+            return f"{TRIALS}/{results.trials[int(number)].folder}/{name}" if in_trial else name
+    raise AssertionError(key)  # the last pattern fits every key
+
+
+def _contradictions(folder: Path, results: StudyResults) -> Iterator[tuple[str, str]]:
+    """(dotted key of `study.json`, what is wrong) where the plan and the trials tell different things."""
+    study = load_study(folder)
+    seed = study.base().training.seed
+    if seed != study.first_seed:
+        yield "config", f"training.seed is {seed}, first_seed {study.first_seed}"
+    costs = {level.name: (level.parameters, level.macs) for level in results.levels}
+    for number, level in enumerate(study.levels):
+        if costs.get(level.name, found := (level.parameters, level.macs)) != found:
+            yield f"levels[{number}]", f"costs are {found} there, and {costs[level.name]} in the trials"

@@ -160,7 +160,9 @@ def _levels(base: Config, key: str, values: Sequence[Any]) -> list[Level]:
     text = config_text(base)
     levels: list[Level] = []
     for value in values:
-        config = parse_config(text, "configuration", [f"{key}={json.dumps(value)}"], flag="--vary")
+        config = parse_config(
+            text, "configuration", [f"{key}={json.dumps(value, ensure_ascii=False)}"], flag="--vary"
+        )
         resolved = _value_at(config, key)
         if isinstance(resolved, dict):
             raise UsageError(f"--vary {key}: it holds keys, not a value; name one of them")

@@ -77,7 +77,7 @@ def resolved_yaml(config: Config) -> str:
     yaml.default_flow_style = None
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.width = 110
-    yaml.allow_unicode = str(config.data.root).isprintable()  # a strange folder name is escaped
+    yaml.allow_unicode = str(config.data.root).isprintable()  # else the folder's name is escaped
     out = io.StringIO()
     yaml.dump(config.model_dump(mode="json"), out)
     return out.getvalue()

@@ -1,4 +1,4 @@
-"""What kept weights are worth, and what they say of images."""
+"""Evaluates kept weights on a split, and predicts images with them."""
 
 from dataclasses import dataclass
 from pathlib import Path

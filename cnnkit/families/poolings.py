@@ -23,7 +23,7 @@ class Convolution(Protocol):
     def weight(self) -> "Tensor": ...
 
     @property
-    def __call__(self) -> Any:
+    def __call__(self) -> Any:  # a property, because torch declares a module's __call__ as an attribute
         """(N, C, H, W) -> (N, C', H, W), or (N, C', ⌈H/k⌉, ⌈W/k⌉) if the pooling skips."""
 
     def averaged(self, images: "Tensor", k: int) -> "Tensor":
