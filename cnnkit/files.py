@@ -3,28 +3,24 @@
 import contextlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 PART = ".part"  # ends the name of a file that is being written
-UMASK = os.umask(0o077)  # it can only be read by setting it: once, before there are threads
-os.umask(UMASK)
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """A reader, or a crash at any moment, finds the old file or the new one, never a part."""
     raw = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
-    aside = Path(name)
+    aside = path.parent / f".{path.name}.{secrets.token_hex(8)}{PART}"
     try:
-        with os.fdopen(handle, "wb") as file:
+        with aside.open("xb") as file:
             file.write(raw)
             file.flush()
             os.fsync(file.fileno())
-        aside.chmod(0o666 & ~UMASK)
         aside.replace(path)
     except BaseException as error:
         if isinstance(error, OSError) and not error.filename:

@@ -79,13 +79,9 @@ def start(target: Callable[..., None], *arguments: object) -> ForkServerProcess:
 
 
 def _in_environment(environment: dict[str, str], target: Callable[..., None], *arguments: object) -> None:
-    if hasattr(
-        signal, "pthread_sigmask"
-    ):  # a comparison in this process starts the fork server with SIGINT blocked
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.environ.clear()
     os.environ.update(environment)
-    # A comparison that ran in the tests' own process before has started the fork server with Ctrl-C blocked.
+    # An earlier comparison in the tests' own process may have started the fork server with Ctrl-C blocked.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     target(*arguments)
 

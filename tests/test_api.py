@@ -2,6 +2,7 @@
 
 import doctest
 import inspect
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -310,3 +311,16 @@ def test_images_of_other_channels_than_the_shape_give_no_pixel_statistics(config
 def test_values_of_numpy_and_any_letters_may_stand_in_overrides() -> None:
     config = cnnkit.load_config("digits", {"training.epochs": np.int64(3), "data.root": "/é😀"})
     assert (config.training.epochs, config.data.root) == (3, "/é😀")
+
+
+def test_the_settings_of_a_run_do_not_reach_what_follows_it(config: cnnkit.Config, tmp_path: Path) -> None:
+    torch.set_num_threads(2)
+    own = {"threads": 1, "deterministic": True}
+    changed = config.model_copy(update={"runtime": config.runtime.model_copy(update=own)})
+    run = cnnkit.train(changed, tmp_path / "run", progress=False)
+    assert run.result.threads == 1
+    run.evaluate("validation")
+    run.predict(cnnkit.load_images(config).test.images[:1])
+    assert torch.get_num_threads() == 2
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ

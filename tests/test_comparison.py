@@ -429,3 +429,18 @@ def test_bad_usage_is_told_before_any_training(
     assert outcome.code == (1 if "--verify" in arguments else 2)
     assert not list(tmp_path.iterdir())
     assert outcome.out == ""
+
+
+def test_a_report_that_cannot_be_drawn_does_not_hide_the_table(
+    tiny_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Path) -> Path:
+        raise RunError("the report cannot be drawn")
+
+    monkeypatch.setattr("cnnkit.api.study.write_report", fail)
+    options = ["--strategies", "max,avg", "--seeds", 2, "--workers", 1, "--set", "training.epochs=1"]
+    outcome = call(capsys, "compare-pooling", "--config", tiny_file, *options, "--out", tmp_path / "study")
+    assert outcome.code == 1
+    assert "verdict" in outcome.out
+    assert re.search(r"^ max ", outcome.out, re.MULTILINE)
+    assert "the report cannot be drawn" in outcome.err

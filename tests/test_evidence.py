@@ -19,7 +19,7 @@ from cnnkit.nn.evidence import above_mean, evidence
 from cnnkit.nn.model import CNN, build_model
 from cnnkit.report.evidence import (
     INK,
-    Measured,
+    LevelEvidence,
     Square,
     bounds,
     evidence_view,
@@ -181,7 +181,7 @@ def test_the_strongest_cell_hits_where_it_holds_ink() -> None:
     objects[2, 0, 5, 5] = INK - 1  # too faint
     maps = torch.zeros(3, 3, 3)
     maps[0, 1, 2] = maps[1, 0, 1] = maps[2, 1, 1] = 1
-    measured = Measured(0, "max", Cells(3, 3, 4, 9), maps, torch.zeros(3))
+    measured = LevelEvidence(0, "max", Cells(3, 3, 4, 9), maps, torch.zeros(3))
     assert measured.hits(objects).tolist() == [True, False, False]
     assert measured.holding(objects).sum(1).tolist() == [1, 1, 0]
 

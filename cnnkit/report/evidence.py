@@ -34,7 +34,7 @@ class Square(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Measured:
+class LevelEvidence:
     """Of a network and N images. maps: (N, h, w), as `above_mean` has them. answers: (N,)."""
 
     series: int
@@ -124,14 +124,14 @@ def object_sides(data: DataConfig, images: int) -> list[int]:
     return [sizes[i % len(sizes)] for i in range(images)]
 
 
-def _measure(series: int, name: str, weights: Weights, images: ImageDataset) -> Measured:
+def _measure(series: int, name: str, weights: Weights, images: ImageDataset) -> LevelEvidence:
     model = weights.model.eval()
     maps, answers = [], []
     for chunk, labels in in_order(images, CHUNK):
         maps.append(above_mean(evidence(model, chunk), labels))
         with torch.inference_mode():
             answers.append(model(chunk).argmax(1))
-    return Measured(series, name, _cells(model), torch.cat(maps), torch.cat(answers))
+    return LevelEvidence(series, name, _cells(model), torch.cat(maps), torch.cat(answers))
 
 
 def shown_by_size(sides: Sequence[int], right: Tensor) -> list[int]:
@@ -158,7 +158,7 @@ def shown_by_class(labels: Sequence[int], right: Tensor) -> list[int]:
 def _row(
     i: int,
     images: ImageDataset,
-    measured: Sequence[Measured],
+    measured: Sequence[LevelEvidence],
     objects: Tensor | None,
     sides: Sequence[int] | None,
     names: Sequence[str],
@@ -180,7 +180,7 @@ def bounds(image: Tensor) -> Square | None:
     return Square(left, top, int(columns.max()) - left + 1, int(rows.max()) - top + 1)
 
 
-def _tile(measured: Measured, i: int, truth: int, names: Sequence[str]) -> Tile:
+def _tile(measured: LevelEvidence, i: int, truth: int, names: Sequence[str]) -> Tile:
     rows, columns, side, _ = measured.cells
     values, answer = measured.maps[i], int(measured.answers[i])
     limit = float(values.abs().max())
@@ -199,7 +199,7 @@ def _tile(measured: Measured, i: int, truth: int, names: Sequence[str]) -> Tile:
 
 def _caption(
     weights: Mapping[str, Weights],
-    measured: Sequence[Measured],
+    measured: Sequence[LevelEvidence],
     objects: Tensor | None,
     numbers: Sequence[int],
 ) -> str:
@@ -213,6 +213,6 @@ def _caption(
     return f"{hits_caption(hits, len(numbers), len(objects))} {colours}"
 
 
-def _hits(measured: Measured, objects: Tensor, numbers: Sequence[int]) -> Hits:
+def _hits(measured: LevelEvidence, objects: Tensor, numbers: Sequence[int]) -> Hits:
     hit, chance = measured.hits(objects), measured.holding(objects).float().mean()
     return Hits(int(hit[list(numbers)].sum()), float(hit.float().mean()), float(chance))
