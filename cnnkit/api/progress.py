@@ -28,6 +28,7 @@ from cnnkit.events import (
     StudyEvent,
     TrialDone,
 )
+from cnnkit.words import counted
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -149,7 +150,9 @@ class StudyProgress(LiveBar):
         for warning in event.warnings:
             err.print(Text("note: ", "yellow") + Text(warning, "default"), soft_wrap=True)
         if event.finished:
-            err.print(Text(f"{event.finished} of {event.trials} trials are there already"), style="dim")
+            err.print(
+                Text(f"{event.finished} of {counted(event.trials, 'trial')} are there already"), style="dim"
+            )
         if self.bar and event.finished < event.trials:
             self.task = self.bar.add_task("training", total=event.trials, completed=event.finished)
             self.bar.start()

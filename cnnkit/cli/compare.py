@@ -14,6 +14,7 @@ from cnnkit.cli.options import CONFIG_OPTION, SetOption, print_json
 from cnnkit.errors import UsageError
 from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import POOLINGS
+from cnnkit.words import counted
 
 if TYPE_CHECKING:
     from cnnkit.comparison.study import StudyPlan
@@ -236,4 +237,6 @@ def _verify(folder: Path, as_json: bool) -> None:
         print_json(results.to_dict())
     else:
         finished = len(results.trials) - len(results.failed)
-        typer.echo(f"{folder / RESULTS}: all of it comes out again from the files of {finished} trials")
+        typer.echo(
+            f"{folder / RESULTS}: all of it comes out again from the files of {counted(finished, 'trial')}"
+        )
