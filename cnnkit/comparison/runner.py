@@ -1,4 +1,4 @@
-"""A study run: the trials that are missing, and then `results.json`."""
+"""Runs a study: trains the trials that are missing, then writes `results.json`."""
 
 import shlex
 import signal
@@ -28,7 +28,7 @@ from cnnkit.words import counted
 
 
 class Executor(Protocol):
-    """Somewhere trials run; each leaves its run directory in the study's folder."""
+    """Runs trials; each leaves its run directory in the study's folder."""
 
     def run(self, trials: Sequence[Trial], published: Published) -> Iterator[Outcome]: ...
 
@@ -66,7 +66,7 @@ def run_study(
 
 
 def _import_statistics() -> None:
-    """While the last trial runs, which leaves other cores idle: 0.8 s that would come after it."""
+    """Imports SciPy while the last trial runs and other cores are idle: saves 0.8 s at the end."""
     import scipy.stats  # noqa: F401
 
 

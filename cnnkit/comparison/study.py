@@ -43,7 +43,7 @@ class Level:
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """One factor × seeds. key: dotted. margin: accuracy, percentage points."""
+    """A key, its values and the seeds. key: dotted. margin: of accuracy, percentage points."""
 
     key: str
     levels: tuple[Level, ...]
@@ -63,7 +63,7 @@ class StudyPlan:
         return list(self.base.data.object_sizes)
 
     def trials(self) -> Iterator[tuple[Level, Config]]:
-        """Interleaved: all levels of one seed before the next, so that a machine that drifts harms none.
+        """All levels of one seed before the next seed, so that a machine that gets slower affects all levels.
 
         The costliest of a seed comes first, so that no core waits long for the last trial. On a GPU, where
         the seeds of a level train together, they are gathered by level again.
@@ -178,7 +178,7 @@ def _levels(base: Config, key: str, values: Sequence[Any]) -> list[Level]:
 
 
 def _spelled_out(config: Config) -> dict[str, Any]:
-    """The same for two ways to write one network: `max` and `[max, max]`."""
+    """Equal for two ways to write one network, such as `max` and `[max, max]`."""
     settings = config.model_dump()
     for name in ("channels", "kernel_sizes", "pooling", "pool_size"):
         del settings["model"][name]

@@ -26,7 +26,7 @@ from cnnkit.training.batches import orders
 class Trial:
     """level: the factor's value, in words. data: `data_hash`, of what it is trained and tested on.
 
-    kept_in: the name of its folder, where a study of an older version has one.
+    kept_in: the name of its folder, if an older version named it differently.
     """
 
     level: str
@@ -90,7 +90,7 @@ def data_hash(published: Published) -> str:
 
 
 def run_trial(trial: Trial, folder: Path, published: Published | None = None) -> None:
-    """Trains into a folder, or goes on where a killed process stopped.
+    """Trains into a folder, or resumes where a killed process stopped.
 
     published: the images, where the caller has them.
     Raises Interrupted, after saving, where Ctrl-C or SIGTERM arrives while it trains.
@@ -103,7 +103,7 @@ def run_trial(trial: Trial, folder: Path, published: Published | None = None) ->
 
 
 def open_folder(trial: Trial, folder: Path) -> RunDir:
-    """Readies the run directory of a trial that is not whole: an old result goes, its configuration comes."""
+    """Prepares the run directory of an unfinished trial: removes an old result, writes the configuration."""
     run = RunDir(folder)
     (folder / RESULT).unlink(missing_ok=True)
     if not _holds_configuration_of(run, trial):
@@ -127,7 +127,7 @@ def is_finished(folder: Path, test_images: int) -> bool:
 
 
 def shared_hashes(trial: Trial, setting: Setting) -> dict[str, Any]:
-    """What trials of one seed share: hashes of split, data order, augmentation, initial weights by layer."""
+    """Hashes of what trials of one seed share: split, data order, augmentation, initial weights by layer."""
     config, splits, seed, device = trial.config, setting.splits, trial.seed, setting.placement.device
     epochs = range(1, config.training.epochs + 1)
     size = config.training.batch_size

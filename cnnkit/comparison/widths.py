@@ -1,4 +1,4 @@
-"""Widths that bring a network to a budget: so that strategies are compared at equal cost."""
+"""Scales the widths of a network to a budget, so that values are compared at equal cost."""
 
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
@@ -20,13 +20,13 @@ class Cost(NamedTuple):
 
 
 def cost_of(config: Config) -> Cost:
-    """Of the network that a configuration describes."""
+    """The cost of the network that a configuration describes."""
     rows = layer_costs(config.model, config.data.info)
     return Cost(sum(row.parameters for row in rows), sum(row.macs for row in rows))
 
 
 def match_width(config: Config, budget: Cost, match: Match) -> Config:
-    """The configuration with its `channels` scaled alike, nearest to the budget.
+    """The configuration whose cost is nearest to the budget; all `channels` are scaled by one factor.
 
     Raises UsageError where no width comes within `TOLERANCE` of it.
     """

@@ -36,7 +36,7 @@ def load_image(path: Path, info: DatasetInfo) -> Tensor:
 
 
 def _grey(path: Path) -> Any:
-    """(H, W) float32, 0 black … 1 white; what is transparent is the opposite of what is not."""
+    """(H, W) float32, 0 black … 1 white. Transparent pixels get the opposite brightness of the others."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     if path.exists() and not (path.is_file() or path.is_dir()):
@@ -76,18 +76,18 @@ def _grey(path: Path) -> Any:
 
 
 def _ground(grey: Any) -> float:
-    """The brightness of the paper: the median of the image's edge."""
+    """The brightness of the background: the median of the image's edge."""
     return float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
 
 
 def _light_on_dark(grey: Any, ground: float) -> Any:
-    """Ink up to 1 on a ground of 0: the ink is on that side of the ground where the contrast is stronger."""
+    """Ink up to 1 on a background of 0. Ink is what contrasts more with the background, dark or light."""
     ink = np.clip(ground - grey if _is_darker(grey, ground) else grey - ground, 0, None)
     return ink / ink.max()
 
 
 def _is_darker(grey: Any, ground: float) -> bool:
-    """Whether the ink is darker than its ground."""
+    """Whether the ink is darker than its background."""
     return bool(ground - grey.min() > grey.max() - ground)
 
 

@@ -8,12 +8,12 @@ from cnnkit.random import generator_for
 
 
 def held_out_and_rest(config: DataConfig, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices into the published training images, of these labels: for validation, and for training."""
+    """(validation, training): indices into the published training images that have these labels."""
     return split_stratified(labels, config.validation_images, generator_for(seed, "split"))
 
 
 def split_stratified(labels: Tensor, held_out: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """(held out, rest): sorted indices, every class in its share to within one image."""
+    """(held out, rest): sorted indices. Each class keeps its share of the images, to within one image."""
     classes = labels.bincount()
     exact = classes.double() * held_out / len(labels)
     quota = exact.floor().long()

@@ -1,4 +1,4 @@
-"""Axes and empty panels: where a value lies, and which round values are marked."""
+"""Axes and empty panels: the position of a value, and the round values that get a tick."""
 
 import math
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ def axis_over(values: Sequence[float], log: bool = False, from_zero: bool = Fals
 
 
 def accuracy_axis(accuracies: Sequence[float], bounds: Sequence[float | None]) -> Axis:
-    """In percent, for fractions. Every accuracy is on it; intervals that would dwarf these are cut."""
+    """An axis in percent, for fractions. It shows every accuracy; much wider intervals are cut off."""
     low, high = min(accuracies), max(accuracies)
     reach = 0.8 * (high - low) or 0.002
     known = [bound for bound in bounds if bound is not None]
@@ -76,7 +76,7 @@ def accuracy_axis(accuracies: Sequence[float], bounds: Sequence[float | None]) -
 
 
 def labels(values: Sequence[float]) -> list[str]:
-    """Of ticks: below 1,000 all with as many decimals as the one that needs most."""
+    """Labels of ticks. Below 1,000 all have as many decimals as the one that needs most."""
     if max(map(abs, values), default=0.0) >= 1000:
         return [short(value) for value in values]
     plain = [f"{value:.6g}" for value in values]
@@ -154,7 +154,7 @@ class Panel:
         return round(LEFT + self.x_axis.share(value) * (WIDTH - LEFT - RIGHT), 1)
 
     def y(self, value: float) -> float:
-        """Values outside the axis lie on its end."""
+        """Values outside the axis are drawn at its end."""
         share = min(max(self.y_axis.share(value), 0.0), 1.0)
         return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
 

@@ -35,7 +35,7 @@ class Square(NamedTuple):
 
 @dataclass(frozen=True)
 class LevelEvidence:
-    """Of a network and N images. maps: (N, h, w), as `above_mean` has them. answers: (N,)."""
+    """One network on N images. maps: (N, h, w), from `above_mean`. answers: predicted classes, (N,)."""
 
     series: int
     name: str
@@ -119,7 +119,7 @@ def _has_grid(cells: Cells) -> bool:
 
 
 def object_sides(data: DataConfig, images: int) -> list[int]:
-    """Pixels: of the object in each of the first test scenes."""
+    """The side of the object in each of the first test scenes, pixels."""
     sizes = data.object_sizes
     return [sizes[i % len(sizes)] for i in range(images)]
 
@@ -135,7 +135,7 @@ def _measure(series: int, name: str, weights: Weights, images: ImageDataset) -> 
 
 
 def shown_by_size(sides: Sequence[int], right: Tensor) -> list[int]:
-    """From small objects to large: of each size the first images that some network gets right."""
+    """Images to show, from small objects to large: of each size the first that some network gets right."""
     sizes = sorted(set(sides))
     if len(sizes) > MOST_SHOWN:
         sizes = [sizes[round(k * (len(sizes) - 1) / (MOST_SHOWN - 1))] for k in range(MOST_SHOWN)]
@@ -148,7 +148,7 @@ def shown_by_size(sides: Sequence[int], right: Tensor) -> list[int]:
 
 
 def shown_by_class(labels: Sequence[int], right: Tensor) -> list[int]:
-    """The first images that some network gets right, each of another class."""
+    """Images to show: the first that some network gets right, each of another class."""
     of_class: dict[int, int] = {}
     for i in sorted(range(len(labels)), key=lambda i: not right[i]):
         of_class.setdefault(labels[i], i)
@@ -172,7 +172,7 @@ def _row(
 
 
 def bounds(image: Tensor) -> Square | None:
-    """Around the ink of (H, W) uint8; None where there is none."""
+    """The smallest box around the ink of (H, W) uint8; None if there is no ink."""
     rows, columns = (image >= INK).nonzero(as_tuple=True)
     if not len(rows):
         return None

@@ -1,6 +1,6 @@
 """The report's images: digits, filters and feature maps, each a PNG inside the page.
 
-What is drawn is in the alpha channel, so that zero is the page's own colour, light or dark.
+Values are drawn in the alpha channel, so zero has the colour of the page, light or dark.
 """
 
 import base64
@@ -46,7 +46,7 @@ def ink_image(image: Tensor) -> str:
 
 
 def signed_image(values: Tensor, strongest: float, faded: Tensor | None = None) -> str:
-    """A map (H, W): vermillion above 0, blue below, the stronger the further. faded: (H, W) bool."""
+    """A map (H, W): vermillion above 0, blue below, opaque far from 0. faded: (H, W) bool, drawn paler."""
     opacity = (values.abs() / max(strongest, 1e-12)).clamp(0, 1)
     pixels = np.zeros((*values.shape, 4), np.uint8)
     pixels[..., :3] = np.where((values >= 0).numpy()[..., None], POSITIVE, NEGATIVE)
@@ -70,7 +70,7 @@ class Filters:
 
 
 def first_filters(model: CNN) -> Filters:
-    """The weights on the first input channel, a gap of one weight between filters."""
+    """The weights on the first input channel, as a sheet with a gap of one weight between filters."""
     convolution = _downsamplings(model)[0].convolution
     weights = convolution.weight.detach()[:, 0].float()
     shown, size = weights[:FILTERS_SHOWN], weights.shape[-1]
@@ -104,7 +104,7 @@ class StageMaps:
 
 
 def stage_maps(model: CNN, image: Tensor) -> list[StageMaps]:
-    """A stage after the other. image: (C, H, W) uint8."""
+    """The maps of each stage, from the first to the last. image: (C, H, W) uint8."""
     model.eval()
     stages = []
     with torch.inference_mode():
@@ -132,7 +132,7 @@ def _downsamplings(model: CNN) -> list[Downsampling]:
 
 
 def liveliest_channels(of_levels: Sequence[StageMaps]) -> list[int]:
-    """Channels that all levels have, in which the image's maps vary most, levels weighted alike."""
+    """The channels, of those that all levels have, whose maps vary most. Levels count equally."""
     fewest = min(len(maps.dense) for maps in of_levels)
     deviations = [maps.dense[:fewest].flatten(1).std(1, correction=0) for maps in of_levels]
     total = torch.stack([d / d.max().clamp(min=1e-12) for d in deviations]).sum(0)
@@ -151,7 +151,7 @@ class Channel:
 
 @dataclass(frozen=True)
 class DrawnStage:
-    """A level's share of the picture of one stage."""
+    """One level in the picture of one stage."""
 
     series: int
     name: str
@@ -163,7 +163,7 @@ class DrawnStage:
 
 
 def draw_stage(series: int, name: str, pooling: str, maps: StageMaps, channels: Sequence[int]) -> DrawnStage:
-    """A convolution's map and what is left of it share one scale, so that fading is seen."""
+    """A convolution's map and what pooling leaves of it share one colour scale, so that fading shows."""
     parts = POOLINGS[pooling].parts or (pooling,)
     drawn = []
     for c in channels:
@@ -203,7 +203,7 @@ class Networks:
 def draw_networks(
     weights: Mapping[str, Weights], series: Mapping[str, int], image: Tensor | None
 ) -> Networks:
-    """weights: per level. image: (C, H, W) uint8; None: there are none, and no maps are drawn."""
+    """weights: per level. image: (C, H, W) uint8; None: no image is at hand, and no maps are drawn."""
     filters = [(series[name], name, first_filters(w.model)) for name, w in weights.items()]
     if image is None:
         return Networks(filters, [])

@@ -125,7 +125,7 @@ class CostPoint(NamedTuple):
 
 
 def pareto_front(points: Sequence[CostPoint]) -> list[CostPoint]:
-    """Those that no other beats: none is as cheap and as accurate, and better in one of both."""
+    """The points that no other point beats: none is at least as cheap and as accurate, and better in one."""
     return sorted(
         (
             p
@@ -245,7 +245,7 @@ def curve_panel(title: str, curves: Sequence[Curve], log: bool = False, kept: in
 
 
 def _one_epoch(title: str, curves: Sequence[Curve], y_axis: Axis) -> Panel:
-    """Points are few then, so their values are written beside them."""
+    """There are few points, so their values are written beside them."""
     panel = Panel(title, "after the one epoch", Axis(-0.6, len(curves) - 0.4), y_axis)
     panel.x_ticks = []
     for number, curve in enumerate(curves):

@@ -40,7 +40,7 @@ SHARED = {"data": "data", "split": "split", "order": "data order", "augmentation
 class Trials:
     """A study's finished trials.
 
-    order: levels, best first. series: each level's colour and marker. seeds: that every level has
+    order: levels, best first. series: each level's colour and marker. seeds: those that every level has
     finished. predictions: (images,), of the trials that still have them whole.
     """
 
@@ -56,7 +56,7 @@ class Trials:
 
     @property
     def predicted(self) -> list[int]:
-        """The seeds of which every level still has its predictions."""
+        """The seeds for which the predictions of every level are there."""
         return [seed for seed in self.seeds if all((level, seed) in self.predictions for level in self.order)]
 
     def predictions_of(self, level: str) -> NDArray[np.uint8]:
@@ -98,7 +98,7 @@ def whole_predictions(run: RunDir, images: int) -> NDArray[np.uint8] | None:
 
 
 def missing_predictions(trials: Trials) -> str:
-    """A sentence on the trials that have lost their predictions; empty where none has."""
+    """Names the trials whose predictions are missing, in a sentence; empty if there are none."""
     lost = [f"{level}, seed {seed}" for level, seed in sorted(trials.runs.keys() - trials.predictions.keys())]
     if not lost:
         return ""
@@ -143,7 +143,7 @@ def _curves(
 
 
 def confusion_view(trials: Trials) -> dict[str, Any] | None:
-    """The best level's mistakes, and how every other's differ; mean counts a training."""
+    """The best level's mistakes, and how the other levels' mistakes differ: mean counts per training."""
     if not trials.predicted:
         return None
     names = trials.config.data.info.class_names
@@ -194,7 +194,7 @@ def gallery_view(trials: Trials, test: ImageDataset) -> dict[str, Any] | None:
 
 
 def provenance_view(trials: Trials) -> dict[str, Any]:
-    """Commands, versions and hashes: what one needs to do it again, and to see that it was fair."""
+    """Commands, versions and hashes: to repeat the study, and to check what its trials shared."""
     files = [trials.folder / name for name in (RESULTS, STUDY, LABELS)]
     hashes = [(p.name, hashlib.sha256(p.read_bytes()).hexdigest()) for p in files if p.is_file()]
     data = sorted({str(of_trial["data"]) for of_trial in trials.hashes.values()})
@@ -222,7 +222,7 @@ def _commands_of(environments: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _versions_of(environments: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Each fact with its values; several where trials ran under different ones."""
+    """Each fact with its value, or with several values if the trials differ in it."""
     keys = {"cnnkit": "cnnkit", "torch": "torch", "numpy": "numpy", "python": "Python"}
     keys |= {"platform": "platform", "device": "device", "device_name": "processor"}
     keys |= {"precision": "precision", "threads": "threads", "git_commit": "git commit"}
@@ -236,7 +236,7 @@ def _versions_of(environments: Sequence[Mapping[str, Any]]) -> list[tuple[str, s
 
 
 def _shared(trials: Trials) -> list[str]:
-    """Sentences on what the trials of one seed share, by their hashes."""
+    """Sentences that tell, from the hashes, what the trials of one seed share."""
     if not trials.seeds:
         return []
     groups = [[trials.hashes[level, seed] for level in trials.order] for seed in trials.seeds]
