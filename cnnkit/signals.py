@@ -39,12 +39,17 @@ def collected() -> Iterator[list[int]]:
 
 
 @contextmanager
-def raised() -> Iterator[None]:
+def raised() -> Iterator[list[int]]:
     """Raises KeyboardInterrupt(number) when a signal arrives; during an import, when the import has ended.
+
+    Python drops an exception that a destructor raises, so the numbers are collected, too: a loop looks at
+    them and raises again.
 
     Unlike `answer_ctrl_c` it never ends the process, so that the caller can stop its workers and say how
     to go on.
     """
+
+    received: list[int] = []
 
     def raise_after_import(number: int, frame: FrameType | None) -> None:
         if _importing(frame):
@@ -52,10 +57,11 @@ def raised() -> Iterator[None]:
             again.daemon = True
             again.start()
         else:
+            received.append(number)
             raise KeyboardInterrupt(number)
 
     with _handled_by(raise_after_import):
-        yield
+        yield received
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Comparisons: run, interrupted, resumed, verified."""
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -22,7 +23,7 @@ from cnnkit.comparison.results import analyse, verify
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import StudyPlan, plan_study
 from cnnkit.config.schema import Config
-from cnnkit.errors import RunError, UsageError
+from cnnkit.errors import Interrupted, RunError, UsageError
 from cnnkit.events import StudyEvent, TrialDone
 from cnnkit.experiment.checkpoints import load_weights
 from cnnkit.experiment.run_dir import RunDir
@@ -444,3 +445,18 @@ def test_a_report_that_cannot_be_drawn_does_not_hide_the_table(
     assert "verdict" in outcome.out
     assert re.search(r"^ max ", outcome.out, re.MULTILINE)
     assert "the report cannot be drawn" in outcome.err
+
+
+@posix_signals
+def test_ctrl_c_that_a_destructor_swallows_stops_the_study_all_the_same(tiny: Tiny, tmp_path: Path) -> None:
+    told: list[StudyEvent] = []
+
+    def swallow(event: StudyEvent) -> None:
+        told.append(event)
+        if isinstance(event, TrialDone):
+            with contextlib.suppress(KeyboardInterrupt):  # as Python does with what `__del__` raises
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="cnnkit compare --resume"):
+        run(study_of(tiny, 3), tmp_path / "study", 1, swallow)
+    assert sum(isinstance(event, TrialDone) for event in told) == 1

@@ -55,9 +55,11 @@ def run_study(
         whole = [is_finished(folder / TRIALS / trial.folder, len(published[1])) for trial in trials]
         missing = [trial for trial, there in zip(trials, whole, strict=True) if not there]
         notify(_begun(study, len(trials), len(missing)))
-        with _interrupted_in_words(folder):
+        with _interrupted_in_words(folder) as received:
             for ended, outcome in enumerate(executor.run(missing, published), 1):
                 notify(_done(outcome, RunDir(folder / TRIALS / outcome.trial.folder)))
+                if received:
+                    raise KeyboardInterrupt(received[0])
                 if ended == len(missing) - 1:
                     _import_statistics()
         results = analyse(folder)
@@ -106,11 +108,11 @@ def _done(outcome: Outcome, run: RunDir) -> TrialDone:
 
 
 @contextmanager
-def _interrupted_in_words(folder: Path) -> Iterator[None]:
+def _interrupted_in_words(folder: Path) -> Iterator[list[int]]:
     """Turns Ctrl-C and SIGTERM while trials run into Interrupted, with how to go on."""
     try:
-        with signals.raised():
-            yield
+        with signals.raised() as received:
+            yield received
     except KeyboardInterrupt as error:
         number = error.args[0] if error.args else signal.SIGINT
         again = f"cnnkit compare --resume --out {shlex.quote(str(folder))}"
