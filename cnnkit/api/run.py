@@ -107,7 +107,8 @@ class Run:
         folder = self.folder
         if not folder.finished:
             with shown(progress) as listener:
-                run_experiment(folder.config, folder, listener, prepare(folder.config, listener, device))
+                setting = prepare(folder.config, listener, device, threads=folder.threads)
+                run_experiment(folder.config, folder, listener, setting)
             self.__dict__.pop("weights", None)  # those of before
         return folder.result
 

@@ -259,7 +259,7 @@ class RuntimeConfig(Section):
         "auto", description="of convolutions and dense layers; auto: bf16 where the hardware runs it faster"
     )
     threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
-        None, description="CPU threads; null: as many as there are cores"
+        None, description="CPU threads; null: one for each idle core"
     )
     record_steps: bool = Field(
         True, description="on CUDA: record a training step once as a CUDA graph, and replay it"

@@ -18,6 +18,7 @@ from cnnkit.filenames import BEST
 from cnnkit.files import write_json
 from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
 from cnnkit.training.evaluation import Evaluation, evaluate, evaluation_batch, predict
+from cnnkit.training.idle_cores import IdleCores
 from cnnkit.words import listed
 
 SPLITS = ("train", "validation", "test")
@@ -70,9 +71,12 @@ def measure_split(
     """
     if split not in SPLITS:
         raise UsageError(f"there is no split {split!r}; expected {listed(SPLITS, 'or')}")
-    placement = choose_device(weights.config.runtime, device)
+    runtime, cores = weights.config.runtime, IdleCores()
+    placement = choose_device(runtime, device)
     with placement.in_force():
         images: ImageDataset = getattr(resident_splits(weights.config, placement, notify), split)
+    placement = cores.fit(placement, runtime, notify)
+    with placement.in_force():
         if not len(images):
             raise UsageError(f"the {split} split is empty: data.validation is 0")
         measured = Measured(weights, split, images, measure(weights, images, placement))

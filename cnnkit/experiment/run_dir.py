@@ -83,6 +83,14 @@ class RunDir:
         return self._json(ENVIRONMENT)
 
     @property
+    def threads(self) -> int | None:
+        """With how many CPU threads the run began; None where it has not, or does not tell."""
+        with contextlib.suppress(RunError):
+            threads = self.environment.get("threads")
+            return threads if isinstance(threads, int) and threads > 0 else None
+        return None
+
+    @property
     def finished(self) -> bool:
         return (self.path / RESULT).is_file()
 

@@ -5,7 +5,7 @@ import platform
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from cnnkit.filenames import BEST, ENVIRONMENT, LAST, RESULT, STATE
 from cnnkit.files import write_json
 from cnnkit.nn.model import build_model
 from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
+from cnnkit.training.idle_cores import IdleCores
 from cnnkit.training.loop import train
 from cnnkit.training.state import Training
 from cnnkit.words import counted
@@ -43,15 +44,21 @@ def prepare(
     notify: Listener = ignore,
     device_name: str | None = None,
     published: Published | None = None,
+    threads: int | None = None,
 ) -> Setting:
     """Finds the device and the data. Raises UsageError or DataError where they are not to be had.
 
     device_name: instead of the configured one. published: the images, where they are known already.
+    threads: with which an interrupted run began, so that it goes on bitwise; None: as many as cores are idle.
     """
-    started = time.perf_counter()
+    started, cores = time.perf_counter(), IdleCores()
     placement = choose_device(config.runtime, device_name)
     with placement.in_force(), out_of_memory_in_words():
         splits = resident_splits(config, placement, notify, published)
+    if threads is None:
+        placement = cores.fit(placement, config.runtime, notify)
+    elif config.runtime.threads is None:
+        placement = replace(placement, threads=min(threads, placement.threads))
     return Setting(placement, splits, time.perf_counter() - started)
 
 
@@ -65,7 +72,7 @@ def run_experiment(
 
     Raises Interrupted, after saving, where Ctrl-C or SIGTERM arrives while it trains.
     """
-    setting = setting or prepare(config, notify)
+    setting = setting or prepare(config, notify, threads=run.threads)
     with setting.placement.in_force():
         return _run(config, run, notify, setting)
 
