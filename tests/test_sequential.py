@@ -274,3 +274,34 @@ def test_the_margin_is_not_finer_than_the_images(images: int, errors: list[float
 
 def test_pairs_stand_in_the_order_of_combinations() -> None:
     assert list(zip(*pair_indices(5), strict=True)) == list(itertools.combinations(range(5), 2))
+
+
+def test_a_level_is_within_the_margin_of_the_best_if_it_is_of_every_other() -> None:
+    values = np.random.default_rng(17).normal(size=(4, 9)) * 0.2 + np.array([[0.5], [0.3], [0], [-0.2]])
+    fit, margin, pairs = fit_pairs(values), 0.6, list(itertools.combinations(range(4), 2))
+
+    def evidence(level: int, other: int) -> float:
+        pair = pairs.index((min(level, other), max(level, other)))
+        ahead = fit.difference[pair] * (1 if level < other else -1)
+        if ahead <= -margin:
+            return 0.0
+        return float(e_values(ahead + margin, fit.seeds[pair], fit.variance[pair], fit.df))
+
+    least = np.array([min(evidence(a, b) for b in range(4) if a != b) for a in range(4)])
+    sets = [s for s in subsets(4) if len(s) <= 3]  # one of the four is the best
+    expected = [min(least[list(s)].mean() for s in sets if own in s) for own in range(4)]
+    assert look(values, margin).within == pytest.approx(expected)
+    assert expected[0] > ENOUGH > expected[3]
+
+
+def test_what_was_equivalent_stays_equivalent() -> None:
+    generator = np.random.default_rng(18)
+    early = generator.normal(size=(2, 30)) * 0.1
+    watch = Watch(2, 0.5)
+    watch.look(early)
+    assert watch.equivalent.all()
+    assert watch.within.all()
+    seen = watch.look(np.concatenate([early, generator.normal(size=(2, 30)) * 9], 1))
+    assert (seen.equivalent < ENOUGH).all()
+    assert watch.equivalent.all()
+    assert watch.within.all()
