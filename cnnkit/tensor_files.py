@@ -1,6 +1,7 @@
 """Files that are whole or not there: written aside, flushed to disk, renamed; checked when read."""
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -50,7 +51,15 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     """Writes a safetensors file with a checksum of all it holds."""
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     checksum = fingerprint([stored, metadata])
-    write_atomically(path, safetensors_bytes(stored, {**metadata, CHECKSUM: checksum}))
+    write_atomically(path, _sorted_header(safetensors_bytes(stored, {**metadata, CHECKSUM: checksum})))
+
+
+def _sorted_header(raw: bytes) -> bytes:
+    """The file with the keys of its header in order: the library writes metadata in a random one."""
+    length = int.from_bytes(raw[:8], "little")
+    header = json.dumps(json.loads(raw[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # tensors begin at a multiple of 8
+    return len(header).to_bytes(8, "little") + header + raw[8 + length :]
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -78,7 +87,7 @@ def load_state(path: Path) -> dict[str, Any]:
     raw = path.read_bytes()
     try:
         content = torch.load(BytesIO(raw), map_location="cpu", weights_only=True)
-        state = content["state"]
+        state = dict(content["state"])
         whole = content[CHECKSUM] == fingerprint(state)
     except Exception as error:  # a damaged archive fails in ways of its own
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
