@@ -1,5 +1,6 @@
 """Files that are whole or not there: written aside, flushed to disk, renamed; checked when read."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -65,7 +66,7 @@ def _sorted_header(raw: bytes) -> bytes:
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """(tensors, metadata) of a safetensors file. Raises DamagedFile where its bytes have changed."""
     try:
-        with safe_open(path, "pt") as file:
+        with _named_in_utf8(path) as name, safe_open(name, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError) as error:
@@ -73,6 +74,17 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if metadata.pop(CHECKSUM, None) != fingerprint([tensors, metadata]):
         raise DamagedFile(f"{path} is damaged, or was not written by cnnkit: its checksum does not match")
     return tensors, metadata
+
+
+@contextlib.contextmanager
+def _named_in_utf8(path: Path) -> Iterator[str]:
+    """A name that safetensors takes, also for a file whose own name is not UTF-8."""
+    try:
+        str(path).encode()
+        yield str(path)
+    except UnicodeEncodeError:
+        with path.open("rb") as file:
+            yield f"/dev/fd/{file.fileno()}"
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
@@ -94,4 +106,4 @@ def load_state(path: Path) -> dict[str, Any]:
         raise DamagedFile(f"{path} is damaged: {first}") from error
     if not whole:
         raise DamagedFile(f"{path} is damaged: its checksum does not match its content")
-    return state  # type: ignore[no-any-return]
+    return state

@@ -25,7 +25,7 @@ OptimizerName = Annotated[str, OneOf(OPTIMIZERS)]
 ScheduleName = Annotated[str, OneOf(SCHEDULES)]
 
 T = TypeVar("T")
-LARGEST = 1e6  # far beyond any use; a factor that overflows float32 would fail only while it trains
+LARGEST = 1_000_000  # far beyond any use; a factor that overflows float32 would fail only while it trains
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]

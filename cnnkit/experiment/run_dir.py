@@ -210,7 +210,7 @@ def create_run(config: Config, config_name: str, out: Path | None = None) -> Run
 
 def open_run(path: Path) -> RunDir:
     """The run in a directory, `latest` links followed. Raises UsageError where there is none."""
-    path = path.resolve() if path.is_symlink() else path
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path  # `resolve` fails on a loop of links
     if not (path / CONFIG).is_file():
         raise UsageError(f"{path} is no run directory: it holds no {CONFIG}{did_you_mean(path)}")
     return RunDir(path)
