@@ -5,7 +5,7 @@ import gc
 import os
 import sys
 
-from cnnkit.signals import answer_ctrl_c
+from cnnkit.signals import answer_ctrl_c, ignore_ctrl_c
 
 # Turns of a thread that waits for the others before it sleeps. The default, 300,000, is some 15 ms: where
 # another program wanted one of two cores a step of fast.yaml took 400 ms, with this 52; alone 4 % more.
@@ -15,15 +15,27 @@ NEW_OBJECTS = 100_000  # before Python looks again for unreachable ones
 
 def main() -> int:
     answer_ctrl_c()
+    open_standard_streams()
     sleep_soon()
     gc.set_threshold(NEW_OBJECTS)  # what is imported stays: at 700, looking took 0.1 of torch's 1.4 s
     atexit.register(_skip_last_collection)
+    atexit.register(ignore_ctrl_c)  # all is done; in what Python still does it would show a traceback
     try:
         from cnnkit.cli import app as cli
 
         return cli.main()
     except KeyboardInterrupt:
         return 130
+
+
+def open_standard_streams() -> None:
+    """Opens those that are closed (`>&-`), to nowhere: else the next file to be opened takes their place."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w", encoding="utf-8"))
 
 
 def sleep_soon() -> None:

@@ -2,18 +2,20 @@
 
 import contextlib
 import json
+import math
 import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+UNKNOWN_BYTES = "backslashreplace"  # how a name that is not UTF-8 is written
 PART = ".part"  # ends the name of a file that is being written
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """A reader, or a crash at any moment, finds the old file or the new one, never a part."""
-    raw = content.encode() if isinstance(content, str) else content
+    raw = content.encode("utf-8", UNKNOWN_BYTES) if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.parent / f".{path.name}.{secrets.token_hex(8)}{PART}"
     try:
@@ -32,7 +34,21 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    write_atomically(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_atomically(path, json_text(content) + "\n")
+
+
+def json_text(content: Any, indent: int | None = 2) -> str:
+    """JSON that every reader takes: a number that is not finite becomes null."""
+    text = json.dumps(_finite(content), indent=indent, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", UNKNOWN_BYTES).decode()
+
+
+def _finite(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {key: _finite(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_finite(value) for value in node]
+    return None if isinstance(node, float) and not math.isfinite(node) else node
 
 
 def _flush_folder(folder: Path) -> None:

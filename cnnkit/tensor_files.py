@@ -1,6 +1,8 @@
 """Files that are whole or not there: written aside, flushed to disk, renamed; checked when read."""
 
+import contextlib
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -50,13 +52,21 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     """Writes a safetensors file with a checksum of all it holds."""
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     checksum = fingerprint([stored, metadata])
-    write_atomically(path, safetensors_bytes(stored, {**metadata, CHECKSUM: checksum}))
+    write_atomically(path, _sorted_header(safetensors_bytes(stored, {**metadata, CHECKSUM: checksum})))
+
+
+def _sorted_header(raw: bytes) -> bytes:
+    """The file with the keys of its header in order: the library writes metadata in a random one."""
+    length = int.from_bytes(raw[:8], "little")
+    header = json.dumps(json.loads(raw[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # tensors begin at a multiple of 8
+    return len(header).to_bytes(8, "little") + header + raw[8 + length :]
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """(tensors, metadata) of a safetensors file. Raises DamagedFile where its bytes have changed."""
     try:
-        with safe_open(path, "pt") as file:
+        with _named_in_utf8(path) as name, safe_open(name, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError) as error:
@@ -64,6 +74,17 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if metadata.pop(CHECKSUM, None) != fingerprint([tensors, metadata]):
         raise DamagedFile(f"{path} is damaged, or was not written by cnnkit: its checksum does not match")
     return tensors, metadata
+
+
+@contextlib.contextmanager
+def _named_in_utf8(path: Path) -> Iterator[str]:
+    """A name that safetensors takes, also for a file whose own name is not UTF-8."""
+    try:
+        str(path).encode()
+        yield str(path)
+    except UnicodeEncodeError:
+        with path.open("rb") as file:
+            yield f"/dev/fd/{file.fileno()}"
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
@@ -78,11 +99,11 @@ def load_state(path: Path) -> dict[str, Any]:
     raw = path.read_bytes()
     try:
         content = torch.load(BytesIO(raw), map_location="cpu", weights_only=True)
-        state = content["state"]
+        state = dict(content["state"])
         whole = content[CHECKSUM] == fingerprint(state)
     except Exception as error:  # a damaged archive fails in ways of its own
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DamagedFile(f"{path} is damaged: {first}") from error
     if not whole:
         raise DamagedFile(f"{path} is damaged: its checksum does not match its content")
-    return state  # type: ignore[no-any-return]
+    return state

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from filelock import FileLock
 from support import SIGKILL, call, command, exit_code, posix_signals, start
 
 from cnnkit.comparison import runner
@@ -27,8 +26,9 @@ from cnnkit.errors import Interrupted, RunError, UsageError
 from cnnkit.events import StudyEvent, TrialDone
 from cnnkit.experiment.checkpoints import load_weights
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import FAILURE, LABELS, LAST, LOCK, PREDICTIONS, RESULT, RESULTS, STATE, STUDY, TRIALS
+from cnnkit.filenames import FAILURE, LABELS, LAST, PREDICTIONS, RESULT, RESULTS, STATE, STUDY, TRIALS
 from cnnkit.files import write_json
+from cnnkit.locks import alone_at
 
 Tiny = Callable[..., Config]
 LEVELS = ["stride", "max"]
@@ -288,7 +288,7 @@ def test_accuracy_by_object_size_is_that_of_every_image_of_that_size(tiny: Tiny,
 
 
 def test_two_processes_are_not_at_one_study_at_once(tiny: Tiny, finished: Path) -> None:
-    with FileLock(finished / LOCK), pytest.raises(UsageError, match="another process is at"):
+    with alone_at(finished, "study"), pytest.raises(UsageError, match="is at the study in"):
         run(study_of(tiny, 4), finished)
 
 

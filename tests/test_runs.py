@@ -31,23 +31,27 @@ from support import (
 )
 from torch import Tensor
 
+from cnnkit.api.functions import train as train_into
 from cnnkit.config.load import config_text
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset, Splits
 from cnnkit.data.prepare import load_splits
 from cnnkit.errors import CnnkitError, Interrupted, RunError, TrainingError, UsageError
 from cnnkit.events import EpochRecord, Event, Listener, Note, StepDone
+from cnnkit.experiment import run_dir
 from cnnkit.experiment.checkpoints import load_state, load_weights
 from cnnkit.experiment.measure import measure_split
 from cnnkit.experiment.run_dir import RunDir, create_run, latest_run, open_run
 from cnnkit.experiment.train import begin, prepare, run_experiment
 from cnnkit.filenames import BEST, CURVES, LAST, STATE
+from cnnkit.locks import alone_at
 from cnnkit.nn.model import CNN, build_model
 from cnnkit.report.confusion import draw_confusion
 from cnnkit.tensor_files import load_tensors, save_tensors
 
 Tiny = Callable[..., Config]
 FILES = {
+    ".lock",
     "config.yaml",
     "environment.json",
     "metrics.jsonl",
@@ -348,6 +352,56 @@ def test_a_file_is_no_place_for_a_run(tiny: Tiny, tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.parametrize("way", ["--out", "--resume"])
+def test_a_run_that_is_being_trained_is_refused_with_the_process_that_trains_it(
+    tiny_file: Path, own: Path, way: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own / "result.json").unlink()
+    with alone_at(own, "run"):
+        outcome = call(
+            capsys, "train", *(("--config", tiny_file) if way == "--out" else ()), way, own, "--quiet"
+        )
+    assert outcome.code == 2
+    assert f"process {os.getpid()} is at the run in {own}" in outcome.err
+    assert not (own / "result.json").exists()
+
+
+def test_no_second_training_begins_between_the_first_look_at_a_folder_and_its_first_file(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, refused = run_dir.write_atomically, []
+
+    def second(path: Path, content: bytes | str) -> None:
+        if not refused:
+            with pytest.raises(UsageError, match="is at the run in") as error:
+                train_into(tiny("model.pooling=avg", "training.epochs=1"), "run", progress=False)
+            refused.append(error)
+        write(path, content)
+
+    monkeypatch.setattr(run_dir, "write_atomically", second)
+    trained = train_into(tiny("training.epochs=1"), "run", progress=False)
+    assert refused
+    assert trained.weights.config == trained.config == tiny("training.epochs=1")
+
+
+def test_a_lock_that_a_killed_process_left_blocks_nothing(tiny: Tiny) -> None:
+    Path("run").mkdir()
+    Path("run/.lock").write_text("1\n")  # a process that lives
+    assert train_into(tiny("training.epochs=1"), "run", progress=False).folder.finished
+
+
+def test_what_is_tested_is_what_was_trained_here(tiny: Tiny, finished: Path, tmp_path: Path) -> None:
+    run = create_run(tiny("training.epochs=1"), "tiny", tmp_path / "run")
+
+    def foreign(event: Event) -> None:
+        if isinstance(event, EpochRecord):
+            shutil.copy(finished / BEST, run.path / BEST)
+
+    with pytest.raises(RunError, match="not what was trained here"):
+        run_experiment(run.config, run, foreign)
+    assert not run.finished
+
+
 def test_two_runs_of_one_second_get_two_folders_and_latest_is_the_newer(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -440,6 +494,7 @@ def test_a_full_disk_is_told_with_its_place_and_the_old_files_stay_whole(
     monkeypatch.setattr(os, "fsync", full)
     outcome = call(capsys, "train", "--resume", own)
     assert outcome.code == 1
+    (own / ".lock").unlink()
     assert {path.name: path.read_bytes() for path in own.iterdir()} == before
     assert "No space left on device" in outcome.err
     assert str(own) in outcome.err

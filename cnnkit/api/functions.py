@@ -14,7 +14,7 @@ from cnnkit.data.dataset import ImageDataset, Splits, pixel_statistics
 from cnnkit.data.prepare import load_splits
 from cnnkit.errors import UsageError
 from cnnkit.events import Listener
-from cnnkit.experiment.run_dir import create_run, refuse_used
+from cnnkit.experiment.run_dir import new_run, refuse_taken
 from cnnkit.experiment.train import prepare, run_experiment
 from cnnkit.families.datasets import ImageInfo
 from cnnkit.nn.model import CNN
@@ -103,19 +103,19 @@ def train(
     out: the run directory, new or empty; without it `runs/<name>-<pooling>-<time>`. name: by default that of
     the data set. progress: a line an epoch on standard error, or a function that is called with each event
     of `cnnkit.events`.
-    Raises UsageError where `out` holds something or there is no such device, DataError, TrainingError, and
-    Interrupted, after saving, on Ctrl-C.
+    Raises UsageError where `out` holds something or is being trained into, or there is no such device,
+    DataError, TrainingError, and Interrupted, after saving, on Ctrl-C.
 
     >>> cnnkit.train(cnnkit.load_config("digits", {"training.epochs": 1}), "runs/one").result.epochs
     1
     """
     folder = None if out is None else Path(out)
     if folder is not None:
-        refuse_used(folder)
+        refuse_taken(folder)
     with shown(progress) as listener:
         setting = prepare(config, listener)  # first: a run that cannot begin leaves no folder
-        run = create_run(config, name or config.data.dataset, folder)
-        run_experiment(config, run, listener, setting)
+        with new_run(config, name or config.data.dataset, folder) as run:
+            run_experiment(config, run, listener, setting)
     return Run(run.path)
 
 

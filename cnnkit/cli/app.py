@@ -223,6 +223,9 @@ def main() -> int:
 
         print_error(error)
         return error.exit_code
+    except MemoryError:
+        typer.echo("error: out of memory; close other programs, or choose a smaller network", err=True)
+        return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         typer.echo(f"error: {where}{error.strerror or error}", err=True)

@@ -1,12 +1,12 @@
 """What several commands share: options, their completion, and JSON on standard output."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cnnkit.errors import UsageError
+from cnnkit.files import json_text
 
 
 def complete_config(incomplete: str) -> list[str]:
@@ -49,7 +49,7 @@ SetOption = Annotated[
 
 def print_json(content: Any) -> None:
     """For `--json`: one object, alone on standard output."""
-    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    typer.echo(json_text(content))
 
 
 def _known_device(name: str | None) -> str | None:

@@ -22,6 +22,7 @@ from cnnkit.data.prepare import load_data
 from cnnkit.errors import CnnkitError, Interrupted, TrainingError
 from cnnkit.filenames import FAILURE
 from cnnkit.files import write_atomically
+from cnnkit.locks import alone_at
 from cnnkit.training.device import available_cpus
 
 ATTEMPTS = 2  # of a trial whose process dies
@@ -159,7 +160,8 @@ def _work(trial: Trial, folder: Path) -> str | None:
     """Trains; returns why that failed, or INTERRUPTED."""
     (folder / FAILURE).unlink(missing_ok=True)
     try:
-        run_trial(trial, folder, _images(_source(trial.config.data)))
+        with alone_at(folder, "run"):
+            run_trial(trial, folder, _images(_source(trial.config.data)))
     except Interrupted:
         return INTERRUPTED
     except Exception as error:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from filelock import FileLock, Timeout
 
 from cnnkit import signals
 from cnnkit.comparison.local import Outcome
@@ -19,11 +18,12 @@ from cnnkit.comparison.study_file import TrialEntry
 from cnnkit.comparison.trial import Trial, data_hash, is_finished, with_kept_folders
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import load_data
-from cnnkit.errors import Interrupted, UsageError
+from cnnkit.errors import Interrupted
 from cnnkit.events import StudyBegun, StudyListener, TrialDone, ignore
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import LABELS, LOCK, RESULTS, STUDY, TRIALS
+from cnnkit.filenames import LABELS, RESULTS, STUDY, TRIALS
 from cnnkit.files import write_atomically, write_json
+from cnnkit.locks import alone_at
 from cnnkit.words import counted
 
 
@@ -42,13 +42,14 @@ def run_study(
     Raises UsageError, before anything is written, where the folder is of another study, and Interrupted,
     after the running trials have saved, where Ctrl-C or SIGTERM arrives.
     """
-    refuse_another_study(study, folder)
-    study = with_kept(study, folder)
+    refuse_another_study(study, folder)  # before it is made, and before the images are read
     published = load_data(study.base.data, notify)
     data = data_hash(published)
-    planned = [Trial(level.name, config, data) for level, config in study.trials()]
-    trials = with_kept_folders(planned, folder / TRIALS)
-    with _alone_at(folder):
+    with alone_at(folder, "study"):
+        refuse_another_study(study, folder)
+        study = with_kept(study, folder)
+        planned = [Trial(level.name, config, data) for level, config in study.trials()]
+        trials = with_kept_folders(planned, folder / TRIALS)
         write_atomically(folder / LABELS, published[1].labels.to(torch.uint8).numpy().tobytes())
         entries = [TrialEntry(trial.level, trial.seed, trial.folder) for trial in trials]
         write_json(folder / STUDY, study.to_file(entries).to_dict())
@@ -70,21 +71,6 @@ def run_study(
 def _import_statistics() -> None:
     """Imports SciPy while the last trial runs and other cores are idle: saves 0.8 s at the end."""
     import scipy.stats  # noqa: F401
-
-
-@contextmanager
-def _alone_at(folder: Path) -> Iterator[None]:
-    """Raises UsageError where another process is at the same study."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise UsageError(f"another process is at the study in {folder}; wait until it has ended") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _begun(study: StudyPlan, trials: int, missing: int) -> StudyBegun:

@@ -25,9 +25,11 @@ OptimizerName = Annotated[str, OneOf(OPTIMIZERS)]
 ScheduleName = Annotated[str, OneOf(SCHEDULES)]
 
 T = TypeVar("T")
+LARGEST = 1e30  # float32 holds it; 1e39 would be infinite there, and fail only while it trains
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
-NonNegative = Annotated[float, Field(ge=0)]
+NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]
+Positive = Annotated[float, Field(gt=0, le=LARGEST)]
 Listed = Annotated[tuple[T, ...], Field(strict=False)]
 
 
@@ -219,7 +221,7 @@ class TrainingConfig(Section):
     epochs: Count = Field(5, description="passes over the training images")
     batch_size: Count = Field(256, description="images per optimizer step")
     optimizer: OptimizerName = Field("adam", description="the rule that turns gradients into steps")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(0.005, description="its peak")
+    learning_rate: Positive = Field(0.005, description="its peak")
     schedule: ScheduleName = Field(
         "one_cycle",
         description="the learning rate after its warm-up: one_cycle and cosine fall along a cosine, linear "
@@ -235,9 +237,7 @@ class TrainingConfig(Section):
         (0.9, 0.999), description="decay of the two running means of adam, adamw and nadam"
     )
     label_smoothing: Probability = Field(0.0, description="share of the target spread over all classes")
-    gradient_clip: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="largest norm of the gradient; null: any"
-    )
+    gradient_clip: Positive | None = Field(None, description="largest norm of the gradient; null: any")
     weight_averaging: Probability = Field(
         0.0, description="decay per step of a running mean of the weights, which is then what is kept; 0: off"
     )

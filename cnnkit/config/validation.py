@@ -24,7 +24,7 @@ EXPECTED = {  # by pydantic's type of the error, with the values of its context
     "greater_than": "greater than {gt:.19g}",
     "greater_than_equal": "greater than or equal to {ge:.19g}",
     "less_than": "less than {lt:.19g}",
-    "less_than_equal": "less than or equal to {le:.19g}",
+    "less_than_equal": "less than or equal to {le:.15g}",
 }
 
 

@@ -75,7 +75,7 @@ def load_dataset(name: str, root: Path, notify: NoteListener = ignore) -> Publis
     stamp = _stamp(paths)
     home = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8] if paths else "bundled"
     prepared = cache_folder() / "prepared" / f"{name}-{home}.safetensors"
-    tensors = _read_prepared(prepared, stamp, notify)
+    tensors = _read_prepared(prepared, stamp, info, notify)
     if tensors is None:
         notify(Note(f"preparing {info.title}"))
         tensors = _read(info, paths)
@@ -120,12 +120,20 @@ def _stamp(paths: dict[str, Path]) -> str:
     return repr(parts)
 
 
-def _read_prepared(path: Path, stamp: str, notify: NoteListener) -> dict[str, Tensor] | None:
+def _read_prepared(
+    path: Path, stamp: str, info: DatasetInfo, notify: NoteListener
+) -> dict[str, Tensor] | None:
     try:
         tensors, metadata = load_tensors(path)
+        if metadata.get("stamp") != stamp:
+            return None
+        _check(tensors, info, path)
     except FileNotFoundError:
         return None
-    except (DamagedFile, OSError) as error:
+    except KeyError:
+        notify(Note(f"{path} holds another content; it is made again"))
+        return None
+    except (DamagedFile, DataError, OSError) as error:
         notify(Note(f"{error}; it is made again"))
         return None
-    return tensors if metadata.get("stamp") == stamp else None
+    return tensors

@@ -9,6 +9,7 @@ from torch import nn
 
 import cnnkit
 from cnnkit import tensor_files
+from cnnkit.config.costs import layer_costs
 from cnnkit.config.load import config_text, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import ConfigError, DamagedFile, RunError, UsageError
@@ -53,6 +54,9 @@ def load_weights(path: Path) -> Weights:
         config = parse_config(metadata["config"], str(file), kept=True)
     except ConfigError as error:
         raise RunError(f"the configuration in {file} is of another version of cnnkit:\n{error}") from error
+    needed = sum(layer.parameters for layer in layer_costs(config.model, config.data.info))
+    if needed > sum(tensor.numel() for tensor in tensors.values()):  # before memory is taken for them
+        raise RunError(f"{file} is damaged: its weights do not fit its configuration")
     model = build_model(config.model, config.data.info, seed=0)
     try:
         model.load_state_dict(tensors)
@@ -87,4 +91,4 @@ def load_state(run: RunDir) -> dict[str, Any]:
             f"{path} belongs to another configuration than {run.path / CONFIG}; "
             "put the configuration back as it was, or train again into another folder"
         )
-    return content["training"]  # type: ignore[no-any-return]
+    return content.get("training", {})  # type: ignore[no-any-return]

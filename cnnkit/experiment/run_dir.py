@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from cnnkit.filenames import (
     CONFIG,
     ENVIRONMENT,
     LAST,
+    LOCK,
     METRICS,
     PREDICTIONS,
     RESULT,
@@ -27,6 +28,7 @@ from cnnkit.filenames import (
     WEIGHTS_SUFFIX,
 )
 from cnnkit.files import PART, write_atomically
+from cnnkit.locks import alone_at
 from cnnkit.records import Record
 
 
@@ -156,11 +158,36 @@ def refuse_used(out: Path) -> None:
     """Raises UsageError where a folder already holds something; nothing is overwritten."""
     if out.is_file():
         raise UsageError(f"{out} is a file; name a folder")
-    if out.exists() and (not out.is_dir() or any(path.suffix != PART for path in out.iterdir())):
+    if out.exists() and (not out.is_dir() or _holds_something(out)):
         raise UsageError(
             f"{out} is not empty, and nothing is overwritten; name another folder, "
             f"or go on with the run in it: {resume_command(out)}"
         )
+
+
+def refuse_taken(out: Path) -> None:
+    """Raises UsageError where a process trains into a folder, or it holds something; makes nothing."""
+    if (out / LOCK).is_file():
+        with alone_at(out, "run"):
+            refuse_used(out)
+    refuse_used(out)
+
+
+def _holds_something(folder: Path) -> bool:
+    """Whether there is more than a killed process leaves behind before it has written a file."""
+    return any(path.name != LOCK and path.suffix != PART for path in folder.iterdir())
+
+
+@contextlib.contextmanager
+def new_run(config: Config, config_name: str, out: Path | None = None) -> Iterator[RunDir]:
+    """What `create_run` makes, locked for the length of a `with` block, before anything is looked at."""
+    if out is None:
+        run = create_run(config, config_name)  # in a folder that no other process has made
+        with alone_at(run.path, "run"):
+            yield run
+    else:
+        with alone_at(out, "run"):
+            yield create_run(config, config_name, out)
 
 
 def create_run(config: Config, config_name: str, out: Path | None = None) -> RunDir:
@@ -183,7 +210,7 @@ def create_run(config: Config, config_name: str, out: Path | None = None) -> Run
 
 def open_run(path: Path) -> RunDir:
     """The run in a directory, `latest` links followed. Raises UsageError where there is none."""
-    path = path.resolve() if path.is_symlink() else path
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path  # `resolve` fails on a loop of links
     if not (path / CONFIG).is_file():
         raise UsageError(f"{path} is no run directory: it holds no {CONFIG}{did_you_mean(path)}")
     return RunDir(path)

@@ -26,6 +26,7 @@ from cnnkit.nn.model import build_model
 from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
 from cnnkit.training.idle_cores import IdleCores
 from cnnkit.training.loop import train
+from cnnkit.training.memory import refuse_what_cannot_fit
 from cnnkit.training.state import Training
 from cnnkit.words import counted
 
@@ -84,7 +85,7 @@ def _run(config: Config, run: RunDir, notify: Listener, setting: Setting) -> Run
         training = begin(config, placement, splits)
     run.remove_leftovers()
     if resuming := (run.path / STATE).is_file():
-        training.restore(load_state(run))
+        _restore(training, run)
         _warn_of_another_machine(run, placement, notify)
     else:
         write_environment(run, placement)
@@ -98,9 +99,26 @@ def _run(config: Config, run: RunDir, notify: Listener, setting: Setting) -> Run
     return finish(training, splits, run, begun, setup_seconds)
 
 
+def _restore(training: Training, run: RunDir) -> None:
+    """Raises RunError where the state is whole but not one of this training's."""
+    state = load_state(run)
+    try:
+        training.restore(state)
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise RunError(
+            f"{run.path / STATE} is damaged: it holds no state of this training; "
+            "train again into another folder"
+        ) from error
+
+
 def finish(training: Training, splits: Splits, run: RunDir, begun: Begun, setup_seconds: float) -> RunResult:
     """Looks at the test split, once, with the weights that were kept; writes `result.json`."""
     weights = load_weights(run.path)
+    if weights.config != training.config:
+        raise RunError(
+            f"{weights.source} is not what was trained here: another program wrote it; "
+            "train into another folder"
+        )
     started = time.perf_counter()
     test = measure(weights, splits.test, training.placement)
     eval_seconds = time.perf_counter() - started
@@ -153,7 +171,11 @@ def _train_and_keep(training: Training, splits: Splits, run: RunDir, notify: Lis
 
 
 def begin(config: Config, placement: Placement, splits: Splits) -> Training:
-    """A training that has not taken a step, from the initial weights of its seed."""
+    """A training that has not taken a step, from the initial weights of its seed.
+
+    Raises OutOfMemory where it cannot fit.
+    """
+    refuse_what_cannot_fit(config, splits.info, placement.device)
     mean, std = pixel_statistics(splits.train.images)
     model = build_model(config.model, splits.info, config.training.seed, mean, std)
     return Training(config, model, placement, len(splits.train))

@@ -1,0 +1,265 @@
+"""Too little memory, closed streams, odd names, links in a circle: an answer in words, no traceback."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY
+from support import Tiny, call
+
+import cnnkit
+from cnnkit.config.load import flat, parse_config
+from cnnkit.config.schema import Config
+from cnnkit.errors import ConfigError, OutOfMemory, RunError
+from cnnkit.experiment.checkpoints import load_weights
+from cnnkit.experiment.train import begin, prepare
+from cnnkit.files import json_text
+from cnnkit.tensor_files import load_state, load_tensors, save_state, save_tensors
+from cnnkit.training import memory
+from cnnkit.training.device import out_of_memory_in_words
+from cnnkit.training.memory import free_bytes, least_bytes
+from cnnkit.training.step import EagerSteps
+
+CPU = torch.device("cpu")
+posix_names = pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes any bytes as a name")
+
+
+@pytest.fixture
+def run(tiny: Tiny, tmp_path: Path) -> Path:
+    return cnnkit.train(tiny("training.epochs=1", "runtime.threads=1"), tmp_path / "run", progress=False).path
+
+
+# --- memory -----------------------------------------------------------------------------------------
+
+
+def test_a_network_that_cannot_fit_is_refused_before_anything_is_allocated(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny("model.channels=[3000, 3000]")
+    setting = prepare(config)
+    monkeypatch.setattr(memory, "_free_in_system", lambda: 1e8)
+    monkeypatch.setattr("cnnkit.experiment.train.build_model", lambda *_: pytest.fail("it was built"))
+    with pytest.raises(OutOfMemory, match=r"at least 0.7 GB of memory, and 0.1 GB are free; lower model"):
+        begin(config, setting.placement, setting.splits)
+
+
+def test_the_least_memory_is_less_than_what_a_step_takes(tiny: Tiny) -> None:
+    config = tiny("model.channels=[64, 64]", "training.batch_size=1000", "runtime.precision=bf16")
+    kept = 4 * 2 * sum(p.numel() for p in cnnkit.build_model(config).parameters())
+    maps = 1000 * (64 * 8 * 8 + 64 * 4 * 4 + 16 + 10)  # after the two convolutions and the dense layers
+    assert least_bytes(config, config.data.info) == kept + 2 * maps
+
+
+def test_free_memory_is_what_the_system_and_the_container_leave(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    system = tmp_path / "meminfo"
+    system.write_text("MemTotal:  900 kB\nMemAvailable:   500 kB\nSwapFree:  24 kB\n")
+    monkeypatch.setattr(memory, "MEMORY_INFO", system)
+    monkeypatch.setattr(memory, "CGROUPS", tmp_path)
+    assert free_bytes(CPU) == 524 * 1024
+    (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 100\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("70000\n")
+    assert free_bytes(CPU) == 524 * 1024
+    (tmp_path / "memory.max").write_text("80000\n")
+    assert free_bytes(CPU) == 10_100
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert free_bytes(CPU) == float("inf")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("could not create a primitive"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        MemoryError(),
+    ],
+)
+def test_every_way_to_run_out_of_memory_is_told(error: Exception) -> None:
+    with pytest.raises(OutOfMemory, match="batches of 7 images"), out_of_memory_in_words(7):
+        raise error
+
+
+def test_running_out_of_memory_while_printing_is_told(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("cnnkit.cli.console.print_evaluation", fail)
+    outcome = call(capsys, "eval", run)
+    assert (outcome.code, outcome.err.startswith("error: out of memory")) == (1, True)
+
+
+def test_a_weights_file_that_claims_a_huge_network_is_refused_before_it_is_built(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors, metadata = load_tensors(run / "best.safetensors")
+    huge = metadata["config"].replace("channels: [4, 8]", "channels: [9000, 1200]")
+    assert huge != metadata["config"]
+    save_tensors(run / "best.safetensors", tensors, {**metadata, "config": huge})
+    monkeypatch.setattr("cnnkit.experiment.checkpoints.build_model", lambda *_, **__: pytest.fail("built"))
+    with pytest.raises(RunError, match="its weights do not fit its configuration"):
+        load_weights(run)
+
+
+# --- numbers ----------------------------------------------------------------------------------------
+
+HUGE = ("0", "1", "1e-300", "0.999999", "1e6", "1e30", "1e39", "1e300", "1000", "1000000000", "9223372036854775807")
+SIZES = ("model.channels", "model.hidden", "training.batch_size", "data.scene")  # a matter of memory
+NUMBERS = [
+    key
+    for key, value in flat(Config()).items()
+    if isinstance(value, int | float) and not isinstance(value, bool) and not key.startswith(SIZES)
+]
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+def test_an_extreme_number_is_refused_with_its_key_or_works(key: str, tiny: Tiny) -> None:
+    told: list[str] = []
+    for value in HUGE:
+        try:
+            config = parse_config(TINY, "tiny", [f"{key}={value}", "training.batch_size=32"])
+        except ConfigError as error:
+            told.append(str(error))
+            continue
+        setting = prepare(config)
+        training = begin(config, setting.placement, setting.splits)
+        steps = EagerSteps(training, setting.splits.train)
+        now = steps.begin(1)
+        with setting.placement.in_force():
+            steps.take(1, 0)
+        assert now.losses[0].isfinite()
+    assert all(key.rpartition(".")[2] in text for text in told)
+
+
+@pytest.mark.parametrize("key", ["learning_rate", "weight_decay", "gradient_clip"])
+def test_a_factor_beyond_float32_is_refused(key: str) -> None:
+    with pytest.raises(ConfigError, match=f"training.{key}.*1e\\+30"):
+        parse_config(TINY, "tiny", [f"training.{key}=1e39"])
+
+
+# --- streams, names, links --------------------------------------------------------------------------
+
+
+def shell(command: str, folder: Path) -> "subprocess.CompletedProcess[bytes]":
+    environment = {**os.environ, "CNNKIT": f"{sys.executable} -m cnnkit"}
+    return subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, check=False
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of its own")
+def test_closed_streams_neither_stop_a_run_nor_get_into_its_files(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("epochs: 2", "epochs: 1"))
+    done = shell("$CNNKIT train --config tiny.yaml --out run <&- >&- 2>&-", tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert cnnkit.open_run(tmp_path / "run").result.epochs == 1
+    done = shell("$CNNKIT config check nothing.yaml 2>&-", tmp_path)
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+@posix_names
+def test_a_folder_whose_name_is_not_utf_8_holds_a_run_like_any_other(
+    tiny_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = os.fsdecode(b"r\xff\xfen")
+    for command in (
+        ["train", "--config", tiny_file, "--out", name],
+        ["eval", name],
+        ["report", name],
+        ["train", "--resume", name, "--json"],
+    ):
+        outcome = call(capsys, *command)
+        assert outcome.code == 0, outcome.err
+    assert "test_accuracy" in json.loads(outcome.out)
+    (Path(name) / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_links_in_a_circle_are_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for command in (["eval", "loop"], ["predict", "loop", "a.png"], ["train", "--resume", "loop"]):
+        outcome = call(capsys, *command)
+        assert outcome.code == 2
+        assert "is no run directory" in " ".join(outcome.err.split())
+
+
+# --- files ------------------------------------------------------------------------------------------
+
+
+def test_a_number_that_is_not_finite_is_null_in_json() -> None:
+    content = {"a": [1.5, float("nan")], "b": {"c": float("-inf")}, "d": (float("inf"), "é", True)}
+    assert json.loads(json_text(content)) == {"a": [1.5, None], "b": {"c": None}, "d": [None, "é", True]}
+    assert "é" in json_text(content)
+
+
+def test_equal_weights_are_equal_bytes_whatever_the_order_of_their_metadata(tmp_path: Path) -> None:
+    tensors = {"b": torch.arange(3.0), "a": torch.ones(2, 2)}
+    words = {f"key{i}": "é" * i for i in range(9)}
+    save_tensors(tmp_path / "one", tensors, words)
+    save_tensors(tmp_path / "two", dict(reversed(tensors.items())), dict(reversed(words.items())))
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    read, metadata = load_tensors(tmp_path / "one")
+    assert metadata == words
+    assert all(torch.equal(read[name], tensors[name]) for name in tensors)
+
+
+@pytest.mark.parametrize("change", ["empty", "list", "other", "shape"])
+def test_a_state_with_a_valid_checksum_and_another_content_is_refused(
+    change: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run / "training_state.pt"
+    if not path.exists():
+        (path,) = run.glob("*state*")
+    (run / "result.json").unlink()
+    state = load_state(path)
+    changed = {
+        "empty": {**state, "training": {}},
+        "list": {**state, "training": [1, 2]},
+        "other": {**state, "training": {**state["training"], "history": [{"epoch": 1}]}},
+        "shape": {**state, "training": {**state["training"], "model": {}}},
+    }[change]
+    save_state(path, changed)
+    outcome = call(capsys, "train", "--resume", run)
+    assert outcome.code == 1
+    assert "holds no state of this training" in " ".join(outcome.err.split())
+
+
+def test_prepared_images_with_a_valid_checksum_and_another_content_are_made_again(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    whole = cnnkit.load_images(tiny())
+    (prepared,) = tmp_path.rglob("*.safetensors")
+    tensors, metadata = load_tensors(prepared)
+    for wrong in (
+        {},
+        {**tensors, "test_labels": tensors["test_labels"] + 7},
+        {**tensors, "test_images": tensors["test_images"][:5]},
+    ):
+        save_tensors(prepared, wrong, metadata)
+        assert torch.equal(cnnkit.load_images(tiny()).test.labels, whole.test.labels)
+
+
+def test_a_trial_is_known_without_hashing_a_hundred_thousand_epochs(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cnnkit.comparison.trial import HASHED_EPOCHS, Trial, shared_hashes
+
+    asked: list[int] = []
+
+    def count(images: int, size: int, generator: torch.Generator) -> list[torch.Tensor]:
+        asked.append(images)
+        return []
+
+    monkeypatch.setattr("cnnkit.comparison.trial.orders", count)
+    config = tiny("training.epochs=100000")
+    shared_hashes(Trial("a", config, "data"), prepare(config))
+    assert len(asked) == HASHED_EPOCHS
