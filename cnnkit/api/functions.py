@@ -14,7 +14,7 @@ from cnnkit.data.dataset import ImageDataset, Splits, pixel_statistics
 from cnnkit.data.prepare import load_splits
 from cnnkit.errors import UsageError
 from cnnkit.events import Listener
-from cnnkit.experiment.run_dir import create_run, refuse_used
+from cnnkit.experiment.run_dir import create_run, followed, refuse_used
 from cnnkit.experiment.train import prepare, run_experiment
 from cnnkit.families.datasets import ImageInfo
 from cnnkit.nn.model import CNN
@@ -127,7 +127,7 @@ def open_run(path: str | Path) -> Run:
     >>> cnnkit.open_run("runs/one").result.epochs
     1
     """
-    return Run(Path(path))
+    return Run(followed(Path(path)))
 
 
 def compare(

@@ -16,7 +16,7 @@ from cnnkit.errors import UsageError
 from cnnkit.events import EpochRecord, Listener, Note, NoteListener, ignore
 from cnnkit.experiment.checkpoints import Weights, load_weights
 from cnnkit.experiment.measure import Measured, Prediction, measure_split, predict_file, predict_images
-from cnnkit.experiment.run_dir import RunDir, RunResult, open_run
+from cnnkit.experiment.run_dir import RunDir, RunResult, open_run, point_latest_at
 from cnnkit.experiment.train import prepare, run_experiment
 from cnnkit.nn.model import CNN
 
@@ -107,7 +107,9 @@ class Run:
         folder = self.folder
         if not folder.finished:
             with shown(progress) as listener:
-                run_experiment(folder.config, folder, listener, prepare(folder.config, listener, device))
+                setting = prepare(folder.config, listener, device)
+                point_latest_at(folder.path)
+                run_experiment(folder.config, folder, listener, setting)
             self.__dict__.pop("weights", None)  # those of before
         return folder.result
 
