@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 import pytest
 from hypothesis import given, settings
@@ -329,8 +327,26 @@ def test_an_override_changes_its_key_and_no_other() -> None:
     assert {key for key in before if before[key] != after[key]} == {"data.augment.zoom"}
 
 
-def test_the_last_override_of_a_key_counts() -> None:
-    assert on_digits("training.epochs=3", "training.epochs=4").training.epochs == 4
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("training.epochs=3", "training.epochs=4"),
+        ("model.dropout=0.5", "model={channels: [7]}"),
+        ("data.augment.zoom=0.1", "model.dropout=0", "data={dataset: digits}"),
+    ],
+)
+def test_an_override_that_replaces_another_is_refused(overrides: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError) as failure:
+        on_digits(*overrides)
+    told = (
+        f"--set {overrides[-1]}: {overrides[-1].partition('=')[0]}: replaces what --set {overrides[0]} says"
+    )
+    assert told in str(failure.value)
+
+
+def test_an_override_may_be_given_again_and_may_change_a_key_of_a_section_before_it() -> None:
+    assert on_digits("training.epochs=3", "training.epochs=3").training.epochs == 3
+    assert on_digits("data.augment={zoom: 0.1}", "data.augment.zoom=0.2").data.augment.zoom == 0.2
 
 
 def test_an_override_of_a_section_replaces_the_section() -> None:
@@ -521,14 +537,20 @@ def test_config_schema_and_keys_print_what_the_library_gives(cnnkit: Command) ->
 
 
 def test_config_copy_makes_a_file_that_means_the_same(cnnkit: Command, tmp_path: Path) -> None:
-    assert cnnkit("config", "copy", "mnist") == (0, "mnist.yaml\n", "")
+    code, out, err = cnnkit("config", "copy", "mnist")
+    assert (code, out) == (0, "mnist.yaml\n")
+    assert "cnnkit.schema.json" in err
     assert load_config(tmp_path / "mnist.yaml") == load_config(CONFIGS[0].parent / "mnist.yaml")
 
 
-def test_a_copy_s_schema_line_still_leads_to_the_schema(cnnkit: Command, tmp_path: Path) -> None:
-    cnnkit("config", "copy", "digits", tmp_path / "own.yaml")
-    address = (tmp_path / "own.yaml").read_text(encoding="utf-8").splitlines()[0].partition("$schema=")[2]
-    assert Path(url2pathname(urlparse(address).path)).read_text(encoding="utf-8") == json_schema()
+def test_a_copy_s_schema_line_leads_to_the_schema_on_another_machine_too(
+    cnnkit: Command, tmp_path: Path
+) -> None:
+    cnnkit("config", "copy", "digits", tmp_path / "here" / "own.yaml")
+    there = (tmp_path / "here").rename(tmp_path / "there")
+    address = (there / "own.yaml").read_text(encoding="utf-8").splitlines()[0].partition("$schema=")[2]
+    assert address == "./cnnkit.schema.json"
+    assert (there / address).read_text(encoding="utf-8") == json_schema()
 
 
 def test_config_copy_into_a_folder_keeps_the_name(cnnkit: Command, tmp_path: Path) -> None:
