@@ -338,10 +338,8 @@ def test_an_override_changes_its_key_and_no_other() -> None:
 def test_an_override_that_replaces_another_is_refused(overrides: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError) as failure:
         on_digits(*overrides)
-    told = (
-        f"--set {overrides[-1]}: {overrides[-1].partition('=')[0]}: replaces what --set {overrides[0]} says"
-    )
-    assert told in str(failure.value)
+    key = overrides[-1].partition("=")[0]
+    assert f"--set {overrides[-1]}: {key}: replaces what --set {overrides[0]} says" in str(failure.value)
 
 
 def test_an_override_may_be_given_again_and_may_change_a_key_of_a_section_before_it() -> None:
