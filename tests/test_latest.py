@@ -9,10 +9,11 @@ import pytest
 from support import call, finished_run
 
 import cnnkit
+from cnnkit.comparison.trial import Trial, run_trial
 from cnnkit.config.schema import Config
 from cnnkit.errors import UsageError
 from cnnkit.experiment.run_dir import create_run, latest_run
-from cnnkit.filenames import RESULT, RUNS
+from cnnkit.filenames import RESULT, RUNS, TRIALS
 
 Tiny = Callable[..., Config]
 Capture = pytest.CaptureFixture[str]
@@ -71,9 +72,8 @@ def test_where_the_latest_run_is_gone_the_newest_that_is_left_is_the_latest(tiny
         latest_run()
 
 
-def test_a_study_and_its_trials_are_no_latest_run(tiny: Tiny) -> None:
-    config = tiny("training.epochs=1")
-    cnnkit.compare(config, {"model.pooling": ["max", "avg"]}, seeds=1, workers=1, progress=False)
+def test_a_trial_of_a_study_is_no_latest_run(tiny: Tiny) -> None:
+    run_trial(Trial("max", tiny("training.epochs=1"), "data"), RUNS / "compare" / TRIALS / "one")
     with pytest.raises(UsageError, match="cnnkit train"):
         latest_run()
 

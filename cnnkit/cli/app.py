@@ -296,7 +296,7 @@ def main() -> int:
     completing = os.environ.get("_CNNKIT_COMPLETE") == "complete_bash"
     try:
         with whole_words() if completing else nullcontext():
-            app()
+            app(prog_name="cnnkit")
     except CnnkitError as error:
         from cnnkit.cli.console import print_error
 
