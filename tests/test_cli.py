@@ -618,6 +618,6 @@ def test_a_terminal_sees_how_far_training_is_and_how_fast(
 
 
 def test_shell_completion_offers_the_shipped_configurations() -> None:
-    words = {"COMP_WORDS": "cnnkit train --config ", "COMP_CWORD": "3"}
+    words = {"COMP_WORDS": "cnnkit\ntrain\n--config\n", "COMP_CWORD": "3"}
     done = python(RUN_MAIN, _CNNKIT_COMPLETE="complete_bash", **words)
     assert set(shipped_configs()) <= set(done.stdout.split()), done.stderr

@@ -327,24 +327,8 @@ def test_an_override_changes_its_key_and_no_other() -> None:
     assert {key for key in before if before[key] != after[key]} == {"data.augment.zoom"}
 
 
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        ("training.epochs=3", "training.epochs=4"),
-        ("model.dropout=0.5", "model={channels: [7]}"),
-        ("data.augment.zoom=0.1", "model.dropout=0", "data={dataset: digits}"),
-    ],
-)
-def test_an_override_that_replaces_another_is_refused(overrides: tuple[str, ...]) -> None:
-    with pytest.raises(ConfigError) as failure:
-        on_digits(*overrides)
-    key = overrides[-1].partition("=")[0]
-    assert f"--set {overrides[-1]}: {key}: replaces what --set {overrides[0]} says" in str(failure.value)
-
-
-def test_an_override_may_be_given_again_and_may_change_a_key_of_a_section_before_it() -> None:
-    assert on_digits("training.epochs=3", "training.epochs=3").training.epochs == 3
-    assert on_digits("data.augment={zoom: 0.1}", "data.augment.zoom=0.2").data.augment.zoom == 0.2
+def test_the_last_override_of_a_key_counts() -> None:
+    assert on_digits("training.epochs=3", "training.epochs=4").training.epochs == 4
 
 
 def test_an_override_of_a_section_replaces_the_section() -> None:

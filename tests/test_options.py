@@ -80,6 +80,35 @@ def test_an_option_may_be_repeated_with_the_same_value(capsys: Capture) -> None:
     assert call(capsys, "summary", "--config", "digits", "--config", "digits", "--json", "--json").code == 0
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("training.epochs=3", "training.epochs=4"),
+        ("model.dropout=0.5", "model={channels:[7]}"),
+        ("data.augment.zoom=0.1", "data={dataset:digits}"),
+    ],
+)
+def test_a_key_is_not_set_twice(first: str, second: str, capsys: Capture) -> None:
+    outcome = call(
+        capsys, "config", "show", "digits", "--set", first, "--set", "runtime.threads=1", "-s", second
+    )
+    assert outcome.code == 2
+    assert f"--set {second} replaces --set {first}" in outcome.err
+
+
+def test_the_same_override_twice_and_a_key_of_a_section_before_it_are_fine(capsys: Capture) -> None:
+    overrides = (
+        "-s",
+        "data.augment={zoom: 0.1}",
+        "-s",
+        "data.augment.zoom=0.2",
+        "-s",
+        "data.augment.zoom=0.2",
+    )
+    outcome = call(capsys, "config", "show", "digits", *overrides)
+    assert (outcome.code, "zoom: 0.2" in outcome.out) == (0, True)
+
+
 def excluding() -> list[tuple[str, str, str]]:
     return [(path, one, other) for path, c in COMMANDS.items() for one, other, _ in exclusions_of(c)]
 

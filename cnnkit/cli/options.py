@@ -34,6 +34,17 @@ def chosen_config(named: str | None, option: str | None) -> str:
     )
 
 
+def _each_once(overrides: list[str]) -> list[str]:
+    """Refuses a key that is set twice: the first value would be lost. The same words may be repeated."""
+    once = list(dict.fromkeys(overrides))
+    keys = [override.partition("=")[0].strip() for override in once]
+    for later, key in enumerate(keys):
+        for earlier in range(later):
+            if f"{keys[earlier]}.".startswith(f"{key}."):
+                raise UsageError(f"--set {once[later]} replaces --set {once[earlier]}; leave one of them out")
+    return once
+
+
 SetOption = Annotated[
     list[str],
     typer.Option(
@@ -41,6 +52,7 @@ SetOption = Annotated[
         "-s",
         metavar="KEY=VALUE",
         help="Override a key, such as model.pooling=avg; repeatable.",
+        callback=_each_once,
         autocompletion=complete_set,
     ),
 ]

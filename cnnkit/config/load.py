@@ -45,7 +45,7 @@ def parse_config(
     tree = YamlTree(name, text)
     tree.read()
     versions.apply_version(tree, kept)
-    for override in dict.fromkeys(overrides):
+    for override in overrides:
         tree.override(override, SECTIONS, flag)
     config, problems = validate(tree)
     problems = [*tree.problems, *problems]

@@ -37,7 +37,7 @@ class _TooLarge(_Unreadable):
 class YamlTree:
     """The values of a text. in_file: whether its places have rows and columns; an override's do not.
 
-    broken: the keys whose values could not be read. overridden: the keys that `override` has set.
+    broken: the keys whose values could not be read.
     """
 
     name: str
@@ -48,7 +48,6 @@ class YamlTree:
     key_places: dict[KeyPath, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     broken: set[KeyPath] = field(default_factory=set)
-    overridden: dict[KeyPath, Place] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.text = re.sub("\r\n?", "\n", self.text)
@@ -77,10 +76,6 @@ class YamlTree:
         if not equals or not all(path):
             self._complain(place, (), "expected KEY=VALUE", "such as model.pooling=avg")
             return
-        if earlier := next((at for key, at in self.overridden.items() if key[: len(path)] == path), None):
-            self._complain(place, path, f"replaces what {earlier} says", "leave one of them out")
-            return
-        self.overridden[path] = place
         if len(path) > DEEPEST_KEY:
             self._complain(place, (), f"no key has more than {DEEPEST_KEY} parts")
             return
