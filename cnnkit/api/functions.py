@@ -147,7 +147,8 @@ def compare(
 
     vary: one dotted key and its values. margin: percentage points up to which a difference counts for
     nothing. match: "parameters" or "macs" scales the channels until all values cost what the first does.
-    out: the study's folder; what it holds of the same study is kept. workers: trials side by side.
+    out: the study's folder; what it holds of the same study is kept, and no value or seed is dropped.
+    workers: trials side by side, not with Ray.
     Raises UsageError where the values make no study or `out` holds another one, and Interrupted, after the
     running trials have saved, on Ctrl-C.
 

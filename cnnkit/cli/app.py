@@ -4,14 +4,12 @@ Nothing heavy is imported before a command needs it: `cnnkit --help` never loads
 """
 
 import io
-import mimetypes
 import os
-import shlex
 import sys
 from contextlib import nullcontext
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -31,15 +29,13 @@ from cnnkit.cli.options import (
     print_json,
     refuse_setting,
 )
-from cnnkit.cli.report import report_command
+from cnnkit.cli.report import report_command, show_report
+from cnnkit.cli.runs import latest_named, refuse_finished, run_and_images
 from cnnkit.errors import CnnkitError, ImageError, UsageError
 from cnnkit.events import Note
 from cnnkit.families.datasets import published_names
-from cnnkit.filenames import CURVES, WEIGHTS_SUFFIX
+from cnnkit.filenames import CURVES
 from cnnkit.words import listed
-
-if TYPE_CHECKING:
-    from cnnkit.api.run import Run
 
 app = App(
     name="cnnkit",
@@ -107,9 +103,8 @@ def train_command(
         run = train(read, out, name=Path(str(source)).stem, progress=not quiet)
     else:
         run = open_run(Path(str(resume)))
+        refuse_finished(run, device)
         drawn = run.folder.finished and (run.path / CURVES).is_file()
-        if run.folder.finished and device is not None:
-            raise UsageError(f"{resume} is finished: nothing is left to do on {device}; leave --device out")
         run.resume(device, progress=not quiet)
     if as_json:
         print_json(run.result.to_dict())
@@ -117,16 +112,7 @@ def train_command(
         print_result(run.result)
     if not drawn:
         run.draw_curves(_note)  # last: a drawing error must not hide the result
-    _show_report(run, with_report, silent=quiet or as_json)
-
-
-def _show_report(run: "Run", wanted: bool, silent: bool) -> None:
-    """Writes the report of a run, or says how to see it."""
-    if wanted:
-        report = run.report()
-        typer.echo(f"to look at: {report}", err=silent)
-    elif not silent:
-        typer.echo(f"to look at: cnnkit report {shlex.quote(str(run.path))}")
+    show_report(run, with_report, silent=quiet or as_json)
 
 
 @app.command("eval")
@@ -147,7 +133,7 @@ def eval_command(
     from cnnkit.api.functions import open_run
     from cnnkit.cli.console import print_evaluation
 
-    measured = open_run(_latest() if run is None else run).evaluate(split.value, device, _note)
+    measured = open_run(latest_named(_note) if run is None else run).evaluate(split.value, device, _note)
     if as_json:
         print_json(measured.to_dict())
     else:
@@ -177,8 +163,8 @@ def predict_command(
     from cnnkit.api.functions import open_run
     from cnnkit.cli.console import print_error, print_prediction
 
-    run, images = _run_and_images(files)
-    opened = open_run(_latest() if run is None else run)
+    run, images = run_and_images(files)
+    opened = open_run(latest_named(_note) if run is None else run)
     told: list[dict[str, Any]] = []
     for image in images:
         try:
@@ -195,36 +181,6 @@ def predict_command(
     if as_json:
         print_json({"predictions": told})
     raise typer.Exit(int(any("error" in row for row in told)))
-
-
-def _run_and_images(files: list[Path]) -> tuple[Path | None, list[Path]]:
-    """The run that is named first, None if images only are named, and the images.
-
-    Raises UsageError where there are none.
-    """
-    first, *others = files
-    run, images = (None, files) if _is_image(first) else (first, others)
-    if not images:
-        raise UsageError(f"name image files behind {first}: cnnkit predict [RUN] IMAGE...")
-    return run, images
-
-
-def _is_image(path: Path) -> bool:
-    """Whether a path is meant as an image: by its name, else by not beginning as weights do."""
-    kind, _ = mimetypes.guess_type(path.name)
-    if kind or path.suffix == WEIGHTS_SUFFIX or not path.is_file():
-        return bool(kind and kind.startswith("image/") and not path.is_dir())
-    with path.open("rb") as file:
-        return file.read(9)[8:] != b"{"
-
-
-def _latest() -> Path:
-    """The latest run; a person is told which one that is."""
-    from cnnkit.experiment.run_dir import latest_run
-
-    run = latest_run()
-    _note(Note(f"the latest run: {run}"))
-    return run
 
 
 @app.command("summary")

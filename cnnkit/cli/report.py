@@ -1,11 +1,15 @@
 """`cnnkit report`: the page that shows a comparison, or a run, drawn again from its files."""
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cnnkit.cli.completion import complete_run_or_study
+
+if TYPE_CHECKING:
+    from cnnkit.api.run import Run
 
 
 def report_command(
@@ -23,3 +27,12 @@ def report_command(
     from cnnkit.report.page import write_report
 
     typer.echo(write_report(followed(folder)))
+
+
+def show_report(run: "Run", wanted: bool, silent: bool) -> None:
+    """Writes the report of a run, or says how to see it."""
+    if wanted:
+        report = run.report()
+        typer.echo(f"to look at: {report}", err=silent)
+    elif not silent:
+        typer.echo(f"to look at: cnnkit report {shlex.quote(str(run.path))}")

@@ -18,11 +18,11 @@ def sentence(results: StudyResults) -> str:
 
 
 def _changes_of_the_margin(results: StudyResults) -> Iterator[str]:
+    if results.history:
+        yield "The margin was changed after the results were known."
     for earlier in results.history:
-        yield (
-            f"The margin was changed after the results were known: with ±{earlier.margin:g} points, over "
-            f"{counted(len(earlier.seeds), 'seed')}, it was “{earlier.sentence}”"
-        )
+        seeds = counted(len(earlier.seeds), "seed")
+        yield f"With ±{earlier.margin:g} points and {seeds}: “{earlier.sentence}”"
 
 
 def _sentence(results: StudyResults) -> str:
