@@ -59,6 +59,18 @@ def test_the_latest_run_is_the_newest_wherever_it_lies(
         assert cnnkit.open_run("runs/latest").folder.path.resolve() == run.path.resolve()
 
 
+def test_from_python_a_run_elsewhere_makes_no_folder_for_latest(tiny: Tiny, tmp_path: Path) -> None:
+    cnnkit.train(tiny("training.epochs=1"), "mine", progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_training_that_cannot_begin_makes_none_either(
+    tiny_file: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    assert call(capsys, "train", tiny_file, "--device", "cuda:99", "--out", "mine").code == 2
+    assert list(tmp_path.iterdir()) == [tiny_file]
+
+
 @pytest.mark.usefixtures("links")
 def test_where_the_latest_run_is_gone_the_newest_that_is_left_is_the_latest(tiny: Tiny) -> None:
     first, second = (create_run(tiny(), name) for name in ("one", "two"))
@@ -80,7 +92,7 @@ def test_a_trial_of_a_study_is_no_latest_run(tiny: Tiny) -> None:
 
 def test_a_run_in_a_folder_called_latest_hides_no_newer_one(tiny: Tiny) -> None:
     """0.1.0 took `--out runs/latest`."""
-    old = create_run(tiny(), "tiny", Path("old")).path
+    old = create_run(tiny(), "tiny").path
     LATEST.unlink()
     old.rename(LATEST)
     new = create_run(tiny(), "new")

@@ -137,7 +137,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--set": (f"train {TINY} --out own", "--set model.pooling=avg"),
         "--out": (f"train {TINY}", "--out own"),
         "--resume": ("train", "--resume {run}"),
-        "--device": (f"train {TINY} --out own", "--device mps"),
+        "--device": (f"train {TINY} --out own", "--device cuda:99"),
         "--report": (f"train {TINY} --out own", "--report"),
         "--json": (f"train {TINY} --out own", "--json"),
         "--quiet": (f"train {TINY} --out own", "--quiet"),
@@ -145,13 +145,13 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
     "eval": {
         "RUN": ("eval", "{run}"),
         "--split": ("eval {run}", "--split train"),
-        "--device": ("eval {run}", "--device mps"),
+        "--device": ("eval {run}", "--device cuda:99"),
         "--json": ("eval {run}", "--json"),
     },
     "predict": {
         "[RUN] IMAGE...": ("predict", "{run} {tmp}/none.png"),
         "--top": ("predict {run} {picture}", "--top 1"),
-        "--device": ("predict {run} {picture}", "--device mps"),
+        "--device": ("predict {run} {picture}", "--device cuda:99"),
         "--json": ("predict {run} {picture}", "--json"),
     },
     "summary": {

@@ -30,7 +30,7 @@ from cnnkit.cli.options import (
     refuse_setting,
 )
 from cnnkit.cli.report import report_command, show_report
-from cnnkit.cli.runs import latest_named, refuse_finished, run_and_images
+from cnnkit.cli.runs import folder_of_latest, latest_named, refuse_finished, run_and_images
 from cnnkit.errors import CnnkitError, ImageError, UsageError
 from cnnkit.events import Note
 from cnnkit.families.datasets import published_names
@@ -99,13 +99,14 @@ def train_command(
     from cnnkit.cli.console import print_result
 
     drawn = False
-    if read is not None:
-        run = train(read, out, name=Path(str(source)).stem, progress=not quiet)
-    else:
-        run = open_run(Path(str(resume)))
-        refuse_finished(run, device)
-        drawn = run.folder.finished and (run.path / CURVES).is_file()
-        run.resume(device, progress=not quiet)
+    with folder_of_latest():
+        if read is not None:
+            run = train(read, out, name=Path(str(source)).stem, progress=not quiet)
+        else:
+            run = open_run(Path(str(resume)))
+            refuse_finished(run, device)
+            drawn = run.folder.finished and (run.path / CURVES).is_file()
+            run.resume(device, progress=not quiet)
     if as_json:
         print_json(run.result.to_dict())
     else:

@@ -1,12 +1,14 @@
 """Which run a command line means."""
 
+import contextlib
 import mimetypes
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnkit.errors import UsageError
 from cnnkit.events import Note, NoteListener
-from cnnkit.filenames import WEIGHTS_SUFFIX
+from cnnkit.filenames import RUNS, WEIGHTS_SUFFIX
 
 if TYPE_CHECKING:
     from cnnkit.api.run import Run
@@ -40,6 +42,18 @@ def latest_named(notify: NoteListener) -> Path:
     run = latest_run()
     notify(Note(f"the latest run: {run}"))
     return run
+
+
+@contextlib.contextmanager
+def folder_of_latest() -> Iterator[None]:
+    """Makes `runs/`, so that `latest` can name a run that begins now and lies elsewhere."""
+    with contextlib.suppress(OSError):
+        RUNS.mkdir(exist_ok=True)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            RUNS.rmdir()  # succeeds only if it is empty: no run has begun
 
 
 def refuse_finished(run: "Run", device: str | None) -> None:

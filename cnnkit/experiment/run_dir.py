@@ -222,11 +222,15 @@ def _new_folder(parent: Path, name: str) -> Path:
 
 
 def point_latest_at(path: Path) -> None:
-    """Makes `runs/latest` name a run: a link, or a file with its path where links cannot be made."""
+    """Makes `runs/latest` name a run, if there is a folder `runs`.
+
+    It is a link, or where links cannot be made a file that holds the path.
+    """
+    if not RUNS.is_dir():
+        return
     inside = path.parent.resolve() == RUNS.resolve()
     aside = RUNS / f".latest.{os.getpid()}"
     with contextlib.suppress(OSError):  # a folder that takes no files has no `latest`
-        RUNS.mkdir(exist_ok=True)
         try:
             aside.symlink_to(path.name if inside else path.resolve())
             aside.replace(LATEST)
