@@ -10,7 +10,7 @@ import typer
 from support import call, commands, finished_run
 
 from cnnkit.cli.app import app
-from cnnkit.cli.exclusions import exclusions_of
+from cnnkit.cli.exclusions import NEEDS, exclusions_of
 from cnnkit.comparison import on_ray
 from cnnkit.comparison.local import LocalExecutor
 from cnnkit.data import sources
@@ -125,6 +125,14 @@ def test_options_that_exclude_each_other_are_refused_by_name(
     assert not list(tmp_path.iterdir())
 
 
+def test_an_option_that_does_nothing_without_another_is_refused_without_it(capsys: Capture) -> None:
+    for path, needs in NEEDS.items():
+        for one, other, _ in needs:
+            outcome = call(capsys, path, *given(COMMANDS[path], one))
+            assert outcome.code == 2
+            assert f"{one} needs {other}: " in outcome.err
+
+
 TINY = "{tiny} --set training.epochs=1"
 STUDY = "--out study"
 VARY = f"compare {TINY} --vary model.dropout=0,0.5 --seeds 2"
@@ -149,7 +157,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--json": ("eval {run}", "--json"),
     },
     "predict": {
-        "[RUN] IMAGE...": ("predict", "{run} {tmp}/none.png"),
+        "[RUN] IMAGE": ("predict", "{run} {tmp}/none.png"),
         "--top": ("predict {run} {picture}", "--top 1"),
         "--device": ("predict {run} {picture}", "--device cuda:99"),
         "--json": ("predict {run} {picture}", "--json"),

@@ -151,7 +151,7 @@ def predict_command(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="[RUN] IMAGE...",
+            metavar="[RUN] IMAGE",
             help="Run directory or weights file, without it the latest run; then image files, of any size.",
             autocompletion=complete_run,
         ),

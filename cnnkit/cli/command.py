@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import typer
 from typer.core import TyperCommand
 
-from cnnkit.cli.exclusions import exclusions_of, told
+from cnnkit.cli.exclusions import NEEDS, exclusions_of, told
 from cnnkit.errors import UsageError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -66,6 +66,9 @@ def _refuse_exclusions(command: Command, ctx: Any) -> None:
     for one, other, why in exclusions_of(command):
         if _is_given(command, ctx, one) and _is_given(command, ctx, other):
             raise UsageError(told(one, other, why))
+    for one, other, why in NEEDS.get(command.name or "", []):
+        if _is_given(command, ctx, one) and not _is_given(command, ctx, other):
+            raise UsageError(f"{one} needs {other}: {why}; name it with {other}")
 
 
 def _is_given(command: Command, ctx: Any, words: str) -> bool:

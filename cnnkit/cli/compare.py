@@ -168,8 +168,7 @@ def _key_of_kept(request: Request) -> str:
     """Of the study to go on with. Raises UsageError where it compares no poolings."""
     from cnnkit.comparison.study_file import load_study
 
-    if request.out is None:
-        return ""  # which is told later
+    assert request.out is not None
     key = load_study(request.out).key
     if key not in KEY_OF.values():
         again = f"cnnkit compare --resume --out {shlex.quote(str(request.out))}"
@@ -181,8 +180,6 @@ def _key_of_kept(request: Request) -> str:
 
 def _compare(request: Request, vary: str | None) -> None:
     """vary: `key=a,b,…`; None: what the study in `--out` compares."""
-    if request.resume and request.out is None:
-        raise UsageError("--resume goes on with the study in a folder: name it with --out")
     workers = _workers(request.workers)
     config = None if request.resume else chosen_config(request.named, request.config)
     factor = vary.partition("=")[0].strip() if vary else ""

@@ -1,4 +1,4 @@
-"""Which options of a command exclude each other, and why: one table, which a test walks over."""
+"""Which options of a command exclude or need each other, and why: tables, which tests walk over."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -27,6 +27,10 @@ EXCLUDES: dict[str, list[tuple[str, tuple[str, ...], str]]] = {
 ALONE = {
     "compare": ("--verify", ("--json", "--deep"), "it computes a finished study again, and runs nothing"),
 }
+
+# By command: an option that does nothing without another one, and the reason.
+WHERE_IT_LIES = ("--resume", "--out", "a study goes on in its folder")
+NEEDS = {"compare": [WHERE_IT_LIES], "compare-pooling": [WHERE_IT_LIES]}
 
 
 def exclusions_of(command: Any) -> Iterator[tuple[str, str, str]]:
