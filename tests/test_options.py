@@ -272,7 +272,7 @@ def seen(capsys: Capture, folder: Path, line: str, **places: Path) -> Any:
     names = {path.relative_to(folder).parts[0] for path in files}, {path.suffix for path in files}
     for path in sorted(files, reverse=True):
         path.unlink() if path.is_symlink() or path.is_file() else path.rmdir()
-    texts = [re.sub(r"[\d.,:]+", "#", text) for text in (outcome.out, outcome.err)]
+    texts = [re.sub(r"[\d.,:\s]+", " ", text) for text in (outcome.out, outcome.err)]
     return outcome.code, *texts, names, plans
 
 

@@ -41,7 +41,7 @@ def resumed(capsys: Capture, study: Path, *options: object, command: str = "comp
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--seeds", 2], "--seeds 2: {study} has 3 already"),
+        (["--seeds", 2], "--seeds 2: the study in {study} has 3, and none is dropped"),
         (["--strategies", "max,avg"], "{study} compares stride too, and no value is dropped"),
         (["--strategies", "max"], "two values or more"),
     ],

@@ -223,7 +223,7 @@ def refuse_fewer(kept: StudyFile, study: StudyPlan, folder: Path) -> None:
     """Raises UsageError where fewer seeds or values are asked for than the folder holds."""
     if study.seeds < kept.seeds:
         raise UsageError(
-            f"--seeds {study.seeds}: {folder} has {kept.seeds} already, and none is dropped; "
+            f"--seeds {study.seeds}: the study in {folder} has {kept.seeds}, and none is dropped; "
             "give a larger number to add some, or leave --seeds out"
         )
     values = [level.value for level in study.levels]
