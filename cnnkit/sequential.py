@@ -230,7 +230,7 @@ class Watch:
             self.different |= seen.different >= ENOUGH
         else:  # each hypothesis may have been rejected at a look of its own
             self._rejected = self._rejected | (seen.unequal >= ENOUGH)
-            self.different = ~(_joined_pairs(self.levels) & ~self._rejected[:, None]).any(0)
+            self.different = np.asarray(~(_joined_pairs(self.levels) & ~self._rejected[:, None]).any(0))
         self.equivalent |= seen.equivalent >= ENOUGH
         self.within |= seen.within >= ENOUGH
         return seen

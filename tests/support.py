@@ -7,10 +7,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -157,3 +158,10 @@ def begun(config: Config) -> tuple[Training, Splits]:
 
 def bitwise_equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command of the command line with its path, such as `config copy`; also each group of commands."""
+    yield path, group
+    for name, child in getattr(group, "commands", {}).items():
+        yield from commands(child, f"{path} {name}".strip())

@@ -401,7 +401,7 @@ def test_json_is_alone_on_standard_output(finished: Path, capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["compare-pooling"], "--config FILE"),
+        (["compare-pooling"], "name a configuration"),
         (["compare", "--config", "digits"], "--vary KEY"),
         (["compare", "--config", "digits", "--vary", "model.dropout"], "expected KEY=A,B"),
         (["compare", "--config", "digits", "--vary", "model.dropout=0,[", "--seeds", "2"], "not YAML"),
@@ -419,6 +419,14 @@ def test_json_is_alone_on_standard_output(finished: Path, capsys: pytest.Capture
         (["compare-pooling", "--config", "digits", "--workers", "two"], "expected auto, or a number"),
         (["compare-pooling", "--resume"], "name it with --out"),
         (["compare", "--resume", "--out", "nowhere"], "holds no study"),
+        (["compare", "--resume", "--out", "a", "--set", "a=b"], "--set does not go with --resume"),
+        (["compare-pooling", "--resume", "--out", "a", "digits"], "CONFIG does not go with --resume"),
+        (["compare", "digits", "--vary", "model.dropout=0,1", "--vary", "a=1"], "it takes one value"),
+        (
+            ["compare", "digits", "--vary", "model.dropout=0,0.5", "--set", "model.dropout=0.1"],
+            "--set model.dropout=0.1 cannot act: model.dropout is what is compared",
+        ),
+        (["compare-pooling", "digits", "--set", "model.pooling=avg"], "model.pooling is what is compared"),
         (["compare", "--verify", "nowhere"], "is missing"),
     ],
 )

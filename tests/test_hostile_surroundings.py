@@ -111,7 +111,19 @@ def test_a_weights_file_that_claims_a_huge_network_is_refused_before_it_is_built
 
 # --- numbers ----------------------------------------------------------------------------------------
 
-HUGE = ("0", "1", "1e-300", "0.999999", "1e6", "1e30", "1e39", "1e300", "1000", "1000000000", "9223372036854775807")
+HUGE = (
+    "0",
+    "1",
+    "1e-300",
+    "0.999999",
+    "1e6",
+    "1e30",
+    "1e39",
+    "1e300",
+    "1000",
+    "1000000000",
+    "9223372036854775807",
+)
 SIZES = ("model.channels", "model.hidden", "training.batch_size", "data.scene")  # a matter of memory
 NUMBERS = [
     key

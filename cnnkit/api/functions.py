@@ -14,7 +14,7 @@ from cnnkit.data.dataset import ImageDataset, Splits, pixel_statistics
 from cnnkit.data.prepare import load_splits
 from cnnkit.errors import UsageError
 from cnnkit.events import Listener
-from cnnkit.experiment.run_dir import new_run, refuse_taken
+from cnnkit.experiment.run_dir import followed, new_run, refuse_taken
 from cnnkit.experiment.train import prepare, run_experiment
 from cnnkit.families.datasets import ImageInfo
 from cnnkit.nn.model import CNN
@@ -127,7 +127,7 @@ def open_run(path: str | Path) -> Run:
     >>> cnnkit.open_run("runs/one").result.epochs
     1
     """
-    return Run(Path(path))
+    return Run(followed(Path(path)))
 
 
 def compare(
@@ -147,7 +147,8 @@ def compare(
 
     vary: one dotted key and its values. margin: percentage points up to which a difference counts for
     nothing. match: "parameters" or "macs" scales the channels until all values cost what the first does.
-    out: the study's folder; what it holds of the same study is kept. workers: trials side by side.
+    out: the study's folder; what it holds of the same study is kept, and no value or seed is dropped.
+    workers: trials side by side, not with Ray.
     Raises UsageError where the values make no study or `out` holds another one, and Interrupted, after the
     running trials have saved, on Ctrl-C.
 

@@ -16,7 +16,7 @@ from cnnkit.errors import UsageError
 from cnnkit.events import EpochRecord, Listener, Note, NoteListener, ignore
 from cnnkit.experiment.checkpoints import Weights, load_weights
 from cnnkit.experiment.measure import Measured, Prediction, measure_split, predict_file, predict_images
-from cnnkit.experiment.run_dir import RunDir, RunResult, open_run
+from cnnkit.experiment.run_dir import RunDir, RunResult, open_run, point_latest_at
 from cnnkit.experiment.train import prepare, run_experiment
 from cnnkit.locks import alone_at
 from cnnkit.nn.model import CNN
@@ -110,6 +110,7 @@ class Run:
             with alone_at(folder.path, "run"), shown(progress) as listener:
                 if not folder.finished:  # another process may have ended it
                     setting = prepare(folder.config, listener, device, threads=folder.threads)
+                    point_latest_at(folder.path)
                     run_experiment(folder.config, folder, listener, setting)
             self.__dict__.pop("weights", None)  # those of before
         return folder.result

@@ -72,6 +72,10 @@ def run_plan(
         raise UsageError(f"workers: {workers}; expected a number of 1 or more")
     if executor not in ("local", "ray"):
         raise UsageError(f"executor: {executor!r}; expected 'local' or 'ray'")
+    if executor == "ray" and workers is not None:
+        raise UsageError("workers: a Ray cluster decides how many trials run side by side; leave it out")
+    if executor == "local" and ray_address is not None:
+        raise UsageError("ray_address: trials run on a cluster only with executor 'ray'")
     folder = folder or RUNS / f"compare-{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     with _executor(plan, folder / TRIALS, workers, executor, ray_address) as chosen:
         run_study(plan, folder, chosen, notify)

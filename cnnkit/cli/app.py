@@ -4,7 +4,9 @@ Nothing heavy is imported before a command needs it: `cnnkit --help` never loads
 """
 
 import io
+import os
 import sys
+from contextlib import nullcontext
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,26 +14,30 @@ from typing import Annotated, Any
 import typer
 
 from cnnkit import __version__
+from cnnkit.cli.command import App
 from cnnkit.cli.compare import compare_command, compare_pooling_command
+from cnnkit.cli.completion import complete_data_set, complete_run, whole_words
 from cnnkit.cli.config import config_app
 from cnnkit.cli.options import (
-    CONFIG_OPTION,
+    ConfigArgument,
     ConfigOption,
     DeviceOption,
     JsonOption,
     QuietOption,
     SetOption,
-    complete_data_set,
+    chosen_config,
     print_json,
+    refuse_setting,
 )
-from cnnkit.cli.report import report_command
+from cnnkit.cli.report import report_command, show_report
+from cnnkit.cli.runs import folder_of_latest, latest_named, refuse_finished, run_and_images
 from cnnkit.errors import CnnkitError, ImageError, UsageError
 from cnnkit.events import Note
 from cnnkit.families.datasets import published_names
 from cnnkit.filenames import CURVES
 from cnnkit.words import listed
 
-app = typer.Typer(
+app = App(
     name="cnnkit",
     help="Build, train and measure small convolutional networks from a YAML file.",
     epilog="Begin with: cnnkit train --config fast",
@@ -64,47 +70,61 @@ def _root(
 
 @app.command("train")
 def train_command(
-    config: Annotated[str | None, CONFIG_OPTION] = None,
+    named: ConfigArgument = None,
+    config: ConfigOption = None,
     overrides: SetOption = [],  # noqa: B006
     out: Annotated[
         Path | None, typer.Option(help="Run directory; without it runs/<config>-<strategy>-<time>.")
     ] = None,
-    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Go on with an interrupted run.", autocompletion=complete_run),
+    ] = None,
     device: DeviceOption = None,
+    with_report: Annotated[
+        bool, typer.Option("--report", help="Write report.html into the run directory as well.")
+    ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Train a network, keep what it learned, and test it once."""
-    if (config is None) == (resume is None):
-        raise UsageError("name what to train with --config FILE, or a run to go on with --resume RUN")
-    if resume is not None and (overrides or out):
-        raise UsageError("--resume goes on with a run as it was: --set and --out do not go with it")
+    source = None if resume else chosen_config(named, config)
+    if device is not None:
+        refuse_setting(overrides, "runtime.device", f"--device {device} says where it runs")
     from cnnkit.config.load import load_config
 
     here = [] if device is None else [f"runtime.device={device}"]
-    read = None if config is None else load_config(config, [*overrides, *here])  # before torch is loaded
+    read = None if source is None else load_config(source, [*overrides, *here])  # before torch is loaded
     from cnnkit.api.functions import open_run, train
     from cnnkit.cli.console import print_result
 
     drawn = False
-    if read is not None:
-        run = train(read, out, name=Path(str(config)).stem, progress=not quiet)
-    else:
-        run = open_run(Path(str(resume)))
-        drawn = run.folder.finished and (run.path / CURVES).is_file()
-        run.resume(device, progress=not quiet)
+    with folder_of_latest():
+        if read is not None:
+            run = train(read, out, name=Path(str(source)).stem, progress=not quiet)
+        else:
+            run = open_run(Path(str(resume)))
+            refuse_finished(run, device)
+            drawn = run.folder.finished and (run.path / CURVES).is_file()
+            run.resume(device, progress=not quiet)
     if as_json:
         print_json(run.result.to_dict())
     else:
         print_result(run.result)
     if not drawn:
         run.draw_curves(_note)  # last: a drawing error must not hide the result
+    show_report(run, with_report, silent=quiet or as_json)
 
 
 @app.command("eval")
 def eval_command(
     run: Annotated[
-        Path | None, typer.Argument(help="Run directory or weights file; without it the latest run.")
+        Path | None,
+        typer.Argument(
+            help="Run directory or weights file; without it the latest run.",
+            autocompletion=complete_run,
+            show_default=False,
+        ),
     ] = None,
     split: Annotated[Split, typer.Option(help="Which images.")] = Split.test,
     device: DeviceOption = None,
@@ -113,9 +133,8 @@ def eval_command(
     """Measure a trained network again: accuracy, calibration, confusion."""
     from cnnkit.api.functions import open_run
     from cnnkit.cli.console import print_evaluation
-    from cnnkit.experiment.run_dir import latest_run
 
-    measured = open_run(latest_run() if run is None else run).evaluate(split.value, device, _note)
+    measured = open_run(latest_named(_note) if run is None else run).evaluate(split.value, device, _note)
     if as_json:
         print_json(measured.to_dict())
     else:
@@ -129,8 +148,14 @@ app.command("report")(report_command)
 
 @app.command("predict")
 def predict_command(
-    run: Annotated[Path, typer.Argument(help="Run directory or weights file.")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files, of any size.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[RUN] IMAGE",
+            help="Run directory or weights file, without it the latest run; then image files, of any size.",
+            autocompletion=complete_run,
+        ),
+    ],
     top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 3,
     device: DeviceOption = None,
     as_json: JsonOption = False,
@@ -139,7 +164,8 @@ def predict_command(
     from cnnkit.api.functions import open_run
     from cnnkit.cli.console import print_error, print_prediction
 
-    opened = open_run(run)
+    run, images = run_and_images(files)
+    opened = open_run(latest_named(_note) if run is None else run)
     told: list[dict[str, Any]] = []
     for image in images:
         try:
@@ -159,11 +185,17 @@ def predict_command(
 
 
 @app.command("summary")
-def summary_command(config: ConfigOption, overrides: SetOption = [], as_json: JsonOption = False) -> None:  # noqa: B006
+def summary_command(
+    named: ConfigArgument = None,
+    config: ConfigOption = None,
+    overrides: SetOption = [],  # noqa: B006
+    as_json: JsonOption = False,
+) -> None:
     """Show a network's layers: shapes, parameters, multiply-accumulates."""
     from cnnkit.config.load import load_config
 
-    resolved = load_config(config, overrides)
+    source = chosen_config(named, config)
+    resolved = load_config(source, overrides)
     from dataclasses import asdict
 
     from cnnkit.cli.console import print_summary
@@ -176,7 +208,7 @@ def summary_command(config: ConfigOption, overrides: SetOption = [], as_json: Js
         print_json({"layers": [asdict(row) for row in rows], **totals})
     else:
         shape = " × ".join(map(str, info.shape))
-        print_summary(rows, f"{config}: one {info.title} image, {shape}, to {info.classes} logits")
+        print_summary(rows, f"{source}: one {info.title} image, {shape}, to {info.classes} logits")
 
 
 @app.command("data")
@@ -195,6 +227,8 @@ def data_command(
     from cnnkit.data.prepare import load_dataset
     from cnnkit.data.sources import data_root
 
+    if root is not None and not DATASETS[name].torchvision_class:
+        raise UsageError(f"--root does not go with {name}, which comes with scikit-learn; leave out --root")
     folder = data_root(str(root) if root else None)
     train, test = load_dataset(name, folder, _note)
     where = folder if DATASETS[name].torchvision_class else "scikit-learn"
@@ -216,8 +250,10 @@ def main() -> int:
         from cnnkit.cli.help import import_help
 
         import_help()
+    completing = os.environ.get("_CNNKIT_COMPLETE") == "complete_bash"
     try:
-        app()
+        with whole_words() if completing else nullcontext():
+            app(prog_name="cnnkit")
     except CnnkitError as error:
         from cnnkit.cli.console import print_error
 

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from enum import Enum
@@ -10,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cnnkit.cli.options import CONFIG_OPTION, SetOption, print_json
+from cnnkit.cli.completion import complete_study
+from cnnkit.cli.options import (
+    ConfigArgument,
+    ConfigOption,
+    SetOption,
+    VaryOption,
+    chosen_config,
+    print_json,
+    refuse_setting,
+)
 from cnnkit.errors import UsageError
 from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import POOLINGS
@@ -52,7 +62,8 @@ def all_of(where: Where) -> list[str]:
 class Request:
     """The options of both comparisons. One that is None is the study's own, or the default."""
 
-    config: Annotated[str | None, CONFIG_OPTION] = None
+    named: ConfigArgument = None
+    config: ConfigOption = None
     overrides: SetOption = field(default_factory=list)
     seeds: Annotated[
         int | None,
@@ -82,7 +93,8 @@ class Request:
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the study, without it runs/compare-<config>-<time>; what it holds is kept."
+            help="Folder of the study, without it runs/compare-<config>-<time>; what it holds is kept.",
+            autocompletion=complete_study,
         ),
     ] = None
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in --out as planned.")] = (
@@ -102,12 +114,12 @@ def with_request(command: Callable[..., None]) -> Callable[..., None]:
         request = Request(**{name: options.pop(name) for name in names})
         command(request, **options)
 
-    (config, *shared), (_, *own) = (
+    (named, config, *shared), (_, *own) = (
         inspect.signature(function, eval_str=True).parameters.values() for function in (Request, command)
     )
     parameters = [
         p.replace(kind=p.KEYWORD_ONLY, default=[] if p.name == "overrides" else p.default)
-        for p in (config, *own, *shared)
+        for p in (named, config, *own, *shared)
     ]
     with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     with_options.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -117,12 +129,14 @@ def with_request(command: Callable[..., None]) -> Callable[..., None]:
 @with_request
 def compare_command(
     request: Request,
-    vary: Annotated[
-        str | None,
-        typer.Option(metavar="KEY=A,B,…", help="A key and its values, such as model.dropout=0,0.25,0.5."),
-    ] = None,
+    vary: VaryOption = None,
     verify: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Compute a study's results.json again, and compare.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Compute a study's results.json again, and compare.",
+            autocompletion=complete_study,
+        ),
     ] = None,
 ) -> None:
     """Compare values of any key over several seeds: which wins, by how much, and is it real?"""
@@ -143,22 +157,36 @@ def compare_pooling_command(
     where: Annotated[Where, typer.Option(help="In each stage, or at the head.")] = Where.stages,
 ) -> None:
     """Tell which pooling wins on your problem, by how much, and whether the difference is real."""
+    key = _key_of_kept(request) if request.resume else KEY_OF[where]
     values = strategies
     if values is None and not request.resume:
         values = ",".join(all_of(where))
-    _compare(request, None if values is None else f"{KEY_OF[where]}={values}")
+    _compare(request, None if values is None else f"{key}={values}")
+
+
+def _key_of_kept(request: Request) -> str:
+    """Of the study to go on with. Raises UsageError where it compares no poolings."""
+    from cnnkit.comparison.study_file import load_study
+
+    assert request.out is not None
+    key = load_study(request.out).key
+    if key not in KEY_OF.values():
+        again = f"cnnkit compare --resume --out {shlex.quote(str(request.out))}"
+        raise UsageError(
+            f"the study in {request.out} compares {key}, not poolings; go on with it by: {again}"
+        )
+    return key
 
 
 def _compare(request: Request, vary: str | None) -> None:
     """vary: `key=a,b,…`; None: what the study in `--out` compares."""
-    if request.resume and request.out is None:
-        raise UsageError("--resume goes on with the study in a folder: name it with --out")
-    if not request.resume and request.config is None:
-        raise UsageError("name the configuration to vary with --config FILE, or --resume --out DIR")
     workers = _workers(request.workers)
+    config = None if request.resume else chosen_config(request.named, request.config)
+    factor = vary.partition("=")[0].strip() if vary else ""
+    refuse_setting(request.overrides, factor, f"{factor} is what is compared")
     from cnnkit.config.load import load_config
 
-    base = None if request.config is None else load_config(request.config, request.overrides)
+    base = None if config is None else load_config(config, request.overrides)
     if request.executor is ExecutorName.local:
         from cnnkit.comparison.processes import import_ahead
 
@@ -172,7 +200,7 @@ def _compare(request: Request, vary: str | None) -> None:
         study = run_plan(
             plan,
             request.out,
-            name=Path(str(request.config)).stem,
+            name=Path(str(config)).stem,
             workers=workers,
             executor=request.executor.value,
             ray_address=request.ray_address,
@@ -191,10 +219,17 @@ def _compare(request: Request, vary: str | None) -> None:
 
 
 def _plan(request: Request, base: "Config | None", vary: str | None) -> "StudyPlan":
-    """The study that is asked for; what is not said is as it was planned, or the default."""
-    from cnnkit.comparison.study import plan_study, planned_again
-    from cnnkit.comparison.study_file import load_study
+    """The study that is asked for; what is not said is as it was planned, or the default.
 
+    Raises UsageError where the folder holds another study, or more than is asked for.
+    """
+    from cnnkit.comparison.study import plan_study, planned_again, refuse_another_study, refuse_fewer
+    from cnnkit.comparison.study_file import load_study
+    from cnnkit.filenames import STUDY
+
+    kept = None
+    if request.out is not None and (request.resume or (request.out / STUDY).exists()):
+        kept = load_study(request.out)
     given: dict[str, Any] = {"here": request.executor is ExecutorName.local}
     if base is not None:
         given["base"] = base
@@ -203,10 +238,14 @@ def _plan(request: Request, base: "Config | None", vary: str | None) -> "StudyPl
     for name in ("seeds", "margin", "match"):
         if (value := getattr(request, name)) is not None:
             given[name] = value.value if isinstance(value, Enum) else value
-    if request.resume:
-        assert request.out is not None
-        return planned_again(load_study(request.out), **given)
-    return plan_study(**{"seeds": SEEDS, "margin": MARGIN, **given})
+    another = not request.resume and kept is not None and kept.key != given["key"]  # which is refused later
+    if kept is None or another:
+        return plan_study(**{"seeds": SEEDS, "margin": MARGIN, **given})
+    plan = planned_again(kept, **given)
+    assert request.out is not None
+    refuse_another_study(plan, request.out)
+    refuse_fewer(kept, plan, request.out)
+    return plan
 
 
 def _factor(vary: str) -> tuple[str, list[Any]]:

@@ -5,10 +5,17 @@ from typing import Annotated
 
 import typer
 
-from cnnkit.cli.options import ConfigOption, SetOption, complete_shipped
-from cnnkit.errors import CnnkitError
+from cnnkit.cli.command import App
+from cnnkit.cli.completion import complete_config, complete_shipped
+from cnnkit.cli.options import (
+    ConfigArgument,
+    ConfigOption,
+    SetOption,
+    chosen_config,
+)
+from cnnkit.errors import CnnkitError, UsageError
 
-config_app = typer.Typer(help="See, check and copy configurations.", no_args_is_help=True)
+config_app = App(help="See, check and copy configurations.", no_args_is_help=True)
 
 
 @config_app.command("list")
@@ -23,11 +30,15 @@ def list_command() -> None:
 
 
 @config_app.command("show")
-def show_command(config: ConfigOption, overrides: SetOption = []) -> None:  # noqa: B006
+def show_command(
+    named: ConfigArgument = None,
+    config: ConfigOption = None,
+    overrides: SetOption = [],  # noqa: B006
+) -> None:
     """Print a configuration with every key resolved."""
     from cnnkit.config.load import load_config, resolved_yaml
 
-    typer.echo(resolved_yaml(load_config(config, overrides)), nl=False)
+    typer.echo(resolved_yaml(load_config(chosen_config(named, config), overrides)), nl=False)
 
 
 @config_app.command("schema")
@@ -48,25 +59,61 @@ def keys_command() -> None:
 
 @config_app.command("copy")
 def copy_command(
-    name: Annotated[str, typer.Argument(help="A shipped configuration.", autocompletion=complete_shipped)],
-    path: Annotated[Path | None, typer.Argument(help="Where to; without it ./NAME.yaml.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A shipped configuration.", autocompletion=complete_shipped, show_default=False),
+    ] = None,
+    path: Annotated[
+        str | None, typer.Argument(help="Where to; without it ./NAME.yaml.", show_default=False)
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config",
+            "-c",
+            metavar="NAME",
+            help="The same as NAME; PATH is then the only argument.",
+            autocompletion=complete_shipped,
+        ),
+    ] = None,
 ) -> None:
-    """Copy a shipped configuration, to make it your own."""
-    from cnnkit.config.load import copy_config
+    """Copy a shipped configuration, to make it your own, and the schema that editors check it with."""
+    from cnnkit.config.load import SCHEMA_FILE, copy_config
 
-    typer.echo(copy_config(name, path or Path(f"{name}.yaml")))
+    if config is not None and path is None and name != config:
+        name, path = None, name
+    source = chosen_config(name, config)
+    copy = copy_config(source, Path(path or f"{source}.yaml"))
+    typer.echo(copy)
+    typer.echo(f"{copy.parent / SCHEMA_FILE}: with it an editor completes and checks the keys", err=True)
 
 
 @config_app.command("check")
 def check_command(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="YAML files or names.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CONFIG...",
+            help="YAML files or names.",
+            autocompletion=complete_config,
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006
+    configs: Annotated[
+        list[str],
+        typer.Option(
+            "--config", "-c", metavar="CONFIG", help="The same; repeatable.", autocompletion=complete_config
+        ),
+    ] = [],  # noqa: B006
 ) -> None:
     """Check configurations without training."""
+    if not [*files, *configs]:
+        raise UsageError("name what to check, such as mnist or my.yaml")
     from cnnkit.cli.console import print_error
     from cnnkit.config.load import load_config
 
     failed = False
-    for file in files:
+    for file in dict.fromkeys([*files, *configs]):
         try:
             load_config(file)
             typer.echo(f"{file}: fine")

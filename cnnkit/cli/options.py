@@ -1,50 +1,77 @@
-"""What several commands share: options, their completion, and JSON on standard output."""
+"""What several commands share: options, and JSON on standard output."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from cnnkit.cli.completion import complete_config, complete_set, complete_vary
 from cnnkit.errors import UsageError
 from cnnkit.files import json_text
 
-
-def complete_config(incomplete: str) -> list[str]:
-    """Shell completion: the shipped names, and YAML files."""
-    folder, _, start = incomplete.rpartition("/")
-    files = Path(folder or ".").glob(f"{start}*")
-    return complete_shipped(incomplete) + [
-        str(path) for path in files if path.suffix in (".yaml", ".yml") or path.is_dir()
-    ]
-
-
-def complete_shipped(incomplete: str) -> list[str]:
-    from cnnkit.config.load import shipped_configs
-
-    return [name for name in shipped_configs() if name.startswith(incomplete)]
+# One wording and one completion for every command that takes a configuration, in either way.
+CONFIG_HELP = "YAML file, or a shipped name such as mnist."
+ConfigArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="CONFIG", help=CONFIG_HELP, autocompletion=complete_config, show_default=False),
+]
+ConfigOption = Annotated[
+    str | None,
+    typer.Option(
+        "--config", "-c", metavar="CONFIG", help="The same, as an option.", autocompletion=complete_config
+    ),
+]
 
 
-def complete_data_set(incomplete: str) -> list[str]:
-    from cnnkit.families.datasets import published_names
+def chosen_config(named: str | None, option: str | None) -> str:
+    """The configuration that is given as an argument, or with --config. Raises UsageError if not one."""
+    given = [name for name in dict.fromkeys((named, option)) if name is not None]
+    if len(given) == 1:
+        return given[0]
+    if given:
+        raise UsageError(f"two configurations are given, {named} and --config {option}; leave one out")
+    raise UsageError(
+        "name a configuration, such as mnist or my.yaml; `cnnkit config list` shows the shipped ones"
+    )
 
-    return [name for name in published_names() if name.startswith(incomplete)]
+
+def _each_once(overrides: list[str]) -> list[str]:
+    """Refuses a key that is set twice: the first value would be lost. The same words may be repeated."""
+    once = list(dict.fromkeys(overrides))
+    keys = [override.partition("=")[0].strip() for override in once]
+    for later, key in enumerate(keys):
+        for earlier in range(later):
+            if f"{keys[earlier]}.".startswith(f"{key}."):
+                raise UsageError(f"--set {once[later]} replaces --set {once[earlier]}; leave one of them out")
+    return once
 
 
-# One wording and one completion for every command that takes a configuration.
-CONFIG_OPTION = typer.Option(
-    "--config",
-    "-c",
-    metavar="FILE",
-    help="YAML file, or a shipped name such as mnist.",
-    autocompletion=complete_config,
-)
-ConfigOption = Annotated[str, CONFIG_OPTION]
 SetOption = Annotated[
     list[str],
     typer.Option(
-        "--set", "-s", metavar="KEY=VALUE", help="Override a key, such as model.pooling=avg; repeatable."
+        "--set",
+        "-s",
+        metavar="KEY=VALUE",
+        help="Override a key, such as model.pooling=avg; repeatable.",
+        callback=_each_once,
+        autocompletion=complete_set,
     ),
 ]
+VaryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--vary",
+        metavar="KEY=A,B,…",
+        help="A key and its values, such as model.dropout=0,0.25,0.5.",
+        autocompletion=complete_vary,
+    ),
+]
+
+
+def refuse_setting(overrides: list[str], key: str, why: str) -> None:
+    """Raises UsageError where `--set` gives a key whose value comes from elsewhere."""
+    for override in overrides:
+        if override.partition("=")[0].strip() == key:
+            raise UsageError(f"--set {override} cannot act: {why}; leave it out")
 
 
 def print_json(content: Any) -> None:

@@ -1,17 +1,38 @@
 """`cnnkit report`: the page that shows a comparison, or a run, drawn again from its files."""
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from cnnkit.cli.completion import complete_run_or_study
+
+if TYPE_CHECKING:
+    from cnnkit.api.run import Run
 
 
 def report_command(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder of a comparison, or a run directory.")
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="Folder of a comparison, or a run directory.",
+            autocompletion=complete_run_or_study,
+        ),
     ],
 ) -> None:
     """Draw report.html from what a comparison or a run has kept."""
+    from cnnkit.experiment.run_dir import followed
     from cnnkit.report.page import write_report
 
-    typer.echo(write_report(folder))
+    typer.echo(write_report(followed(folder)))
+
+
+def show_report(run: "Run", wanted: bool, silent: bool) -> None:
+    """Writes the report of a run, or says how to see it."""
+    if wanted:
+        report = run.report()
+        typer.echo(f"to look at: {report}", err=silent)
+    elif not silent:
+        typer.echo(f"to look at: cnnkit report {shlex.quote(str(run.path))}")

@@ -1,6 +1,6 @@
 """What `results.json` holds, typed. Accuracies and differences are fractions, times are seconds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cnnkit.errors import UsageError
@@ -105,6 +105,15 @@ class TrialResult(Record):
 
 
 @dataclass(frozen=True)
+class Earlier(Record):
+    """What was decided before the margin was changed. margin: percentage points. seeds: those counted."""
+
+    margin: float
+    seeds: list[int]
+    sentence: str
+
+
+@dataclass(frozen=True)
 class StudyResults(Record):
     """A comparison. levels: best first; empty, like pairs, where no seed is finished by every level.
 
@@ -122,6 +131,7 @@ class StudyResults(Record):
     pairs: list[PairResult]
     friedman_p: float | None
     trials: list[TrialResult]
+    history: list[Earlier] = field(default_factory=list)
 
     @property
     def best(self) -> LevelResult:

@@ -84,6 +84,7 @@ def analyse(folder: Path) -> StudyResults:
         pairs=pairs,
         friedman_p=friedman_test(np.stack([r.mean(1) for r in right.values()], axis=1)) if seeds else None,
         trials=rows,
+        history=study.history,
     )
 
 
@@ -250,7 +251,7 @@ ORIGINS = (
     (r"trials\[(\d+)\]\.hashes", TRIAL),
     (r"trials\[(\d+)\]\.(test_|val_|best_|timing|error)", RESULT),
     (
-        r"trials|key|margin|match|warnings|seeds|levels\[\d+\]\.(name|value|changed|by_object_size$|by_object_size.*\.size)",
+        r"trials|key|margin|history|match|warnings|seeds|levels\[\d+\]\.(name|value|changed|by_object_size$|by_object_size.*\.size)",
         STUDY,
     ),
     (r"test_images", LABELS),

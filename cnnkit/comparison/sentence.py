@@ -1,16 +1,31 @@
 """A comparison's result in a sentence."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from cnnkit.comparison.records import EQUIVALENT, UNDECIDED, WORSE, LevelResult, StudyResults
-from cnnkit.words import listed
+from cnnkit.words import counted, listed
 
 SEEDS_TO_GUESS_FROM = 3  # with fewer, the spread between seeds is hardly known
 
 
 def sentence(results: StudyResults) -> str:
-    """Which level wins, by how much, and whether that is real; and if not, what would tell."""
+    """Which level wins, by how much, and whether that is real; and if not, what would tell.
+
+    If the margin was changed after results were known, that is told with what was decided before.
+    """
+    return " ".join([_sentence(results), *_changes_of_the_margin(results)])
+
+
+def _changes_of_the_margin(results: StudyResults) -> Iterator[str]:
+    if results.history:
+        yield "The margin was changed after the results were known."
+    for earlier in results.history:
+        seeds = counted(len(earlier.seeds), "seed")
+        yield f"With ±{earlier.margin:g} points and {seeds}: “{earlier.sentence}”"
+
+
+def _sentence(results: StudyResults) -> str:
     if not results.levels:
         return "No seed has been trained for every level: there is nothing to compare yet."
     best, *others = results.levels

@@ -2,18 +2,21 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
+from cnnkit.comparison.records import Earlier
+from cnnkit.comparison.results import read_results
+from cnnkit.comparison.sentence import sentence
 from cnnkit.comparison.study_file import VERSION, LevelPlan, StudyFile, TrialEntry, load_study
 from cnnkit.comparison.verdicts import fewest_seeds
 from cnnkit.comparison.widths import TOLERANCE, Cost, Match, cost_of, match_width
 from cnnkit.config.load import config_text, flat, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import UsageError
-from cnnkit.filenames import LOCK, STUDY
+from cnnkit.filenames import LOCK, RESULTS, STUDY
 from cnnkit.stats import MOST_SEEDS
 from cnnkit.training.device import choose_device
 from cnnkit.words import counted, listed
@@ -43,7 +46,10 @@ class Level:
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """A key, its values and the seeds. key: dotted. margin: of accuracy, percentage points."""
+    """A key, its values and the seeds. key: dotted. margin: of accuracy, percentage points.
+
+    history: what was decided with other margins, the oldest first.
+    """
 
     key: str
     levels: tuple[Level, ...]
@@ -51,6 +57,7 @@ class StudyPlan:
     margin: float
     match: Match
     base: Config
+    history: tuple[Earlier, ...] = ()
 
     @property
     def all_seeds(self) -> range:
@@ -108,6 +115,7 @@ class StudyPlan:
             warnings=self.warnings(),
             config=config_text(self.base),
             trials=list(trials),
+            history=list(self.history),
         )
 
 
@@ -211,6 +219,21 @@ def refuse_another_study(study: StudyPlan, folder: Path) -> None:
         raise UsageError(f"{folder} is not empty and holds no study; name another folder with --out")
 
 
+def refuse_fewer(kept: StudyFile, study: StudyPlan, folder: Path) -> None:
+    """Raises UsageError where fewer seeds or values are asked for than the folder holds."""
+    if study.seeds < kept.seeds:
+        raise UsageError(
+            f"--seeds {study.seeds}: the study in {folder} has {kept.seeds}, and none is dropped; "
+            "give a larger number to add some, or leave --seeds out"
+        )
+    values = [level.value for level in study.levels]
+    if left_out := [level.name for level in kept.levels if level.value not in values]:
+        raise UsageError(
+            f"{folder} compares {listed(left_out)} too, and no value is dropped: name every value, "
+            "or go on with --resume and name none; for fewer values name another folder with --out"
+        )
+
+
 def planned_again(kept: StudyFile, **changes: Any) -> StudyPlan:
     """The study that `study.json` tells of. changes: what `plan_study` is given instead."""
     plan = {
@@ -234,7 +257,18 @@ def with_kept(study: StudyPlan, folder: Path) -> StudyPlan:
     values += [level.value for level in study.levels if level.value not in values]
     seeds = max(kept.seeds, study.seeds)
     # `study.base` is settled already, or is left to the machines that run the trials: hence not `here`.
-    return plan_study(study.base, study.key, values, seeds, study.margin, study.match, here=False)
+    plan = plan_study(study.base, study.key, values, seeds, study.margin, study.match, here=False)
+    return replace(plan, history=_history(kept, study.margin, folder))
+
+
+def _history(kept: StudyFile, margin: float, folder: Path) -> tuple[Earlier, ...]:
+    """What was decided with other margins than this one: a margin that is changed later leaves a trace."""
+    if margin == kept.margin or not (folder / RESULTS).exists():
+        return tuple(kept.history)
+    before = read_results(folder)
+    if not before.seeds or before.margin != kept.margin:  # nothing was decided with the margin that is left
+        return tuple(kept.history)
+    return (*kept.history, Earlier(before.margin, before.seeds, sentence(replace(before, history=[]))))
 
 
 def _differences(kept: StudyFile, study: StudyPlan) -> list[str]:

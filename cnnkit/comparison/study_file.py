@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cnnkit.comparison.records import Earlier
 from cnnkit.comparison.widths import Match
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
@@ -39,6 +40,7 @@ class TrialEntry(Record):
 class StudyFile(Record):
     """What `study.json` holds. margin: percentage points. config: YAML, with the study's first seed.
 
+    history: what was decided with other margins, the oldest first.
     object_sizes: pixels; test image i holds an object of size i % len. Empty where objects have no sizes.
     """
 
@@ -53,6 +55,7 @@ class StudyFile(Record):
     warnings: list[str]
     config: str
     trials: list[TrialEntry] = field(default_factory=list)
+    history: list[Earlier] = field(default_factory=list)
 
     @property
     def all_seeds(self) -> range:

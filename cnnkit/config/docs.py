@@ -26,6 +26,28 @@ def keys_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def key_names() -> list[str]:
+    """Every key, dotted."""
+    return [key for key, *_ in _keys(Config, "")]
+
+
+def example_values(key: str) -> list[str]:
+    """The values that a key may have, where they have names; else its default. Empty for a list."""
+    for name, schema, default, _ in _keys(Config, ""):
+        if name == key:
+            choices = [value for part in (schema, *_parts(schema)) for value in part.get("enum", ())]
+            if schema.get("type") == "boolean":
+                choices = ["true", "false"]
+            plain = not isinstance(default, tuple)
+            return choices or [_flow(default)] * plain
+    return []
+
+
+def _parts(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """The alternatives of a value that may be of several kinds."""
+    return list(schema.get("oneOf") or schema.get("anyOf") or [])
+
+
 def _keys(section: Any, prefix: str) -> Iterator[tuple[str, dict[str, Any], Any, str]]:
     properties = section.model_json_schema()["properties"]
     for name, info in section.model_fields.items():
@@ -38,8 +60,8 @@ def _keys(section: Any, prefix: str) -> Iterator[tuple[str, dict[str, Any], Any,
 
 def _values(schema: dict[str, Any]) -> str:
     """What a value may be, in words, from its JSON Schema."""
-    if "oneOf" in schema or "anyOf" in schema:
-        return " or ".join(_values(part) for part in schema.get("oneOf") or schema["anyOf"])
+    if parts := _parts(schema):
+        return " or ".join(_values(part) for part in parts)
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if schema.get("type") == "array":

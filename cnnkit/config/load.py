@@ -17,6 +17,7 @@ from cnnkit.errors import ConfigError, Place, Problem, UsageError
 LARGEST_FILE = 32_000  # bytes; larger ones take the parser seconds
 SECTIONS = frozenset([*((name,) for name in Config.model_fields), ("data", "augment"), ("data", "scene")])
 SCHEMA_LINE = "yaml-language-server:"
+SCHEMA_FILE = "cnnkit.schema.json"  # beside a copy of a shipped configuration
 
 
 def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -128,8 +129,9 @@ def headline(path: Path) -> str:
 
 
 def copy_config(name: str, target: Path) -> Path:
-    """Copies a shipped configuration; its schema line then names the installed schema's place.
+    """Copies a shipped configuration, and the schema to `cnnkit.schema.json` beside it.
 
+    The schema line names that file by its name alone, so that both can go to another machine together.
     Raises UsageError where there is no such configuration or the target exists.
     """
     shipped = shipped_configs()
@@ -139,10 +141,11 @@ def copy_config(name: str, target: Path) -> Path:
         target = target / f"{name}.yaml"
     if target.exists():
         raise UsageError(f"{target} exists, and nothing is overwritten; name another file")
-    schema = (shipped[name].parent / "schema.json").as_uri()
-    text = shipped[name].read_text(encoding="utf-8").replace("./schema.json", schema)
+    text = shipped[name].read_text(encoding="utf-8").replace("schema.json", SCHEMA_FILE, 1)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
+    schema = shipped[name].with_name("schema.json").read_text(encoding="utf-8")
+    (target.parent / SCHEMA_FILE).write_text(schema, encoding="utf-8")
     return target
 
 

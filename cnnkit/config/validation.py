@@ -1,6 +1,5 @@
 """Values that know their place → `Config`, or every problem in our own words."""
 
-import difflib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 from cnnkit.config.checks import Inconsistent
 from cnnkit.config.choices import UNKNOWN_NAME
 from cnnkit.config.schema import UNION_TAGS, Config
+from cnnkit.config.suggestions import nearest_key, nearest_name
 from cnnkit.config.yaml_tree import KeyPath, YamlTree, dotted, short
 from cnnkit.errors import Problem
 from cnnkit.words import listed
@@ -131,15 +131,17 @@ def _yaml(value: object) -> object:
 
 
 def _expected(word: str, options: Sequence[str]) -> str:
-    close = difflib.get_close_matches(short(word), options, n=1, cutoff=0.5)
-    return f"expected {listed(options, 'or')}" + (f"; did you mean {close[0]!r}?" if close else "")
+    close = nearest_name(short(word), options)
+    return f"expected {listed(options, 'or')}" + (f"; did you mean {close!r}?" if close else "")
 
 
 def _expected_key(path: KeyPath) -> str:
-    """The keys there are where an unknown one stands; or where the same key does exist."""
-    name = str(path[-1])
-    homes = [f"{section}.{name}" for section in Config.model_fields if name in _known_keys((section,))]
-    return f"did you mean {homes[0]!r}?" if homes else _expected(name, _known_keys(path[:-1]))
+    """The keys there are where an unknown one stands; or the key that is meant, if it stands elsewhere."""
+    expected = f"expected {listed(_known_keys(path[:-1]), 'or')}"
+    if (meant := nearest_key(dotted(path))) is None:
+        return expected
+    home, _, name = meant.rpartition(".")
+    return f"{expected}; did you mean {name!r}?" if home == dotted(path[:-1]) else f"did you mean {meant!r}?"
 
 
 def _example(path: KeyPath) -> str:

@@ -31,6 +31,8 @@ from cnnkit.files import PART, write_atomically
 from cnnkit.locks import alone_at
 from cnnkit.records import Record
 
+LATEST = RUNS / "latest"
+
 
 @dataclass(frozen=True)
 class RunResult(Record):
@@ -156,6 +158,8 @@ def resume_command(run: Path) -> str:
 
 def refuse_used(out: Path) -> None:
     """Raises UsageError where a folder already holds something; nothing is overwritten."""
+    if out.absolute() == LATEST.absolute():
+        raise UsageError(f"{out} is the name of the newest run; name another folder")
     if out.is_file():
         raise UsageError(f"{out} is a file; name a folder")
     if out.exists() and (not out.is_dir() or _holds_something(out)):
@@ -191,7 +195,7 @@ def new_run(config: Config, config_name: str, out: Path | None = None) -> Iterat
 
 
 def create_run(config: Config, config_name: str, out: Path | None = None) -> RunDir:
-    """A new run directory: `out`, or `runs/<config>-<strategy>-<time>`, which `runs/latest` then names.
+    """A new run directory: `out`, or `runs/<config>-<strategy>-<time>`. `runs/latest` then names it.
 
     Raises UsageError where `out` already holds something.
     """
@@ -203,8 +207,7 @@ def create_run(config: Config, config_name: str, out: Path | None = None) -> Run
         name = f"{config_name}-{config.model.strategy}-{time.strftime('%Y%m%d-%H%M%S')}"
         path = _new_folder(RUNS, name)
     write_atomically(path / CONFIG, config_text(config))
-    if out is None:
-        _point_latest_at(path)  # last: what it names opens
+    point_latest_at(path)  # last: what it names opens
     return RunDir(path)
 
 
@@ -217,13 +220,25 @@ def open_run(path: Path) -> RunDir:
 
 
 def latest_run() -> Path:
-    """The newest run under `runs/`; raises UsageError where there is none."""
-    latest = RUNS / "latest"
-    if not latest.exists():
-        raise UsageError(
-            f"there is no {latest} here yet; name a run, or train one: cnnkit train --config mnist"
-        )
-    return RUNS / latest.resolve().name
+    """The run that was trained last, wherever it lies; if it is gone, the newest one left in `runs/`.
+
+    Raises UsageError where there is none.
+    """
+    named = Path(os.path.realpath(LATEST)) if LATEST.is_symlink() else followed(LATEST)
+    if named != LATEST and (named / CONFIG).is_file():
+        here = Path.cwd().resolve()
+        return named.relative_to(here) if named.is_relative_to(here) else named
+    if left := [path.parent for path in RUNS.glob(f"*/{CONFIG}")]:
+        return max(left, key=lambda run: (run / CONFIG).stat().st_mtime)
+    raise UsageError(f"there is no run in {RUNS} here yet; name a run, or train one: cnnkit train mnist")
+
+
+def followed(path: Path) -> Path:
+    """What `runs/latest` names where it is a file, because links cannot be made; any other path as it is."""
+    if path.name == LATEST.name and path.is_file():
+        with contextlib.suppress(OSError, ValueError):
+            return Path(path.read_text(encoding="utf-8").strip())
+    return path
 
 
 def _new_folder(parent: Path, name: str) -> Path:
@@ -241,11 +256,22 @@ def _new_folder(parent: Path, name: str) -> Path:
             return path
 
 
-def _point_latest_at(path: Path) -> None:
-    aside = path.parent / f".latest.{os.getpid()}"
-    with contextlib.suppress(OSError):  # a file system without links has no `latest`
-        aside.symlink_to(path.name)
-        aside.replace(path.parent / "latest")
+def point_latest_at(path: Path) -> None:
+    """Makes `runs/latest` name a run, if there is a folder `runs`.
+
+    It is a link, or where links cannot be made a file that holds the path.
+    """
+    if not RUNS.is_dir():
+        return
+    inside = path.parent.resolve() == RUNS.resolve()
+    aside = RUNS / f".latest.{os.getpid()}"
+    with contextlib.suppress(OSError):  # a folder that takes no files has no `latest`
+        try:
+            aside.symlink_to(path.name if inside else path.resolve())
+            aside.replace(LATEST)
+        except (OSError, NotImplementedError):
+            aside.unlink(missing_ok=True)
+            write_atomically(LATEST, str(path.resolve()))
 
 
 def did_you_mean(path: Path) -> str:

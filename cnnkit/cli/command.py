@@ -1,0 +1,81 @@
+"""Commands that drop no option in silence: one that cannot act is refused."""
+
+import copy
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import typer
+from typer.core import TyperCommand
+
+from cnnkit.cli.exclusions import NEEDS, exclusions_of, told
+from cnnkit.errors import UsageError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Command(TyperCommand):
+    """A command whose every option acts or is refused."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        words = list(args)
+        rest: list[str] = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing:  # while a shell completes, a line may be wrong
+            _refuse_two_values(self, ctx, words)
+            _refuse_exclusions(self, ctx)
+        return rest
+
+
+class App(typer.Typer):
+    """A group of such commands."""
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[Function], Function]:
+        return super().command(name, cls=Command, **options)
+
+
+def _refuse_two_values(command: Command, ctx: Any, words: list[str]) -> None:
+    """An option of one value may be repeated only with the same value: the parser would take the last."""
+    twin = copy.copy(command)
+    twin.params = [_collecting(parameter) for parameter in command.params]
+    given, _, _ = twin.make_parser(ctx).parse_args(words)
+    for parameter in command.params:
+        if not _takes_one(parameter):
+            continue
+        first, *others = dict.fromkeys(given.get(parameter.name) or [None])
+        if others:
+            raise UsageError(
+                f"{parameter.opts[0]} is given as {first} and as {others[0]}: it takes one value; "
+                "leave one of them out"
+            )
+
+
+def _takes_one(parameter: Any) -> bool:
+    option = parameter.param_type_name == "option"
+    return option and not (parameter.multiple or parameter.is_flag or parameter.count)
+
+
+def _collecting(parameter: Any) -> Any:
+    """The same option, but one that keeps every value that it is given."""
+    if not _takes_one(parameter):
+        return parameter
+    twin = copy.copy(parameter)
+    twin.multiple = True
+    return twin
+
+
+def _refuse_exclusions(command: Command, ctx: Any) -> None:
+    for one, other, why in exclusions_of(command):
+        if _is_given(command, ctx, one) and _is_given(command, ctx, other):
+            raise UsageError(told(one, other, why))
+    for one, other, why in NEEDS.get(command.name or "", []):
+        if _is_given(command, ctx, one) and not _is_given(command, ctx, other):
+            raise UsageError(f"{one} needs {other}: {why}; name it with {other}")
+
+
+def _is_given(command: Command, ctx: Any, words: str) -> bool:
+    """Whether `--option` is on the command line, or `--option value` is the case."""
+    name, _, value = words.partition(" ")
+    parameter: Any = next(p for p in command.params if name in (*p.opts, p.metavar))
+    found = ctx.params[parameter.name]
+    if value:
+        return str(getattr(found, "value", found)) == value
+    return bool(ctx.get_parameter_source(parameter.name).name == "COMMANDLINE")

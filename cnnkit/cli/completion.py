@@ -1,0 +1,105 @@
+"""What a shell offers when the TAB key is pressed: configurations, keys and their values, runs."""
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+from cnnkit.filenames import CONFIG, RUNS, STUDY
+
+
+def complete_config(incomplete: str) -> list[str]:
+    """The shipped names, and YAML files."""
+    files = (path for path in _paths(incomplete) if path.endswith(("/", ".yaml", ".yml")))
+    return [*complete_shipped(incomplete), *files]
+
+
+def complete_shipped(incomplete: str) -> list[str]:
+    from cnnkit.config.load import shipped_configs
+
+    return [name for name in shipped_configs() if name.startswith(incomplete)]
+
+
+def complete_data_set(incomplete: str) -> list[str]:
+    from cnnkit.families.datasets import published_names
+
+    return [name for name in published_names() if name.startswith(incomplete)]
+
+
+def complete_run(incomplete: str) -> list[str]:
+    """The runs below `runs/`, the newest first; if there are none, every path."""
+    return _folders_holding(CONFIG, incomplete) or list(_paths(incomplete))
+
+
+def complete_study(incomplete: str) -> list[str]:
+    return _folders_holding(STUDY, incomplete) or list(_paths(incomplete))
+
+
+def complete_run_or_study(incomplete: str) -> list[str]:
+    found = [*_folders_holding(STUDY, incomplete), *_folders_holding(CONFIG, incomplete)]
+    return found or list(_paths(incomplete))
+
+
+def complete_set(incomplete: str) -> list[str]:
+    """`KEY=`; when only one key is left, `KEY=VALUE` for each of its values."""
+    from cnnkit.config.docs import example_values, key_names
+
+    start, equals, _ = incomplete.partition("=")
+    keys = [start] if equals else [key for key in key_names() if key.startswith(start)]
+    if len(keys) > 1:
+        return [f"{key}=" for key in keys]
+    values = {key: example_values(key) for key in keys}
+    for examples in values.values():
+        if len(examples) < 2 and not equals:
+            examples.insert(0, "")  # else bash would take a lone example for the only value
+    return [f"{key}={value}" for key in keys for value in values[key]]
+
+
+def complete_vary(incomplete: str) -> list[str]:
+    """The same; behind a comma, the values that are not named yet."""
+    from cnnkit.config.docs import example_values
+
+    before, comma, _ = incomplete.rpartition(",")
+    if not comma:
+        return complete_set(incomplete)
+    key, _, named = before.partition("=")
+    return [f"{before},{value}" for value in example_values(key) if value not in named.split(",")]
+
+
+def _folders_holding(name: str, incomplete: str) -> list[str]:
+    """Folders below `runs/` that hold a file of this name, the newest first."""
+    found = sorted(RUNS.glob(f"*/{name}"), key=lambda path: -path.stat().st_mtime)
+    return [str(path.parent) for path in found if str(path.parent).startswith(incomplete)]
+
+
+def _paths(incomplete: str) -> Iterator[str]:
+    """Every path that begins so; a folder's ends with a slash."""
+    folder, slash, start = incomplete.rpartition("/")
+    for path in sorted(Path(folder + slash or ".").iterdir()):
+        if path.name.startswith(start):
+            yield f"{folder}{slash}{path.name}" + ("/" if path.is_dir() else "")
+
+
+@contextlib.contextmanager
+def whole_words() -> Iterator[None]:
+    """Lets bash complete `KEY=VALUE`: bash makes three words of it, and replaces the last."""
+    words = os.environ["COMP_WORDS"].split("\n")[: int(os.environ["COMP_CWORD"]) + 1]
+    joined, kept = [words[0]], ""
+    for before, word in pairwise(words):
+        if "=" in (before, word):
+            kept = joined[-1] + "=" * (word == "=")
+            joined[-1] += word
+        else:
+            kept = ""
+            joined.append(word)
+    output = sys.stdout
+    os.environ.update(COMP_WORDS="\n".join(joined), COMP_CWORD=str(len(joined) - 1))
+    with contextlib.redirect_stdout(io.StringIO()) as offered:
+        try:
+            yield
+        finally:
+            lines = [line.removeprefix(kept) for line in offered.getvalue().splitlines()]
+            output.write("\n".join(lines))

@@ -1,0 +1,51 @@
+"""Which options of a command exclude or need each other, and why: tables, which tests walk over."""
+
+from collections.abc import Iterator
+from typing import Any
+
+CONFIGURATION = ("CONFIG", "--config", "--set")
+STUDIES = [
+    ("--resume", CONFIGURATION, "a study goes on with the configuration that it was planned with"),
+    ("--resume", ("--match",), "the networks of a study stay as wide as they were planned"),
+    ("--executor ray", ("--workers",), "the cluster decides how many trials run side by side"),
+    ("--executor local", ("--ray-address",), "trials run on a cluster only with --executor ray"),
+]
+# By command: an option, others that it does not go with, and the reason. `--option value` stands for an
+# option that has this value, even by default.
+EXCLUDES: dict[str, list[tuple[str, tuple[str, ...], str]]] = {
+    "train": [
+        ("--resume", CONFIGURATION, "a run goes on with the configuration that it began with"),
+        ("--resume", ("--out",), "a run goes on in its own folder"),
+    ],
+    "compare": STUDIES,
+    "compare-pooling": [
+        *STUDIES,
+        ("--resume", ("--where",), "a study goes on in the place that it was planned for"),
+    ],
+}
+# By command: an option that goes with no other one but these, and the reason.
+ALONE = {
+    "compare": ("--verify", ("--json", "--deep"), "it computes a finished study again, and runs nothing"),
+}
+
+# By command: an option that does nothing without another one, and the reason.
+WHERE_IT_LIES = ("--resume", "--out", "a study goes on in its folder")
+NEEDS = {"compare": [WHERE_IT_LIES], "compare-pooling": [WHERE_IT_LIES]}
+
+
+def exclusions_of(command: Any) -> Iterator[tuple[str, str, str]]:
+    """Every pair of options of a command that exclude each other, with the reason."""
+    if command.name in ALONE:
+        one, allowed, why = ALONE[command.name]
+        for parameter in command.params:
+            name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar
+            if name not in (one, *allowed):
+                yield one, name, why
+    for one, others, why in EXCLUDES.get(command.name, []):
+        for other in others:
+            yield one, other, why
+
+
+def told(one: str, other: str, why: str) -> str:
+    """The sentence that refuses a pair."""
+    return f"{other} does not go with {one}: {why}; leave out {other}"

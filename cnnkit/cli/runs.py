@@ -1,0 +1,62 @@
+"""Which run a command line means."""
+
+import contextlib
+import mimetypes
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnnkit.errors import UsageError
+from cnnkit.events import Note, NoteListener
+from cnnkit.filenames import RUNS, WEIGHTS_SUFFIX
+
+if TYPE_CHECKING:
+    from cnnkit.api.run import Run
+
+
+def run_and_images(files: list[Path]) -> tuple[Path | None, list[Path]]:
+    """The run that is named first, None if images only are named, and the images.
+
+    Raises UsageError where there are none.
+    """
+    first, *others = files
+    run, images = (None, files) if _is_image(first) else (first, others)
+    if not images:
+        raise UsageError(f"name image files behind {first}: cnnkit predict [RUN] IMAGE...")
+    return run, images
+
+
+def _is_image(path: Path) -> bool:
+    """Whether a path is meant as an image: by its name, else by not beginning as weights do."""
+    kind, _ = mimetypes.guess_type(path.name)
+    if kind or path.suffix == WEIGHTS_SUFFIX or not path.is_file():
+        return bool(kind and kind.startswith("image/") and not path.is_dir())
+    with path.open("rb") as file:
+        return file.read(9)[8:] != b"{"
+
+
+def latest_named(notify: NoteListener) -> Path:
+    """The latest run; a person is told which one that is."""
+    from cnnkit.experiment.run_dir import latest_run
+
+    run = latest_run()
+    notify(Note(f"the latest run: {run}"))
+    return run
+
+
+@contextlib.contextmanager
+def folder_of_latest() -> Iterator[None]:
+    """Makes `runs/`, so that `latest` can name a run that begins now and lies elsewhere."""
+    with contextlib.suppress(OSError):
+        RUNS.mkdir(exist_ok=True)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            RUNS.rmdir()  # succeeds only if it is empty: no run has begun
+
+
+def refuse_finished(run: "Run", device: str | None) -> None:
+    """Raises UsageError where a run is to go on on a device, but has ended."""
+    if run.folder.finished and device is not None:
+        raise UsageError(f"{run.path} is finished: nothing is left to do on {device}; leave --device out")

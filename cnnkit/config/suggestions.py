@@ -1,0 +1,113 @@
+"""Did you mean …? The key or the name that a person had in mind when they wrote another."""
+
+import difflib
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from cnnkit.config.schema import Config
+
+# Other usual words for keys and values; compared as `_plain` leaves them.
+KEYS = {
+    "lr": "training.learning_rate",
+    "rate": "training.learning_rate",
+    "bs": "training.batch_size",
+    "batch": "training.batch_size",
+    "epoch": "training.epochs",
+    "iterations": "training.epochs",
+    "optim": "training.optimizer",
+    "scheduler": "training.schedule",
+    "lrschedule": "training.schedule",
+    "wd": "training.weight_decay",
+    "l2": "training.weight_decay",
+    "ema": "training.weight_averaging",
+    "patience": "training.early_stopping",
+    "clip": "training.gradient_clip",
+    "gradclip": "training.gradient_clip",
+    "smoothing": "training.label_smoothing",
+    "randomseed": "training.seed",
+    "filters": "model.channels",
+    "width": "model.channels",
+    "kernel": "model.kernel_sizes",
+    "kernelsize": "model.kernel_sizes",
+    "filtersize": "model.kernel_sizes",
+    "pool": "model.pooling",
+    "strategy": "model.pooling",
+    "downsampling": "model.pooling",
+    "stride": "model.pool_size",
+    "poolsizes": "model.pool_size",
+    "act": "model.activation",
+    "nonlinearity": "model.activation",
+    "bn": "model.batch_norm",
+    "batchnormalization": "model.batch_norm",
+    "batchnormalisation": "model.batch_norm",
+    "dropoutrate": "model.dropout",
+    "dropout2d": "model.feature_dropout",
+    "units": "model.hidden",
+    "dense": "model.hidden",
+    "hiddenunits": "model.hidden",
+    "dataset": "data.dataset",
+    "datadir": "data.root",
+    "folder": "data.root",
+    "val": "data.validation",
+    "validationsplit": "data.validation",
+    "rotation": "data.augment.rotate",
+    "shift": "data.augment.translate",
+    "translation": "data.augment.translate",
+    "scale": "data.augment.zoom",
+    "cpu": "runtime.device",
+    "gpu": "runtime.device",
+    "dtype": "runtime.precision",
+    "numthreads": "runtime.threads",
+}
+NAMES = {
+    "average": "avg",
+    "mean": "avg",
+    "maximum": "max",
+    "strided": "stride",
+    "concatenate": "concat",
+    "swish": "silu",
+    "fashion": "fashion-mnist",
+    "fp32": "float32",
+    "float": "float32",
+    "bfloat16": "bf16",
+    "onecyclelr": "one_cycle",
+    "cosineannealing": "cosine",
+    "gap": "avg",
+    "center": "centre",
+}
+
+
+def nearest_name(word: str, names: Collection[str]) -> str | None:
+    """The name that is meant by a word: the same in other letters, another word for it, or one like it."""
+    plain = {_plain(name): name for name in names}
+    meant = _plain(word)
+    for suffix in ("", "pool", "pooling"):
+        stem = meant.removesuffix(suffix)
+        if (found := plain.get(_plain(NAMES.get(stem, stem)))) is not None:
+            return found
+    close = difflib.get_close_matches(meant, plain, n=1, cutoff=0.5)
+    return plain[close[0]] if close else None
+
+
+def nearest_key(key: str) -> str | None:
+    """The whole key that is meant by one that there is not: by its last part, another word, or likeness."""
+    known = list(_dotted(Config))
+    meant = _plain(key.rpartition(".")[2])
+    by_last = {_plain(one.rpartition(".")[2]): one for one in reversed(known)}
+    if found := by_last.get(meant) or KEYS.get(meant):
+        return found
+    close = difflib.get_close_matches(meant, by_last, n=1, cutoff=0.7)
+    return by_last[close[0]] if close else None
+
+
+def _dotted(section: Any, prefix: str = "") -> Iterator[str]:
+    """Every key, sections too, those above before those below."""
+    for name, field in section.model_fields.items():
+        yield f"{prefix}{name}"
+        if hasattr(field.annotation, "model_fields"):
+            yield from _dotted(field.annotation, f"{prefix}{name}.")
+
+
+def _plain(word: str) -> str:
+    """Letters and digits alone, small."""
+    return "".join(letter for letter in word.lower() if letter.isalnum())

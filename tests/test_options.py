@@ -1,0 +1,289 @@
+"""No option is dropped in silence: it acts, or it is refused with a reason."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from support import call, commands, finished_run
+
+from cnnkit.cli.app import app
+from cnnkit.cli.exclusions import NEEDS, exclusions_of
+from cnnkit.comparison import on_ray
+from cnnkit.comparison.local import LocalExecutor
+from cnnkit.data import sources
+from cnnkit.errors import UsageError
+
+Capture = pytest.CaptureFixture[str]
+COMMANDS = {path: one for path, one in commands(typer.main.get_command(app)) if not hasattr(one, "commands")}
+SAMPLES = {  # two values of each option that does not take any text
+    "--device": ("cpu", "mps"),
+    "--seeds": ("2", "3"),
+    "--margin": ("0.1", "0.5"),
+    "--top": ("1", "2"),
+    "--split": ("test", "train"),
+    "--match": ("none", "macs"),
+    "--executor": ("local", "ray"),
+    "--where": ("stages", "head"),
+}
+
+
+def samples(parameter: Any) -> tuple[str, str]:
+    return SAMPLES.get(parameter.opts[0], ("one", "two"))
+
+
+def name_of(parameter: Any) -> str:
+    return str(
+        parameter.opts[0]
+        if parameter.param_type_name == "option"
+        else parameter.metavar or parameter.name.upper()
+    )
+
+
+def given(command: Any, words: str) -> list[str]:
+    """How a command line gives `--option`, `--option value`, or the argument of this metavar."""
+    name, _, value = words.partition(" ")
+    (parameter,) = (p for p in command.params if name_of(p) == name)
+    if parameter.param_type_name == "argument":
+        return ["some"]
+    return [name] if parameter.is_flag else [name, value or samples(parameter)[0]]
+
+
+def needed(command: Any) -> list[str]:
+    """Something for each argument that a command cannot do without."""
+    return ["some" for p in command.params if p.param_type_name == "argument" and p.required]
+
+
+def single_valued() -> Iterator[tuple[str, Any]]:
+    for path, command in COMMANDS.items():
+        for parameter in command.params:
+            if parameter.param_type_name == "option" and not (parameter.multiple or parameter.is_flag):
+                yield path, parameter
+
+
+def test_an_option_of_one_value_is_not_given_twice(capsys: Capture) -> None:
+    for path, parameter in single_valued():
+        first, second = samples(parameter)
+        for name in parameter.opts:
+            words = [*path.split(), *needed(COMMANDS[path]), name, first, f"{parameter.opts[0]}={second}"]
+            if not name.startswith("--"):
+                words[-1:] = [name, second]
+            outcome = call(capsys, *words)
+            assert outcome.code == 2, words
+            told = f"{parameter.opts[0]} is given as {first} and as {second}"
+            assert told in outcome.err, words
+
+
+def test_an_option_may_be_repeated_with_the_same_value(capsys: Capture) -> None:
+    assert call(capsys, "summary", "--config", "digits", "--config", "digits", "--json", "--json").code == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("training.epochs=3", "training.epochs=4"),
+        ("model.dropout=0.5", "model={channels:[7]}"),
+        ("data.augment.zoom=0.1", "data={dataset:digits}"),
+    ],
+)
+def test_a_key_is_not_set_twice(first: str, second: str, capsys: Capture) -> None:
+    outcome = call(
+        capsys, "config", "show", "digits", "--set", first, "--set", "runtime.threads=1", "-s", second
+    )
+    assert outcome.code == 2
+    assert f"--set {second} replaces --set {first}" in outcome.err
+
+
+def test_the_same_override_twice_and_a_key_of_a_section_before_it_are_fine(capsys: Capture) -> None:
+    overrides = (
+        "-s",
+        "data.augment={zoom: 0.1}",
+        "-s",
+        "data.augment.zoom=0.2",
+        "-s",
+        "data.augment.zoom=0.2",
+    )
+    outcome = call(capsys, "config", "show", "digits", *overrides)
+    assert (outcome.code, "zoom: 0.2" in outcome.out) == (0, True)
+
+
+def excluding() -> list[tuple[str, str, str]]:
+    return [(path, one, other) for path, c in COMMANDS.items() for one, other, _ in exclusions_of(c)]
+
+
+@pytest.mark.parametrize(("path", "one", "other"), excluding())
+def test_options_that_exclude_each_other_are_refused_by_name(
+    path: str, one: str, other: str, capsys: Capture, tmp_path: Path
+) -> None:
+    command = COMMANDS[path]
+    outcome = call(capsys, *path.split(), *given(command, one), *given(command, other))
+    assert outcome.code == 2
+    assert f"{other} does not go with {one}: " in outcome.err
+    assert f"leave out {other}" in outcome.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_option_that_does_nothing_without_another_is_refused_without_it(capsys: Capture) -> None:
+    for path, needs in NEEDS.items():
+        for one, other, _ in needs:
+            outcome = call(capsys, path, *given(COMMANDS[path], one))
+            assert outcome.code == 2
+            assert f"{one} needs {other}: " in outcome.err
+
+
+TINY = "{tiny} --set training.epochs=1"
+STUDY = "--out study"
+VARY = f"compare {TINY} --vary model.dropout=0,0.5 --seeds 2"
+POOLING = f"compare-pooling {TINY} --seeds 2"
+# For each option a line that works, or says what is missing, and what is added to it.
+ACTS: dict[str, dict[str, tuple[str, str]]] = {
+    "train": {
+        "CONFIG": ("train --set training.epochs=1", "{tiny}"),
+        "--config": ("train --set training.epochs=1", "--config {tiny}"),
+        "--set": (f"train {TINY} --out own", "--set model.pooling=avg"),
+        "--out": (f"train {TINY}", "--out own"),
+        "--resume": ("train", "--resume {run}"),
+        "--device": (f"train {TINY} --out own", "--device cuda:99"),
+        "--report": (f"train {TINY} --out own", "--report"),
+        "--json": (f"train {TINY} --out own", "--json"),
+        "--quiet": (f"train {TINY} --out own", "--quiet"),
+    },
+    "eval": {
+        "RUN": ("eval", "{run}"),
+        "--split": ("eval {run}", "--split train"),
+        "--device": ("eval {run}", "--device cuda:99"),
+        "--json": ("eval {run}", "--json"),
+    },
+    "predict": {
+        "[RUN] IMAGE": ("predict", "{run} {tmp}/none.png"),
+        "--top": ("predict {run} {picture}", "--top 1"),
+        "--device": ("predict {run} {picture}", "--device cuda:99"),
+        "--json": ("predict {run} {picture}", "--json"),
+    },
+    "summary": {
+        "CONFIG": ("summary", "{tiny}"),
+        "--config": ("summary", "--config {tiny}"),
+        "--set": ("summary {tiny}", "--set model.pooling=concat"),
+        "--json": ("summary {tiny}", "--json"),
+    },
+    "compare": {
+        "CONFIG": ("compare --vary model.dropout=0,0.5", "{tiny}"),
+        "--config": ("compare --vary model.dropout=0,0.5", "--config {tiny}"),
+        "--set": (f"{VARY} {STUDY}", "--set model.pooling=avg"),
+        "--vary": (f"compare {TINY} {STUDY}", "--vary model.dropout=0,0.5"),
+        "--verify": ("compare", "--verify {tmp}"),
+        "--resume": (f"compare {STUDY}", "--resume"),
+    },
+    "compare-pooling": {
+        "CONFIG": ("compare-pooling", "{tiny}"),
+        "--config": ("compare-pooling", "--config {tiny}"),
+        "--set": (f"{POOLING} {STUDY}", "--set model.pool_size=1"),
+        "--strategies": (f"{POOLING} {STUDY}", "--strategies max,avg"),
+        "--where": (f"{POOLING} {STUDY}", "--where head"),
+        "--resume": (f"compare-pooling {STUDY}", "--resume"),
+    },
+    "report": {"DIR": ("report", "{run}")},
+    "data": {"NAME": ("data", "digits"), "--root": ("data mnist", "--root {tmp}/none")},
+    "config list": {},
+    "config schema": {},
+    "config keys": {},
+    "config show": {
+        "CONFIG": ("config show", "{tiny}"),
+        "--config": ("config show", "--config {tiny}"),
+        "--set": ("config show {tiny}", "--set model.pooling=avg"),
+    },
+    "config copy": {
+        "NAME": ("config copy", "digits"),
+        "PATH": ("config copy digits", "own.yaml"),
+        "--config": ("config copy", "--config digits"),
+    },
+    "config check": {
+        "CONFIG...": ("config check", "digits"),
+        "--config": ("config check", "--config digits"),
+    },
+}
+for path, line in (("compare", VARY), ("compare-pooling", POOLING)):
+    ACTS[path] |= {
+        "--seeds": (f"{line.replace('--seeds 2', '')} {STUDY}", "--seeds 3"),
+        "--match": (f"{line} {STUDY}", "--match macs"),
+        "--margin": (f"{line} {STUDY}", "--margin 0.5"),
+        "--workers": (f"{line} {STUDY}", "--workers 7"),
+        "--executor": (f"{line} {STUDY}", "--executor ray"),
+        "--ray-address": (f"{line} {STUDY} --executor ray", "--ray-address nowhere:1"),
+        "--out": (line, STUDY),
+        "--json": (f"{line} {STUDY}", "--json"),
+    }
+
+
+def test_every_option_of_every_command_is_shown_to_act() -> None:
+    assert {path: {name_of(p) for p in one.params} for path, one in COMMANDS.items()} == {
+        path: set(options) for path, options in ACTS.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def run(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, for every test to read."""
+    return finished_run(tmp_path_factory.mktemp("finished") / "run", shared_cache, "training.epochs=1")
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    from PIL import Image, ImageDraw
+
+    image = Image.new("L", (40, 40))
+    ImageDraw.Draw(image).line((20, 5, 20, 35), 255, 5)
+    image.save(tmp_path / "one.png")
+    return tmp_path / "one.png"
+
+
+@pytest.fixture
+def dry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No network; a comparison plans its trials and says how many run side by side, but trains none."""
+    begin = LocalExecutor.__init__
+
+    def told(self: LocalExecutor, home: Path, workers: int | None) -> None:
+        typer.echo(f"side by side: {workers}")
+        begin(self, home, workers)
+
+    def refuse(address: str | None) -> None:
+        raise UsageError(f"no cluster at {address}")
+
+    def fail(*_: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(LocalExecutor, "__init__", told)
+    monkeypatch.setattr(LocalExecutor, "run", lambda *_: iter(()))
+    monkeypatch.setattr(on_ray, "ray_cluster", refuse)
+    monkeypatch.setattr(sources, "_fetch_once", fail)
+
+
+def seen(capsys: Capture, folder: Path, line: str, **places: Path) -> Any:
+    """What a person sees of a command: its exit code, what it prints and which files it leaves.
+
+    Figures, which times change, are left out, except in the plan of a study.
+    """
+    before = set(folder.rglob("*"))
+    outcome = call(capsys, *line.format(tmp=folder, **places).split())
+    files = set(folder.rglob("*")) - before
+    plans = [path.read_text() for path in sorted(files) if path.name == "study.json"]
+    names = {path.relative_to(folder).parts[0] for path in files}, {path.suffix for path in files}
+    for path in sorted(files, reverse=True):
+        path.unlink() if path.is_symlink() or path.is_file() else path.rmdir()
+    texts = [re.sub(r"[\d.,:\s]+", " ", text) for text in (outcome.out, outcome.err)]
+    return outcome.code, *texts, names, plans
+
+
+@pytest.mark.parametrize(
+    ("line", "option"), [lines for options in ACTS.values() for lines in options.values()]
+)
+@pytest.mark.usefixtures("dry")
+def test_an_option_acts(
+    line: str, option: str, run: Path, picture: Path, tiny_file: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    places = {"run": run, "picture": picture, "tiny": tiny_file}
+    without = seen(capsys, tmp_path, line, **places)
+    assert seen(capsys, tmp_path, line, **places) == without  # or else any option would seem to act
+    assert seen(capsys, tmp_path, f"{line} {option}", **places) != without
