@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from cnnkit.families.datasets import DATASETS
+from cnnkit.report.colours import DARK, LIGHT
 from cnnkit.report.confusion import MISTAKES_SHOWN, Mistake, confusion_svg, most_confident_mistakes
 
 NAMES = DATASETS["mnist"].class_names
@@ -84,7 +85,21 @@ def test_everything_of_a_confusion_matrix_lies_within_the_picture_and_needs_noth
         )
         style = "".join(re.findall(r"<style>.*?</style>", picture, re.DOTALL))
         classes = {name for found in re.findall(r'class="([^"]+)"', picture) for name in found.split()}
-        assert [name for name in classes if f".{name} " not in style] == []
+        assert [name for name in classes if not re.search(rf"\.{name}\b", style)] == []
+
+
+def test_a_picture_has_the_reports_colours_on_a_light_page_and_on_a_dark_one() -> None:
+    picture = confusion_svg(torch.ones(10, 10), NAMES, mistakes(3), "title")
+    (style,) = re.findall(r"<style>(.*?)</style>", picture, re.DOTALL)
+    for_light, for_dark = style.split("@media (prefers-color-scheme: dark)")
+    for part, palette in ((for_light, LIGHT), (for_dark, DARK)):
+        used = set(re.findall(r"#[0-9a-f]{3,6}\b", part))
+        assert used <= set(palette.values())
+        assert {palette[name] for name in ("page", "ink", "more", "less", "c0", "c7")} <= used
+    assert LIGHT.keys() == DARK.keys()
+    assert "#" not in re.sub(r"<style>.*?</style>", "", picture, flags=re.DOTALL)
+    for svg in ElementTree.fromstring(picture).iter(f"{SVG}image"):
+        assert svg.attrib["class"] == "ink"  # is inverted on a dark page
 
 
 def test_the_most_confident_mistakes_come_first_and_right_answers_never() -> None:

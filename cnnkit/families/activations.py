@@ -32,20 +32,16 @@ class Activation:
 
 ACTIVATIONS: Registry[Activation] = Registry(
     "activation",
-    Activation("relu", "torch.nn:ReLU", "0 below 0, the value itself above"),
-    Activation(
-        "leaky_relu", "torch.nn:LeakyReLU", "a hundredth of the value below 0, the value itself above"
-    ),
-    Activation("elu", "torch.nn:ELU", "bends towards −1 below 0, the value itself above"),
-    Activation(
-        "gelu", "torch.nn:GELU", "the value times the share of a normal distribution that lies below it"
-    ),
+    Activation("relu", "torch.nn:ReLU", "0 below 0, else the value"),
+    Activation("leaky_relu", "torch.nn:LeakyReLU", "a hundredth of the value below 0, else the value"),
+    Activation("elu", "torch.nn:ELU", "bends towards −1 below 0, else the value"),
+    Activation("gelu", "torch.nn:GELU", "the value times the share of a bell curve that lies below it"),
     Activation("silu", "torch.nn:SiLU", "the value times its sigmoid"),
     Activation("mish", "torch.nn:Mish", "the value times the tanh of its softplus"),
     Activation("hardswish", "torch.nn:Hardswish", "silu in straight pieces: 0 below −3, the value above 3"),
-    Activation("tanh", "torch.nn:Tanh", "an S from −1 to 1: flat far from 0, where little can be learned"),
+    Activation("tanh", "torch.nn:Tanh", "an S from −1 to 1, flat far from 0: little can be learned there"),
     Activation(
-        "sigmoid", "torch.nn:Sigmoid", "an S from 0 to 1: flat far from 0, where little can be learned"
+        "sigmoid", "torch.nn:Sigmoid", "an S from 0 to 1, flat far from 0: little can be learned there"
     ),
     Activation(
         "identity",

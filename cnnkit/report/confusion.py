@@ -41,7 +41,7 @@ class Mistake:
     taken_for: str
     confidence: float
 
-    title = ""
+    kind, title = "ink", ""  # of its tile
 
     @property
     def lines(self) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from typing import Any
 from cnnkit.comparison.records import BETTER, EQUIVALENT, UNDECIDED, WORSE
 from cnnkit.report.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 from cnnkit.report.captions import p_value, percent_range, points, points_range, seeds_needed
+from cnnkit.report.colours import DARK, LIGHT
 from cnnkit.report.heat import CELL
 from cnnkit.report.plots import DASHES, MARKERS
 
@@ -32,6 +33,8 @@ def render(template: str, view: dict[str, Any]) -> str:
         "markers": MARKERS,
         "dashes": DASHES,
         "cell": CELL,
+        "light": LIGHT,
+        "dark": DARK,
         "box": {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM},
     }
     return environment.get_template(template).render(view)
