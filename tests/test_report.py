@@ -119,7 +119,14 @@ def drawn(folder: Path) -> str:
         assert source.startswith(("data:", "#")), source
     anchors = re.findall(r'href="#([^"]+)"', page)
     assert set(anchors) <= set(re.findall(r'id="([^"]+)"', page))
+    assert navigation(page) == re.findall(r'<section id="([^"]+)">\n<h2>([^<]+)</h2>', page)
     return page
+
+
+def navigation(page: str) -> list[tuple[str, str]]:
+    """The target and the words of each link in the navigation."""
+    nav = page[page.index("<nav") : page.index("</nav>")]
+    return re.findall(r'<a href="#([^"]+)">([^<]+)</a>', nav)
 
 
 def sections(page: str) -> list[str]:
