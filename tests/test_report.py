@@ -28,8 +28,9 @@ from cnnkit.errors import DataError, RunError, UsageError
 from cnnkit.filenames import FAILURE, PREDICTIONS, REPORT, RESULT, RESULTS, STUDY, TRIALS
 from cnnkit.files import write_atomically
 from cnnkit.nn.pooling import SameConv2d
-from cnnkit.report.axes import Axis, accuracy_axis, axis_over, labels
+from cnnkit.report.axes import BOTTOM, HEIGHT, WIDTH, Axis, accuracy_axis, axis_over, labels
 from cnnkit.report.captions import points
+from cnnkit.report.labels import LETTER, LINE
 from cnnkit.report.page import write_report
 from cnnkit.report.plots import CostPoint, cost_panel, dot_rows, pareto_front, spread_dots
 from cnnkit.report.study import study_view
@@ -252,6 +253,9 @@ def test_accuracy_against_object_size_is_drawn_where_objects_have_sizes(study: P
     page, best = drawn(study), results["levels"][0]
     assert sections(page) == [*SECTIONS[:3], "sizes", *SECTIONS[3:]]
     assert f"At the smallest, 8 pixels: {best['name']} {best['accuracy']['mean'] - 0.1 / 8:.2%}" in page
+    places = re.findall(r'transform="translate\((\S+) \S+\)"><title>\w+, (\d+) pixels', page)
+    assert len(places) == 2 * len(results["levels"])
+    assert len(set(places)) == 2  # every level stands at the same size at the same place
     assert f"<title>{best['name']}, 20 pixels: {best['accuracy']['mean'] - 0.1 / 20:.2%}</title>" in page
 
 
@@ -428,6 +432,32 @@ def test_the_front_is_what_no_other_beats(pairs: list[tuple[int, int]]) -> None:
         assert (point in front) != beaten
     panel = cost_panel("accuracy", "seconds", candidates)
     assert [mark.hollow for mark in panel.marks] == [point not in front for point in candidates]
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=1, max_size=8))
+def test_every_mark_stands_at_its_cost_and_its_name_beside_it_covers_nothing(
+    pairs: list[tuple[int, int]],
+) -> None:
+    points = [
+        CostPoint(i, ("max", "leaky_relu")[i % 2], cost, a, a - 0.1 * (i + 1), a + 0.1)
+        for i, (cost, a) in enumerate(pairs)
+    ]
+    panel = cost_panel("accuracy", "seconds", points)
+    places = [(panel.x(point.cost), panel.y(point.accuracy)) for point in points]
+    assert [(mark.x, mark.y) for mark in panel.marks] == places
+    assert {bar.x for bar in panel.bars} == {x for x, _ in places}
+    of_equal_cost = [(bar.x, bar.width) for bar in panel.bars]
+    assert len(set(of_equal_cost)) == len(points)
+    assert sorted((label.x, label.y) for label in panel.labels) == sorted(places)
+    boxes = []
+    for label in panel.labels:
+        left = label.text_x - (LETTER * len(label.text) if label.anchor == "end" else 0)
+        boxes.append((left, left + LETTER * len(label.text), label.text_y))
+    for i, (left, right, y) in enumerate(boxes):
+        assert 0 <= left < right <= WIDTH
+        assert 0 <= y <= HEIGHT - BOTTOM
+        for other_left, other_right, other_y in boxes[:i]:
+            assert abs(y - other_y) >= LINE or right <= other_left or other_right <= left
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=50))

@@ -117,8 +117,7 @@ def cost_caption(costs: Mapping[str, Sequence[CostPoint]], same: Sequence[str]) 
     """costs: per kind, the points. same: kinds in which no level differs, with the cost, in words."""
     sentences = [
         "Filled marks lie on the Pareto front: no other level is both as cheap and as accurate. "
-        "Hollow ones are beaten, in the mean; bars are 95 % intervals; marks that would hide one another "
-        "stand side by side."
+        "Hollow ones are beaten, in the mean; bars are 95 % intervals, nested where costs are equal."
     ]
     for kind, of_kind in costs.items():
         front = pareto_front(of_kind)
