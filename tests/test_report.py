@@ -240,7 +240,9 @@ def test_without_the_data_the_rest_is_drawn(study: Path, monkeypatch: pytest.Mon
     page = drawn(study)
     assert sections(page) == SECTIONS
     assert page.count("could not be had, so this is not drawn: the digits are gone") == 3
-    assert page.count("first-layer filters of") == len(STRATEGIES)
+    for strategy in STRATEGIES:
+        assert f'alt="filter 0 of {strategy}, untrained"' in page
+    assert 'alt="map 0 of' not in page
 
 
 def test_accuracy_against_object_size_is_drawn_where_objects_have_sizes(study: Path) -> None:
@@ -324,7 +326,7 @@ def test_a_study_without_a_complete_seed_says_so(tmp_path: Path) -> None:
     page = drawn(folder)
     assert sections(page) == SECTIONS
     assert page.count("No seed has been trained for every level") == 7
-    assert "first-layer filters of 0.0" in page
+    assert "filter 0 of 0.0, trained" in page
 
 
 def test_one_seed_without_validation_images_is_drawn(tmp_path: Path) -> None:
@@ -336,6 +338,17 @@ def test_one_seed_without_validation_images_is_drawn(tmp_path: Path) -> None:
     assert "no interval of one seed" in page
     assert "training accuracy, %" in page
     assert "validation accuracy, %" not in page
+
+
+def test_what_a_crop_cuts_off_is_told_beside_every_image_shown(tmp_path: Path) -> None:
+    overrides = ("data.crop=1", "training.epochs=1", "model.channels=[4]")
+    for folder in (
+        compared(tmp_path / "s", "model.pooling", ["max", "avg"], 1, *overrides),
+        finished_run(tmp_path / "r", tmp_path / "c", *overrides),
+    ):
+        page = drawn(folder)
+        assert page.count("data.crop cuts 1 pixel off each side") == 2  # gallery or mistakes, and evidence
+        assert "data.crop cuts the grey border off" in page
 
 
 # --- a run ------------------------------------------------------------------------------------------
