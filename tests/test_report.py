@@ -50,7 +50,17 @@ SECTIONS = [
     "maps",
 ]
 SECTIONS += ["evidence", "method", "warnings", "provenance"]
-RUN_SECTIONS = ["answer", "curves", "confusions", "mistakes", "filters", "maps", "evidence", "provenance"]
+RUN_SECTIONS = [
+    "answer",
+    "curves",
+    "confusions",
+    "mistakes",
+    "filters",
+    "maps",
+    "evidence",
+    "dropout",
+    "provenance",
+]
 STRATEGIES = ["stride", "max", "avg", "concat"]
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 

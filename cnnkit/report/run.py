@@ -16,6 +16,7 @@ from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.report.captions import largest
 from cnnkit.report.confusion import Mistake, crop_of, most_confident_mistakes
 from cnnkit.report.curves import curve_panels, drawn_splits
+from cnnkit.report.dropout import Mask, dropout_masks
 from cnnkit.report.heat import mistakes_alone, mistakes_map
 from cnnkit.report.images import images_of
 from cnnkit.report.networks import SHOWN_CLASS, cropped_evidence, networks_view
@@ -51,9 +52,14 @@ def run_view(run: RunDir) -> dict[str, Any]:
         **_mistakes(run, weights, test),
         "networks": networks_view(levels, {name: 0}, test, number, seed) if levels else None,
         "evidence": cropped_evidence(levels, {name: 0}, test, config.data.crop),
+        "masks": [] if weights is None or test is None else _masks(weights, test, number),
         "images_missing": missing,
         **provenance_of([run]),
     }
+
+
+def _masks(weights: Weights, test: ImageDataset, number: int) -> list[Mask]:
+    return dropout_masks(weights, test.cropped(weights.config.data.crop).images[number])
 
 
 def _sentence(result: RunResult | None, title: str) -> str:
