@@ -25,9 +25,11 @@ from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.trial import Trial, run_trial
 from cnnkit.config.load import parse_config
 from cnnkit.errors import DataError, RunError, UsageError
+from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.filenames import FAILURE, PREDICTIONS, REPORT, RESULT, RESULTS, STUDY, TRIALS
 from cnnkit.files import write_atomically
 from cnnkit.nn.pooling import SameConv2d
+from cnnkit.report.activations import activation_plots, values_and_slopes
 from cnnkit.report.axes import BOTTOM, HEIGHT, WIDTH, Axis, accuracy_axis, axis_over, labels
 from cnnkit.report.captions import points
 from cnnkit.report.labels import LETTER, LINE
@@ -340,11 +342,12 @@ def test_a_study_without_a_complete_seed_says_so(tmp_path: Path) -> None:
 
 
 def test_one_seed_without_validation_images_is_drawn(tmp_path: Path) -> None:
-    values = ["relu", "tanh", "gelu"]
+    values = ["relu", "tanh", "identity"]
     page = drawn(
         compared(tmp_path / "s", "model.activation", values, 1, "data.validation=0", "training.epochs=1")
     )
-    assert sections(page) == SECTIONS
+    assert sections(page) == [*SECTIONS[:5], "activations", *SECTIONS[5:]]
+    assert "no activation: the control that shows why a non-linearity is needed" in page
     assert "no interval of one seed" in page
     assert "training accuracy, %" in page
     assert "validation accuracy, %" not in page
@@ -520,6 +523,25 @@ def test_the_dense_convolution_holds_the_strided_one(kernel: int, stride: int, s
     dense = convolution.dense(maps)
     assert dense.shape[-2:] == (side, side)
     torch.testing.assert_close(dense[..., ::stride, ::stride], convolution(maps))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_a_plotted_activation_and_its_slope_are_those_of_the_network(name: str) -> None:
+    curve = values_and_slopes(ACTIVATIONS[name])
+    xs = torch.tensor(curve.xs, dtype=torch.float64)
+    assert (xs[0], xs[-1]) == (-4, 4)
+    torch.testing.assert_close(torch.tensor(curve.values, dtype=torch.float64), ACTIVATIONS[name].build()(xs))
+    rises = (torch.tensor(curve.values[2:]) - torch.tensor(curve.values[:-2])) / 0.2
+    close = (rises - torch.tensor(curve.slopes[1:-1])).abs() < 0.02
+    assert close.float().mean() > 0.95  # a kink has no one slope
+
+
+def test_only_a_comparison_of_activations_plots_them_all_in_one_scale() -> None:
+    names = ["relu", "identity", "no longer registered"]
+    plots = activation_plots("model.activation", names, {name: i for i, name in enumerate(names)})
+    assert [plotted.name for plotted in plots] == names[:2]
+    assert plots[0].panel.y_axis == plots[1].panel.y_axis
+    assert activation_plots("model.pooling", ["relu"], {"relu": 0}) == []
 
 
 # --- in a browser -----------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ ACTIVATIONS: Registry[Activation] = Registry(
     Activation("gelu", "torch.nn:GELU", "the value times the share of a bell curve that lies below it"),
     Activation("silu", "torch.nn:SiLU", "the value times its sigmoid"),
     Activation("mish", "torch.nn:Mish", "the value times the tanh of its softplus"),
-    Activation("hardswish", "torch.nn:Hardswish", "silu in straight pieces: 0 below −3, the value above 3"),
+    Activation("hardswish", "torch.nn:Hardswish", "like silu, but exactly 0 below −3 and the value above 3"),
     Activation("tanh", "torch.nn:Tanh", "an S from −1 to 1, flat far from 0: little can be learned there"),
     Activation(
         "sigmoid", "torch.nn:Sigmoid", "an S from 0 to 1, flat far from 0: little can be learned there"

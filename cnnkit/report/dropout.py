@@ -91,9 +91,9 @@ def _mask(layer: Dropout, what: str, before: Tensor, numbers: Tensor, kept: Tens
     one = "map" if layer.whole_maps else "value"
     caption = (
         f"The {len(shown)} strongest of the {len(before)} {what} for this image. Training draws a random "
-        f"number from 0 to 1 for each {one}; the mask is 1 where it is at least the rate, {layer.p:g}. This "
-        f"mask keeps {int(kept.sum())} of {len(before)}. What is kept is divided by 1 − {layer.p:g}, so that the "
-        "sum stays the same on average. Each image of each step gets another mask; outside training nothing "
-        "is dropped."
+        f"number from 0 to 1 for each {one}; the mask is 1 where it is at least the rate, {layer.p:g}. "
+        f"This mask keeps {int(kept.sum())} of {len(before)}. What is kept is divided by "
+        f"1 − {layer.p:g}, so that the sum stays the same on average. Each image of each step gets "
+        "another mask; outside training nothing is dropped."
     )
     return Mask(what, layer.p, layer.whole_maps, rows, caption)
