@@ -34,7 +34,15 @@ from cnnkit.report.axes import BOTTOM, HEIGHT, WIDTH, Axis, accuracy_axis, axis_
 from cnnkit.report.captions import points
 from cnnkit.report.labels import LETTER, LINE
 from cnnkit.report.page import write_report
-from cnnkit.report.plots import CostPoint, cost_panel, dot_rows, pareto_front, spread_dots
+from cnnkit.report.plots import (
+    CostPoint,
+    cost_panel,
+    dashes_of,
+    dot_rows,
+    pareto_front,
+    shape_of,
+    spread_dots,
+)
 from cnnkit.report.study import study_view
 from cnnkit.stats import Interval
 
@@ -484,6 +492,20 @@ def test_every_mark_stands_at_its_cost_and_its_name_beside_it_covers_nothing(
         assert 0 <= y <= HEIGHT - BOTTOM
         for other_left, other_right, other_y in boxes[:i]:
             assert abs(y - other_y) >= LINE or right <= other_left or other_right <= left
+
+
+def test_a_long_name_beside_a_mark_is_cut_and_the_label_stays_in_the_plot() -> None:
+    name = "{rotate: 10, translate: 2, zoom: 0.1}"
+    points = [CostPoint(i, name, cost, 90 + cost / 9, None, None) for i, cost in enumerate((0.0, 5.0, 9.0))]
+    for label in cost_panel("accuracy", "seconds", points).labels:
+        assert label.text == "{rotate: 10, tran…"
+        assert min(label.text_x, label.text_x - LETTER * 18 * (label.anchor == "end")) >= 0
+        assert max(label.text_x, label.text_x + LETTER * 18 * (label.anchor == "start")) <= WIDTH
+
+
+def test_no_two_of_many_levels_share_colour_and_shape_or_colour_and_dashes() -> None:
+    for drawn_as in (shape_of, dashes_of):
+        assert len({(series % 8, drawn_as(series)) for series in range(64)}) == 64
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=50))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from cnnkit.report.axes import BOTTOM, HEIGHT, RIGHT, TOP, WIDTH, Label, Mark
 
+LONGEST = 18  # letters of a name: one side of every mark has room for them
 LETTER, LINE = 6.4, 13  # width and height of a letter, SVG units
 ASIDE = 9  # from the middle of a mark to its name
 
@@ -11,18 +12,26 @@ ASIDE = 9  # from the middle of a mark to its name
 def labels_beside(marks: Sequence[Mark], names: Sequence[str]) -> list[Label]:
     """A label for each mark. The marks stay where they are: a label that finds no room moves up or down."""
     put: list[Label] = []
-    for mark, name in sorted(zip(marks, names, strict=True), key=lambda pair: pair[0].y):
-        left = mark.x + ASIDE + LETTER * len(name) > WIDTH - RIGHT
-        x, anchor = (mark.x - ASIDE, "end") if left else (mark.x + ASIDE, "start")
-        tried = [Label(mark.x, mark.y, x, mark.y + dy, anchor, name) for dy in _steps()]
-        within = [label for label in tried if TOP <= label.text_y <= HEIGHT - BOTTOM - LINE / 2]
-        put.append(next((label for label in within if _free(label, put, marks)), tried[0]))
+    for mark, whole in sorted(zip(marks, names, strict=True), key=lambda pair: pair[0].y):
+        name = whole if len(whole) <= LONGEST else f"{whole[: LONGEST - 1]}…"
+        tried = [
+            Label(mark.x, mark.y, mark.x + aside, mark.y + dy, anchor, name)
+            for dy in _steps()
+            for aside, anchor in ((ASIDE, "start"), (-ASIDE, "end"))
+        ]
+        within = [label for label in tried if _inside(label)]
+        put.append(next((label for label in within if _free(label, put, marks)), within[0]))
     return put
 
 
 def _steps() -> list[float]:
     """0, then a line up, one down, two up …"""
     return [sign * step * LINE for step in range(20) for sign in ((1,) if step == 0 else (-1, 1))]
+
+
+def _inside(label: Label) -> bool:
+    low, high = _span(label)
+    return low >= 0 and high <= WIDTH - RIGHT and TOP <= label.text_y <= HEIGHT - BOTTOM - LINE / 2
 
 
 def _span(label: Label) -> tuple[float, float]:

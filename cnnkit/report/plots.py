@@ -42,7 +42,16 @@ MARKERS = (
     "M-4-5.4L0-1.4L4-5.4L5.4-4L1.4 0L5.4 4L4 5.4L0 1.4L-4 5.4L-5.4 4L-1.4 0L-5.4-4z",
     "M-2.7-4.7h5.4L5.4 0L2.7 4.7h-5.4L-5.4 0z",
 )
+# A series' colour is its number modulo 8; its marker and dashes move on by one after each eight.
 DASHES = ("none", "7 3", "2 2.5", "9 3 2 3", "5 2", "1 3", "12 3", "4 2 1 2")
+
+
+def shape_of(series: int) -> str:
+    return MARKERS[(series + series // len(MARKERS)) % len(MARKERS)]
+
+
+def dashes_of(series: int) -> str:
+    return DASHES[(series + series // len(DASHES)) % len(DASHES)]
 
 
 @dataclass(frozen=True)
@@ -187,7 +196,7 @@ def _add_size_line(panel: Panel, level: LevelResult, series: int) -> None:
     rows = sorted(level.by_object_size, key=lambda row: row.size)
     xs, ys = [panel.x(row.size) for row in rows], [panel.y(row.mean * 100) for row in rows]
     points = panel.points([row.size for row in rows], [row.mean * 100 for row in rows])
-    panel.lines.append(Line(series, points, DASHES[series % len(DASHES)]))
+    panel.lines.append(Line(series, points, dashes_of(series)))
     for row, x, y in zip(rows, xs, ys, strict=True):
         if row.low is not None and row.high is not None:
             panel.bars.append(Bar(series, x, panel.y(row.low * 100), panel.y(row.high * 100)))
@@ -226,7 +235,7 @@ def curve_panel(title: str, curves: Sequence[Curve], log: bool = False, kept: in
         xs = list(range(1, len(curve.mean) + 1))
         around = panel.points([*xs, *reversed(xs)], [*curve.low, *reversed(curve.high)])
         panel.bands.append(Line(curve.series, around, "none"))
-        dashes = DASHES[curve.series % len(DASHES)]
+        dashes = dashes_of(curve.series)
         panel.lines.append(Line(curve.series, panel.points(xs, list(curve.mean)), dashes))
         last = float(curve.mean[-1])
         panel.marks.append(
