@@ -13,13 +13,21 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from support import Tiny, begun
+from support import Tiny, begun, finished_run
 
 from cnnkit.config.schema import Config
-from cnnkit.experiment.checkpoints import Weights
+from cnnkit.experiment.checkpoints import Weights, load_weights
+from cnnkit.experiment.measure import SPLITS, measure_split
 from cnnkit.families.datasets import DATASETS
 from cnnkit.report.colours import DARK, LIGHT
-from cnnkit.report.confusion import MISTAKES_SHOWN, Mistake, confusion_svg, most_confident_mistakes
+from cnnkit.report.confusion import (
+    MISTAKES_SHOWN,
+    Mistake,
+    confusion_svg,
+    draw_confusion,
+    most_confident_mistakes,
+    uncropped,
+)
 from cnnkit.report.crops import crop_note, whole_image
 from cnnkit.report.filters import OPEN_LINES, draw_filters, first_filters, untrained_filters
 from cnnkit.report.images import draw_stages, signed_image, stage_maps
@@ -167,6 +175,20 @@ def test_a_confusion_picture_tells_how_many_of_its_images_a_crop_has_cut_into() 
     shown = " ".join(texts_of(confusion_svg(torch.ones(10, 10), NAMES, cut, "title")))
     assert "4 of the 4 shown lose ink" in shown
     assert "lose" not in " ".join(texts_of(confusion_svg(torch.ones(10, 10), NAMES, mistakes(4), "title")))
+
+
+def test_an_evaluations_images_are_shown_as_they_were_before_the_crop(
+    tmp_path: Path, shared_cache: Path
+) -> None:
+    run = finished_run(
+        tmp_path / "run", shared_cache, "data.crop=1", "training.epochs=1", "model.channels=[4]"
+    )
+    for split in SPLITS:
+        measured = measure_split(load_weights(run), split)
+        whole = uncropped(measured)
+        assert whole.shape[-2:] == (8, 8)
+        assert torch.equal(whole[..., 1:-1, 1:-1], measured.images.images)
+    assert "cuts 1 pixel off" in draw_confusion(measured).read_text(encoding="utf-8")
 
 
 # --- filters ----------------------------------------------------------------------------------------

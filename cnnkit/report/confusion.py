@@ -26,7 +26,7 @@ def draw_confusion(measured: Measured) -> Path:
     evaluation, images = measured.evaluation, measured.images
     names, crop = images.info.class_names, measured.weights.config.data.crop
     mistakes = most_confident_mistakes(
-        _uncropped(measured), images.labels.cpu(), evaluation.predictions, evaluation.confidences, names, crop
+        uncropped(measured), images.labels.cpu(), evaluation.predictions, evaluation.confidences, names, crop
     )
     title = f"{evaluation.accuracy:.2%} of {evaluation.images:,} {measured.split} images right"
     path = measured.weights.source.parent / f"confusion-{measured.stem}.svg"
@@ -34,7 +34,7 @@ def draw_confusion(measured: Measured) -> Path:
     return path
 
 
-def _uncropped(measured: Measured) -> Tensor:
+def uncropped(measured: Measured) -> Tensor:
     """The images of the evaluation, (N, C, H, W), before the crop."""
     config = measured.weights.config
     if not config.data.crop:
