@@ -84,8 +84,8 @@ def test_a_registry_cannot_be_written_to_but_by_register(family: Any) -> None:
         del family[next(iter(family))]
 
 
-def test_each_pooling_and_head_says_in_a_line_what_it_is() -> None:
-    for entry in (*POOLINGS.values(), *HEADS.values()):
+def test_each_pooling_head_and_activation_says_in_a_line_what_it_is() -> None:
+    for entry in (*POOLINGS.values(), *HEADS.values(), *ACTIVATIONS.values()):
         assert len(entry.summary) > 10
         assert "\n" not in entry.summary
     for pooling in POOLINGS.values():

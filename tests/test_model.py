@@ -321,6 +321,14 @@ def test_batch_norm_replaces_the_bias_of_each_convolution(batch_norm: bool) -> N
     assert [convolution.bias is None for convolution in convolutions] == [batch_norm] * 2
 
 
+def test_a_network_without_an_activation_is_one_linear_function_and_others_are_not() -> None:
+    one, other = torch.rand(2, 1, *SHAPE)
+    for activation, linear in (("identity", True), ("relu", False)):
+        model = small(pooling="avg", activation=activation, dropout=0.0).eval()
+        bent = model(one) + model(other) - 2 * model((one + other) / 2)
+        assert (float(bent.detach().abs().max()) < 1e-5) == linear
+
+
 def test_a_network_is_convolution_downsampling_norm_activation_and_then_dense_layers() -> None:
     model = small(dropout=0.0, activation="silu", seed=3).eval()
     parts = model.state_dict()

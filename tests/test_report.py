@@ -25,13 +25,24 @@ from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.trial import Trial, run_trial
 from cnnkit.config.load import parse_config
 from cnnkit.errors import DataError, RunError, UsageError
+from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.filenames import FAILURE, PREDICTIONS, REPORT, RESULT, RESULTS, STUDY, TRIALS
 from cnnkit.files import write_atomically
 from cnnkit.nn.pooling import SameConv2d
-from cnnkit.report.axes import Axis, accuracy_axis, axis_over, labels
+from cnnkit.report.activations import activation_plots, values_and_slopes
+from cnnkit.report.axes import BOTTOM, HEIGHT, WIDTH, Axis, accuracy_axis, axis_over, labels
 from cnnkit.report.captions import points
+from cnnkit.report.labels import LETTER, LINE
 from cnnkit.report.page import write_report
-from cnnkit.report.plots import CostPoint, cost_panel, dot_rows, pareto_front, spread_dots
+from cnnkit.report.plots import (
+    CostPoint,
+    cost_panel,
+    dashes_of,
+    dot_rows,
+    pareto_front,
+    shape_of,
+    spread_dots,
+)
 from cnnkit.report.study import study_view
 from cnnkit.stats import Interval
 
@@ -49,7 +60,17 @@ SECTIONS = [
     "maps",
 ]
 SECTIONS += ["evidence", "method", "warnings", "provenance"]
-RUN_SECTIONS = ["answer", "curves", "confusions", "mistakes", "filters", "maps", "evidence", "provenance"]
+RUN_SECTIONS = [
+    "answer",
+    "curves",
+    "confusions",
+    "mistakes",
+    "filters",
+    "maps",
+    "evidence",
+    "dropout",
+    "provenance",
+]
 STRATEGIES = ["stride", "max", "avg", "concat"]
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -119,7 +140,14 @@ def drawn(folder: Path) -> str:
         assert source.startswith(("data:", "#")), source
     anchors = re.findall(r'href="#([^"]+)"', page)
     assert set(anchors) <= set(re.findall(r'id="([^"]+)"', page))
+    assert navigation(page) == re.findall(r'<section id="([^"]+)">\n<h2>([^<]+)</h2>', page)
     return page
+
+
+def navigation(page: str) -> list[tuple[str, str]]:
+    """The target and the words of each link in the navigation."""
+    nav = page[page.index("<nav") : page.index("</nav>")]
+    return re.findall(r'<a href="#([^"]+)">([^<]+)</a>', nav)
 
 
 def sections(page: str) -> list[str]:
@@ -232,7 +260,9 @@ def test_without_the_data_the_rest_is_drawn(study: Path, monkeypatch: pytest.Mon
     page = drawn(study)
     assert sections(page) == SECTIONS
     assert page.count("could not be had, so this is not drawn: the digits are gone") == 3
-    assert page.count("first-layer filters of") == len(STRATEGIES)
+    for strategy in STRATEGIES:
+        assert f'alt="filter 0 of {strategy}, untrained"' in page
+    assert 'alt="map 0 of' not in page
 
 
 def test_accuracy_against_object_size_is_drawn_where_objects_have_sizes(study: Path) -> None:
@@ -245,6 +275,9 @@ def test_accuracy_against_object_size_is_drawn_where_objects_have_sizes(study: P
     page, best = drawn(study), results["levels"][0]
     assert sections(page) == [*SECTIONS[:3], "sizes", *SECTIONS[3:]]
     assert f"At the smallest, 8 pixels: {best['name']} {best['accuracy']['mean'] - 0.1 / 8:.2%}" in page
+    places = re.findall(r'transform="translate\((\S+) \S+\)"><title>\w+, (\d+) pixels', page)
+    assert len(places) == 2 * len(results["levels"])
+    assert len(set(places)) == 2  # every level stands at the same size at the same place
     assert f"<title>{best['name']}, 20 pixels: {best['accuracy']['mean'] - 0.1 / 20:.2%}</title>" in page
 
 
@@ -313,18 +346,30 @@ def test_a_study_without_a_complete_seed_says_so(tmp_path: Path) -> None:
     page = drawn(folder)
     assert sections(page) == SECTIONS
     assert page.count("No seed has been trained for every level") == 7
-    assert "first-layer filters of 0.0" in page
+    assert "filter 0 of 0.0, trained" in page
 
 
 def test_one_seed_without_validation_images_is_drawn(tmp_path: Path) -> None:
-    values = ["relu", "tanh", "gelu"]
+    values = ["relu", "tanh", "identity"]
     page = drawn(
         compared(tmp_path / "s", "model.activation", values, 1, "data.validation=0", "training.epochs=1")
     )
-    assert sections(page) == SECTIONS
+    assert sections(page) == [*SECTIONS[:5], "activations", *SECTIONS[5:]]
+    assert "no activation: the control that shows why a non-linearity is needed" in page
     assert "no interval of one seed" in page
     assert "training accuracy, %" in page
     assert "validation accuracy, %" not in page
+
+
+def test_what_a_crop_cuts_off_is_told_beside_every_image_shown(tmp_path: Path) -> None:
+    overrides = ("data.crop=1", "training.epochs=1", "model.channels=[4]")
+    for folder in (
+        compared(tmp_path / "s", "model.pooling", ["max", "avg"], 1, *overrides),
+        finished_run(tmp_path / "r", tmp_path / "c", *overrides),
+    ):
+        page = drawn(folder)
+        assert page.count("data.crop cuts 1 pixel off each side") == 2  # gallery or mistakes, and evidence
+        assert "data.crop cuts the grey border off" in page
 
 
 # --- a run ------------------------------------------------------------------------------------------
@@ -423,6 +468,46 @@ def test_the_front_is_what_no_other_beats(pairs: list[tuple[int, int]]) -> None:
     assert [mark.hollow for mark in panel.marks] == [point not in front for point in candidates]
 
 
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=1, max_size=8))
+def test_every_mark_stands_at_its_cost_and_its_name_beside_it_covers_nothing(
+    pairs: list[tuple[int, int]],
+) -> None:
+    points = [
+        CostPoint(i, ("max", "leaky_relu")[i % 2], cost, a, a - 0.1 * (i + 1), a + 0.1)
+        for i, (cost, a) in enumerate(pairs)
+    ]
+    panel = cost_panel("accuracy", "seconds", points)
+    places = [(panel.x(point.cost), panel.y(point.accuracy)) for point in points]
+    assert [(mark.x, mark.y) for mark in panel.marks] == places
+    assert {bar.x for bar in panel.bars} == {x for x, _ in places}
+    of_equal_cost = [(bar.x, bar.width) for bar in panel.bars]
+    assert len(set(of_equal_cost)) == len(points)
+    assert sorted((label.x, label.y) for label in panel.labels) == sorted(places)
+    boxes = []
+    for label in panel.labels:
+        left = label.text_x - (LETTER * len(label.text) if label.anchor == "end" else 0)
+        boxes.append((left, left + LETTER * len(label.text), label.text_y))
+    for i, (left, right, y) in enumerate(boxes):
+        assert 0 <= left < right <= WIDTH
+        assert 0 <= y <= HEIGHT - BOTTOM
+        for other_left, other_right, other_y in boxes[:i]:
+            assert abs(y - other_y) >= LINE or right <= other_left or other_right <= left
+
+
+def test_a_long_name_beside_a_mark_is_cut_and_the_label_stays_in_the_plot() -> None:
+    name = "{rotate: 10, translate: 2, zoom: 0.1}"
+    points = [CostPoint(i, name, cost, 90 + cost / 9, None, None) for i, cost in enumerate((0.0, 5.0, 9.0))]
+    for label in cost_panel("accuracy", "seconds", points).labels:
+        assert label.text == "{rotate: 10, tran…"
+        assert min(label.text_x, label.text_x - LETTER * 18 * (label.anchor == "end")) >= 0
+        assert max(label.text_x, label.text_x + LETTER * 18 * (label.anchor == "start")) <= WIDTH
+
+
+def test_no_two_of_many_levels_share_colour_and_shape_or_colour_and_dashes() -> None:
+    for drawn_as in (shape_of, dashes_of):
+        assert len({(series % 8, drawn_as(series)) for series in range(64)}) == 64
+
+
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=50))
 def test_no_dot_lies_on_another(places: list[float]) -> None:
     offsets = spread_dots(places, closest=2.0)
@@ -460,6 +545,25 @@ def test_the_dense_convolution_holds_the_strided_one(kernel: int, stride: int, s
     dense = convolution.dense(maps)
     assert dense.shape[-2:] == (side, side)
     torch.testing.assert_close(dense[..., ::stride, ::stride], convolution(maps))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_a_plotted_activation_and_its_slope_are_those_of_the_network(name: str) -> None:
+    curve = values_and_slopes(ACTIVATIONS[name])
+    xs = torch.tensor(curve.xs, dtype=torch.float64)
+    assert (xs[0], xs[-1]) == (-4, 4)
+    torch.testing.assert_close(torch.tensor(curve.values, dtype=torch.float64), ACTIVATIONS[name].build()(xs))
+    rises = (torch.tensor(curve.values[2:]) - torch.tensor(curve.values[:-2])) / 0.2
+    close = (rises - torch.tensor(curve.slopes[1:-1])).abs() < 0.02
+    assert close.float().mean() > 0.95  # a kink has no one slope
+
+
+def test_only_a_comparison_of_activations_plots_them_all_in_one_scale() -> None:
+    names = ["relu", "identity", "no longer registered"]
+    plots = activation_plots("model.activation", names, {name: i for i, name in enumerate(names)})
+    assert [plotted.name for plotted in plots] == names[:2]
+    assert plots[0].panel.y_axis == plots[1].panel.y_axis
+    assert activation_plots("model.pooling", ["relu"], {"relu": 0}) == []
 
 
 # --- in a browser -----------------------------------------------------------------------------------

@@ -14,10 +14,12 @@ class Activation:
     """name: the word in a configuration. path: `module:Class` of a torch module that takes no arguments.
 
     It must compute each value on its own: networks that train side by side share one.
+    summary: one line for a person who chooses; a report writes it under the function's plot.
     """
 
     name: str
     path: str
+    summary: str = ""
 
     @property
     def kind(self) -> str:
@@ -30,13 +32,20 @@ class Activation:
 
 ACTIVATIONS: Registry[Activation] = Registry(
     "activation",
-    Activation("relu", "torch.nn:ReLU"),
-    Activation("leaky_relu", "torch.nn:LeakyReLU"),
-    Activation("elu", "torch.nn:ELU"),
-    Activation("gelu", "torch.nn:GELU"),
-    Activation("silu", "torch.nn:SiLU"),
-    Activation("mish", "torch.nn:Mish"),
-    Activation("hardswish", "torch.nn:Hardswish"),
-    Activation("tanh", "torch.nn:Tanh"),
-    Activation("sigmoid", "torch.nn:Sigmoid"),
+    Activation("relu", "torch.nn:ReLU", "0 below 0, else the value"),
+    Activation("leaky_relu", "torch.nn:LeakyReLU", "a hundredth of the value below 0, else the value"),
+    Activation("elu", "torch.nn:ELU", "bends towards −1 below 0, else the value"),
+    Activation("gelu", "torch.nn:GELU", "the value times the share of a bell curve that lies below it"),
+    Activation("silu", "torch.nn:SiLU", "the value times its sigmoid"),
+    Activation("mish", "torch.nn:Mish", "the value times the tanh of its softplus"),
+    Activation("hardswish", "torch.nn:Hardswish", "like silu, but exactly 0 below −3 and the value above 3"),
+    Activation("tanh", "torch.nn:Tanh", "an S from −1 to 1, flat far from 0: little can be learned there"),
+    Activation(
+        "sigmoid", "torch.nn:Sigmoid", "an S from 0 to 1, flat far from 0: little can be learned there"
+    ),
+    Activation(
+        "identity",
+        "torch.nn:Identity",
+        "no activation: the control that shows why a non-linearity is needed",
+    ),
 )

@@ -41,12 +41,21 @@ class Dropout(nn.Module):
 
     def factors(self, draws: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """0 where a value is zeroed and 1 / (1 - p) where it is kept; draws: one row, or several."""
-        rows = (*draws.shape[:-1], *shape)
         levels = 2**self.bits
         zeroed = min(round(self.p * levels), levels - 1) - levels // 2
-        uniform = draws.view(torch.int8 if self.bits == 8 else torch.int16)[..., : math.prod(shape)]
-        factors: Tensor = (uniform.view(rows) >= zeroed).to(dtype)
+        factors: Tensor = (self._uniform(draws, shape) >= zeroed).to(dtype)
         return factors.div_(1 - self.p)
+
+    def numbers(self, draws: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """The random numbers that `factors` compares with p, 0 … 1: a value is kept from p on."""
+        levels = 2**self.bits
+        numbers: Tensor = (self._uniform(draws, shape).float() + levels // 2) / levels
+        return numbers
+
+    def _uniform(self, draws: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """An integer of `bits` bits for each value."""
+        uniform = draws.view(torch.int8 if self.bits == 8 else torch.int16)[..., : math.prod(shape)]
+        return uniform.view(*draws.shape[:-1], *shape)
 
     def extra_repr(self) -> str:
         return f"p={self.p}, whole_maps={self.whole_maps}"

@@ -103,12 +103,24 @@ class Mark(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """A vertical interval."""
+    """A vertical interval. width: SVG units."""
 
     series: int
     x: float
     low: float
     high: float
+    width: int = 2
+
+
+class Label(NamedTuple):
+    """The name of a mark at (x, y), written at (text_x, text_y); anchor: as SVG's text-anchor."""
+
+    x: float
+    y: float
+    text_x: float
+    text_y: float
+    anchor: str
+    text: str
 
 
 class Written(NamedTuple):
@@ -142,6 +154,7 @@ class Panel:
     bars: list[Bar] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     notes: list[Written] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
     front: str = ""
     kept: float | None = None
 

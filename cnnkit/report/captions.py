@@ -117,8 +117,7 @@ def cost_caption(costs: Mapping[str, Sequence[CostPoint]], same: Sequence[str]) 
     """costs: per kind, the points. same: kinds in which no level differs, with the cost, in words."""
     sentences = [
         "Filled marks lie on the Pareto front: no other level is both as cheap and as accurate. "
-        "Hollow ones are beaten, in the mean; bars are 95 % intervals; marks that would hide one another "
-        "stand side by side."
+        "Hollow ones are beaten, in the mean; bars are 95 % intervals, nested where costs are equal."
     ]
     for kind, of_kind in costs.items():
         front = pareto_front(of_kind)
@@ -194,8 +193,9 @@ def filters_caption(count: Mapping[str, int], size: int, same_start: bool, seed:
     shown = sorted(set(count.values()))
     how_many = f"{shown[0]}" if len(shown) == 1 else f"{shown[0]} to {shown[-1]}"
     text = (
-        f"The {how_many} filters of {size} × {size} weights of the first convolution, after training with "
-        f"seed {seed}; vermillion is above 0, blue below."
+        f"The {how_many} filters of {size} × {size} weights of the first convolution, before and after "
+        f"training with seed {seed}, both in one scale; vermillion is above 0, blue below. A map is drawn at "
+        "every place of the image, with a scale of its own, before downsampling, norm and activation."
     )
     if same_start and len(count) > 1:
         text += (

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from cnnkit.data.prepare import load_splits
 from cnnkit.experiment.measure import Measured
 from cnnkit.files import write_atomically
+from cnnkit.report.crops import crop_note, whole_image
 from cnnkit.report.heat import mistakes_map
-from cnnkit.report.images import ink_image
 from cnnkit.report.template import render
 
 MISTAKES_SHOWN = 15
@@ -22,9 +24,9 @@ def draw_confusion(measured: Measured) -> Path:
     The same evaluation gives the same bytes. Returns the path.
     """
     evaluation, images = measured.evaluation, measured.images
-    names = images.info.class_names
+    names, crop = images.info.class_names, measured.weights.config.data.crop
     mistakes = most_confident_mistakes(
-        images.images.cpu(), images.labels.cpu(), evaluation.predictions, evaluation.confidences, names
+        uncropped(measured), images.labels.cpu(), evaluation.predictions, evaluation.confidences, names, crop
     )
     title = f"{evaluation.accuracy:.2%} of {evaluation.images:,} {measured.split} images right"
     path = measured.weights.source.parent / f"confusion-{measured.stem}.svg"
@@ -32,16 +34,30 @@ def draw_confusion(measured: Measured) -> Path:
     return path
 
 
+def uncropped(measured: Measured) -> Tensor:
+    """The images of the evaluation, (N, C, H, W), before the crop."""
+    config = measured.weights.config
+    if not config.data.crop:
+        return measured.images.images.cpu()
+    data = config.data.model_copy(update={"crop": 0})
+    whole: Tensor = getattr(load_splits(data, config.training.seed), measured.split).images
+    return whole
+
+
 @dataclass(frozen=True)
 class Mistake:
-    """A missed image: pixels (H, W) uint8, the classes' names, the probability of the wrong class."""
+    """A missed image: pixels (H, W) uint8, the classes' names, the probability of the wrong class.
+
+    crop: what is cut off each side of it, pixels.
+    """
 
     pixels: Tensor
     truth: str
     taken_for: str
     confidence: float
+    crop: int = 0
 
-    title = ""
+    kind, title = "ink", ""  # of its tile
 
     @property
     def lines(self) -> tuple[str, str]:
@@ -54,7 +70,7 @@ class Mistake:
     @property
     def image(self) -> str:
         """The address of a PNG, for a page."""
-        return ink_image(self.pixels[None])
+        return whole_image(self.pixels[None], self.crop)
 
 
 def confusion_svg(
@@ -66,19 +82,36 @@ def confusion_svg(
     """
     counts = confusion.numpy().astype(np.float64)
     heat = mistakes_map(counts, class_names, text=lambda count: f"{count:,.0f}")
-    view = {"heat": heat, "mistakes": mistakes[:MISTAKES_SHOWN], "title": title}
+    shown = mistakes[:MISTAKES_SHOWN]
+    view = {"heat": heat, "mistakes": shown, "title": title, "note": crop_of(shown)}
     return render("confusion.svg.j2", view)
 
 
+def crop_of(mistakes: Sequence[Mistake]) -> str:
+    """What the crop took of these images, in words; empty where there is none."""
+    if not mistakes:
+        return ""
+    return crop_note(torch.stack([mistake.pixels for mistake in mistakes])[:, None], mistakes[0].crop)
+
+
 def most_confident_mistakes(
-    images: Tensor, labels: Tensor, predictions: Tensor, confidences: Tensor, class_names: Sequence[str]
+    images: Tensor,
+    labels: Tensor,
+    predictions: Tensor,
+    confidences: Tensor,
+    class_names: Sequence[str],
+    crop: int = 0,
 ) -> list[Mistake]:
-    """Missed images of (N, C, H, W), the most confidently missed first."""
+    """Missed images of (N, C, H, W), the most confidently missed first. images: before the crop."""
     missed = (predictions != labels).nonzero()[:, 0]
     ordered = missed[confidences[missed].argsort(descending=True, stable=True)][:MISTAKES_SHOWN]
     return [
         Mistake(
-            images[i, 0], class_names[int(labels[i])], class_names[int(predictions[i])], float(confidences[i])
+            images[i, 0],
+            class_names[int(labels[i])],
+            class_names[int(predictions[i])],
+            float(confidences[i]),
+            crop,
         )
         for i in ordered.tolist()
     ]

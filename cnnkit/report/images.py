@@ -24,8 +24,8 @@ from cnnkit.nn.model import CNN
 from cnnkit.nn.pooling import Downsampling, SameConv2d
 
 POSITIVE, NEGATIVE = (213, 94, 0), (0, 114, 178)  # Okabe and Ito's vermillion and blue
-FILTERS_SHOWN, FILTER_COLUMNS = 32, 8
-CHANNELS_SHOWN = 3
+CHANNELS_SHOWN = 3  # maps of a stage that a reader sees before unfolding the others
+MOST_DRAWN, FEWEST_DRAWN = 64, 8  # filters, or maps of a stage: of all levels, and of one in any case
 FADED = 0.18  # opacity of what a strided convolution never computes
 
 
@@ -57,34 +57,6 @@ def signed_image(values: Tensor, strongest: float, faded: Tensor | None = None) 
 
 
 @dataclass(frozen=True)
-class Filters:
-    """The first convolution's filters on one sheet. columns, rows: of the sheet, in weights."""
-
-    image: str
-    count: int
-    shown: int
-    size: int
-    strongest: float
-    columns: int
-    rows: int
-
-
-def first_filters(model: CNN) -> Filters:
-    """The weights on the first input channel, as a sheet with a gap of one weight between filters."""
-    convolution = _downsamplings(model)[0].convolution
-    weights = convolution.weight.detach()[:, 0].float()
-    shown, size = weights[:FILTERS_SHOWN], weights.shape[-1]
-    columns, rows = min(len(shown), FILTER_COLUMNS), -(-len(shown) // FILTER_COLUMNS)
-    sheet = torch.zeros(rows * (size + 1) - 1, columns * (size + 1) - 1)
-    for i, weight in enumerate(shown):
-        top, left = i // FILTER_COLUMNS * (size + 1), i % FILTER_COLUMNS * (size + 1)
-        sheet[top : top + size, left : left + size] = weight
-    strongest = float(shown.abs().max())
-    image = signed_image(sheet, strongest)
-    return Filters(image, len(weights), len(shown), size, strongest, sheet.shape[1], sheet.shape[0])
-
-
-@dataclass(frozen=True)
 class StageMaps:
     """What one image becomes in one stage.
 
@@ -109,7 +81,7 @@ def stage_maps(model: CNN, image: Tensor) -> list[StageMaps]:
     stages = []
     with torch.inference_mode():
         maps = model.normalize(image[None])
-        for stage, downsampling in zip(model.stages, _downsamplings(model), strict=True):
+        for stage, downsampling in zip(model.stages, downsamplings(model), strict=True):
             dense = downsampling.convolution.dense(maps)[0]
             after = downsampling(maps)[0]
             parts = after.reshape(downsampling.pooling.multiplies_channels, len(dense), *after.shape[1:])
@@ -127,8 +99,13 @@ def _never_computed(convolution: SameConv2d, dense: Tensor) -> Tensor | None:
     return faded
 
 
-def _downsamplings(model: CNN) -> list[Downsampling]:
+def downsamplings(model: CNN) -> list[Downsampling]:
     return [module for module in model.modules() if isinstance(module, Downsampling)]
+
+
+def drawn_at_most(levels: int) -> int:
+    """How many filters, or maps of a stage, are drawn of each level."""
+    return max(FEWEST_DRAWN, MOST_DRAWN // max(levels, 1))
 
 
 def liveliest_channels(of_levels: Sequence[StageMaps]) -> list[int]:
@@ -151,7 +128,10 @@ class Channel:
 
 @dataclass(frozen=True)
 class DrawnStage:
-    """One level in the picture of one stage."""
+    """One level in the picture of one stage.
+
+    others: channels that are folded away. left_out: how many are not drawn.
+    """
 
     series: int
     name: str
@@ -160,16 +140,16 @@ class DrawnStage:
     strided: bool
     kept: list[tuple[str, float]]
     channels: list[Channel]
+    others: list[Channel]
+    left_out: int
 
 
-def draw_stage(series: int, name: str, pooling: str, maps: StageMaps, channels: Sequence[int]) -> DrawnStage:
-    """A convolution's map and what pooling leaves of it share one colour scale, so that fading shows."""
+def draw_stage(
+    series: int, name: str, pooling: str, maps: StageMaps, channels: Sequence[int], most: int
+) -> DrawnStage:
+    """channels: that come first. most: channels that are drawn."""
     parts = POOLINGS[pooling].parts or (pooling,)
-    drawn = []
-    for c in channels:
-        strongest = float(maps.dense[c].abs().max())
-        after = [(p, signed_image(m[c], strongest)) for p, m in zip(parts, maps.after, strict=True)]
-        drawn.append(Channel(c, signed_image(maps.dense[c], strongest, maps.faded), after))
+    others = [c for c in range(len(maps.dense)) if c not in channels][: most - len(channels)]
     return DrawnStage(
         series,
         name,
@@ -177,55 +157,47 @@ def draw_stage(series: int, name: str, pooling: str, maps: StageMaps, channels: 
         grid_size(maps.after),
         maps.faded is not None,
         list(zip(parts, maps.kept, strict=True)),
-        drawn,
+        [_channel(c, parts, maps) for c in channels],
+        [_channel(c, parts, maps) for c in others],
+        len(maps.dense) - len(channels) - len(others),
     )
+
+
+def _channel(number: int, parts: Sequence[str], maps: StageMaps) -> Channel:
+    """A convolution's map and what pooling leaves of it share one colour scale, so that fading shows."""
+    dense = maps.dense[number]
+    strongest = float(dense.abs().max())
+    after = [(p, signed_image(m[number], strongest)) for p, m in zip(parts, maps.after, strict=True)]
+    return Channel(number, signed_image(dense, strongest, maps.faded), after)
 
 
 def grid_size(maps: Tensor) -> str:
     return f"{maps.shape[-2]} × {maps.shape[-1]}"
 
 
-@dataclass(frozen=True)
-class Networks:
-    """The first filters of some networks, and what one image becomes in each of their stages.
-
-    filters, stages: per level, in the order given. kept: per stage and level, the parts and their share.
-    """
-
-    filters: list[tuple[int, str, Filters]]
-    stages: list[list[DrawnStage]]
-
-    @property
-    def kept(self) -> list[dict[str, list[tuple[str, float]]]]:
-        return [{level.name: level.kept for level in stage} for stage in self.stages]
-
-
-def draw_networks(
-    weights: Mapping[str, Weights], series: Mapping[str, int], image: Tensor | None
-) -> Networks:
-    """weights: per level. image: (C, H, W) uint8; None: no image is at hand, and no maps are drawn."""
-    filters = [(series[name], name, first_filters(w.model)) for name, w in weights.items()]
-    if image is None:
-        return Networks(filters, [])
-    maps = {name: stage_maps(w.model, image) for name, w in weights.items()}
+def draw_stages(
+    weights: Mapping[str, Weights], series: Mapping[str, int], maps: Mapping[str, list[StageMaps]]
+) -> list[list[DrawnStage]]:
+    """The levels in each stage. weights, series: per level. maps: of one image, a list over the stages."""
     stages = []
-    for number in range(max(map(len, maps.values()))):
+    most = drawn_at_most(len(maps))
+    for number in range(max(map(len, maps.values()), default=0)):
         here = {name: of_level[number] for name, of_level in maps.items() if number < len(of_level)}
         channels = liveliest_channels(list(here.values()))
         poolings = {name: weights[name].config.model.stages[number].pooling for name in here}
-        stages.append([draw_stage(series[n], n, poolings[n], m, channels) for n, m in here.items()])
-    return Networks(filters, stages)
+        stages.append([draw_stage(series[n], n, poolings[n], m, channels, most) for n, m in here.items()])
+    return stages
 
 
 def images_of(config: Config, labels: NDArray[np.uint8] | None = None) -> tuple[ImageDataset | None, str]:
-    """The test images of a configuration, or None and why they cannot be shown.
+    """The test images of a configuration before its crop, or None and why they cannot be shown.
 
     labels: (N,), of the images that were tested; others than these are refused.
     """
     if not at_hand(config.data):  # a report fetches nothing
         return None, f"{config.data.source.title} is not in {data_root(config.data.root)}"
     try:
-        test = load_data(config.data)[1].cropped(config.data.crop)
+        test = load_data(config.data).test
     except (CnnkitError, OSError) as error:
         return None, str(error).splitlines()[0]
     if labels is not None and not np.array_equal(test.labels.numpy(), labels):

@@ -8,8 +8,10 @@ from cnnkit.data.dataset import ImageDataset
 from cnnkit.errors import CnnkitError
 from cnnkit.experiment.checkpoints import Weights, load_weights
 from cnnkit.report.captions import filters_caption, maps_caption
+from cnnkit.report.crops import crop_note, whole_image
 from cnnkit.report.evidence import evidence_view
-from cnnkit.report.images import draw_networks, images_of, ink_image
+from cnnkit.report.filters import draw_filters
+from cnnkit.report.images import draw_stages, images_of, ink_image, stage_maps
 from cnnkit.report.trials import Trials, gallery_view
 
 SHOWN_CLASS = 7  # of the image whose feature maps are drawn: a seven has a corner and a slope
@@ -29,7 +31,7 @@ def images_view(trials: Trials) -> dict[str, Any]:
     return {
         "gallery": gallery_view(trials, test) if test is not None and trials.predicted else None,
         "networks": networks,
-        "evidence": evidence_view(weights, trials.series, test),
+        "evidence": cropped_evidence(weights, trials.series, test, trials.config.data.crop),
         "images_missing": missing,
     }
 
@@ -55,16 +57,35 @@ def networks_view(
     seed: int,
     same_start: bool = False,
 ) -> dict[str, Any]:
-    """First filters, and the feature maps of test image `number`. weights, series: per level."""
-    drawn = draw_networks(weights, series, None if test is None else test.images[number])
-    counts = {name: filters.count for _, name, filters in drawn.filters}
-    caption = filters_caption(counts, drawn.filters[0][2].size, same_start, seed)
-    view = {"filters": drawn.filters, "stages": drawn.stages, "filters_caption": caption}
+    """First filters, and the feature maps of test image `number`. weights, series: per level.
+
+    test: before the crop.
+    """
+    crop = next(iter(weights.values())).config.data.crop
+    maps = {}
     if test is not None:
-        names = test.info.class_names
-        truth = names[int(test.labels[number])]
-        view["maps_caption"] = maps_caption(number, truth, drawn.kept)
-        view["image"] = ink_image(test.images[number])
+        seen = test.cropped(crop).images[number]
+        maps = {name: stage_maps(w.model, seen) for name, w in weights.items()}
+    filters, stages = draw_filters(weights, series, maps), draw_stages(weights, series, maps)
+    caption = filters_caption(filters.counts, filters.size, same_start, seed)
+    view = {"filters": filters, "stages": stages, "filters_caption": caption, "seen": None}
+    if test is not None:
+        truth = test.info.class_names[int(test.labels[number])]
+        kept = [{level.name: level.kept for level in stage} for stage in stages]
+        view["maps_caption"] = maps_caption(number, truth, kept)
+        view["seen"] = ink_image(seen)
+        view["image"] = whole_image(test.images[number], crop)
+        view["crop"] = crop
+    return view
+
+
+def cropped_evidence(
+    weights: Mapping[str, Weights], series: Mapping[str, int], test: ImageDataset | None, crop: int
+) -> dict[str, Any] | None:
+    """The evidence on what the networks see of the test images, and what the crop took of those shown."""
+    view = evidence_view(weights, series, None if test is None else test.cropped(crop))
+    if view and test is not None:
+        view["crop_note"] = crop_note(test.images[[row.number for row in view["rows"]]], crop)
     return view
 
 

@@ -25,8 +25,9 @@ from cnnkit.report.axes import (
     labels,
     short,
 )
+from cnnkit.report.labels import labels_beside
 
-CLOSEST = 6  # that two marks may lie side by side, SVG units
+CLOSEST = 4  # intervals nearer than this are nested, SVG units
 MOST_WRITTEN = 8  # values that find room beside one another
 MOST_SPREAD = 45  # of dots above and below their line, SVG units
 
@@ -41,7 +42,16 @@ MARKERS = (
     "M-4-5.4L0-1.4L4-5.4L5.4-4L1.4 0L5.4 4L4 5.4L0 1.4L-4 5.4L-5.4 4L-1.4 0L-5.4-4z",
     "M-2.7-4.7h5.4L5.4 0L2.7 4.7h-5.4L-5.4 0z",
 )
+# A series' colour is its number modulo 8; its marker and dashes move on by one after each eight.
 DASHES = ("none", "7 3", "2 2.5", "9 3 2 3", "5 2", "1 3", "12 3", "4 2 1 2")
+
+
+def shape_of(series: int) -> str:
+    return MARKERS[(series + series // len(MARKERS)) % len(MARKERS)]
+
+
+def dashes_of(series: int) -> str:
+    return DASHES[(series + series // len(DASHES)) % len(DASHES)]
 
 
 @dataclass(frozen=True)
@@ -151,29 +161,22 @@ def cost_panel(title: str, unit: str, points: Sequence[CostPoint]) -> Panel:
     stairs.sort()
     stairs.append((panel.x_axis.high, front[-1].accuracy))
     panel.front = panel.points(*zip(*stairs, strict=True))
-    for point, x in zip(points, _side_by_side(panel, points), strict=True):
+    for point in points:
+        x, y = panel.x(point.cost), panel.y(point.accuracy)
+        title = f"{point.name}: {point.accuracy:.2f} %, {short(point.cost)} {unit}"
+        panel.marks.append(Mark(point.series, x, y, point not in front, title))
         if point.low is not None and point.high is not None:
             panel.bars.append(Bar(point.series, x, panel.y(point.low), panel.y(point.high)))
-        title = f"{point.name}: {point.accuracy:.2f} %, {short(point.cost)} {unit}"
-        panel.marks.append(Mark(point.series, x, panel.y(point.accuracy), point not in front, title))
+    panel.bars = _nested(panel.bars)
+    panel.labels += labels_beside(panel.marks, [point.name for point in points])
     return panel
 
 
-def _side_by_side(panel: Panel, points: Sequence[CostPoint]) -> list[float]:
-    """The x of each point; those that would hide one another are moved apart, the cheaper to the left."""
-    moved = [panel.x(point.cost) for point in points]
-    order = sorted(range(len(points)), key=lambda i: (points[i].cost, points[i].series))
-    groups: list[list[int]] = []
-    for i in order:
-        if groups and moved[i] - moved[groups[-1][-1]] < CLOSEST:
-            groups[-1].append(i)
-        else:
-            groups.append([i])
-    for group in groups:
-        middle = sum(moved[i] for i in group) / len(group)
-        for k, i in enumerate(group):
-            moved[i] = round(middle + (k - (len(group) - 1) / 2) * (CLOSEST + 3), 1)
-    return moved
+def _nested(bars: Sequence[Bar]) -> list[Bar]:
+    """Intervals that lie upon one another: the shorter one is the wider, so that each is seen."""
+    ordered = sorted(bars, key=lambda bar: bar.high - bar.low)
+    longer = [sum(abs(other.x - bar.x) < CLOSEST for other in ordered[:i]) for i, bar in enumerate(ordered)]
+    return [bar._replace(width=2 + 4 * n) for bar, n in zip(ordered, longer, strict=True)]
 
 
 def size_panel(levels: Sequence[LevelResult], series: Mapping[str, int]) -> Panel:
@@ -183,19 +186,17 @@ def size_panel(levels: Sequence[LevelResult], series: Mapping[str, int]) -> Pane
     sizes = [row.size for row in levels[0].by_object_size]
     panel = Panel("accuracy, %, against object size", "side of the object, pixels", axis_over(sizes), y_axis)
     panel.x_ticks = [Tick(panel.x(size), str(size)) for size in sizes]
-    for number, level in enumerate(levels):
-        aside = (number - (len(levels) - 1) / 2) * 4  # so that intervals do not hide each other
-        _add_size_line(panel, level, series[level.name], aside)
+    for level in levels:
+        _add_size_line(panel, level, series[level.name])
+    panel.bars = _nested(panel.bars)
     return panel
 
 
-def _add_size_line(panel: Panel, level: LevelResult, series: int, aside: float) -> None:
-    """One level's line. aside: by how much the line is moved to the right, SVG units."""
+def _add_size_line(panel: Panel, level: LevelResult, series: int) -> None:
     rows = sorted(level.by_object_size, key=lambda row: row.size)
-    xs = [panel.x(row.size) + aside for row in rows]
-    ys = [panel.y(row.mean * 100) for row in rows]
-    points = " ".join(f"{x:.1f},{y}" for x, y in zip(xs, ys, strict=True))
-    panel.lines.append(Line(series, points, DASHES[series % len(DASHES)]))
+    xs, ys = [panel.x(row.size) for row in rows], [panel.y(row.mean * 100) for row in rows]
+    points = panel.points([row.size for row in rows], [row.mean * 100 for row in rows])
+    panel.lines.append(Line(series, points, dashes_of(series)))
     for row, x, y in zip(rows, xs, ys, strict=True):
         if row.low is not None and row.high is not None:
             panel.bars.append(Bar(series, x, panel.y(row.low * 100), panel.y(row.high * 100)))
@@ -234,7 +235,7 @@ def curve_panel(title: str, curves: Sequence[Curve], log: bool = False, kept: in
         xs = list(range(1, len(curve.mean) + 1))
         around = panel.points([*xs, *reversed(xs)], [*curve.low, *reversed(curve.high)])
         panel.bands.append(Line(curve.series, around, "none"))
-        dashes = DASHES[curve.series % len(DASHES)]
+        dashes = dashes_of(curve.series)
         panel.lines.append(Line(curve.series, panel.points(xs, list(curve.mean)), dashes))
         last = float(curve.mean[-1])
         panel.marks.append(

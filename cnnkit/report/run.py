@@ -14,12 +14,12 @@ from cnnkit.events import EpochRecord
 from cnnkit.experiment.checkpoints import Weights, load_weights
 from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.report.captions import largest
-from cnnkit.report.confusion import Mistake, most_confident_mistakes
+from cnnkit.report.confusion import Mistake, crop_of, most_confident_mistakes
 from cnnkit.report.curves import curve_panels, drawn_splits
-from cnnkit.report.evidence import evidence_view
+from cnnkit.report.dropout import Mask, dropout_masks
 from cnnkit.report.heat import mistakes_alone, mistakes_map
 from cnnkit.report.images import images_of
-from cnnkit.report.networks import SHOWN_CLASS, networks_view
+from cnnkit.report.networks import SHOWN_CLASS, cropped_evidence, networks_view
 from cnnkit.report.trials import mean_confusion, provenance_of, whole_predictions
 from cnnkit.stats import wilson_interval
 from cnnkit.training.device import Placement
@@ -51,10 +51,15 @@ def run_view(run: RunDir) -> dict[str, Any]:
         "curves": _curves(run, result),
         **_mistakes(run, weights, test),
         "networks": networks_view(levels, {name: 0}, test, number, seed) if levels else None,
-        "evidence": evidence_view(levels, {name: 0}, test),
+        "evidence": cropped_evidence(levels, {name: 0}, test, config.data.crop),
+        "masks": [] if weights is None or test is None else _masks(weights, test, number),
         "images_missing": missing,
         **provenance_of([run]),
     }
+
+
+def _masks(weights: Weights, test: ImageDataset, number: int) -> list[Mask]:
+    return dropout_masks(weights, test.cropped(weights.config.data.crop).images[number])
 
 
 def _sentence(result: RunResult | None, title: str) -> str:
@@ -98,10 +103,12 @@ def _mistakes(run: RunDir, weights: Weights | None, test: ImageDataset | None) -
         caption += (
             f"; most often, {int(errors[row, column])} times, {names[row]} is taken for {names[column]}"
         )
+    mistakes = [] if weights is None else _most_confident(weights, test, predictions, names)
     return {
         "confusion": mistakes_map(confusion, names),
         "confusion_caption": f"{caption}. Rows are the truth, columns what it was taken for.",
-        "mistakes": [] if weights is None else _most_confident(weights, test, predictions, names),
+        "mistakes": mistakes,
+        "crop_note": crop_of(mistakes),
         "missed": missed,
     }
 
@@ -113,7 +120,8 @@ def _most_confident(
     if not len(missed):
         return []
     of_missed, taken = test[missed], predictions[missed]
-    batches = of_missed.images.split(evaluation_batch(weights.model))
+    crop = weights.config.data.crop
+    batches = of_missed.cropped(crop).images.split(evaluation_batch(weights.model))
     probabilities = torch.cat([predict(weights.model, batch, HERE) for batch in batches])
     confidences = probabilities.gather(1, taken[:, None])[:, 0]
-    return most_confident_mistakes(of_missed.images, of_missed.labels, taken, confidences, names)
+    return most_confident_mistakes(of_missed.images, of_missed.labels, taken, confidences, names, crop)

@@ -9,6 +9,7 @@ from cnnkit.comparison.records import LevelResult, StudyResults, ToBest
 from cnnkit.comparison.results import read_results
 from cnnkit.comparison.sentence import sentence
 from cnnkit.comparison.study_file import load_study
+from cnnkit.report.activations import activation_plots
 from cnnkit.report.axes import Panel, short
 from cnnkit.report.captions import (
     cost_caption,
@@ -51,6 +52,7 @@ def study_view(folder: Path) -> dict[str, Any]:
         "sentence": sentence(results),
         "series": [(trials.series[name], name) for name in trials.order],
         "series_of": trials.series,
+        "activations": activation_plots(study.key, trials.order, trials.series),
         "curves": curves_view(trials),
         "predictions_missing": missing_predictions(trials),
         **images_view(trials),

@@ -6,8 +6,9 @@ from typing import Any
 from cnnkit.comparison.records import BETTER, EQUIVALENT, UNDECIDED, WORSE
 from cnnkit.report.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 from cnnkit.report.captions import p_value, percent_range, points, points_range, seeds_needed
+from cnnkit.report.colours import DARK, LIGHT
 from cnnkit.report.heat import CELL
-from cnnkit.report.plots import DASHES, MARKERS
+from cnnkit.report.plots import dashes_of, shape_of
 
 SIGNS = {BETTER: "▲", WORSE: "▼", EQUIVALENT: "=", UNDECIDED: "?"}
 TEMPLATES = Path(__file__).parent / "templates"
@@ -29,9 +30,11 @@ def render(template: str, view: dict[str, Any]) -> str:
     }
     environment.globals |= {
         "signs": SIGNS,
-        "markers": MARKERS,
-        "dashes": DASHES,
+        "shape": shape_of,
+        "dashes": dashes_of,
         "cell": CELL,
+        "light": LIGHT,
+        "dark": DARK,
         "box": {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM},
     }
     return environment.get_template(template).render(view)

@@ -21,8 +21,8 @@ from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import LABELS, PREDICTIONS, RESULTS, STUDY, TRIALS
 from cnnkit.report.axes import Panel
 from cnnkit.report.captions import confusion_caption, curves_caption, gallery_caption
+from cnnkit.report.crops import crop_note, whole_image
 from cnnkit.report.heat import HeatMap, heat_map, mistakes_alone, mistakes_map
-from cnnkit.report.images import ink_image
 from cnnkit.report.plots import Curve, curve_of, curve_panel
 from cnnkit.words import counted, listed
 
@@ -169,7 +169,10 @@ def mean_confusion(
 
 
 def gallery_view(trials: Trials, test: ImageDataset) -> dict[str, Any] | None:
-    """Test images in which the levels differ most, over the seeds; None where no image tells them apart."""
+    """Test images in which the levels differ most, over the seeds; None where no image tells them apart.
+
+    test: before the crop.
+    """
     predictions = {level: trials.predictions_of(level) for level in trials.order}
     right = np.stack([(p == trials.labels).sum(0) for p in predictions.values()])  # (levels, images)
     apart = right.max(0) - right.min(0)
@@ -178,6 +181,7 @@ def gallery_view(trials: Trials, test: ImageDataset) -> dict[str, Any] | None:
     if not len(numbers):
         return None
     names, seeds = trials.config.data.info.class_names, len(trials.predicted)
+    crop = trials.config.data.crop
     cards = []
     for i in numbers.tolist():
         rows = []
@@ -187,10 +191,11 @@ def gallery_view(trials: Trials, test: ImageDataset) -> dict[str, Any] | None:
             taken = names[wrong[0][0]] if wrong else ""
             rows.append({"series": trials.series[level], "name": level, "right": hits, "taken": taken})
         truth = names[int(trials.labels[i])]
-        cards.append({"image": ink_image(test.images[i]), "number": i, "truth": truth, "rows": rows})
+        cards.append({"image": whole_image(test.images[i], crop), "number": i, "truth": truth, "rows": rows})
     clear = int((apart == seeds).sum())
     caption = gallery_caption(len(cards), int((apart > 0).sum()), clear, seeds)
-    return {"cards": cards, "seeds": seeds, "caption": caption}
+    note = crop_note(test.images[numbers.tolist()], crop)
+    return {"cards": cards, "seeds": seeds, "caption": f"{caption} {note}".strip()}
 
 
 def provenance_view(trials: Trials) -> dict[str, Any]:

@@ -1,0 +1,53 @@
+"""The colours of the report and of its pictures, on a light and on a dark page.
+
+LIGHT, DARK: the CSS value of each name. c0 … c7: of the series.
+"""
+
+LIGHT = {
+    "page": "#fdfdfc",
+    "ink": "#1c2128",
+    "muted": "#59636e",
+    "rule": "#dfe3e8",
+    "tint": "#f3f5f7",
+    "more": "#c55400",
+    "less": "#0072b2",
+    "right": "#8a949e",
+    "ink-images": "none",
+    "ink-frame": "#dfe3e8",
+    "signed": "none",
+    "better": "rgba(0, 114, 178, .13)",
+    "worse": "rgba(213, 94, 0, .15)",
+    "equal": "rgba(0, 158, 115, .14)",
+    "c0": "#0072b2",
+    "c1": "#d55e00",
+    "c2": "#009e73",
+    "c3": "#b5598e",
+    "c4": "#c98700",
+    "c5": "#3d9fd6",
+    "c6": "#6b7280",
+    "c7": "#8a7f00",
+}
+DARK = {
+    "page": "#14171b",
+    "ink": "#e8ebee",
+    "muted": "#a0aab4",
+    "rule": "#30373f",
+    "tint": "#1d2228",
+    "more": "#f08c3c",
+    "less": "#4aa8e8",
+    "right": "#77828d",
+    "ink-images": "invert(1)",
+    "ink-frame": "#cfc8c0",
+    "signed": "brightness(1.5)",
+    "better": "rgba(74, 168, 232, .22)",
+    "worse": "rgba(240, 140, 60, .2)",
+    "equal": "rgba(40, 190, 145, .2)",
+    "c0": "#4aa3df",
+    "c1": "#f0803c",
+    "c2": "#2fc59a",
+    "c3": "#dd94bd",
+    "c4": "#f0b43c",
+    "c5": "#9ad4f5",
+    "c6": "#a7b0ba",
+    "c7": "#e5da55",
+}
