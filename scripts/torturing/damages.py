@@ -186,8 +186,30 @@ def link_to_itself(random: Random, file: Path, others: list[Path]) -> None:
     file.symlink_to(file.name)
 
 
-HOSTILE = ("[" * 200_000, '{"a":' * 100_000, '"' + "x" * 4_000_000 + '"', "[1]", "null", '"text"', "\ud800", "{}")
-VALUES = ("NaN", "Infinity", "-Infinity", "1e999", "1000000000000", "-1", "0", '"text"', "null", "true", "[]", "1e-320")
+HOSTILE = (
+    "[" * 200_000,
+    '{"a":' * 100_000,
+    '"' + "x" * 4_000_000 + '"',
+    "[1]",
+    "null",
+    '"text"',
+    "\ud800",
+    "{}",
+)
+VALUES = (
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "1e999",
+    "1000000000000",
+    "-1",
+    "0",
+    '"text"',
+    "null",
+    "true",
+    "[]",
+    "1e-320",
+)
 
 
 def put_hostile_text(random: Random, file: Path, others: list[Path]) -> None:

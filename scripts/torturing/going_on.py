@@ -45,7 +45,9 @@ def whole_run(workshop: Workshop) -> Whole:
 def whole_study(workshop: Workshop) -> Whole:
     made = finished_study(workshop)
     result = told((made / STUDY / "results.json").read_text())
-    return Whole(COMPARE, RESUME_STUDY, f"{STUDY}/study.json", ticks_of(made), result, weights_in(made / STUDY))
+    return Whole(
+        COMPARE, RESUME_STUDY, f"{STUDY}/study.json", ticks_of(made), result, weights_in(made / STUDY)
+    )
 
 
 def weights_in(home: Path) -> list[dict[str, bytes]]:

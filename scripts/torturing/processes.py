@@ -36,7 +36,7 @@ class Finished:
     stopped: bool = False
 
     def fail(self, reason: str) -> NoReturn:
-        told = (self.err.strip() or self.out.strip()).splitlines()
+        told = self.err.strip().splitlines()
         raise Failure(f"{reason}: {self.command} (exit {self.code}) {' | '.join(told[-3:])[-400:]}")
 
     def check(self, codes: Iterable[int]) -> "Finished":

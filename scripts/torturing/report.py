@@ -13,6 +13,7 @@ from rich.table import Table
 from torturing.tries import Tally
 
 JSON_VERSION = 1
+SHOWN = 5  # failures of a part
 
 
 def content(tallies: Sequence[Tally]) -> dict[str, Any]:
@@ -40,7 +41,9 @@ def print_tallies(tallies: Sequence[Tally]) -> None:
         held = ", ".join(f"{count} {what}" for what, count in tally.held.most_common())
         table.add_row(tally.part, f"{tally.tries:,}", f"{len(tally.failed):,}", held)
     out.print(table)
-    for failed in (failed for tally in tallies for failed in tally.failed):
-        out.print(f"\n{failed.repeat}\n  {failed.reason}", soft_wrap=True)
-        for command in failed.commands:
-            out.print(f"  {command}", soft_wrap=True)
+    for tally in tallies:
+        for failed in tally.failed[:SHOWN]:
+            lines = (f"\n{failed.repeat}", failed.reason, *failed.commands)
+            out.print("\n  ".join(lines), soft_wrap=True)
+        if (more := len(tally.failed) - SHOWN) > 0:
+            out.print(f"\nand {more} more of {tally.part}: --json FILE keeps them all")
