@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from torturing import samples
-from torturing.processes import Failure, Finished, Workshop
+from torturing.processes import Finished, Workshop
 from torturing.samples import RESUME, RESUME_STUDY, RUN, STOPPED, STUDY, VERIFY, tensors, told
 from torturing.tries import Attempt, Part
 

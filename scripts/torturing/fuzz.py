@@ -1,4 +1,4 @@
-"""Part fuzz: configurations made by chance from the schema. What `config check` takes trains and costs as told.
+"""Part fuzz: configurations by chance, from the schema. What `config check` takes trains, and costs as told.
 
 What it refuses has a line and exit code 2. Some are no configurations but hostile YAML.
 """

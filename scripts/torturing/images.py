@@ -1,5 +1,6 @@
 """Part images: odd image files. The odd one is answered or told of; the others are answered as ever."""
 
+import contextlib
 import os
 import shutil
 import struct
@@ -7,7 +8,6 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-
 
 from torturing.processes import Workshop
 from torturing.samples import RUN, finished_run, told
@@ -29,7 +29,7 @@ MODES = (
     ),
     *(("1", "tiff"), ("CMYK", "tiff"), ("LAB", "tiff"), ("YCbCr", "tiff"), ("I", "tiff"), ("F", "tiff")),
     *(("CMYK", "jpeg"), ("RGB", "jpeg"), ("L", "jpeg"), ("P", "gif"), ("RGB", "bmp"), ("1", "bmp")),
-    *(("RGB", "webp"), ("RGBA", "webp"), ("RGBA", "ico"), ("L", "ppm"), ("RGB", "tga"), ("L", "pcx")),
+    *(("RGB", "webp"), ("RGBA", "webp"), ("L", "ppm"), ("RGB", "tga"), ("L", "pcx")),
 )
 SIZES = ((1, 1), (1, 10_000), (10_000, 1), (2, 2), (3, 40), (8, 8), (28, 28), (60, 60), (500, 400))
 NAMES = (
@@ -125,10 +125,8 @@ def no_file(random: Random, folder: Path) -> str:
 
 def odd_name(random: Random, folder: Path) -> str:
     name = random.choice(NAMES)
-    try:
+    with contextlib.suppress(OSError, ValueError):  # a name that no file can have is given all the same
         shutil.copy(folder / GOOD, folder / name)
-    except (OSError, ValueError):
-        pass  # no file can have this name; the command is given it all the same
     return name.replace("\0", "")
 
 

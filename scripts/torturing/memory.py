@@ -1,4 +1,4 @@
-"""Part memory: networks that do not fit into the memory there is: refused or told in words, never a traceback."""
+"""Part memory: networks that do not fit into the memory there is: refused or told in words."""
 
 import json
 import re

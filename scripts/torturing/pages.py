@@ -1,4 +1,4 @@
-"""Part pages: hostile text wherever a report takes text from. It stays text; nothing foreign, nothing from afar.
+"""Part pages: hostile text wherever a report takes text from. It stays text, and nothing comes from afar.
 
 The page must have the elements of the same page with harmless letters in the place of the hostile ones.
 """

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import commit, console
 from rich.table import Table
 
+from benchmarks.report import commit, console
 from torturing.tries import Tally
 
 JSON_VERSION = 1

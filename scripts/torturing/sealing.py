@@ -20,7 +20,7 @@ def change(file: Path, content: bytes, home: Path) -> None:
 
 
 def recompute_results(home: Path) -> str:
-    """Writes a study's `results.json` anew, as cnnkit would; the reason where cnnkit sees the forgery then."""
+    """Writes a study's `results.json` anew, as cnnkit would; why not, where cnnkit sees the forgery."""
     from cnnkit.comparison.results import analyse
     from cnnkit.errors import CnnkitError
     from cnnkit.files import write_json

@@ -1,4 +1,4 @@
-"""Part signals: SIGINT, SIGTERM and SIGHUP, one or two, at any moment: an exit code, words, and it goes on."""
+"""Part signals: SIGINT, SIGTERM and SIGHUP, one or two, at any moment: an exit code, and it goes on."""
 
 import signal
 import subprocess

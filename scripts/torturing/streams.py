@@ -1,4 +1,4 @@
-"""Part streams: output that is closed, full, slow, or read no further. No traceback, and files are written."""
+"""Part streams: output that is closed, full, slow, or read no further. Files are written."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
-from torturing.processes import Finished, Workshop
+from torturing.processes import Workshop
 from torturing.samples import RUN, STUDY, VERIFY, finished_run, finished_study, with_config
 from torturing.tries import Attempt, Part
 
@@ -37,30 +37,26 @@ def prepare(workshop: Workshop) -> Attempt:
         shutil.copytree(run, with_config(folder), dirs_exist_ok=True)
         shutil.copytree(study / STUDY, folder / STUDY)
         command, kind = random.choice(COMMANDS), random.choice(KINDS)
-        of_err = random.random() < 0.35
-        both = kind in ("closed", "full") and random.random() < 0.2
-        workshop.commands.append(f"# {'both' if both else 'stderr' if of_err else 'stdout'} {kind}")
+        streams = random.choice((("out",), ("out",), ("err",), ("out", "err")))
+        workshop.commands.append(f"# std{' and std'.join(streams)}: {kind}")
         target = _target(folder, kind)
-        options = {"err" if of_err else "out": target, **({"err": target, "out": target} if both else {})}
-        done = workshop.run(folder, *command, **options)
-        wrong = "nothing" in command
-        if kind == "read no further":
-            done.check((*BROKEN_PIPE, 2) if wrong else BROKEN_PIPE)
-        elif kind == "full":
-            done = _with_words(done) if of_err or both else done
-            done.check((1, 2, 0) if of_err else (2,) if wrong else (1,))
-        else:
-            (_with_words(done) if of_err or both else done).check((1, 2) if wrong else (0,))
-        if kind == "closed" and not wrong and not _written(folder, command):
+        done = workshop.run(folder, *command, **dict.fromkeys(streams, target))
+        lost = replace(done, err=done.err or "lost")  # its words may be
+        lost.check(_codes(kind, "nothing" in command, "out" in streams))
+        if kind == "closed" and done.code == 0 and not _written(folder, command):
             done.fail("the file is not written")
         return kind
 
     return attempt
 
 
-def _with_words(done: Finished) -> Finished:
-    """As if it had told why: what it printed is lost."""
-    return replace(done, err=done.err or "lost")
+def _codes(kind: str, wrong: bool, out: bool) -> tuple[int, ...]:
+    """Exit codes that are right. wrong: the command line is. out: whether standard output is concerned."""
+    if kind == "read no further":
+        return (*BROKEN_PIPE, 2)
+    if kind == "full":
+        return (1, 2) if wrong else (1,) if out else (0, 1)
+    return (2,) if wrong else (0,)
 
 
 def _written(folder: Path, command: tuple[str, ...]) -> bool:

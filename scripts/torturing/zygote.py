@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+# Not cnnkit.cli and cnnkit.api: they look at standard output when they are imported.
 PRELOADED = (
-    *("torch", "scipy.stats", "PIL.Image", "jinja2", "filelock"),
-    *("cnnkit.cli.app", "cnnkit.cli.console", "cnnkit.api.functions", "cnnkit.report.page"),
-    "cnnkit.comparison.runner",
+    *("torch", "scipy.stats", "PIL.Image", "jinja2", "filelock", "typer.rich_utils", "rich.progress"),
+    *("cnnkit.report.page", "cnnkit.comparison.runner"),
 )
 WATCHED = ("open", "os.rename", "os.remove", "os.mkdir", "os.symlink", "os.rmdir", "os.listdir", "os.scandir")
 LOOK = 0.002  # seconds between two looks at a process that is waited for
@@ -103,7 +103,7 @@ class _Ticks:
     def __init__(self, signals: dict[int, list[int]], count: str | None) -> None:
         from torch.optim.optimizer import register_optimizer_step_post_hook
 
-        self.passed, self.signals, self.here = 0, signals, os.getcwd() + "/"
+        self.passed, self.signals, self.here = 0, signals, f"{Path.cwd()}/"
         self.process = os.getpid()
         register_optimizer_step_post_hook(lambda *_: self.tick())
         sys.addaudithook(self.look)
