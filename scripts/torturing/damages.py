@@ -65,7 +65,8 @@ def prepare(workshop: Workshop) -> Attempt:
         command = random.choice(target.commands)
         private = {"XDG_CACHE_HOME": str(folder / "cache")} if name == "cache" else {}
         if command not in wanted:
-            before = workshop.run(_copy(workshop, target, folder), *command).check([0])
+            with workshop.aside():
+                before = workshop.run(_copy(workshop, target, folder), *command).check([0])
             wanted[command] = result_of(before, command, folder)
         _copy(workshop, target, folder)
         file = random.choice(_files(folder / target.home))
@@ -128,6 +129,9 @@ def result_of(done: Finished, command: tuple[str, ...], folder: Path) -> Any:
 def _names_more(home: Path, page: bytes, name: str) -> bool:
     """Whether a report names a file oftener than that of the undamaged one did."""
     return (home / "report.html").read_bytes().count(name.encode()) > page.count(name.encode())
+
+
+Damage = Callable[[Random, Path, list[Path]], None]
 
 
 def flip_a_bit(random: Random, file: Path, others: list[Path]) -> None:
@@ -222,13 +226,13 @@ def put_hostile_value(random: Random, file: Path, others: list[Path]) -> None:
     file.write_text(text[: found.start()] + random.choice(VALUES) + text[found.end() :])
 
 
-DAMAGES = (
+DAMAGES: tuple[Damage, ...] = (
     *(flip_a_bit, flip_bits, truncate, empty, delete, swap, add, zero),
     *(make_a_folder, make_a_pipe, link_to_itself, put_hostile_text, put_hostile_value),
 )
 
 
-def _fits(damage: Callable[..., None], file: Path, others: list[Path]) -> bool:
+def _fits(damage: Damage, file: Path, others: list[Path]) -> bool:
     if damage is swap:
         return bool(others)
     if damage in (put_hostile_text, put_hostile_value):

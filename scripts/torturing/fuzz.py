@@ -24,7 +24,7 @@ BASE: dict[str, Any] = {
     "training": {"epochs": 1, "batch_size": 256},
     "runtime": {"device": "cpu", "threads": 1, "precision": "float32"},
 }
-EXTREME = (
+EXTREME: tuple[Any, ...] = (
     *(0, 1, -1, 2**31, 2**63, 2**64, 10**12, 10**400, 1e-320, 1e-40, 1e39, 1e300, 0.5, -0.0, 1 - 1e-16),
     *("", "max", "[", "1", None, True, [], [[]], {}, [1, 2, 3], [0], {"a": 1}, "\x07", "x" * 5000),
 )

@@ -1,5 +1,6 @@
 """A training or a comparison that was stopped goes on, and ends as the one that never was."""
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,15 @@ class Whole:
         return self.holds.partition("/")[0]
 
 
+@functools.cache
 def whole_run(workshop: Workshop) -> Whole:
     made = finished_run(workshop)
-    result = told(workshop.run(made, *RESUME).check([0]).out)
+    with workshop.aside():
+        result = told(workshop.run(made, *RESUME).check([0]).out)
     return Whole(TRAIN, RESUME, f"{RUN}/config.yaml", ticks_of(made), result, weights_in(made / RUN))
 
 
+@functools.cache
 def whole_study(workshop: Workshop) -> Whole:
     made = finished_study(workshop)
     result = told((made / STUDY / "results.json").read_text())

@@ -12,22 +12,16 @@ from torturing.samples import with_config
 from torturing.tries import Attempt, Part
 
 LONGEST = 60.0  # seconds until a comparison has got to where it is killed
-RUNS = 0.7  # share of the tries that kill a training; the others kill a comparison
+WEIGHTS = (0.7, 0.15, 0.15)  # shares of the ways
 
 
 def prepare(workshop: Workshop) -> Attempt:
-    run, study = whole_run(workshop), whole_study(workshop)
-
     def attempt(random: Random, folder: Path) -> str:
         with_config(folder)
-        if random.random() < RUNS:
-            kill_at_ticks(workshop, random, folder, run)
-            return go_on(workshop, folder, run)
-        if random.random() < 0.5:
-            kill_at_ticks(workshop, random, folder, study)
-        else:
-            kill_by_progress(workshop, random, folder, study)
-        return go_on(workshop, folder, study)
+        make, kill = random.choices(WAYS, WEIGHTS)[0]
+        whole = make(workshop)
+        kill(workshop, random, folder, whole)
+        return go_on(workshop, folder, whole)
 
     return attempt
 
@@ -69,4 +63,5 @@ def _lives(started: Started) -> bool:
     return started.pid in in_session(started.pid)
 
 
+WAYS = ((whole_run, kill_at_ticks), (whole_study, kill_at_ticks), (whole_study, kill_by_progress))
 PART = Part("kills", "SIGKILL at any moment: resumed, and bitwise the same", prepare, 60)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -141,6 +141,13 @@ class Workshop:
     def run(self, folder: Path, *arguments: str, seconds: float = LONGEST, **options: Any) -> Finished:
         """Starts a command line and waits for its end."""
         return self.wait(self.start(folder, *arguments, **options), seconds)
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Commands in this block belong to no try: they make what several tries need."""
+        before = list(self.commands)
+        yield
+        self.commands[:] = before
 
     def new_folder(self, name: str) -> Path:
         folder = self.root / name

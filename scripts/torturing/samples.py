@@ -1,5 +1,6 @@
 """Small runs and studies to damage, and what is compared of them."""
 
+import hashlib
 import json
 import shutil
 import signal
@@ -36,7 +37,8 @@ def sample(workshop: Workshop, name: str, make: Callable[[Workshop, Path], None]
     """A folder that is made once and copied by each try that needs it."""
     folder = workshop.root / f"sample-{name}"
     if not folder.is_dir():
-        make(workshop, with_config(workshop.new_folder(folder.name)))
+        with workshop.aside():
+            make(workshop, with_config(workshop.new_folder(folder.name)))
     return folder
 
 
@@ -101,6 +103,10 @@ def tensors(path: Path) -> dict[str, bytes]:
 
     with safe_open(path, "np") as file:
         return {name: np.ascontiguousarray(file.get_tensor(name)).tobytes() for name in file.keys()}  # noqa: SIM118
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def leftovers(folder: Path) -> list[str]:

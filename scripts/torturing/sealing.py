@@ -1,17 +1,18 @@
 """What a careful forger does after a change: recomputes every hash and every number that follows from it."""
 
-import hashlib
 import re
 from pathlib import Path
+
+from torturing.samples import sha256
 
 KEPT_TEXT = (".json", ".jsonl")
 
 
 def change(file: Path, content: bytes, home: Path) -> None:
     """Writes a file, and puts its new SHA-256 wherever a kept file below `home` tells of the old one."""
-    before = hashlib.sha256(file.read_bytes()).hexdigest()
+    before = sha256(file)
     file.write_bytes(content)
-    after = hashlib.sha256(content).hexdigest()
+    after = sha256(file)
     for other in sorted(home.rglob("*")):
         if other.suffix in KEPT_TEXT and other.is_file() and not other.is_symlink():
             text = other.read_bytes()

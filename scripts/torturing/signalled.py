@@ -9,7 +9,7 @@ from random import Random
 
 from torturing.going_on import Whole, go_on, whole_run, whole_study
 from torturing.processes import TRACEBACK, Failure, Workshop, refuse_orphans
-from torturing.samples import with_config
+from torturing.samples import TRAIN, with_config
 from torturing.tries import Attempt, Part
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -18,14 +18,12 @@ EARLY = 0.06  # seconds after the start
 
 
 def prepare(workshop: Workshop) -> Attempt:
-    run, study = whole_run(workshop), whole_study(workshop)
-
     def attempt(random: Random, folder: Path) -> str:
         with_config(folder)
         kind = random.random()
         if kind > RUNS + STUDIES:
-            return _early(workshop, random, folder, run)
-        whole = run if kind < RUNS else study
+            return _early(workshop, random, folder)
+        whole = whole_run(workshop) if kind < RUNS else whole_study(workshop)
         numbers = _signal_at_ticks(workshop, random, folder, whole)
         return f"{go_on(workshop, folder, whole)} after {' and '.join(n.name for n in numbers)}"
 
@@ -44,12 +42,12 @@ def _signal_at_ticks(workshop: Workshop, random: Random, folder: Path, whole: Wh
     return numbers
 
 
-def _early(workshop: Workshop, random: Random, folder: Path, whole: Whole) -> str:
+def _early(workshop: Workshop, random: Random, folder: Path) -> str:
     """While Python itself starts. The moment is the clock's: a second try may differ."""
     number, seconds = random.choice(NUMBERS[:2]), random.uniform(0, EARLY)
     workshop.commands.append(f"# a new Python, {number.name} after {seconds * 1000:.1f} ms")
     process = subprocess.Popen(
-        [sys.executable, "-m", "cnnkit", *whole.command],
+        [sys.executable, "-m", "cnnkit", *TRAIN],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from torturing.processes import Workshop
 from torturing.samples import RUN, STUDY, VERIFY, finished_run, finished_study, with_config
@@ -40,7 +41,8 @@ def prepare(workshop: Workshop) -> Attempt:
         streams = random.choice((("out",), ("out",), ("err",), ("out", "err")))
         workshop.commands.append(f"# std{' and std'.join(streams)}: {kind}")
         target = _target(folder, kind)
-        done = workshop.run(folder, *command, **dict.fromkeys(streams, target))
+        options: dict[str, Any] = dict.fromkeys(streams, target)
+        done = workshop.run(folder, *command, **options)
         lost = replace(done, err=done.err or "lost")  # its words may be
         lost.check(_codes(kind, "nothing" in command, "out" in streams))
         if kind == "closed" and done.code == 0 and not _written(folder, command):

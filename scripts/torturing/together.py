@@ -3,6 +3,7 @@
 The first is stopped at a tick, the second runs to its end, the first goes on: no clock is asked.
 """
 
+import functools
 import json
 import signal
 from pathlib import Path
@@ -10,38 +11,36 @@ from random import Random
 
 from torturing import samples
 from torturing.processes import Failure, Finished, Workshop, ticks_of
-from torturing.samples import COMPARE, RUN, STUDY, TRAIN, leftovers, told, with_config
+from torturing.samples import COMPARE, RUN, TRAIN, leftovers, told, with_config
 from torturing.tries import Attempt, Part
 
 OTHER = ("--set", "training.seed=1")
 RUNS = 0.75  # share of the tries with two trainings; the others have two comparisons
+TWICE = ((TRAIN, samples.finished_run), (COMPARE, samples.finished_study))
 SECONDS = 30.0  # in which a command must end while another is stopped
 
 
 def prepare(workshop: Workshop) -> Attempt:
-    ticks = {
-        TRAIN: ticks_of(samples.finished_run(workshop)),
-        COMPARE: ticks_of(samples.finished_study(workshop)),
-    }
-    alone = {TRAIN: _alone(workshop, TRAIN, RUN), COMPARE: _alone(workshop, COMPARE, STUDY)}
-
     def attempt(random: Random, folder: Path) -> str:
         with_config(folder)
-        command = TRAIN if random.random() < RUNS else COMPARE
-        tick = random.randint(1, ticks[command])
+        command, make = TWICE[0 if random.random() < RUNS else 1]
+        tick = random.randint(1, ticks_of(make(workshop)))
         second = (*command, *random.choice(((), OTHER)))
         ends = _both(workshop, folder, command, second, tick, at_once=random.random() < 0.3)
-        return _judge(folder, ends, alone[command])
+        return _judge(folder, ends, _alone(workshop, command))
 
     return attempt
 
 
-def _alone(workshop: Workshop, command: tuple[str, ...], home: str) -> dict[str, object]:
+@functools.cache
+def _alone(workshop: Workshop, command: tuple[str, ...]) -> dict[str, object]:
     """What each of the two gives in a folder of its own, by the seed's option."""
     results = {}
     for options in ((), OTHER):
         folder = with_config(workshop.new_folder("alone"))
-        results[" ".join(options)] = told(workshop.run(folder, *command, *options).check([0]).out)
+        with workshop.aside():
+            done = workshop.run(folder, *command, *options).check([0])
+        results[" ".join(options)] = told(done.out)
     return results
 
 
@@ -53,7 +52,7 @@ def _both(
     tick: int,
     at_once: bool,
 ) -> list[Finished]:
-    stops = {} if at_once else {tick: [signal.SIGSTOP]}
+    stops: dict[int, list[int]] = {} if at_once else {tick: [signal.SIGSTOP]}
     workshop.commands.append(f"# {'at once' if at_once else f'the first stops at tick {tick}'}")
     first = workshop.start(folder, *command, signals=stops, label="1")
     ends = [] if at_once else [workshop.wait(first)]
