@@ -36,18 +36,10 @@ HOSTILE = (
     ),
     *("\u202e<b>\u2028</b>", "</svg><b>x</b>", "</pre></td></table><form action=//evil.example>", "<" * 300),
 )
+NO_TEXT = "\udcff"  # a byte in a name that is no UTF-8
 SECRET = "what-lies-outside-4711"
-LINKS = (
-    "src",
-    "href",
-    "action",
-    "poster",
-    "srcset",
-    "data",
-    "background",
-    "xlink:href",
-    "formaction",
-    "ping",
+LINKS = frozenset(
+    ["src", "href", "action", "poster", "srcset", "data", "background", "xlink:href", "formaction", "ping"]
 )
 AFAR = re.compile(r"\s*(https?:|//|ftp:|javascript:|file:)", re.IGNORECASE)
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0e-\x1f]")
@@ -55,20 +47,19 @@ Put = Callable[[Random, Path, str], str]
 
 
 def prepare(workshop: Workshop) -> Attempt:
-    run, study = finished_run(workshop), finished_study(workshop)
-
     def attempt(random: Random, folder: Path) -> str:
         if random.random() < 0.15:
-            return _from_outside(workshop, random, folder, study)
+            return _from_outside(workshop, random, folder, finished_study(workshop))
         put = random.choice(PLACES)
         text, state = random.choice(HOSTILE), random.getstate()
         of_study = put in OF_STUDY
+        made = finished_study(workshop) if of_study else finished_run(workshop)
         workshop.commands.append(f"# {put.__name__}: {text!r}")
         pages = []
         for words in (re.sub(r"[<>\"'&{}%`$/:=]", "x", text), text):
             random.setstate(state)
             shutil.rmtree(folder)
-            shutil.copytree(study if of_study else run, folder)
+            shutil.copytree(made, folder)
             name = put(random, folder / (STUDY if of_study else RUN), words)
             pages.append(_page(workshop, folder, name))
         return _judge(*pages)
@@ -81,7 +72,10 @@ def _page(workshop: Workshop, folder: Path, name: str) -> str | None:
     if workshop.run(folder, "report", "--", name).check([0, 1, 2]).code == 2:
         return None
     page = folder / name / "report.html"
-    return page.read_text(encoding="utf-8") if page.is_file() else None
+    try:
+        return page.read_text(encoding="utf-8") if page.is_file() else None
+    except UnicodeDecodeError as error:
+        raise Failure(f"the page is no UTF-8: {error}") from error
 
 
 def _judge(harmless: str | None, hostile: str | None) -> str:
@@ -135,7 +129,7 @@ def parsed(page: str) -> _Elements:
 
 
 def folder_name(random: Random, home: Path, text: str) -> str:
-    name = text.replace("/", "∕").replace("\0", "")[:60]
+    name = text.replace("/", "∕").replace("\0", "")[:60] + random.choice(("", "", NO_TEXT))
     home.rename(home.with_name(name))
     return name
 

@@ -123,7 +123,10 @@ class Workshop:
             memory=memory,
         )
         command = "cnnkit " + shlex.join(arguments)
-        self.commands.append(command + (f"  # signals at ticks {dict(signals)}" if signals else ""))
+        sent = [
+            f"{signal.Signals(n).name} at tick {tick}" for tick, ns in (signals or {}).items() for n in ns
+        ]
+        self.commands.append("  # ".join(filter(None, (command, ", ".join(sent)))))
         self.started.append(Started(reply["pid"], command, folder, label))
         return self.started[-1]
 

@@ -27,7 +27,7 @@ def content(tallies: Sequence[Tally]) -> dict[str, Any]:
 
 
 def write(path: Path, tallies: Sequence[Tally]) -> None:
-    path.write_text(json.dumps(content(tallies), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(content(tallies), indent=2) + "\n", encoding="utf-8")
 
 
 def print_tallies(tallies: Sequence[Tally]) -> None:

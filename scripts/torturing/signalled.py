@@ -1,5 +1,6 @@
 """Part signals: SIGINT, SIGTERM and SIGHUP, one or two, at any moment: an exit code, and it goes on."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from torturing.tries import Attempt, Part
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RUNS, STUDIES = 0.7, 0.2  # shares of the tries; in the others the signal comes as Python starts
 EARLY = 0.06  # seconds after the start
+OURS = re.compile(r"cnnkit/\w+\.py")
 
 
 def prepare(workshop: Workshop) -> Attempt:
@@ -56,6 +58,8 @@ def _early(workshop: Workshop, random: Random, folder: Path) -> str:
     time.sleep(seconds)
     process.send_signal(number)
     _, err = process.communicate()
+    if TRACEBACK in err and not OURS.search(err):
+        return "stopped before cnnkit began"  # Python's own traceback
     if process.returncode not in codes_of([number]) or TRACEBACK in err:
         raise Failure(f"exit {process.returncode} {seconds * 1000:.1f} ms after the start: {err[-300:]}")
     return "stopped as it started"

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from torturing.processes import Workshop
-from torturing.samples import RUN, STUDY, VERIFY, finished_run, finished_study, with_config
+from torturing.samples import RUN, VERIFY, finished_run, finished_study
 from torturing.tries import Attempt, Part
 
 BROKEN_PIPE = (0, 1, 141, -13)
@@ -32,12 +32,10 @@ WRITES = {"eval": f"{RUN}/eval-test.json", "report": f"{RUN}/report.html", "trai
 
 
 def prepare(workshop: Workshop) -> Attempt:
-    run, study = finished_run(workshop), finished_study(workshop)
-
     def attempt(random: Random, folder: Path) -> str:
-        shutil.copytree(run, with_config(folder), dirs_exist_ok=True)
-        shutil.copytree(study / STUDY, folder / STUDY)
         command, kind = random.choice(COMMANDS), random.choice(KINDS)
+        made = finished_study(workshop) if command == VERIFY else finished_run(workshop)
+        shutil.copytree(made, folder, dirs_exist_ok=True)
         streams = random.choice((("out",), ("out",), ("err",), ("out", "err")))
         workshop.commands.append(f"# std{' and std'.join(streams)}: {kind}")
         target = _target(folder, kind)
