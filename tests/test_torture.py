@@ -1,5 +1,6 @@
 """scripts/torture sees what does not hold and repeats a try from its number; a few tries of each part."""
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -236,3 +237,10 @@ def test_configurations_by_chance_follow_from_the_seed() -> None:
     first, again, other = (config_by_chance(Random(seed), {}, keys) for seed in (1, 1, 2))
     assert first == again != other
     assert json.loads(first)["data"]["dataset"] == "digits"
+
+
+def test_a_careful_forger_renews_the_checksum_that_a_file_has_of_itself(tmp_path: Path) -> None:
+    file = tmp_path / "study.json"
+    file.write_text(json.dumps({"seeds": 2, "checksum": hashlib.sha256(b'{"seeds": 2}').hexdigest()}))
+    change(file, b'{"seeds": 3}', tmp_path)
+    assert json.loads(file.read_text())["checksum"] == hashlib.sha256(b'{"seeds": 3}').hexdigest()

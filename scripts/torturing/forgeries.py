@@ -9,11 +9,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from torturing.processes import Finished, Workshop
 from torturing.samples import STUDY, VERIFY, finished_study
-from torturing.sealing import change, recompute_results
+from torturing.sealing import as_json, change, recompute_results
 from torturing.tries import Attempt, Part
 
 DEEP = (*VERIFY, "--deep")
@@ -41,10 +40,10 @@ def prepare(workshop: Workshop) -> Attempt:
         forge = random.choice(CAREFULLY if careful else PLAINLY)
         file = forge(random, folder / STUDY, _sealed if careful else _plainly)
         workshop.commands.append(f"# {forge.__name__}{', hashes recomputed' if careful else ''}: {file}")
-        if careful and recompute_results(folder / STUDY):
-            return "seen when results are computed"
         if careful and not deep:
             return "not asked: there is no --deep"
+        if careful and not recompute_results(folder / STUDY):
+            return "seen when results are computed"
         done = workshop.run(folder, *(DEEP if careful else VERIFY))
         return _judge(done, file)
 
@@ -101,7 +100,7 @@ def config_of_the_study(random: Random, home: Path, write: Write) -> str:
     file = home / "study.json"
     content = json.loads(file.read_text())
     content["config"] = _another_digit(random, content["config"])
-    write(file, _json(content), home)
+    write(file, as_json(content), home)
     return file.name
 
 
@@ -119,7 +118,7 @@ def all_right(random: Random, home: Path, write: Write) -> str:
     write(file, (home / "labels.bin").read_bytes(), home)
     result = file.with_name("result.json")
     content = {**json.loads(result.read_text()), "test_accuracy": 1.0}
-    write(result, _json(content), home)
+    write(result, as_json(content), home)
     return str(file.relative_to(home))
 
 
@@ -130,7 +129,7 @@ def better_validation(random: Random, home: Path, write: Write) -> str:
     lines = [json.loads(line) for line in metrics.read_text().splitlines()]
     content["val_accuracy"] = lines[content["best_epoch"] - 1]["val_accuracy"] = 1.0
     write(metrics, "".join(json.dumps(line) + "\n" for line in lines).encode(), home)
-    write(file, _json(content), home)
+    write(file, as_json(content), home)
     return str(file.relative_to(home))
 
 
@@ -187,10 +186,6 @@ def _byte_in(random: Random, home: Path, file: Path, write: Write) -> str:
     raw[place] = (raw[place] + random.randint(1, 9)) % 10
     write(file, bytes(raw), home)
     return str(file.relative_to(home))
-
-
-def _json(content: Any) -> bytes:
-    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 PART = Part("forgeries", "Numbers are forged: --verify or --verify --deep names them", prepare, 200)

@@ -14,7 +14,7 @@ from typing import Any
 
 from torturing.processes import Failure, Workshop
 from torturing.samples import RUN, STUDY, finished_run, finished_study
-from torturing.sealing import change, recompute_results
+from torturing.sealing import as_json, change, recompute_results
 from torturing.tries import Attempt, Part
 
 HOSTILE = (
@@ -38,9 +38,7 @@ HOSTILE = (
 )
 NO_TEXT = "\udcff"  # a byte in a name that is no UTF-8
 SECRET = "what-lies-outside-4711"
-LINKS = frozenset(
-    ["src", "href", "action", "poster", "srcset", "data", "background", "xlink:href", "formaction", "ping"]
-)
+LINKS = ("src", "href", "action", "poster", "srcset", "data", "xlink:href", "formaction", "ping")
 AFAR = re.compile(r"\s*(https?:|//|ftp:|javascript:|file:)", re.IGNORECASE)
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0e-\x1f]")
 Put = Callable[[Random, Path, str], str]
@@ -201,7 +199,7 @@ def _put_into(random: Random, home: Path, file: Path, text: str) -> str:
     places = list(_texts(content))
     holder, key = random.choice(places)
     holder[key] = random.choice(("{text}", "{old}{text}", "{text}{old}")).format(text=text, old=holder[key])
-    change(file, json.dumps(content, indent=2).encode(), home)
+    change(file, as_json(content), home)
     return home.name
 
 
@@ -224,7 +222,7 @@ def _from_outside(workshop: Workshop, random: Random, folder: Path, study: Path)
     trial = home / "trials" / entry["folder"]
     if way in ("absolute", "upwards"):
         entry["folder"] = str(outside) if way == "absolute" else "../../outside"
-        change(home / "study.json", json.dumps(plan).encode(), home)
+        change(home / "study.json", as_json(plan), home)
     elif way == "linked folder":
         shutil.rmtree(trial)
         trial.symlink_to(outside)
