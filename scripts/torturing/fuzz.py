@@ -138,6 +138,8 @@ def _number(random: Random, of_key: dict[str, Any], whole: bool) -> int | float:
         return random.choice((low, high))  # type: ignore[no-any-return]
     if whole:
         return random.randint(low, min(high, low + random.choice((1, 4, 16, 64, 4000))))
+    if random.random() < 0.3:  # any order of magnitude
+        return min(float(high), low + 10 ** random.uniform(-12, 12))  # type: ignore[no-any-return]
     return random.uniform(low, min(high, low + random.choice((1.0, 0.1, 1e-4, 30.0))))
 
 

@@ -75,6 +75,8 @@ class Workshop:
         self.started: list[Started] = []
 
     def __enter__(self) -> "Workshop":
+        for sample in self.root.glob("sample-*"):
+            shutil.rmtree(sample)  # of another version
         path = os.pathsep.join([str(SCRIPTS), str(SCRIPTS.parent), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "NO_COLOR": "1"}
         environment.pop("CNNKIT_DATA", None)
