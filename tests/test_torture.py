@@ -37,7 +37,7 @@ SHORT = {  # tries of seed 0 that take no more than a second or two where nothin
     "images": (1, 2, 3),
     "pages": (2,),
     "streams": (1, 2, 3),
-    "memory": (1, 2),
+    "memory": (1, 5, 8, 11),
 }
 
 

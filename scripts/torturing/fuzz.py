@@ -17,7 +17,8 @@ from torturing.tries import Attempt, Part
 MEMORY = 4_000_000_000  # bytes beyond torch
 PATIENCE = 60.0  # seconds
 MOST_MACS, MOST_PARAMETERS = 1_000_000, 1_000_000  # of a network that is trained here, not only counted
-HOSTILE, WILD = 0.1, 0.3  # shares: of texts that are no configurations, and of values that are extreme
+HOSTILE, WILD = 0.1, 0.12  # shares: of texts that are no configurations, and of values that are extreme
+STEEP = 0.25  # share with a learning rate of any size: curves of many decades
 BASE: dict[str, Any] = {
     "data": {"dataset": "digits", "validation": 0.1},
     "model": {"channels": [4, 8], "hidden": [16]},
@@ -95,9 +96,11 @@ def _check_costs(done: Finished, folder: Path, costs: dict[str, Any]) -> None:
 
 
 def config_by_chance(random: Random, schema: dict[str, Any], keys: list[tuple[tuple[str, ...], Any]]) -> str:
-    """A small configuration with up to six keys drawn anew, each valid or extreme, a key a line."""
+    """A small configuration with up to four keys drawn anew, each valid or extreme, a key a line."""
     config = json.loads(json.dumps(BASE))
-    for path, of_key in random.sample(keys, random.randint(1, 6)):
+    if random.random() < STEEP:
+        config["training"]["learning_rate"] = 10 ** random.uniform(-6, 12)
+    for path, of_key in random.sample(keys, random.randint(1, 4)):
         section = config
         for name in path[:-1]:
             section = section.setdefault(name, {})
