@@ -29,11 +29,11 @@ from torturing.tries import Attempt, Part, Tally, torture  # noqa: E402
 
 SHORT = {  # tries of seed 0 that take no more than a second or two where nothing else runs
     "damages": (3, 5, 7, 9, 15),
-    "fuzz": (1, 2, 4),
-    "kills": (1, 2),
+    "fuzz": (1, 4, 6, 10),
+    "kills": (1, 12),
     "together": (1, 2),
     "forgeries": (1, 2, 3),
-    "signals": (2, 5),
+    "signals": (2, 6),
     "images": (1, 2, 3),
     "pages": (2,),
     "streams": (1, 2, 3),
