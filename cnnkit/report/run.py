@@ -114,6 +114,6 @@ def _most_confident(
         return []
     of_missed, taken = test[missed], predictions[missed]
     batches = of_missed.images.split(evaluation_batch(weights.model))
-    probabilities = torch.cat([predict(weights.model, batch, HERE) for batch in batches])
+    probabilities = torch.cat([predict(weights.model, batch, HERE, weights.temperature) for batch in batches])
     confidences = probabilities.gather(1, taken[:, None])[:, 0]
     return most_confident_mistakes(of_missed.images, of_missed.labels, taken, confidences, names)
