@@ -178,7 +178,7 @@ def training_sample(images: ImageDataset, seed: int) -> ImageDataset:
     if len(images) <= SAMPLED:
         return images
     order = torch.randperm(len(images), generator=generator_for(seed, "training sample"))
-    return images[order[:SAMPLED].sort().values.to(images.labels.device)]
+    return images[order[:SAMPLED].sort().values]
 
 
 def _is_best(record: EpochRecord, training: Training) -> bool:
