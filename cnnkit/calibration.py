@@ -2,23 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
 
 from cnnkit.records import Record
 
 BINS = 15  # of equal width, as Guo et al. have them
 CHANCE_DRAWS = 200  # simulated splits
+Share = Annotated[float, Field(ge=0, le=1.000001)]  # a mean of float32 confidences may round beyond 1
 
 
 @dataclass(frozen=True)
 class ConfidenceBin(Record):
     """Images of similar confidence: how many, their mean confidence, and which share of them was right."""
 
-    images: int
-    confidence: float
-    accuracy: float
+    images: Annotated[int, Field(ge=1)]
+    confidence: Share
+    accuracy: Share
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,12 @@ class Calibration(Record):
     network of the same confidences would have on average, on as many images.
     """
 
-    temperature: float | None
-    error: float
-    error_before: float
-    error_by_chance: float
-    bins: list[ConfidenceBin]
-    bins_before: list[ConfidenceBin]
+    temperature: Annotated[float, Field(gt=0)] | None
+    error: Share
+    error_before: Share
+    error_by_chance: Share
+    bins: Annotated[list[ConfidenceBin], Field(min_length=1)]
+    bins_before: Annotated[list[ConfidenceBin], Field(min_length=1)]
 
 
 def calibration_of(
