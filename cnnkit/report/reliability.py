@@ -25,8 +25,8 @@ def reliability_view(calibration: Calibration | None) -> dict[str, Any] | None:
     images = sum(held.images for held in calibration.bins)
     last = (
         f"Of {images:,} images {surest.images:,} lie in the last group: it is {surest.confidence:.2%} "
-        f"sure of them on average, and {surest.accuracy:.2%} are right. By chance a network that is right exactly as "
-        f"often as it says would show a mean gap of {chance}."
+        f"sure of them on average, and {surest.accuracy:.2%} are right. By chance a network that is right "
+        f"exactly as often as it says would show a mean gap of {chance}."
     )
     own = reliability_panel("the network's own confidence", calibration.bins_before, series=1)
     if calibration.temperature is None:
@@ -49,7 +49,7 @@ def reliability_panel(title: str, bins: Sequence[ConfidenceBin], series: int) ->
         low, high = wilson_interval(round(held.accuracy * held.images), held.images)
         panel.bars.append(Bar(series, x, panel.y(100 * low), panel.y(100 * high)))
         title = (
-            f"{held.images:,} images, {held.confidence:.1%} sure on average: {held.accuracy:.1%} are right"
+            f"{held.images:,} images, {held.confidence:.1%} sure on average, {held.accuracy:.1%} are right"
         )
         panel.marks.append(Mark(series, x, panel.y(100 * held.accuracy), False, title))
     return panel
