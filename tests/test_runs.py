@@ -74,6 +74,9 @@ RESULT_KEYS = {
     "train_images",
     "val_images",
     "test_images",
+    "clean_train_accuracy",
+    "clean_train_loss",
+    "calibration",
 }
 METRIC_KEYS = {
     "epoch",
@@ -85,6 +88,9 @@ METRIC_KEYS = {
     "val_accuracy",
     "seconds",
     "images_per_second",
+    "clean_train_loss",
+    "clean_train_accuracy",
+    "temperature",
 }
 # Every random stream is in use, and it takes long enough to be interrupted in the middle.
 RESTLESS = (

@@ -41,9 +41,9 @@ def _calibration(measured: Mapping[str, Any]) -> str:
     """measured: as `Calibration.to_dict` gives it."""
     chance = f"{measured['error_by_chance']:.2%} would be chance"
     if measured["temperature"] is None:
-        return f"{measured['error']:.2%} ({chance}), no temperature: none was fitted on validation images"
-    before = f"{measured['error_before']:.2%} before"
-    return f"{measured['error']:.2%} ({chance}), temperature {measured['temperature']:.3g} ({before})"
+        return f"{measured['error']:.2%}; {chance}; no temperature was fitted on validation images"
+    scaled = f"{measured['error']:.2%} with temperature {measured['temperature']:.3g}"
+    return f"{scaled}, {measured['error_before']:.2%} without; {chance}"
 
 
 def _print_pairs(rows: Mapping[str, str]) -> None:
