@@ -88,7 +88,7 @@ def test_the_reports_of_runs_without_clean_figures_say_how_theirs_were_measured(
         page = (kept / name / REPORT).read_text(encoding="utf-8")
         assert HOW_MEASURED["train"] in page
         assert HOW_MEASURED["clean_train"] not in page
-        assert "training − test" not in page
+        assert "in training</span>" not in page
     assert "no test result that tells how sure" in (kept / "run" / REPORT).read_text(encoding="utf-8")
 
 

@@ -30,6 +30,7 @@ from cnnkit.files import write_atomically
 from cnnkit.nn.pooling import SameConv2d
 from cnnkit.report.axes import Axis, accuracy_axis, axis_over, labels
 from cnnkit.report.captions import points
+from cnnkit.report.curves import HOW_MEASURED
 from cnnkit.report.page import write_report
 from cnnkit.report.plots import CostPoint, cost_panel, dot_rows, pareto_front, spread_dots
 from cnnkit.report.study import study_view
@@ -49,7 +50,17 @@ SECTIONS = [
     "maps",
 ]
 SECTIONS += ["evidence", "method", "warnings", "provenance"]
-RUN_SECTIONS = ["answer", "curves", "confusions", "mistakes", "filters", "maps", "evidence", "provenance"]
+RUN_SECTIONS = [
+    "answer",
+    "curves",
+    "reliability",
+    "confusions",
+    "mistakes",
+    "filters",
+    "maps",
+    "evidence",
+    "provenance",
+]
 STRATEGIES = ["stride", "max", "avg", "concat"]
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -156,6 +167,7 @@ def test_the_ranked_table_tells_the_numbers_of_the_results(study: Path) -> None:
         assert f"{level['accuracy']['mean']:.3%}" in row
         assert f"{level['accuracy']['low'] * 100:.3f} to {level['accuracy']['high'] * 100:.3f}" in row
         assert f"{level['parameters']:,}" in row
+        assert f"{points(level['train_gap']['mean'])} in training" in row
         if level["to_best"]:
             assert points(level["to_best"]["difference"]["mean"]) in row
             assert level["to_best"]["verdict"] in row
@@ -336,6 +348,9 @@ def test_a_run_shows_its_result_and_its_mistakes(run: Path) -> None:
     assert f"{result['test_accuracy']:.2%} of 360" in page
     missed = 360 - round(result["test_accuracy"] * 360)
     assert f"{missed} of 360 test images are missed" in page
+    told = result["calibration"]
+    assert f"{told['error_before']:.2%} before and {told['error']:.2%} after" in page
+    assert HOW_MEASURED["clean_train"] in page
     assert page.count('alt="after max') == page.count('alt="after avg') > 0
 
 
