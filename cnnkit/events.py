@@ -46,7 +46,10 @@ class EpochRecord:
     step: optimizer steps since training began. learning_rate: of the epoch's last step.
     train_loss and train_accuracy: over the epoch's batches while the weights moved, with dropout,
     augmentation and label smoothing. val_loss and val_accuracy: after the epoch, without them;
-    None where nothing is held out. seconds: of training alone, without validation.
+    None where nothing is held out. clean_train_loss and clean_train_accuracy: measured as validation is, on
+    a fixed sample of the training images; None in files of cnnkit 0.1.0. temperature: what logits are
+    divided by for honest probabilities, fitted on the validation images; None where none was fitted.
+    seconds: of training alone, without what is measured after the epoch.
     Accuracies are fractions, losses mean cross-entropies in nats.
     """
 
@@ -59,6 +62,9 @@ class EpochRecord:
     val_accuracy: float | None
     seconds: float
     images_per_second: float
+    clean_train_loss: float | None = None
+    clean_train_accuracy: float | None = None
+    temperature: float | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,9 @@ import cnnkit
 import cnnkit.api.functions
 import cnnkit.api.run
 import cnnkit.api.study
+from cnnkit.experiment.checkpoints import load_weights
+from cnnkit.tensor_files import load_tensors, save_tensors
+from cnnkit.training.temperature import fit_temperature
 
 PUBLIC = [
     *("CnnkitError", "Config", "ConfigError", "DamagedFile", "DataError", "EpochRecord", "Measured"),
@@ -113,7 +116,39 @@ def test_the_model_of_a_run_has_the_accuracy_that_the_run_tells(run: cnnkit.Run)
 def test_evaluating_again_gives_the_test_result_and_keeps_it(run: cnnkit.Run) -> None:
     measured = run.evaluate("test").evaluation
     assert measured.accuracy == run.result.test_accuracy
+    assert measured.calibration() == run.result.calibration
     assert (run.path / "eval-test.json").is_file()
+
+
+def test_the_temperature_is_fitted_on_the_validation_images_and_travels_with_each_weights_file(
+    run: cnnkit.Run,
+) -> None:
+    on_validation = run.evaluate("validation").evaluation
+    fitted = fit_temperature(on_validation.logits, on_validation.labels)
+    alone = cnnkit.open_run(run.path / "last.safetensors").weights
+    of_best = [record.temperature for record in run.metrics if record.epoch == run.result.best_epoch]
+    assert [run.weights.temperature] == of_best == [pytest.approx(fitted, rel=1e-6)]
+    assert alone.temperature == run.metrics[-1].temperature
+    assert run.result.calibration is not None
+    assert run.result.calibration.temperature == run.weights.temperature
+
+
+def test_the_result_tells_the_clean_training_figures_of_the_kept_epoch(run: cnnkit.Run) -> None:
+    record = run.metrics[run.result.best_epoch - 1]
+    on_train = run.evaluate("train").evaluation  # of so few images all are measured
+    told = (run.result.clean_train_accuracy, run.result.clean_train_loss)
+    assert told == (record.clean_train_accuracy, record.clean_train_loss)
+    assert told == (on_train.accuracy, pytest.approx(on_train.loss, rel=1e-6))
+
+
+@pytest.mark.parametrize("temperature", ["hot", "nan", "-1", "0", "1e9"])
+def test_weights_with_a_temperature_that_is_none_are_damaged(
+    run: cnnkit.Run, tmp_path: Path, temperature: str
+) -> None:
+    tensors, metadata = load_tensors(run.path / "best.safetensors")
+    save_tensors(tmp_path / "other.safetensors", tensors, {**metadata, "temperature": temperature})
+    with pytest.raises(cnnkit.RunError, match="temperature"):
+        load_weights(tmp_path / "other.safetensors")
 
 
 def test_an_unknown_split_is_a_usage_error(run: cnnkit.Run) -> None:
@@ -124,9 +159,12 @@ def test_an_unknown_split_is_a_usage_error(run: cnnkit.Run) -> None:
 def test_a_tensor_and_the_model_predict_alike(run: cnnkit.Run) -> None:
     images = cnnkit.load_images(run.config).test.images[:5]
     predictions = run.predict(images)
-    shares = run.model()(images).softmax(1)
+    temperature = run.weights.temperature
+    assert temperature is not None
+    shares = (run.model()(images) / temperature).softmax(1)
     for prediction, of_image in zip(predictions, shares, strict=True):
         assert prediction.best == str(int(of_image.argmax()))
+        assert prediction.probabilities[0] == pytest.approx(of_image.max().item(), rel=1e-4)
         assert sum(prediction.probabilities) == pytest.approx(1, abs=1e-5)
         assert list(prediction.probabilities) == sorted(prediction.probabilities, reverse=True)
 

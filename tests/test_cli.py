@@ -200,7 +200,20 @@ def test_eval_prints_the_figures_that_it_keeps(run: Path, capsys: Capture) -> No
     expected = [accuracy, 95, *wilson(correct, 360), correct, 360]
     assert figures(shown["accuracy"]) == pytest.approx(expected, abs=1e-4)
     assert figures(shown["loss"]) == pytest.approx([kept["loss"]], abs=1e-4)
-    assert figures(shown["calibration error"]) == pytest.approx([kept["calibration_error"]], abs=1e-4)
+    told = kept["calibration"]
+    assert told["error"] == kept["calibration_error"] != told["error_before"]
+    in_order = [told["error"], told["temperature"], told["error_before"], told["error_by_chance"]]
+    assert figures(shown["calibration error"]) == pytest.approx(in_order, abs=5e-3)
+
+
+def test_without_validation_images_eval_says_that_no_temperature_was_fitted(
+    tiny_file: Path, capsys: Capture
+) -> None:
+    once = ("--set", "data.validation=0", "--set", "training.epochs=1")
+    trained = call(capsys, "train", "--config", tiny_file, "--out", "mine", *once)
+    measured = call(capsys, "eval", "mine")
+    for outcome in (trained, measured):
+        assert "no temperature was fitted" in pairs(outcome.out)["calibration error"]
 
 
 def test_eval_prints_the_scores_of_every_class_and_the_confusion_truth_by_row(

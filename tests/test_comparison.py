@@ -29,6 +29,8 @@ from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import FAILURE, LABELS, LAST, PREDICTIONS, RESULT, RESULTS, STATE, STUDY, TRIALS
 from cnnkit.files import write_json
 from cnnkit.locks import alone_at
+from cnnkit.report.captions import points
+from cnnkit.report.page import write_report
 
 Tiny = Callable[..., Config]
 LEVELS = ["stride", "max"]
@@ -58,6 +60,28 @@ def finished(tiny: Tiny, tmp_path: Path) -> Path:
     """A study of two levels and three seeds, its own for each test."""
     run(study_of(tiny, 3), tmp_path / "study")
     return tmp_path / "study"
+
+
+def test_each_level_tells_its_gap_from_training_to_test_images(finished: Path) -> None:
+    results = verify(finished)
+    for level in results.levels:
+        of_level = [trial for trial in results.trials if trial.level == level.name]
+        gaps = [(trial.clean_train_accuracy or 0) - (trial.test_accuracy or 0) for trial in of_level]
+        assert len(gaps) == 3
+        assert level.train_gap is not None
+        assert level.train_gap.mean == pytest.approx(np.mean(gaps))
+    page = write_report(finished).read_text(encoding="utf-8")
+    for level in results.levels:
+        assert level.train_gap is not None
+        assert points(level.train_gap.mean) in page
+
+
+def test_a_changed_training_accuracy_does_not_verify(finished: Path) -> None:
+    result = next((finished / TRIALS).glob(f"*/{RESULT}"))
+    content = json.loads(result.read_text())
+    write_json(result, {**content, "clean_train_accuracy": 1.0})
+    with pytest.raises(RunError, match=re.escape(f"{result.parent.name}/{RESULT}")):
+        verify(finished)
 
 
 def test_results_follow_from_the_predictions(finished: Path) -> None:

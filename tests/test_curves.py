@@ -9,11 +9,14 @@ from xml.etree import ElementTree
 
 import pytest
 
+from cnnkit.calibration import calibration_of
 from cnnkit.errors import RunError
 from cnnkit.events import EpochRecord
 from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.filenames import METRICS, RESULT
 from cnnkit.report.curves import draw_curves
+from cnnkit.report.reliability import reliability_panel, reliability_view
+from cnnkit.stats import wilson_interval
 
 FIRST = EpochRecord(
     epoch=1,
@@ -171,3 +174,71 @@ def test_a_run_without_epochs_is_told_and_nothing_is_drawn(tmp_path: Path) -> No
     with pytest.raises(RunError, match=METRICS):
         draw_curves(RunDir(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == [RESULT]
+
+
+def clean(record: EpochRecord, accuracy: float) -> EpochRecord:
+    return replace(record, clean_train_loss=0.25, clean_train_accuracy=accuracy)
+
+
+def test_the_training_curve_is_the_one_that_was_measured_without_dropout(tmp_path: Path) -> None:
+    told = drawn([clean(FIRST, 0.93), clean(SECOND, 0.99)], 2, tmp_path)
+    as_if = [
+        replace(FIRST, train_accuracy=0.93, train_loss=0.25),
+        replace(SECOND, train_accuracy=0.99, train_loss=0.25),
+    ]
+    assert told == drawn(as_if, 2, tmp_path)
+
+
+def test_two_ways_of_measuring_are_never_one_curve(tmp_path: Path) -> None:
+    mixed = [FIRST, clean(SECOND, 0.99)]  # resumed from what cnnkit 0.1.0 kept
+    assert drawn(mixed, 2, tmp_path) == drawn([FIRST, SECOND], 2, tmp_path)
+
+
+CALIBRATION = calibration_of(
+    confidences=[0.99, 0.98, 0.97, 0.55],
+    before=[0.75, 0.74, 0.74, 0.45],
+    right=[True, True, True, False],
+    temperature=0.5,
+)
+
+
+def test_a_mark_of_the_reliability_diagram_lies_where_confidence_and_accuracy_say() -> None:
+    panel = reliability_panel("", CALIBRATION.bins, 0)
+    (unsure, sure) = panel.marks
+    assert (unsure.x, unsure.y) == (panel.x(55), panel.y(0))
+    assert (sure.x, sure.y) == (panel.x(98), panel.y(100))
+    assert panel.bars[1].low == panel.y(100 * wilson_interval(3, 3)[0])
+    assert "3 images, 98.0% sure on average, 100.0% are right" in sure.title
+    ends = [tuple(map(float, point.split(","))) for point in panel.front.split()]
+    assert ends == [(panel.x(0), panel.y(0)), (panel.x(100), panel.y(100))]
+
+
+def test_the_diagram_shows_before_and_after_the_temperature_and_tells_both_gaps() -> None:
+    view = reliability_view(CALIBRATION)
+    assert view is not None
+    before, after = view["panels"]
+    assert [mark.x for mark in before.marks] != [mark.x for mark in after.marks]
+    assert f"{CALIBRATION.error_before:.2%} before and {CALIBRATION.error:.2%} after" in view["caption"]
+
+
+def test_without_a_temperature_there_is_one_diagram_that_says_why() -> None:
+    view = reliability_view(replace(CALIBRATION, temperature=None))
+    assert view is not None
+    assert len(view["panels"]) == 1
+    assert "no validation images" in view["caption"]
+    assert reliability_view(None) is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"bins": []}, {"bins": [{"images": 0, "confidence": 1.0, "accuracy": 1.0}]}, {"error": -1}, {"bins": 3}],
+)
+def test_a_damaged_calibration_is_told_and_not_drawn(damage: dict[str, object], tmp_path: Path) -> None:
+    drawn([FIRST], 1, tmp_path)
+    result = replace(RESULT_OF_A_RUN, calibration=CALIBRATION).to_dict()
+    (tmp_path / RESULT).write_text(json.dumps(result))
+    assert RunDir(tmp_path).result.calibration == CALIBRATION
+    result["calibration"] |= damage
+    (tmp_path / RESULT).write_text(json.dumps(result))
+    with pytest.raises(RunError, match="damaged: calibration"):
+        assert RunDir(tmp_path).result

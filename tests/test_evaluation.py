@@ -13,6 +13,7 @@ from sklearn import metrics
 from support import info
 from torch import Tensor, nn
 
+from cnnkit.calibration import BINS, calibration_error, confidence_bins, error_by_chance
 from cnnkit.config.schema import ModelConfig
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.nn.model import CNN, build_model
@@ -20,13 +21,14 @@ from cnnkit.stats import wilson_interval
 from cnnkit.training.device import Placement
 from cnnkit.training.evaluation import (
     BATCH_MEMORY,
-    CALIBRATION_BINS,
     LARGEST_BATCH,
     Evaluation,
     evaluate,
     evaluation_batch,
     predict,
+    probabilities_of,
 )
+from cnnkit.training.temperature import COLDEST, HOTTEST, fit_temperature
 
 CPU = Placement(torch.device("cpu"), "float32", 2)
 CLASSES = 10
@@ -110,10 +112,10 @@ def test_calibration_error_is_the_weighted_gap_between_confidence_and_accuracy(
 ) -> None:
     confidence, prediction = (part.numpy() for part in probabilities.max(1))
     right = prediction == dataset.labels.numpy()
-    bins = np.ceil(confidence * CALIBRATION_BINS)  # the m-th bin is ((m - 1) / 15, m / 15]
+    bins = np.ceil(confidence * BINS)  # the m-th bin is ((m - 1) / 15, m / 15]
     gaps = [
         (bins == m).mean() * abs(confidence[bins == m].mean() - right[bins == m].mean())
-        for m in range(1, CALIBRATION_BINS + 1)
+        for m in range(1, BINS + 1)
         if (bins == m).any()
     ]
     assert len(gaps) > 10
@@ -126,6 +128,114 @@ def test_a_model_that_is_sure_and_right_is_calibrated() -> None:
     measured = evaluate(PixelsAsLogits(), ImageDataset(images, torch.full((3,), 4), INFO), CPU)
     assert measured.accuracy == 1
     assert measured.calibration_error == pytest.approx(1 - measured.confidences.mean().item())
+
+
+def drawn_labels(logits: Tensor, seed: int = 0) -> Tensor:
+    """Labels as likely as softmax(logits) says: a perfectly calibrated network's."""
+    return logits.softmax(1).multinomial(1, generator=torch.Generator().manual_seed(seed))[:, 0]
+
+
+def random_logits(n: int, scale: float = 3.0) -> Tensor:
+    return scale * torch.randn(n, CLASSES, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("temperature", [0.2, 0.7, 1.0, 5.0])
+def test_the_temperature_with_which_labels_were_drawn_is_found(temperature: float) -> None:
+    logits = random_logits(20_000)
+    fitted = fit_temperature(logits * temperature, drawn_labels(logits))
+    assert fitted == pytest.approx(temperature, rel=0.03)
+
+
+def test_no_other_temperature_has_a_smaller_loss() -> None:
+    logits = random_logits(20_000)
+    labels = drawn_labels(logits / 2)
+    fitted = fit_temperature(logits, labels)
+    losses = [
+        nn.functional.cross_entropy(logits.double() / (fitted * factor), labels).item()
+        for factor in (0.99, 1.0, 1.01)
+    ]
+    assert min(losses) == losses[1]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    rows=st.lists(st.lists(st.floats(-1e6, 1e6, width=32), min_size=3, max_size=3), min_size=1, max_size=8),
+    temperature=st.floats(COLDEST, HOTTEST),
+)
+def test_a_temperature_changes_no_answer(rows: list[list[float]], temperature: float) -> None:
+    logits = torch.tensor(rows)
+    before, after = (probabilities_of(logits, t) for t in (None, temperature))
+    # Rounding may make two classes equally likely, but none that was less likely the likeliest.
+    answers = logits.argmax(1, keepdim=True)
+    assert torch.equal(before.gather(1, answers)[:, 0], before.amax(1))
+    assert torch.equal(after.gather(1, answers)[:, 0], after.amax(1))
+
+
+def test_the_accuracy_and_the_loss_that_are_told_are_those_without_a_temperature(
+    dataset: ImageDataset, measured: Evaluation
+) -> None:
+    scaled = evaluate(PixelsAsLogits(), dataset, CPU, 2.5)
+    assert torch.equal(scaled.predictions, measured.predictions)
+    assert (scaled.accuracy, scaled.loss) == (measured.accuracy, measured.loss)
+    expected = (dataset.images.flatten(1).double() / 25).softmax(1).amax(1)
+    torch.testing.assert_close(scaled.confidences.double(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_both_calibration_errors_are_told(dataset: ImageDataset, measured: Evaluation) -> None:
+    scaled = evaluate(PixelsAsLogits(), dataset, CPU, 2.5).calibration()
+    assert scaled.temperature == 2.5
+    assert scaled.error_before == measured.calibration_error == measured.calibration().error_before
+    assert scaled.error != scaled.error_before
+    assert sum(row.images for row in scaled.bins) == sum(row.images for row in scaled.bins_before) == IMAGES
+
+
+@pytest.mark.parametrize("true_temperature", [0.3, 4.0])
+def test_a_temperature_makes_a_network_say_how_often_it_is_right(true_temperature: float) -> None:
+    fitting, testing = random_logits(40_000).chunk(2)
+    temperature = fit_temperature(fitting * true_temperature, drawn_labels(fitting))
+    right = testing.argmax(1) == drawn_labels(testing, seed=1)
+
+    def error(given: float | None) -> float:
+        told = probabilities_of(testing * true_temperature, given).amax(1)
+        return calibration_error(confidence_bins(told.numpy(), right.numpy()))
+
+    assert error(temperature) < 0.02 < 0.05 < error(None)
+
+
+HARD_TO_FIT = {
+    "every image is right": torch.eye(CLASSES) * 5,
+    "every image is right and sure": torch.eye(CLASSES) * 1e4,
+    "no image is right": -torch.eye(CLASSES) * 1e4,
+    "all classes are equally likely": torch.zeros(CLASSES, CLASSES),
+    "logits are as large as they get": torch.eye(CLASSES) * torch.finfo(torch.float32).max,
+}
+
+
+@pytest.mark.parametrize("images", [1, CLASSES])
+@pytest.mark.parametrize("name", HARD_TO_FIT)
+def test_whatever_the_logits_are_the_temperature_stays_within_its_bounds(name: str, images: int) -> None:
+    temperature = fit_temperature(HARD_TO_FIT[name][:images], torch.arange(images))
+    assert COLDEST * 0.999 <= temperature <= HOTTEST * 1.001
+    assert torch.isfinite(probabilities_of(HARD_TO_FIT[name], temperature)).all()
+
+
+def test_images_that_tell_nothing_leave_the_temperature_at_1() -> None:
+    nothing = HARD_TO_FIT["all classes are equally likely"]
+    assert fit_temperature(nothing, torch.arange(CLASSES)) == pytest.approx(1, rel=1e-6)
+    sure = HARD_TO_FIT["every image is right and sure"]
+    assert fit_temperature(sure, torch.arange(CLASSES)) == pytest.approx(1, rel=1e-6)
+
+
+@pytest.mark.parametrize("images", [300, 10_000])
+def test_the_error_by_chance_is_that_of_calibrated_networks(images: int) -> None:
+    logits = random_logits(images)
+    told, answers = (part.numpy() for part in logits.softmax(1).max(1))
+    seeds = range(1, 61)
+    errors = [
+        calibration_error(confidence_bins(told, answers == drawn_labels(logits, seed).numpy()))
+        for seed in seeds
+    ]
+    assert error_by_chance(told) == pytest.approx(np.mean(errors), rel=0.1)
 
 
 @settings(max_examples=80, deadline=None)

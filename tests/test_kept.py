@@ -10,13 +10,17 @@ import pytest
 import torch
 from support import call
 
-from cnnkit.comparison.results import verify
+from cnnkit.comparison.records import StudyResults
+from cnnkit.comparison.results import read_results, verify
 from cnnkit.comparison.trial import Trial, with_kept_folders
 from cnnkit.config.load import differing_keys, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import RunError
+from cnnkit.experiment.checkpoints import load_weights
+from cnnkit.experiment.measure import measure_split
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import BEST, REPORT, RESULT, RESULTS, STUDY, TRIALS
+from cnnkit.report.curves import HOW_MEASURED
 from cnnkit.tensor_files import load_tensors
 
 KEPT = Path(__file__).parent / "kept" / "0.1.0"
@@ -65,7 +69,31 @@ def test_a_whole_study_is_resumed_without_training(kept: Path, capsys: Told) -> 
     before, results = results_of(kept / "study"), json.loads((kept / "study" / RESULTS).read_text())
     assert call(capsys, "compare", "--resume", "--out", kept / "study", "--json").code == 0
     assert results_of(kept / "study") == before
-    assert json.loads((kept / "study" / RESULTS).read_text()) == {**results, "history": []}
+    again = json.loads((kept / "study" / RESULTS).read_text())
+    assert StudyResults.from_dict(again) == StudyResults.from_dict(results)
+
+
+def test_weights_without_a_temperature_are_measured_without_one(kept: Path) -> None:
+    assert load_weights(kept / "run").temperature is None
+    told = measure_split(load_weights(kept / "run"), "test").to_dict()["calibration"]
+    assert told["temperature"] is None
+    assert told["error"] == told["error_before"]
+    assert (RunDir(kept / "run").result.calibration, RunDir(kept / "run").metrics()[0].temperature) == (
+        None,
+        None,
+    )
+
+
+def test_the_reports_of_runs_without_clean_figures_say_how_theirs_were_measured(
+    kept: Path, capsys: Told
+) -> None:
+    for name in ("run", "study"):
+        assert call(capsys, "report", kept / name).code == 0
+        page = (kept / name / REPORT).read_text(encoding="utf-8")
+        assert HOW_MEASURED["train"] in page
+        assert HOW_MEASURED["clean_train"] not in page
+        assert "in training</span>" not in page
+    assert "no test result that tells how sure" in (kept / "run" / REPORT).read_text(encoding="utf-8")
 
 
 def test_a_study_with_one_more_seed_trains_that_seed_alone(kept: Path, capsys: Told) -> None:
@@ -76,6 +104,10 @@ def test_a_study_with_one_more_seed_trains_that_seed_alone(kept: Path, capsys: T
     assert {path: after[path] for path in before} == before
     assert len(after) == len(before) + 2
     assert call(capsys, "compare", "--verify", kept / "study").code == 0
+    results = read_results(kept / "study")
+    known = [trial.clean_train_accuracy is not None for trial in results.trials]
+    assert sum(known) == 2  # the new seed's
+    assert all(level.train_gap is None for level in results.levels)
 
 
 def test_only_keys_that_are_not_at_their_defaults_make_a_trial(tiny: Tiny) -> None:

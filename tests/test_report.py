@@ -32,6 +32,7 @@ from cnnkit.nn.pooling import SameConv2d
 from cnnkit.report.activations import activation_plots, values_and_slopes
 from cnnkit.report.axes import BOTTOM, HEIGHT, WIDTH, Axis, accuracy_axis, axis_over, labels
 from cnnkit.report.captions import points
+from cnnkit.report.curves import HOW_MEASURED
 from cnnkit.report.labels import LETTER, LINE
 from cnnkit.report.page import write_report
 from cnnkit.report.plots import (
@@ -63,6 +64,7 @@ SECTIONS += ["evidence", "method", "warnings", "provenance"]
 RUN_SECTIONS = [
     "answer",
     "curves",
+    "reliability",
     "confusions",
     "mistakes",
     "filters",
@@ -184,6 +186,7 @@ def test_the_ranked_table_tells_the_numbers_of_the_results(study: Path) -> None:
         assert f"{level['accuracy']['mean']:.3%}" in row
         assert f"{level['accuracy']['low'] * 100:.3f} to {level['accuracy']['high'] * 100:.3f}" in row
         assert f"{level['parameters']:,}" in row
+        assert f"{points(level['train_gap']['mean'])} in training" in row
         if level["to_best"]:
             assert points(level["to_best"]["difference"]["mean"]) in row
             assert level["to_best"]["verdict"] in row
@@ -381,6 +384,9 @@ def test_a_run_shows_its_result_and_its_mistakes(run: Path) -> None:
     assert f"{result['test_accuracy']:.2%} of 360" in page
     missed = 360 - round(result["test_accuracy"] * 360)
     assert f"{missed} of 360 test images are missed" in page
+    told = result["calibration"]
+    assert f"{told['error_before']:.2%} before and {told['error']:.2%} after" in page
+    assert HOW_MEASURED["clean_train"] in page
     assert page.count('alt="after max') == page.count('alt="after avg') > 0
 
 

@@ -78,6 +78,9 @@ RESULT_KEYS = {
     "train_images",
     "val_images",
     "test_images",
+    "clean_train_accuracy",
+    "clean_train_loss",
+    "calibration",
 }
 METRIC_KEYS = {
     "epoch",
@@ -89,6 +92,9 @@ METRIC_KEYS = {
     "val_accuracy",
     "seconds",
     "images_per_second",
+    "clean_train_loss",
+    "clean_train_accuracy",
+    "temperature",
 }
 # Every random stream is in use, and it takes long enough to be interrupted in the middle.
 RESTLESS = (
@@ -259,9 +265,11 @@ def test_the_seed_chooses_the_initial_weights(tiny: Tiny) -> None:
 def test_the_kept_weights_are_those_of_the_best_epoch_and_they_are_tested(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    accuracies = iter([0.3, 0.9, 0.5])
+    accuracies = iter([1.0, 0.3, 0.0, 0.9, 1.0, 0.5])  # of training and validation images, by turns
+    answers = {"logits": torch.zeros(1, 2), "labels": torch.zeros(1, dtype=torch.int64)}
     monkeypatch.setattr(
-        "cnnkit.training.loop.evaluate", lambda *_: SimpleNamespace(accuracy=next(accuracies), loss=1.0)
+        "cnnkit.training.loop.evaluate",
+        lambda *_: SimpleNamespace(accuracy=next(accuracies), loss=1.0, **answers),
     )
     run = create_run(tiny("training.epochs=3"), "tiny", tmp_path / "run")
     after: list[dict[str, Tensor]] = []

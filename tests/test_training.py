@@ -5,6 +5,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,18 +17,19 @@ from support import EVERYTHING, Tiny, begun, bitwise_equal
 from torch import Tensor, nn
 
 from cnnkit.config.schema import Config, RuntimeConfig, TrainingConfig
-from cnnkit.data.dataset import Splits
+from cnnkit.data.dataset import ImageDataset, Splits
 from cnnkit.errors import OutOfMemory, TrainingError, UsageError
 from cnnkit.events import EpochRecord, Event, StepDone
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.random import generator_for
 from cnnkit.tensor_files import load_state, save_state
 from cnnkit.training.batches import orders
-from cnnkit.training.device import available_cpus, choose_device, out_of_memory_in_words
-from cnnkit.training.evaluation import evaluate
-from cnnkit.training.loop import train
+from cnnkit.training.device import Placement, available_cpus, choose_device, out_of_memory_in_words
+from cnnkit.training.evaluation import Evaluation, evaluate
+from cnnkit.training.loop import train, training_sample
 from cnnkit.training.optimizers import learning_rate_at, make_optimizer
 from cnnkit.training.state import Training
+from cnnkit.training.temperature import fit_temperature
 
 FROZEN = ("training.learning_rate=1e-30", "model.dropout=0", "model.batch_norm=false")  # nothing ever changes
 ONE_STEP = (
@@ -337,9 +339,10 @@ def scripted(
     training, splits = begun(config.model_copy(update={"training": _epochs(config, len(scores))}))
     measured = iter(scores)
 
-    def score(*_: object) -> SimpleNamespace:
-        accuracy, loss = next(measured)
-        return SimpleNamespace(accuracy=accuracy, loss=loss)
+    def score(_: object, images: object, *__: object) -> SimpleNamespace:
+        accuracy, loss = next(measured) if images is splits.validation else (0.5, 0.5)
+        answers = {"logits": torch.zeros(1, 2), "labels": torch.zeros(1, dtype=torch.int64)}
+        return SimpleNamespace(accuracy=accuracy, loss=loss, **answers)
 
     monkeypatch.setattr("cnnkit.training.loop.evaluate", score)
     best: list[bool] = []
@@ -440,6 +443,64 @@ def test_an_epoch_whose_weights_stand_still_records_what_evaluation_finds(tiny: 
         assert record.train_accuracy == pytest.approx(on_train.accuracy)
         assert record.train_loss == pytest.approx(on_train.loss, rel=1e-5)
         assert (record.val_accuracy, record.val_loss) == (on_validation.accuracy, on_validation.loss)
+        assert (record.clean_train_accuracy, record.clean_train_loss) == (on_train.accuracy, on_train.loss)
+        assert record.temperature == fit_temperature(on_validation.logits, on_validation.labels)
+
+
+def test_clean_training_figures_are_measured_without_dropout_and_with_the_weights_that_are_kept(
+    tiny: Tiny,
+) -> None:
+    training, splits = begun(tiny(*EVERYTHING))
+    train(training, splits)
+    last = training.history[-1]
+    on_train = evaluate(training.kept_model, splits.train, training.placement)
+    assert (last.clean_train_accuracy, last.clean_train_loss) == (on_train.accuracy, on_train.loss)
+    moving = evaluate(training.model, splits.train, training.placement)
+    assert last.clean_train_loss not in (last.train_loss, moving.loss)
+
+
+def test_clean_training_figures_rest_on_a_random_sample_that_only_the_seed_chooses(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cnnkit.training.loop.SAMPLED", 100)
+    images = begun(tiny())[1].train
+    numbered = replace(images, labels=torch.arange(len(images)))
+    drawn, again, other = (training_sample(numbered, seed).labels.tolist() for seed in (0, 0, 1))
+    assert drawn == again != other
+    assert len(set(drawn)) == 100
+    assert sum(number < len(images) / 2 for number in drawn) == pytest.approx(50, abs=20)
+    assert images.labels[drawn].tolist() == training_sample(images, 0).labels.tolist()
+
+
+@pytest.mark.parametrize("validation", [0, 0.1])
+def test_measuring_training_images_changes_no_weight(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, validation: float
+) -> None:
+    config = tiny(*EVERYTHING, f"data.validation={validation}")
+    measured = trained(config).model.state_dict()
+    monkeypatch.setattr("cnnkit.training.loop.SAMPLED", 1)
+    assert bitwise_equal(measured, trained(config).model.state_dict())
+
+
+def test_without_validation_images_no_temperature_is_fitted(tiny: Tiny) -> None:
+    (record,) = trained(tiny("data.validation=0", "training.epochs=1")).history
+    assert record.temperature is record.val_loss is None
+    assert record.clean_train_loss is not None
+
+
+def test_an_epoch_looks_once_at_a_sample_and_once_at_the_validation_images(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[int] = []
+
+    def counting(model: nn.Module, images: ImageDataset, placement: Placement) -> Evaluation:
+        looked_at.append(len(images))
+        return evaluate(model, images, placement)
+
+    monkeypatch.setattr("cnnkit.training.loop.SAMPLED", 200)
+    monkeypatch.setattr("cnnkit.training.loop.evaluate", counting)
+    assert len(trained(tiny()).history) == 2
+    assert looked_at == [200, 144] * 2
 
 
 def test_records_count_steps_and_images_over_the_whole_training(tiny: Tiny) -> None:

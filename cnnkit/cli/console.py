@@ -25,14 +25,25 @@ def print_result(result: "RunResult") -> None:
     validation = ""
     if result.val_accuracy is not None:
         validation = f", {result.val_accuracy:.2%} on {result.val_images:,} validation images"
+    told = result.calibration
     rows = {
         "test accuracy": f"{result.test_accuracy:.2%} (95 % interval {low:.2%} to {high:.2%})",
         "test loss": f"{result.test_loss:.4f}",
+        **({"calibration error": _calibration(told.to_dict())} if told else {}),
         "best epoch": f"{result.best_epoch} of {result.epochs}{validation}",
         "training": f"{result.train_seconds:.1f} s on {result.device}, {result.precision}",
         "kept in": result.run,
     }
     _print_pairs(rows)
+
+
+def _calibration(measured: Mapping[str, Any]) -> str:
+    """measured: as `Calibration.to_dict` gives it."""
+    chance = f"{measured['error_by_chance']:.2%} would be chance"
+    if measured["temperature"] is None:
+        return f"{measured['error']:.2%}; {chance}; no temperature was fitted on validation images"
+    scaled = f"{measured['error']:.2%} with temperature {measured['temperature']:.3g}"
+    return f"{scaled}, {measured['error_before']:.2%} without; {chance}"
 
 
 def _print_pairs(rows: Mapping[str, str]) -> None:
@@ -50,7 +61,7 @@ def print_evaluation(measured: Mapping[str, Any], title: str) -> None:
             "accuracy": f"{measured['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}), "
             f"{measured['correct']:,} of {measured['images']:,}",
             "loss": f"{measured['loss']:.4f}",
-            "calibration error": f"{measured['calibration_error']:.2%}",
+            "calibration error": _calibration(measured["calibration"]),
         }
     )
     out.print()

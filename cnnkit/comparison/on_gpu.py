@@ -130,7 +130,8 @@ class _Group:
         training, run = self.trainings[row], self.runs[row]
         if self.bests[row]:
             training.kept_model.load_state_dict(self.bests[row])
-            save_weights(run, BEST, training.kept_model, training.config)
+            temperature = training.history[training.best_epoch - 1].temperature
+            save_weights(run, BEST, training.kept_model, training.config, temperature)
         if failure is not None:
             return keep_failure(run.path, failure)
         finish(training, self._splits(row), run, begun, setup_seconds)

@@ -40,6 +40,8 @@ class LevelResult(Record):
 
     accuracies: one a seed. seed_deviation: their standard deviation, None for one seed. sampling_error:
     standard error from having measured on just these test images. changed: what `--match` did, in words.
+    train_gap: by how much the accuracy on training images, measured without dropout, is above that on test
+    images; None where a trial is of cnnkit 0.1.0, which did not measure it.
     """
 
     name: str
@@ -54,6 +56,7 @@ class LevelResult(Record):
     by_object_size: list[SizeAccuracy]
     to_best: ToBest | None
     timing: LevelTiming
+    train_gap: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class TrialTiming(Record):
 class TrialResult(Record):
     """One training. error: why it failed; where it did, the fields after it are None.
 
+    clean_train_accuracy: of the kept epoch, as in `EpochRecord`; also None where cnnkit 0.1.0 trained it.
     hashes: of data, split, order, augmentation, predictions, and of the initial weights by layer.
     """
 
@@ -102,6 +106,7 @@ class TrialResult(Record):
     best_epoch: int | None = None
     hashes: dict[str, Any] | None = None
     timing: TrialTiming | None = None
+    clean_train_accuracy: float | None = None
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from cnnkit.comparison.verdicts import judge_pairs
 from cnnkit.errors import DamagedFile, RunError
 from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.filenames import FAILURE, LABELS, PREDICTIONS, RESULT, RESULTS, STUDY, TRIAL, TRIALS
-from cnnkit.stats import deviation, friedman_test, mean_interval, sampling_error
+from cnnkit.stats import Interval, deviation, friedman_test, mean_interval, sampling_error
 from cnnkit.words import listed
 
 VERSION = 1
@@ -114,6 +114,7 @@ def _levels(
             by_object_size=_by_object_size(of_level, study.object_sizes),
             to_best=pair.seen_from(plan.name) if pair and plan.name != best else None,
             timing=_timing([trial.result for trial in trials]),
+            train_gap=_train_gap(trials),
         )
         levels.append(level)
     return sorted(levels, key=lambda level: -level.accuracy.mean)
@@ -126,6 +127,16 @@ def _by_object_size(right: NDArray[np.bool_], sizes: Sequence[int]) -> list[Size
         interval = mean_interval(right[:, k :: len(sizes)].mean(1)).clipped()
         rows.append(SizeAccuracy(interval.mean, interval.low, interval.high, size))
     return rows
+
+
+def _train_gap(trials: Sequence[FinishedTrial]) -> Interval | None:
+    """Training accuracy minus test accuracy, over the seeds."""
+    gaps = [
+        trial.result.clean_train_accuracy - float(trial.right.mean())
+        for trial in trials
+        if trial.result.clean_train_accuracy is not None
+    ]
+    return mean_interval(gaps) if len(gaps) == len(trials) else None
 
 
 def _timing(results: Sequence[RunResult]) -> LevelTiming:
@@ -163,6 +174,7 @@ def _trial(
         best_epoch=result.best_epoch,
         hashes={**_hashes(folder / TRIAL), "predictions": hashlib.sha256(kept).hexdigest()},
         timing=TrialTiming(result.train_seconds, result.eval_seconds),
+        clean_train_accuracy=result.clean_train_accuracy,
     )
     return FinishedTrial(result, right), row
 
@@ -249,13 +261,13 @@ def _is_rounding(kept: Any, again: Any, key: str) -> bool:
 ORIGINS = (
     (r"trials\[(\d+)\]\.hashes\.predictions", PREDICTIONS),
     (r"trials\[(\d+)\]\.hashes", TRIAL),
-    (r"trials\[(\d+)\]\.(test_|val_|best_|timing|error)", RESULT),
+    (r"trials\[(\d+)\]\.(test_|val_|best_|clean_|timing|error)", RESULT),
     (
         r"trials|key|margin|history|match|warnings|seeds|levels\[\d+\]\.(name|value|changed|by_object_size$|by_object_size.*\.size)",
         STUDY,
     ),
     (r"test_images", LABELS),
-    (r"levels\[\d+\]\.(parameters|macs|timing)", f"the trials' {RESULT}"),
+    (r"levels\[\d+\]\.(parameters|macs|timing|train_gap)", f"the trials' {RESULT}"),
     (r"", f"the trials' {PREDICTIONS}"),
 )
 

@@ -1,5 +1,6 @@
 """Weights and training states: kept in a run directory, and loaded again."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +18,22 @@ from cnnkit.experiment.run_dir import RunDir, did_you_mean, open_run, resume_com
 from cnnkit.filenames import BEST, CONFIG, LAST, STATE
 from cnnkit.nn.model import CNN, build_model
 from cnnkit.tensor_files import load_tensors, save_tensors
+from cnnkit.training.temperature import COLDEST, HOTTEST
+
+TEMPERATURE = "temperature"  # in the metadata of a weights file
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A trained model and the configuration it was trained with. source: the file it came from."""
+    """A trained model and the configuration it was trained with. source: the file it came from.
+
+    temperature: what logits are divided by for probabilities; None, as of cnnkit 0.1.0: none was fitted.
+    """
 
     model: CNN
     config: Config
     source: Path
+    temperature: float | None = None
 
 
 def load_weights(path: Path) -> Weights:
@@ -62,12 +70,29 @@ def load_weights(path: Path) -> Weights:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise RunError(f"{file} is damaged: its weights do not fit its configuration") from error
-    return Weights(model, config, file)
+    return Weights(model, config, file, _temperature(metadata, file))
 
 
-def save_weights(run: RunDir, name: str, model: nn.Module, config: Config) -> None:
-    """Writes weights with their configuration in the file's metadata: the file alone can be measured."""
+def _temperature(metadata: Mapping[str, str], file: Path) -> float | None:
+    if TEMPERATURE not in metadata:
+        return None
+    with contextlib.suppress(ValueError):
+        temperature = float(metadata[TEMPERATURE])
+        if COLDEST <= temperature <= HOTTEST:
+            return temperature
+    raise RunError(
+        f"{file} is damaged: its temperature is {metadata[TEMPERATURE]!r}, not {COLDEST:g} to {HOTTEST:g}"
+    )
+
+
+def save_weights(run: RunDir, name: str, model: nn.Module, config: Config, temperature: float | None) -> None:
+    """Writes weights with their configuration in the file's metadata: the file alone can be measured.
+
+    temperature: of these weights; None where none was fitted.
+    """
     metadata = {"cnnkit": cnnkit.__version__, "config": config_text(config)}
+    if temperature is not None:
+        metadata[TEMPERATURE] = repr(temperature)
     save_tensors(run.path / name, model.state_dict(), metadata)
 
 

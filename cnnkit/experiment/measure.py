@@ -36,7 +36,7 @@ def resident_splits(
 def measure(weights: Weights, images: ImageDataset, placement: Placement) -> Evaluation:
     """What kept weights are worth on some images that lie on the device."""
     with out_of_memory_in_words():
-        return evaluate(weights.model.to(placement.device), images, placement)
+        return evaluate(weights.model.to(placement.device), images, placement, weights.temperature)
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,9 @@ def predict_images(weights: Weights, images: Tensor, device: str | None = None) 
     model = weights.model.to(placement.device)
     with placement.in_force(), out_of_memory_in_words():
         batches = images.split(evaluation_batch(model))
-        shares = torch.cat([predict(model, batch.to(placement.device), placement).cpu() for batch in batches])
+        shares = torch.cat(
+            [predict(model, b.to(placement.device), placement, weights.temperature).cpu() for b in batches]
+        )
     probabilities, order = shares.sort(dim=1, descending=True, stable=True)
     return [
         Prediction(tuple(info.class_names[i] for i in classes), tuple(of_image))

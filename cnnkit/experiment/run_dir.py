@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cnnkit.calibration import Calibration
 from cnnkit.config.load import config_text, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import DamagedFile, RunError, UsageError
@@ -40,6 +41,8 @@ class RunResult(Record):
 
     val_accuracy, val_loss: of the best epoch, None where no images are held out. best_epoch: counted from 1.
     setup_seconds: from the data's preparation to the first step. macs: multiply-accumulates for one image.
+    clean_train_accuracy, clean_train_loss: of the best epoch, as in `EpochRecord`. calibration: on the test
+    images; test_loss is without its temperature. All three are None in files of cnnkit 0.1.0.
     """
 
     run: str
@@ -62,6 +65,9 @@ class RunResult(Record):
     parameters: int
     macs: int
     setup_seconds: float
+    clean_train_accuracy: float | None = None
+    clean_train_loss: float | None = None
+    calibration: Calibration | None = None
 
     @property
     def test_correct(self) -> int:

@@ -145,6 +145,9 @@ def finish(training: Training, splits: Splits, run: RunDir, begun: Begun, setup_
         parameters=begun.parameters,
         macs=begun.macs,
         setup_seconds=setup_seconds,
+        clean_train_accuracy=best.clean_train_accuracy,
+        clean_train_loss=best.clean_train_loss,
+        calibration=test.calibration(),
     )
     write_json(run.path / RESULT, result.to_dict())
     return result
@@ -155,9 +158,10 @@ def _train_and_keep(training: Training, splits: Splits, run: RunDir, notify: Lis
     config = training.config
 
     def keep(best: bool) -> None:
-        save_weights(run, LAST, training.kept_model, config)
+        temperature = training.history[-1].temperature
+        save_weights(run, LAST, training.kept_model, config, temperature)
         if best:
-            save_weights(run, BEST, training.kept_model, config)
+            save_weights(run, BEST, training.kept_model, config, temperature)
         run.write_metrics(training.history)
         save_state(run, training.state(), config)  # last: it says that the others are whole
 

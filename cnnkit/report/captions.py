@@ -146,7 +146,7 @@ def curves_caption(curves: Sequence[Curve], what: str, seeds: int) -> str:
     if seeds > 1:
         reach = float(wide.high[-1] - wide.low[-1])
         text += f"; the seeds of {wide.name} lie furthest apart, {reach:.2f} points"
-    return f"{text}. Training figures are measured while the weights move, with dropout where there is any."
+    return f"{text}."
 
 
 def largest(matrix: NDArray[np.float64]) -> tuple[int, int]:

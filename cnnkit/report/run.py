@@ -15,11 +15,12 @@ from cnnkit.experiment.checkpoints import Weights, load_weights
 from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.report.captions import largest
 from cnnkit.report.confusion import Mistake, crop_of, most_confident_mistakes
-from cnnkit.report.curves import curve_panels, drawn_splits
+from cnnkit.report.curves import HOW_MEASURED, curve_panels, drawn_splits, training_fields
 from cnnkit.report.dropout import Mask, dropout_masks
 from cnnkit.report.heat import mistakes_alone, mistakes_map
 from cnnkit.report.images import images_of
 from cnnkit.report.networks import SHOWN_CLASS, cropped_evidence, networks_view
+from cnnkit.report.reliability import reliability_view
 from cnnkit.report.trials import mean_confusion, provenance_of, whole_predictions
 from cnnkit.stats import wilson_interval
 from cnnkit.training.device import Placement
@@ -49,6 +50,7 @@ def run_view(run: RunDir) -> dict[str, Any]:
         "sentence": _sentence(result, info.title),
         "result": result,
         "curves": _curves(run, result),
+        "reliability": reliability_view(result.calibration if result else None),
         **_mistakes(run, weights, test),
         "networks": networks_view(levels, {name: 0}, test, number, seed) if levels else None,
         "evidence": cropped_evidence(levels, {name: 0}, test, config.data.crop),
@@ -77,13 +79,14 @@ def _curves(run: RunDir, result: RunResult | None) -> dict[str, Any] | None:
     if not history:
         return None
     kept = result.best_epoch if result else None
-    last = history[-1]
-    caption = f"After {counted(len(history), 'epoch')} the training accuracy is {last.train_accuracy:.2%}"
+    last, fields = history[-1], training_fields([history])
+    accuracy = getattr(last, f"{fields}_accuracy")
+    caption = f"After {counted(len(history), 'epoch')} the training accuracy is {accuracy:.2%}"
     if last.val_accuracy is not None:
         caption += f", the validation accuracy {last.val_accuracy:.2%}"
     if kept and len(history) > 1:
         caption += f"; epoch {kept} was kept (dotted line)"
-    caption += ". Training figures are measured while the weights move, with dropout and augmentation."
+    caption += f". {HOW_MEASURED[fields]}"
     return {"panels": curve_panels(history, kept), "series": drawn_splits(history), "caption": caption}
 
 
@@ -122,6 +125,6 @@ def _most_confident(
     of_missed, taken = test[missed], predictions[missed]
     crop = weights.config.data.crop
     batches = of_missed.cropped(crop).images.split(evaluation_batch(weights.model))
-    probabilities = torch.cat([predict(weights.model, batch, HERE) for batch in batches])
+    probabilities = torch.cat([predict(weights.model, batch, HERE, weights.temperature) for batch in batches])
     confidences = probabilities.gather(1, taken[:, None])[:, 0]
     return most_confident_mistakes(of_missed.images, of_missed.labels, taken, confidences, names, crop)

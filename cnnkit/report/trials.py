@@ -22,6 +22,7 @@ from cnnkit.filenames import LABELS, PREDICTIONS, RESULTS, STUDY, TRIALS
 from cnnkit.report.axes import Panel
 from cnnkit.report.captions import confusion_caption, curves_caption, gallery_caption
 from cnnkit.report.crops import crop_note, whole_image
+from cnnkit.report.curves import HOW_MEASURED, training_fields
 from cnnkit.report.heat import HeatMap, heat_map, mistakes_alone, mistakes_map
 from cnnkit.report.plots import Curve, curve_of, curve_panel
 from cnnkit.words import counted, listed
@@ -116,14 +117,15 @@ def curves_view(trials: Trials) -> dict[str, Any] | None:
     panels: list[Panel] = []
     caption = ""
     held_out = any(h[0].val_accuracy is not None for of_level in histories.values() for h in of_level if h)
+    fields = training_fields(history for of_level in histories.values() for history in of_level)
     for name, title, scale, log in CURVES if held_out else CURVES_WITHOUT_VALIDATION:
-        curves = _curves(histories, trials.series, name, scale)
+        curves = _curves(histories, trials.series, name.replace("train", fields), scale)
         if curves:
             panels.append(curve_panel(title, curves, log))
             caption = caption or curves_caption(
                 curves, title.partition(",")[0], max(map(len, histories.values()))
             )
-    return {"panels": panels, "caption": caption} if panels else None
+    return {"panels": panels, "caption": f"{caption} {HOW_MEASURED[fields]}"} if panels else None
 
 
 def _curves(

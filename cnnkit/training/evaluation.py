@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cnnkit.calibration import Calibration, calibration_of
 from cnnkit.config.costs import layer_costs
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.nn.model import CNN
@@ -17,25 +18,25 @@ from cnnkit.stats import wilson_interval
 from cnnkit.training.batches import in_order
 from cnnkit.training.device import Placement
 
-CALIBRATION_BINS = 15
 LARGEST_BATCH = 1000  # images; at 100 fast.yaml is a third slower, at 5000 mnist.yaml almost by half
 BATCH_MEMORY = 512 << 20  # bytes of feature maps that a batch may need
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Sums over a split of N images.
+    """What a model answered to a split of N images.
 
-    loss_sum: cross-entropy, nats. confusion: (classes, classes) int64, rows the truth, columns the
-    prediction. bins: (3, CALIBRATION_BINS), per bin of confidence the images, the sum of their
-    confidences, and how many were right. predictions: (N,), confidences: (N,) probability.
+    loss_sum: cross-entropy, nats, without the temperature. confusion: (classes, classes) int64, rows the
+    truth, columns the prediction. logits: (N, classes) float32. labels, predictions: (N,) int64.
+    temperature: what confidences divide the logits by; None: 1.
     """
 
     loss_sum: float
     confusion: Tensor
-    bins: Tensor
+    logits: Tensor
+    labels: Tensor
     predictions: Tensor
-    confidences: Tensor
+    temperature: float | None = None
 
     @property
     def images(self) -> int:
@@ -54,13 +55,18 @@ class Evaluation:
         return self.loss_sum / self.images
 
     @property
-    def calibration_error(self) -> float:
-        """Mean |confidence - accuracy| over equally wide bins of confidence, weighted by their images.
+    def confidences(self) -> Tensor:
+        """(N,): the probability of each answer."""
+        return probabilities_of(self.logits, self.temperature).amax(1)
 
-        Guo et al., "On calibration of modern neural networks", ICML 2017, equation 3.
-        """
-        _, confidence, right = self.bins
-        return float((confidence - right).abs().sum() / self.images)
+    @property
+    def calibration_error(self) -> float:
+        return self.calibration().error
+
+    def calibration(self) -> Calibration:
+        right = (self.predictions == self.labels).numpy()
+        before = probabilities_of(self.logits, None).amax(1)
+        return calibration_of(self.confidences.numpy(), before.numpy(), right, self.temperature)
 
     def per_class(self) -> list[dict[str, float]]:
         """Precision, recall, F1 and images of each class; 0 where nothing was there to divide by."""
@@ -84,6 +90,7 @@ class Evaluation:
             "accuracy_interval": [low, high],
             "loss": self.loss,
             "calibration_error": self.calibration_error,
+            "calibration": self.calibration().to_dict(),
             "images": self.images,
             "correct": self.correct,
             "classes": dict(zip(class_names, self.per_class(), strict=True)),
@@ -105,44 +112,41 @@ def evaluation_batch(model: nn.Module) -> int:
     return max(1, min(LARGEST_BATCH, BATCH_MEMORY // (4 * widest)))
 
 
-def evaluate(model: nn.Module, dataset: ImageDataset, placement: Placement) -> Evaluation:
+def evaluate(
+    model: nn.Module, dataset: ImageDataset, placement: Placement, temperature: float | None = None
+) -> Evaluation:
     """Measures a model on a split that lies on its device. Waits for the device at the end alone."""
-    classes = 0
-    losses, predictions, confidences = [], [], []
+    losses, answers = [], []
     was_training = model.training
     model.eval()
     with torch.inference_mode(), placement.autocast():
         for images, labels in in_order(dataset, evaluation_batch(model)):
             logits = model(images).float()
-            classes = logits.shape[1]
             losses.append(F.cross_entropy(logits, labels, reduction="sum"))
-            confidence, prediction = logits.softmax(1).max(1)
-            predictions.append(prediction)
-            confidences.append(confidence)
+            answers.append(logits)
     model.train(was_training)
-    predicted, confident = torch.cat(predictions).cpu(), torch.cat(confidences).cpu()
-    labels = dataset.labels.cpu()
-    pairs = torch.bincount(labels * classes + predicted, minlength=classes**2)
+    logits, labels = torch.cat(answers).cpu(), dataset.labels.cpu()
+    predictions, classes = logits.argmax(1), logits.shape[1]
+    pairs = torch.bincount(labels * classes + predictions, minlength=classes**2)
     return Evaluation(
         loss_sum=torch.stack(losses).cpu().double().sum().item(),  # Apple's GPUs have no float64
         confusion=pairs.view(classes, classes),
-        bins=_calibration_bins(confident, predicted == labels),
-        predictions=predicted,
-        confidences=confident,
+        logits=logits,
+        labels=labels,
+        predictions=predictions,
+        temperature=temperature,
     )
 
 
-def _calibration_bins(confidences: Tensor, right: Tensor) -> Tensor:
-    index = (confidences.nan_to_num() * CALIBRATION_BINS).long().clamp(max=CALIBRATION_BINS - 1)
-    rows = (torch.ones_like(confidences), confidences, right)
-    bins = torch.zeros(3, CALIBRATION_BINS, dtype=torch.float64)
-    for row, values in zip(bins, rows, strict=True):
-        row.index_add_(0, index, values.double())
-    return bins
+def probabilities_of(logits: Tensor, temperature: float | None) -> Tensor:
+    """(N, classes) -> (N, classes). temperature: None: 1."""
+    return (logits / (temperature or 1.0)).softmax(1)
 
 
-def predict(model: nn.Module, images: Tensor, placement: Placement) -> Tensor:
+def predict(
+    model: nn.Module, images: Tensor, placement: Placement, temperature: float | None = None
+) -> Tensor:
     """Class probabilities: (N, C, H, W) pixels 0 … 255 -> (N, classes) float32."""
     model.eval()
     with torch.inference_mode(), placement.autocast():
-        return model(images).float().softmax(1)  # type: ignore[no-any-return]
+        return probabilities_of(model(images).float(), temperature)

@@ -6,15 +6,19 @@ from collections.abc import Callable
 
 import torch
 
-from cnnkit.data.dataset import Splits
+from cnnkit.data.dataset import ImageDataset, Splits
 from cnnkit.errors import TrainingError
 from cnnkit.events import EpochRecord, Listener, StepDone, ignore
+from cnnkit.random import generator_for
 from cnnkit.training.device import out_of_memory_in_words
 from cnnkit.training.evaluation import evaluate
 from cnnkit.training.optimizers import learning_rate_at
 from cnnkit.training.stack import Stack
 from cnnkit.training.state import EpochUnderWay, Steps, Training
 from cnnkit.training.step import EagerSteps
+from cnnkit.training.temperature import fit_temperature
+
+SAMPLED = 2000  # training images
 
 
 def train(
@@ -142,11 +146,13 @@ def _measured(training: Training, splits: Splits) -> EpochRecord:
     assert now is not None
     _stop_unless_finite(now, epoch)
     training.under_way = None
-    held_out = bool(len(splits.validation))
-    witness = splits.validation if held_out else splits.train[torch.arange(min(100, len(splits.train)))]
+    held_out = None
     with out_of_memory_in_words():  # here a smaller training batch would not help
-        measured = evaluate(training.kept_model, witness, training.placement)
-    if not math.isfinite(measured.loss):
+        sample = training_sample(splits.train, training.config.training.seed)
+        clean = evaluate(training.kept_model, sample, training.placement)
+        if len(splits.validation):
+            held_out = evaluate(training.kept_model, splits.validation, training.placement)
+    if not all(math.isfinite(measured.loss) for measured in (clean, held_out) if measured):
         raise TrainingError(f"the loss after epoch {epoch} is not finite; lower training.learning_rate")
     return EpochRecord(
         epoch=epoch,
@@ -154,11 +160,25 @@ def _measured(training: Training, splits: Splits) -> EpochRecord:
         learning_rate=learning_rate_at(training.config.training, epoch * steps - 1, steps),
         train_loss=now.mean_loss,
         train_accuracy=now.accuracy,
-        val_loss=measured.loss if held_out else None,
-        val_accuracy=measured.accuracy if held_out else None,
+        val_loss=held_out.loss if held_out else None,
+        val_accuracy=held_out.accuracy if held_out else None,
         seconds=now.seconds,
         images_per_second=now.images / now.seconds,
+        clean_train_loss=clean.loss,
+        clean_train_accuracy=clean.accuracy,
+        temperature=fit_temperature(held_out.logits, held_out.labels) if held_out else None,
     )
+
+
+def training_sample(images: ImageDataset, seed: int) -> ImageDataset:
+    """The training images that are measured after each epoch, as validation images are.
+
+    All, or a random `SAMPLED` of them: one look at so many costs `fast` about 2 % of its training.
+    """
+    if len(images) <= SAMPLED:
+        return images
+    order = torch.randperm(len(images), generator=generator_for(seed, "training sample"))
+    return images[order[:SAMPLED].sort().values]
 
 
 def _is_best(record: EpochRecord, training: Training) -> bool:
