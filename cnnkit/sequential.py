@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 ENOUGH = 20.0  # 1 / 0.05
+NOISY = 1.5  # times the common variance: beyond it a pair's own degrees of freedom count
 PRIOR = 0.5  # the weight g of the mixture, in seeds; small: it expects differences of several deviations
 EXACT_LEVELS = 8  # there are 4,140 partitions of eight levels, and 21,147 of nine
 
@@ -34,14 +35,14 @@ class Fit:
     difference: Floats
     seeds: NDArray[np.int64]
     variance: Floats
-    df: int
+    df: NDArray[np.int64]
 
 
 def fit_pairs(accuracies: ArrayLike, resolution: float = 0.0) -> Fit:
     """Level + seed, fitted by least squares; all levels together tell the variance.
 
-    The variance of a pair is twice the residual variance, but never less than the pair's own, which guards
-    against one level that is noisier than the others, nor than `resolution` squared: one test image's share.
+    The variance of a pair is twice the residual variance, but never less than `resolution` squared, one test
+    image's share, nor than the pair's own: one level may be noisier than the others.
     """
     values = np.asarray(accuracies, float)
     first, second = pair_indices(len(values))
@@ -51,8 +52,10 @@ def fit_pairs(accuracies: ArrayLike, resolution: float = 0.0) -> Fit:
         means = np.nansum(differences, 1) / np.where(seeds, seeds, np.nan)
         own = np.nansum((differences - means[:, None]) ** 2, 1) / np.where(seeds > 1, seeds - 1, np.nan)
     residual, df = _residual_variance(values)
-    variance = np.maximum(np.maximum(2 * residual, np.nan_to_num(own)), resolution**2)
-    return Fit(means, seeds, variance, df)
+    own = np.nan_to_num(own)
+    noisy = own > NOISY * 2 * residual
+    variance = np.maximum(np.maximum(2 * residual, own), resolution**2)
+    return Fit(means, seeds, variance, np.where(noisy, np.minimum(seeds - 1, df), df))
 
 
 def _residual_variance(values: Floats) -> tuple[float, int]:
@@ -82,33 +85,29 @@ def pair_indices(levels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return first, second
 
 
-def e_values(distance: ArrayLike, seeds: ArrayLike, variance: Floats, df: int) -> Floats:
+def e_values(distance: ArrayLike, seeds: ArrayLike, variance: Floats, df: ArrayLike) -> Floats:
     """Evidence that a true difference is not 0, from an estimate this far away from 0; NaN: no estimate.
 
     The mixture of t statistics of Lai, "On confidence sequences", Annals of Statistics 1976; see Wang &
     Ramdas, arXiv 2310.03722, and Lindon et al., arXiv 2210.08589. It is 1 where nothing is known.
     """
-    n, squared = np.asarray(seeds, float), np.square(np.asarray(distance, float))
-    if df < 1:
-        return np.ones(np.broadcast(n, squared).shape)
+    n, squared, df = np.asarray(seeds, float), np.square(np.asarray(distance, float)), np.asarray(df, float)
     q = PRIOR / (PRIOR + n)
     with np.errstate(divide="ignore", invalid="ignore"):
         x = np.where(squared == 0, 0.0, squared * n / variance / df)
         growth = np.where(x < math.inf, (1 + x) / (1 + q * x), 1 / q)
         evidence = np.sqrt(q) * growth ** ((df + 1) / 2)
-    return np.where(np.isfinite(squared), evidence, 1.0)
+    return np.where(np.isfinite(squared) & (df > 0), evidence, 1.0)
 
 
-def reach(seeds: ArrayLike, variance: ArrayLike, df: int, enough: ArrayLike = ENOUGH) -> Floats:
+def reach(seeds: ArrayLike, variance: ArrayLike, df: ArrayLike, enough: ArrayLike = ENOUGH) -> Floats:
     """The distance at which `e_values` is `enough`: half a confidence sequence, maybe infinite."""
-    n, enough = np.asarray(seeds, float), np.asarray(enough, float)
-    if df < 1:
-        return np.full(np.broadcast(n, enough).shape, np.inf)
+    n, enough, df = (np.asarray(value, float) for value in (seeds, enough, df))
     q = PRIOR / (PRIOR + n)
-    growth = (enough / np.sqrt(q)) ** (2 / (df + 1))
     with np.errstate(divide="ignore", invalid="ignore"):
-        x = np.where(q * growth < 1, (growth - 1) / (1 - q * growth), np.inf)
-        return np.asarray(np.sqrt(x * df * np.asarray(variance, float) / n))
+        growth = (enough / np.sqrt(q)) ** (2 / (df + 1))
+        x = np.where((q * growth < 1) & (df > 0), (growth - 1) / (1 - q * growth), np.inf)
+        return np.where(df > 0, np.sqrt(x * df * np.asarray(variance, float) / n), np.inf)
 
 
 def partitions(levels: int) -> Iterator[list[int]]:
