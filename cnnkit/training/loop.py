@@ -173,7 +173,7 @@ def _measured(training: Training, splits: Splits) -> EpochRecord:
 def training_sample(images: ImageDataset, seed: int) -> ImageDataset:
     """The training images that are measured after each epoch, as validation images are.
 
-    All, or a random `SAMPLED` of them: one look at so many costs `fast` about 2 % of its training.
+    All, or a random `SAMPLED` of them.
     """
     if len(images) <= SAMPLED:
         return images
