@@ -19,9 +19,10 @@ from support import SIGKILL, call, command, exit_code, posix_signals, start
 from cnnkit.comparison import runner
 from cnnkit.comparison.local import LocalExecutor
 from cnnkit.comparison.records import StudyResults
-from cnnkit.comparison.results import analyse, verify
+from cnnkit.comparison.results import analyse
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import StudyPlan, plan_study
+from cnnkit.comparison.verification import verify
 from cnnkit.config.schema import Config
 from cnnkit.errors import Interrupted, RunError, UsageError
 from cnnkit.events import StudyEvent, TrialDone

@@ -10,8 +10,8 @@ import pytest
 import torch
 from support import call
 
-from cnnkit.comparison.results import verify
 from cnnkit.comparison.trial import Trial, with_kept_folders
+from cnnkit.comparison.verification import verify
 from cnnkit.config.load import differing_keys, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import RunError

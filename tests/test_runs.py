@@ -57,6 +57,7 @@ FILES = {
     "curves.svg",
     "predictions.bin",
     "result.json",
+    "manifest.json",
 }
 RESULT_KEYS = {
     "test_accuracy",

@@ -14,6 +14,7 @@ from cnnkit.config.load import config_text, flat, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import UsageError
 from cnnkit.filenames import LOCK, STUDY
+from cnnkit.files import PART
 from cnnkit.stats import MOST_SEEDS
 from cnnkit.training.device import choose_device
 from cnnkit.words import counted, listed
@@ -207,8 +208,15 @@ def refuse_another_study(study: StudyPlan, folder: Path) -> None:
                 f"{folder} holds another study ({'; '.join(differences)}); nothing is overwritten: "
                 "name another folder with --out"
             )
-    elif folder.exists() and (not folder.is_dir() or any(p.name != LOCK for p in folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or any(not _is_leftover(p) for p in folder.iterdir())):
         raise UsageError(f"{folder} is not empty and holds no study; name another folder with --out")
+
+
+def _is_leftover(path: Path) -> bool:
+    """What a killed process leaves of a study that it sets up: lock, parts of files, empty folders."""
+    if path.is_dir() and not path.is_symlink():
+        return not any(path.iterdir())
+    return path.name == LOCK or (path.name.startswith(".") and path.suffix == PART)
 
 
 def planned_again(kept: StudyFile, **changes: Any) -> StudyPlan:
