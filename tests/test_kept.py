@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from support import call
+from support import call, kept_json
 
 from cnnkit.comparison.trial import Trial, with_kept_folders
 from cnnkit.comparison.verification import verify
@@ -58,10 +58,10 @@ def test_a_study_still_verifies(kept: Path, capsys: Told) -> None:
 
 
 def test_a_whole_study_is_resumed_without_training(kept: Path, capsys: Told) -> None:
-    before, results = results_of(kept / "study"), json.loads((kept / "study" / RESULTS).read_text())
+    before, results = results_of(kept / "study"), kept_json(kept / "study" / RESULTS)
     assert call(capsys, "compare", "--resume", "--out", kept / "study", "--json").code == 0
     assert results_of(kept / "study") == before
-    assert json.loads((kept / "study" / RESULTS).read_text()) == results
+    assert kept_json(kept / "study" / RESULTS) == results
 
 
 def test_a_study_with_one_more_seed_trains_that_seed_alone(kept: Path, capsys: Told) -> None:

@@ -102,13 +102,14 @@ class Run:
         """Goes on with an interrupted run; the weights become those of a run that was never interrupted.
 
         device: instead of the configured one; another device rounds differently. A run that is finished is
-        left as it is. progress, and what is raised: as for `cnnkit.train`.
+        left as it is, and checked. progress, and what is raised: as for `cnnkit.train`.
         """
         folder = self.folder
         if not folder.finished:
             with shown(progress) as listener:
                 run_experiment(folder.config, folder, listener, prepare(folder.config, listener, device))
             self.__dict__.pop("weights", None)  # those of before
+        folder.check()
         return folder.result
 
     def draw_curves(self, notify: NoteListener = ignore) -> None:
