@@ -12,6 +12,7 @@ from torch import Tensor
 from cnnkit.api.notebook import embedded
 from cnnkit.api.progress import shown
 from cnnkit.config.schema import Config
+from cnnkit.data.sources import with_own_root
 from cnnkit.errors import UsageError
 from cnnkit.events import EpochRecord, Listener, Note, NoteListener, ignore
 from cnnkit.experiment.checkpoints import Weights, load_weights
@@ -107,7 +108,10 @@ class Run:
         folder = self.folder
         if not folder.finished:
             with shown(progress) as listener:
-                run_experiment(folder.config, folder, listener, prepare(folder.config, listener, device))
+                config = folder.config
+                data = with_own_root(config.data, listener)
+                setting = prepare(config.model_copy(update={"data": data}), listener, device)
+                run_experiment(config, folder, listener, setting)
             self.__dict__.pop("weights", None)  # those of before
         folder.check()
         return folder.result

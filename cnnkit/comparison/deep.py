@@ -9,7 +9,9 @@ import torch
 from cnnkit.config.schema import DataConfig
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.data.prepare import load_data
+from cnnkit.data.sources import with_own_root
 from cnnkit.errors import RunError
+from cnnkit.events import ignore
 from cnnkit.experiment.checkpoints import load_weights
 from cnnkit.experiment.measure import measure
 from cnnkit.experiment.run_dir import RunDir
@@ -66,4 +68,4 @@ def _evaluate_again(run: RunDir) -> int:
 
 @functools.lru_cache(maxsize=1)  # the trials of a study share them
 def _test_images(data: DataConfig) -> ImageDataset:
-    return load_data(data).test
+    return load_data(with_own_root(data, ignore)).test

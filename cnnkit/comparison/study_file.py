@@ -8,7 +8,9 @@ from pathlib import Path
 from cnnkit.comparison.widths import Match, cost_of
 from cnnkit.config.load import flat, parse_config
 from cnnkit.config.schema import Config
+from cnnkit.data.sources import with_own_root
 from cnnkit.errors import CnnkitError, DamagedFile, RunError, UsageError
+from cnnkit.events import ignore
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import CONFIG, LABELS, STUDY, TRIALS
 from cnnkit.kept import is_plain, parse_json, read_kept, read_sealed, sha256
@@ -67,8 +69,12 @@ class StudyFile(Record):
         return range(self.first_seed, self.first_seed + self.seeds)
 
     def base(self) -> Config:
-        """The configuration that was varied. Raises ConfigError where it is damaged."""
-        return parse_config(self.config, STUDY, kept=True)
+        """The configuration that was varied; without its `data.root` if that does not hold the images.
+
+        Raises ConfigError where it is damaged.
+        """
+        config = parse_config(self.config, STUDY, kept=True)
+        return config.model_copy(update={"data": with_own_root(config.data, ignore)})
 
 
 def load_study(folder: Path) -> StudyFile:

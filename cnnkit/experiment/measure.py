@@ -11,6 +11,7 @@ from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset, Published, Splits
 from cnnkit.data.own_images import load_image
 from cnnkit.data.prepare import load_splits
+from cnnkit.data.sources import with_own_root
 from cnnkit.errors import ImageError, UsageError
 from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.experiment.checkpoints import Weights
@@ -72,7 +73,9 @@ def measure_split(
         raise UsageError(f"there is no split {split!r}; expected {listed(SPLITS, 'or')}")
     placement = choose_device(weights.config.runtime, device)
     with placement.in_force():
-        images: ImageDataset = getattr(resident_splits(weights.config, placement, notify), split)
+        data = with_own_root(weights.config.data, notify)
+        config = weights.config.model_copy(update={"data": data})
+        images: ImageDataset = getattr(resident_splits(config, placement, notify), split)
         if not len(images):
             raise UsageError(f"the {split} split is empty: data.validation is 0")
         measured = Measured(weights, split, images, measure(weights, images, placement))
