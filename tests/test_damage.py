@@ -207,7 +207,7 @@ def forge_results_of(study: Path) -> None:
         (forge_result(train_seconds=0.001), rf"{RESULT}: train_seconds"),
         (forge_result(parameters=1), r"costs"),
         (forge_result(macs=1), r"costs"),
-        (forge_configuration, rf"{CONFIG}: training.learning_rate is 0.01 in {STUDY} and 0.02 there"),
+        (forge_configuration, rf"{CONFIG}: training.learning_rate is 0.01 in {STUDY} and 0.02 in the trial"),
     ],
 )
 def test_verify_finds_what_does_not_follow_though_every_hash_fits(
@@ -249,7 +249,7 @@ def test_a_changed_digit_of_a_studys_configuration_trains_nothing(
     told = call(capsys, "compare", "--resume", "--out", study)
     assert told.code == 1
     assert f"{study / STUDY}" in told.err
-    assert "training.learning_rate is 0.02 in study.json and 0.01 there" in told.err
+    assert "training.learning_rate is 0.02 in study.json and 0.01 in the trial" in told.err
     assert sorted(path.name for path in (study / TRIALS).iterdir()) == before
 
 

@@ -161,7 +161,7 @@ def differences(study: StudyFile, folder: Path) -> Iterator[tuple[Path, str]]:
         kept = flat(config)
         for key in kept:
             if key not in ("data.root", scaled) and kept[key] != planned.get(key):
-                yield path, f"{key} is {planned.get(key)} in {STUDY} and {kept[key]} there"
+                yield path, f"{key} is {planned.get(key)} in {STUDY} and {kept[key]} in the trial"
         if cost_of(config) != (level.parameters, level.macs):
             found = f"{level.parameters:,} parameters and {level.macs:,} multiply-accumulates"
             yield path, f"{entry.level} has {found} in {STUDY}, and others by this configuration"
