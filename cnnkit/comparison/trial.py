@@ -179,4 +179,6 @@ def shared_hashes(trial: Trial, setting: Setting) -> dict[str, Any]:
 
 
 def _holds_configuration_of(run: RunDir, trial: Trial) -> bool:
-    return (run.path / CONFIG).is_file() and _without_root(run.config) == _without_root(trial.config)
+    with contextlib.suppress(CnnkitError):  # a damaged configuration is written again
+        return _without_root(run.config) == _without_root(trial.config)
+    return False

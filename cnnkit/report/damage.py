@@ -1,6 +1,7 @@
 """What of a run or a study is damaged: a report is drawn without it, and says so."""
 
 import contextlib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -71,4 +72,5 @@ def predictions_left(run: RunDir, images: int, classes: int, kept_hash: str = ""
 
 def without_folder(damage: Iterable[str], folder: Path) -> list[str]:
     """For the page, whose bytes do not depend on where the folder lies."""
-    return [sentence.replace(f"{folder}/", "").replace(str(folder), "it") for sentence in damage]
+    inside = re.compile(rf"(?<!\S){re.escape(str(folder))}/")
+    return [inside.sub("", sentence) for sentence in damage]
