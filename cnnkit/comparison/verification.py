@@ -71,9 +71,7 @@ def verify(folder: Path, deep: bool = False, told: Callable[[str], None] = ignor
         told(evaluate_again(runs))
     if without:
         of = counted(len(without), "trial")
-        told(
-            f"not checked: whether files of {of} were exchanged, for want of the {MANIFEST} that 0.1.0 did not write"
-        )
+        told(f"not checked: whether files of {of} were exchanged: 0.1.0 wrote no {MANIFEST}")
     if not deep:
         told("not checked: whether the weights give the predictions; --deep evaluates them again")
     return results
