@@ -12,6 +12,7 @@ METRICS = "metrics.jsonl"
 RESULT = "result.json"
 BEST, LAST, STATE = "best.safetensors", "last.safetensors", "state.pt"
 PREDICTIONS = "predictions.bin"
+MANIFEST = "manifest.json"
 CURVES = "curves.svg"
 WEIGHTS_SUFFIX = ".safetensors"
 

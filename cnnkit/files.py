@@ -33,6 +33,12 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     _flush_folder(path.parent)
 
 
+def remove_parts(folder: Path) -> None:
+    """Removes parts of files that a killed process was writing. Call it only where no process writes."""
+    for part in folder.glob(f".*{PART}"):
+        part.unlink(missing_ok=True)
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_atomically(path, json_text(content) + "\n")
 

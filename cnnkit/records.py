@@ -26,15 +26,20 @@ class Record:
 
         Raises DamagedFile where a key is missing, or a value has another type or is not finite.
         """
-        try:
-            record: Self = _adapter(cls).validate_python(content)  # type: ignore[arg-type]
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"])) or "the content"
-            raise DamagedFile(f"{place}: {first['msg']}") from error
+        record: Self = validated(cls, content)
         return record
 
 
+def validated(kind: Any, content: Any) -> Any:
+    """The content as a value of a type. Raises DamagedFile where it does not fit it."""
+    try:
+        return _adapter(kind).validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the content"
+        raise DamagedFile(f"{place}: {first['msg']}") from error
+
+
 @functools.cache
-def _adapter(kind: type) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)

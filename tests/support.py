@@ -1,13 +1,14 @@
 """The command line, called in this process or in one of its own, and a small training to call it with."""
 
 import itertools
+import json
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -20,12 +21,16 @@ from conftest import TINY
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from cnnkit.__main__ import main
+from cnnkit.comparison import local as comparison
+from cnnkit.comparison.trial import Trial, run_trial
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Splits
 from cnnkit.experiment.run_dir import create_run
 from cnnkit.experiment.train import begin, prepare, run_experiment
 from cnnkit.families.datasets import ImageInfo
+from cnnkit.files import write_json
+from cnnkit.kept import CHECKSUM, sealed
 from cnnkit.training.state import Training
 
 SIGKILL = getattr(signal, "SIGKILL", 9)  # Windows has no such name
@@ -139,6 +144,32 @@ def killed_by_the_clock(seconds: float, log: Path, *arguments: object) -> None:
 
     register_optimizer_step_post_hook(slow)
     command(log, *arguments)
+
+
+def kept_json(path: Path) -> dict[str, Any]:
+    """What a JSON file holds, without its checksum: `results.json` and `study.json` have one."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    content.pop(CHECKSUM, None)
+    return content
+
+
+def keep_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes it with a checksum that fits, as a forger would."""
+    write_json(path, sealed(content))
+
+
+class Here:
+    """Runs the trials of a study in this process, which saves the workers' start."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    def run(self, trials: Sequence[Trial], *_: object) -> Iterator[comparison.Outcome]:
+        threads = torch.get_num_threads()
+        for trial in trials:
+            run_trial(trial, self.home / trial.folder)
+            yield comparison.Outcome(trial, None)
+        torch.set_num_threads(threads)
 
 
 def finished_run(folder: Path, cache: Path, *overrides: str) -> Path:

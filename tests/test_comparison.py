@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import SIGKILL, call, command, exit_code, posix_signals, start
+from support import SIGKILL, call, command, exit_code, keep_json, kept_json, posix_signals, start
 
 from cnnkit.comparison import runner
 from cnnkit.comparison.local import LocalExecutor
 from cnnkit.comparison.records import StudyResults
-from cnnkit.comparison.results import analyse, verify
+from cnnkit.comparison.results import analyse
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import StudyPlan, plan_study
+from cnnkit.comparison.verification import verify
 from cnnkit.config.schema import Config
 from cnnkit.errors import Interrupted, RunError, UsageError
 from cnnkit.events import StudyEvent, TrialDone
@@ -85,7 +86,7 @@ def test_a_changed_training_accuracy_does_not_verify(finished: Path) -> None:
 
 
 def test_results_follow_from_the_predictions(finished: Path) -> None:
-    results = json.loads((finished / RESULTS).read_text())
+    results = kept_json(finished / RESULTS)
     labels = np.frombuffer((finished / LABELS).read_bytes(), np.uint8)
     assert len(results["trials"]) == 6
     for trial in results["trials"]:
@@ -123,13 +124,13 @@ def test_any_number_of_workers_gives_the_same_results(tiny: Tiny, tmp_path: Path
 
 
 def test_verify_finds_nothing_to_complain_of_in_an_untouched_study(finished: Path) -> None:
-    assert verify(finished).to_dict() == json.loads((finished / RESULTS).read_text())
+    assert verify(finished).to_dict() == kept_json(finished / RESULTS)
 
 
 def change_a_number(folder: Path) -> None:
-    results = json.loads((folder / RESULTS).read_text())
+    results = kept_json(folder / RESULTS)
     results["pairs"][0]["p_different"] *= 1 + 1e-5
-    write_json(folder / RESULTS, results)
+    keep_json(folder / RESULTS, results)
 
 
 def change_a_prediction(folder: Path) -> None:
@@ -153,17 +154,17 @@ def cut_predictions(folder: Path) -> None:
 
 def change_the_costs(folder: Path) -> None:
     for name in (RESULTS, STUDY):
-        content = json.loads((folder / name).read_text())
+        content = kept_json(folder / name)
         for level in content["levels"]:
             level["macs"] += 1
-        write_json(folder / name, content)
+        keep_json(folder / name, content)
 
 
 def change_an_accuracy(folder: Path) -> None:
     """By less than what `verify` allows in a statistic."""
-    results = json.loads((folder / RESULTS).read_text())
+    results = kept_json(folder / RESULTS)
     results["trials"][0]["test_accuracy"] += 1e-12
-    write_json(folder / RESULTS, results)
+    keep_json(folder / RESULTS, results)
 
 
 def remove_the_labels(folder: Path) -> None:
@@ -205,7 +206,7 @@ def test_running_again_with_more_seeds_and_levels_runs_only_what_is_missing(
 
 
 def test_fewer_seeds_and_levels_drop_nothing(tiny: Tiny, finished: Path) -> None:
-    before = json.loads((finished / RESULTS).read_text())
+    before = kept_json(finished / RESULTS)
     assert without_timing(run(study_of(tiny, 1, ["max", "stride"]), finished)) == without_timing(before)
 
 
@@ -214,7 +215,7 @@ def test_fewer_seeds_and_levels_drop_nothing(tiny: Tiny, finished: Path) -> None
 def test_a_trial_that_is_no_longer_whole_is_run_again(
     tiny: Tiny, finished: Path, name: str, content: bytes | None
 ) -> None:
-    before = json.loads((finished / RESULTS).read_text())
+    before = kept_json(finished / RESULTS)
     path = sorted((finished / TRIALS).iterdir())[0] / name
     path.unlink() if content is None else path.write_bytes(content)
     assert without_timing(run(study_of(tiny, 3), finished)) == without_timing(before)
@@ -222,10 +223,10 @@ def test_a_trial_that_is_no_longer_whole_is_run_again(
 
 
 def test_verify_allows_a_statistic_the_rounding_of_another_scipy(finished: Path) -> None:
-    results = json.loads((finished / RESULTS).read_text())
+    results = kept_json(finished / RESULTS)
     results["pairs"][0]["p_different"] *= 1 + 1e-9
     results["levels"][0]["sampling_error"] *= 1 - 1e-9
-    write_json(finished / RESULTS, results)
+    keep_json(finished / RESULTS, results)
     assert verify(finished)
 
 
@@ -249,8 +250,8 @@ def change_one_wrong_prediction_to_another(folder: Path) -> str:
 
 
 def change_the_warnings(folder: Path) -> str:
-    content = json.loads((folder / STUDY).read_text())
-    write_json(folder / STUDY, {**content, "warnings": ["all is well"]})
+    content = kept_json(folder / STUDY)
+    keep_json(folder / STUDY, {**content, "warnings": ["all is well"]})
     return STUDY
 
 
@@ -379,7 +380,7 @@ def test_an_interrupted_study_goes_on_to_the_same_results(
     assert (
         exit_code(start(command, tmp_path / "log", "compare", "--resume", "--out", tmp_path / "study")) == 0
     )
-    resumed = json.loads((tmp_path / "study" / RESULTS).read_text())
+    resumed = kept_json(tmp_path / "study" / RESULTS)
     assert without_timing(resumed) == without_timing(
         run(study_of(tiny, 4, LEVELS, "training.epochs=3"), tmp_path / "whole")
     )
@@ -407,7 +408,7 @@ def test_the_command_prints_the_answer_and_the_ranked_table(
     finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = call(capsys, "compare", "--resume", "--out", finished)
-    results = json.loads((finished / RESULTS).read_text())
+    results = kept_json(finished / RESULTS)
     assert told.code == 0
     lines = [line.split() for line in told.out.splitlines() if line.strip()]
     for level in results["levels"]:
@@ -419,7 +420,7 @@ def test_the_command_prints_the_answer_and_the_ranked_table(
 
 def test_json_is_alone_on_standard_output(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = call(capsys, "compare", "--resume", "--out", finished, "--json")
-    assert json.loads(told.out) == json.loads((finished / RESULTS).read_text())
+    assert json.loads(told.out) == kept_json(finished / RESULTS)
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from support import call
+from support import call, kept_json
 
 from cnnkit.comparison.records import StudyResults
-from cnnkit.comparison.results import read_results, verify
+from cnnkit.comparison.results import read_results
 from cnnkit.comparison.trial import Trial, with_kept_folders
+from cnnkit.comparison.verification import verify
 from cnnkit.config.load import differing_keys, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import RunError
@@ -66,10 +67,10 @@ def test_a_study_still_verifies(kept: Path, capsys: Told) -> None:
 
 
 def test_a_whole_study_is_resumed_without_training(kept: Path, capsys: Told) -> None:
-    before, results = results_of(kept / "study"), json.loads((kept / "study" / RESULTS).read_text())
+    before, results = results_of(kept / "study"), kept_json(kept / "study" / RESULTS)
     assert call(capsys, "compare", "--resume", "--out", kept / "study", "--json").code == 0
     assert results_of(kept / "study") == before
-    again = json.loads((kept / "study" / RESULTS).read_text())
+    again = kept_json(kept / "study" / RESULTS)
     assert StudyResults.from_dict(again) == StudyResults.from_dict(results)
 
 

@@ -1,5 +1,6 @@
 """The report: all of it is there, its numbers are those of the files, and a browser shows it whole."""
 
+import hashlib
 import json
 import math
 import re
@@ -16,7 +17,7 @@ import torch
 from conftest import TINY
 from hypothesis import given
 from hypothesis import strategies as st
-from support import call, finished_run
+from support import call, finished_run, keep_json, kept_json
 
 from cnnkit.comparison.local import Outcome
 from cnnkit.comparison.records import LevelResult, LevelTiming
@@ -24,7 +25,7 @@ from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.trial import Trial, run_trial
 from cnnkit.config.load import parse_config
-from cnnkit.errors import DataError, RunError, UsageError
+from cnnkit.errors import DataError, UsageError
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.filenames import FAILURE, PREDICTIONS, REPORT, RESULT, RESULTS, STUDY, TRIALS
 from cnnkit.files import write_atomically
@@ -61,6 +62,7 @@ SECTIONS = [
     "maps",
 ]
 SECTIONS += ["evidence", "method", "warnings", "provenance"]
+WITH_DAMAGE = [SECTIONS[0], "damage", *SECTIONS[1:]]
 RUN_SECTIONS = [
     "answer",
     "curves",
@@ -157,14 +159,13 @@ def sections(page: str) -> list[str]:
 
 
 def results_of(folder: Path) -> dict[str, Any]:
-    results: dict[str, Any] = json.loads((folder / RESULTS).read_text())
-    return results
+    return kept_json(folder / RESULTS)
 
 
 def rename(folder: Path, old: str, new: str) -> None:
     """Gives a level another name, in both files that hold it."""
     for name in (RESULTS, STUDY):
-        text = (folder / name).read_text().replace(json.dumps(old), json.dumps(new))
+        text = json.dumps(kept_json(folder / name)).replace(json.dumps(old), json.dumps(new))
         (folder / name).write_text(text)
 
 
@@ -288,6 +289,8 @@ def test_other_images_than_the_tested_ones_are_not_shown(study: Path) -> None:
     labels = bytearray((study / "labels.bin").read_bytes())
     labels[0] = (labels[0] + 1) % 10
     (study / "labels.bin").write_bytes(labels)
+    assert "labels.bin is damaged" in drawn(study)
+    keep_json(study / STUDY, kept_json(study / STUDY) | {"labels": hashlib.sha256(labels).hexdigest()})
     assert "images at hand are not those that were tested" in drawn(study)
 
 
@@ -297,7 +300,7 @@ def test_without_weights_and_epochs_the_statistics_are_drawn(study: Path) -> Non
         (path / "metrics.jsonl").unlink()
         (path / "environment.json").unlink()
     page = drawn(study)
-    assert sections(page) == [name for name in SECTIONS if name != "evidence"]
+    assert sections(page) == ["answer", "damage", *(n for n in SECTIONS[1:] if n != "evidence")]
     for sentence in ("weights could be read", "kept its epochs", "kept the command that started it"):
         assert f"No trial's {sentence}" in unescape(page) or f"No trial has {sentence}" in page
 
@@ -306,13 +309,13 @@ def test_without_a_trials_predictions_the_other_seeds_are_drawn(study: Path) -> 
     trials = {(t["level"], t["seed"]): t["folder"] for t in results_of(study)["trials"]}
     (study / TRIALS / trials["max", 1] / PREDICTIONS).unlink()
     page = drawn(study)
-    assert sections(page) == SECTIONS
+    assert sections(page) == WITH_DAMAGE
     assert page.count(f"No whole {PREDICTIONS} is left of max, seed 1: this rests on 1 seed of 2.") == 2
     assert page.count('class="heat"') == len(STRATEGIES)
     assert "With one seed that may be chance" in page
     (study / TRIALS / trials["avg", 0] / PREDICTIONS).write_bytes(b"too short")
     page = drawn(study)
-    assert sections(page) == SECTIONS
+    assert sections(page) == WITH_DAMAGE
     assert page.count("is left of avg, seed 0; max, seed 1: this is not drawn.") == 2
     assert 'class="heat"' not in page
     assert "is right in more seeds" not in page
@@ -328,8 +331,10 @@ def test_results_are_computed_where_none_are_kept_yet(study: Path) -> None:
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"version": 99}'])
 def test_damaged_results_are_told(content: str, study: Path) -> None:
     (study / RESULTS).write_text(content)
-    with pytest.raises(RunError, match=RESULTS):
-        write_report(study)
+    told: list[str] = []
+    write_report(study, lambda note: told.append(note.text))
+    assert RESULTS in told[0]
+    assert "computed again from the predictions" in drawn(study)
 
 
 def test_a_failed_trial_is_told_and_its_seed_not_counted(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ import pytest
 from support import Outcome, call
 
 from cnnkit.comparison.local import LocalExecutor
-from cnnkit.comparison.results import read_results, verify
+from cnnkit.comparison.results import read_results
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.sentence import sentence
 from cnnkit.comparison.study import StudyPlan, plan_study
+from cnnkit.comparison.verification import verify
 from cnnkit.config.schema import Config
 from cnnkit.filenames import RESULTS, STUDY, TRIALS
 

@@ -61,6 +61,7 @@ FILES = {
     "curves.svg",
     "predictions.bin",
     "result.json",
+    "manifest.json",
 }
 RESULT_KEYS = {
     "test_accuracy",
@@ -447,6 +448,7 @@ def test_resuming_a_finished_run_prints_its_result_and_draws_only_what_is_missin
 
 def test_curves_that_cannot_be_drawn_hide_no_result(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (own / "metrics.jsonl").write_text("{")
+    (own / "manifest.json").unlink()  # else the run is refused before anything is drawn
     outcome = call(capsys, "train", "--resume", own, "--json")
     assert outcome.code == 1
     assert json.loads(outcome.out)["test_loss"] == json_of(own / "result.json")["test_loss"]

@@ -17,9 +17,10 @@ from cnnkit.comparison import on_gpu as stacked_executor
 from cnnkit.comparison.local import LocalExecutor
 from cnnkit.comparison.on_gpu import StackedExecutor
 from cnnkit.comparison.records import StudyResults
-from cnnkit.comparison.results import analyse, verify
+from cnnkit.comparison.results import analyse
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import StudyPlan, plan_study
+from cnnkit.comparison.verification import verify
 from cnnkit.config.schema import Config
 from cnnkit.errors import Interrupted, OutOfMemory
 from cnnkit.events import StudyEvent, TrialDone

@@ -12,6 +12,7 @@ from torch import Tensor
 from cnnkit.api.notebook import embedded
 from cnnkit.api.progress import shown
 from cnnkit.config.schema import Config
+from cnnkit.data.sources import with_own_root
 from cnnkit.errors import UsageError
 from cnnkit.events import EpochRecord, Listener, Note, NoteListener, ignore
 from cnnkit.experiment.checkpoints import Weights, load_weights
@@ -103,16 +104,20 @@ class Run:
         """Goes on with an interrupted run; the weights become those of a run that was never interrupted.
 
         device: instead of the configured one; another device rounds differently. A run that is finished is
-        left as it is. progress, and what is raised: as for `cnnkit.train`.
+        left as it is, and checked. progress, and what is raised: as for `cnnkit.train`.
         """
         folder = self.folder
         if not folder.finished:
             with alone_at(folder.path, "run"), shown(progress) as listener:
                 if not folder.finished:  # another process may have ended it
-                    setting = prepare(folder.config, listener, device, threads=folder.threads)
+                    config = folder.config
+                    data = with_own_root(config.data, listener)
+                    found = config.model_copy(update={"data": data})
+                    setting = prepare(found, listener, device, threads=folder.threads)
                     point_latest_at(folder.path)
-                    run_experiment(folder.config, folder, listener, setting)
+                    run_experiment(config, folder, listener, setting)
             self.__dict__.pop("weights", None)  # those of before
+        folder.check()
         return folder.result
 
     def draw_curves(self, notify: NoteListener = ignore) -> None:

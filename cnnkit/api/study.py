@@ -14,6 +14,7 @@ from cnnkit.comparison.runner import Executor, run_study
 from cnnkit.comparison.sentence import sentence
 from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.study_file import load_study
+from cnnkit.comparison.verification import verify
 from cnnkit.errors import UsageError
 from cnnkit.events import StudyListener, ignore
 from cnnkit.filenames import RUNS, TRIALS
@@ -42,9 +43,12 @@ class Study:
         """Every pair of levels: difference with interval, verdict, p values."""
         return self.results.pairs
 
-    def verify(self) -> StudyResults:
-        """Computes every number again from the predictions. Raises RunError where one differs."""
-        return results.verify(self.path)
+    def verify(self, deep: bool = False) -> StudyResults:
+        """Computes every number again from the kept files. Raises RunError where one differs.
+
+        deep: also evaluates the kept weights on the test images. Raises DataError where these are missing.
+        """
+        return verify(self.path, deep)
 
     def report(self) -> Path:
         """Draws `report.html` into the study's folder; returns its path."""

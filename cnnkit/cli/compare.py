@@ -134,15 +134,20 @@ def compare_command(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Compute a study's results.json again, and compare.",
+            help="Compute a study's numbers again, and compare.",
             autocompletion=complete_study,
         ),
     ] = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="With --verify: also evaluate the kept weights on the test images.")
+    ] = False,
 ) -> None:
     """Compare values of any key over several seeds: which wins, by how much, and is it real?"""
     if verify is not None:
-        _verify(verify, request.as_json)
+        _verify(verify, deep, request.as_json)
         return
+    if deep:
+        raise UsageError("--deep goes with --verify DIR alone: it evaluates weights that a study has kept")
     if not request.resume and vary is None:
         raise UsageError("name what to compare: --vary KEY=A,B,… such as model.dropout=0,0.25,0.5")
     _compare(request, vary)
@@ -267,11 +272,12 @@ def _workers(text: str) -> int | None:
     return int(text)
 
 
-def _verify(folder: Path, as_json: bool) -> None:
-    from cnnkit.comparison.results import verify
+def _verify(folder: Path, deep: bool, as_json: bool) -> None:
+    from cnnkit.comparison.verification import verify
     from cnnkit.filenames import RESULTS
 
-    results = verify(folder)
+    checked: list[str] = []
+    results = verify(folder, deep, checked.append)
     if as_json:
         print_json(results.to_dict())
     else:
@@ -279,3 +285,5 @@ def _verify(folder: Path, as_json: bool) -> None:
         typer.echo(
             f"{folder / RESULTS}: all of it comes out again from the files of {counted(finished, 'trial')}"
         )
+        for sentence in checked:
+            typer.echo(f"  {sentence}")

@@ -22,11 +22,17 @@ def report_command(
         ),
     ],
 ) -> None:
-    """Draw report.html from what a comparison or a run has kept."""
+    """Draw report.html from what a comparison or a run has kept; exit code 1 where some of it is damaged."""
+    from cnnkit.cli.console import print_error
+    from cnnkit.errors import DamagedFile
     from cnnkit.experiment.run_dir import followed
     from cnnkit.report.page import write_report
 
-    typer.echo(write_report(followed(folder)))
+    damaged: list[str] = []
+    typer.echo(write_report(followed(folder), lambda note: damaged.append(note.text)))
+    for sentence in damaged:
+        print_error(DamagedFile(f"{sentence}; the page says so"))
+    raise typer.Exit(1 if damaged else 0)
 
 
 def show_report(run: "Run", wanted: bool, silent: bool) -> None:

@@ -1,9 +1,13 @@
 """What `results.json` holds, typed. Accuracies and differences are fractions, times are seconds."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import combinations
 
+from typing_extensions import NotRequired, TypedDict
+
+from cnnkit.comparison.study_file import Earlier, Value
 from cnnkit.errors import UsageError
+from cnnkit.kept import is_plain
 from cnnkit.records import Record
 from cnnkit.stats import Interval, McNemar
 
@@ -45,7 +49,7 @@ class LevelResult(Record):
     """
 
     name: str
-    value: Any
+    value: Value
     parameters: int
     macs: int
     changed: str
@@ -89,6 +93,27 @@ class TrialTiming(Record):
     eval_seconds: float
 
 
+class Hashes(TypedDict):
+    """Of what a trial shares with others. weights: of each layer before training. predictions: of its own."""
+
+    data: str
+    split: str
+    order: str
+    augmentation: str
+    weights: dict[str, str]
+    predictions: NotRequired[str]
+
+
+@dataclass(frozen=True)
+class TrialFacts(Record):
+    """What `trial.json` holds."""
+
+    level: str
+    seed: int
+    id: str
+    hashes: Hashes
+
+
 @dataclass(frozen=True)
 class TrialResult(Record):
     """One training. error: why it failed; where it did, the fields after it are None.
@@ -104,18 +129,9 @@ class TrialResult(Record):
     test_accuracy: float | None = None
     val_accuracy: float | None = None
     best_epoch: int | None = None
-    hashes: dict[str, Any] | None = None
+    hashes: Hashes | None = None
     timing: TrialTiming | None = None
     clean_train_accuracy: float | None = None
-
-
-@dataclass(frozen=True)
-class Earlier(Record):
-    """What was decided before the margin was changed. margin: percentage points. seeds: those counted."""
-
-    margin: float
-    seeds: list[int]
-    sentence: str
 
 
 @dataclass(frozen=True)
@@ -145,6 +161,23 @@ class StudyResults(Record):
     @property
     def failed(self) -> list[TrialResult]:
         return [trial for trial in self.trials if trial.error]
+
+    def complaint(self) -> str:
+        """What no study comes to, in words; empty where there is nothing."""
+        names = [level.name for level in self.levels]
+        found = sorted(sorted((pair.a, pair.b)) for pair in self.pairs)
+        if len({*names}) < len(names) or found != sorted(sorted(pair) for pair in combinations(names, 2)):
+            return "its pairs are not those of its levels"
+        if (
+            any(len(level.accuracies) != len(self.seeds) for level in self.levels)
+            or not 0 < self.margin < 100
+        ):
+            return "its accuracies are not one a seed, or its margin is none"
+        if any(not 0 <= accuracy <= 1 for level in self.levels for accuracy in level.accuracies):
+            return "an accuracy lies between 0 and 1"
+        if any(not is_plain(trial.folder) for trial in self.trials):
+            return "a trial's folder is no name"
+        return ""
 
     def pair(self, one: str, other: str) -> PairResult:
         """The pair of two levels, in whichever order it is kept. Raises UsageError where there is none."""

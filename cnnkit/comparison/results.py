@@ -1,13 +1,8 @@
 """`results.json`: every number of a comparison, computed from what its trials left behind."""
 
-import hashlib
-import json
-import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,31 +13,19 @@ from cnnkit.comparison.records import (
     PairResult,
     SizeAccuracy,
     StudyResults,
+    TrialFacts,
     TrialResult,
     TrialTiming,
 )
-from cnnkit.comparison.study_file import StudyFile, TrialEntry, load_study
+from cnnkit.comparison.study_file import StudyFile, TrialEntry, load_study, read_labels, trial_folder
 from cnnkit.comparison.verdicts import judge_pairs
 from cnnkit.errors import DamagedFile, RunError
 from cnnkit.experiment.run_dir import RunDir, RunResult
-from cnnkit.filenames import FAILURE, LABELS, PREDICTIONS, RESULT, RESULTS, STUDY, TRIAL, TRIALS
+from cnnkit.filenames import FAILURE, LABELS, PREDICTIONS, RESULT, RESULTS, TRIAL
+from cnnkit.kept import read_kept, read_sealed, sha256
 from cnnkit.stats import Interval, deviation, friedman_test, mean_interval, sampling_error
-from cnnkit.words import listed
 
 VERSION = 1
-ROUNDING = 1e-6  # relative: what another version of SciPy may change in a statistic
-SHOWN = 10  # differences, in a message
-# Statistics, in which `verify` allows for rounding. All other numbers are counts and shares of counts.
-ROUNDED = (
-    "low",
-    "high",
-    "p",
-    "p_different",
-    "p_equivalent",
-    "friedman_p",
-    "seed_deviation",
-    "sampling_error",
-)
 
 
 @dataclass(frozen=True)
@@ -60,10 +43,10 @@ def analyse(folder: Path) -> StudyResults:
     which no second run repeats, are under `timing`. Raises RunError where a file is damaged.
     """
     study = load_study(folder)
-    labels = np.frombuffer(_read(folder / LABELS), np.uint8)
+    labels = np.frombuffer(read_labels(folder, study), np.uint8)
     finished, rows = {}, []
     for entry in study.trials:
-        trial, row = _trial(folder / TRIALS / entry.folder, entry, labels)
+        trial, row = _trial(trial_folder(folder, entry.folder), entry, labels)
         rows.append(row)
         if trial:
             finished[entry.level, entry.seed] = trial
@@ -154,10 +137,8 @@ def _trial(
     run = RunDir(folder)
     row = TrialResult(entry.level, entry.seed, entry.folder, error=None)
     if not run.finished:
-        failure = folder / FAILURE
-        told = failure.read_text(encoding="utf-8").splitlines() if failure.exists() else []
-        return None, replace(row, error=told[0] if told else "not run yet")
-    kept = _read(folder / PREDICTIONS)
+        return None, replace(row, error=_failure(folder) or "not run yet")
+    kept = run.predictions()
     predictions = np.frombuffer(kept, np.uint8)
     if len(predictions) != len(labels):
         raise RunError(f"{folder / PREDICTIONS} holds {len(predictions):,} predictions, not {len(labels):,}")
@@ -172,123 +153,40 @@ def _trial(
         test_accuracy=float(right.mean()),
         val_accuracy=result.val_accuracy,
         best_epoch=result.best_epoch,
-        hashes={**_hashes(folder / TRIAL), "predictions": hashlib.sha256(kept).hexdigest()},
+        hashes={**_facts(run).hashes, "predictions": sha256(kept)},
         timing=TrialTiming(result.train_seconds, result.eval_seconds),
         clean_train_accuracy=result.clean_train_accuracy,
     )
     return FinishedTrial(result, right), row
 
 
-def _hashes(path: Path) -> dict[str, Any]:
+def _failure(folder: Path) -> str:
+    """The first line of why a trial failed; empty where that is not told."""
     try:
-        return dict(json.loads(_read(path))["hashes"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path} is damaged: {error!r}") from error
+        told = read_kept(folder / FAILURE).decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    except DamagedFile as error:
+        return str(error)
+    return told[0] if told else ""
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise RunError(f"{path} is missing") from error
+def _facts(run: RunDir) -> TrialFacts:
+    facts: TrialFacts = run.record(TRIAL, TrialFacts)
+    return facts
 
 
 def read_results(folder: Path) -> StudyResults:
     """What `results.json` holds, or would hold. Raises RunError where it is damaged."""
     path = folder / RESULTS
-    if not path.exists():
+    try:
+        results = read_sealed(path, StudyResults)
+    except FileNotFoundError:
         return analyse(folder)
-    try:
-        content = json.loads(_read(path))
-        version = content["version"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{path} is damaged: {error}") from error
-    if version != VERSION:
-        raise RunError(f"{path} is of version {version}, and this cnnkit reads version {VERSION}")
-    try:
-        return StudyResults.from_dict(content)
     except DamagedFile as error:
-        raise RunError(f"{path} is damaged: {error}") from error
-
-
-def verify(folder: Path) -> StudyResults:
-    """Computes `results.json` again. Raises RunError, with what differs, where it is not what comes out.
-
-    Counts and accuracies must be the same; statistics may differ by `ROUNDING`, relative, because another
-    version of SciPy rounds differently. The message names every file that may have been changed.
-    """
-    path = folder / RESULTS
-    if not path.exists():
-        raise RunError(f"{path} is missing")
-    kept, again = read_results(folder), analyse(folder)
-    if differing := dict(_differing(kept.to_dict(), again.to_dict(), "")):
-        files = dict.fromkeys(_computed_from(key, again) for key in differing)
-        shown = "\n".join(f"  {key}: {difference}" for key, difference in list(differing.items())[:SHOWN])
-        more = f"\n  and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
-        raise RunError(
-            f"{path} does not agree with {listed([*files])}: at least one of these files was changed. "
-            f"Equal are counts and accuracies, and statistics up to a relative {ROUNDING:g}, but here\n"
-            f"{shown}{more}"
-        )
-    if wrong := dict(_contradictions(folder, again)):
-        told = "\n".join(f"  {key}: {difference}" for key, difference in wrong.items())
-        raise RunError(f"{folder / STUDY} does not agree with the trials: one of them was changed.\n{told}")
-    return again
-
-
-def _differing(kept: Any, again: Any, key: str) -> Iterator[tuple[str, str]]:
-    """(dotted key, what differs) of two JSON values."""
-    if isinstance(kept, dict) and isinstance(again, dict):
-        for name in {**kept, **again}:
-            yield from _differing(kept.get(name), again.get(name), f"{key}.{name}" if key else name)
-    elif isinstance(kept, list) and isinstance(again, list) and len(kept) == len(again):
-        for i, (left, right) in enumerate(zip(kept, again, strict=True)):
-            yield from _differing(left, right, f"{key}[{i}]")
-    elif kept != again and not _is_rounding(kept, again, key):
-        yield key, f"{kept} is kept, {again} comes out"
-
-
-def _is_rounding(kept: Any, again: Any, key: str) -> bool:
-    numbers = isinstance(kept, float) and isinstance(again, float)
-    return (
-        numbers
-        and key.rpartition(".")[2] in ROUNDED
-        and math.isclose(kept, again, rel_tol=ROUNDING, abs_tol=1e-9)
-    )
-
-
-# The file that a value of `results.json` comes from: the first pattern that fits its key counts.
-ORIGINS = (
-    (r"trials\[(\d+)\]\.hashes\.predictions", PREDICTIONS),
-    (r"trials\[(\d+)\]\.hashes", TRIAL),
-    (r"trials\[(\d+)\]\.(test_|val_|best_|clean_|timing|error)", RESULT),
-    (
-        r"trials|key|margin|history|match|warnings|seeds|levels\[\d+\]\.(name|value|changed|by_object_size$|by_object_size.*\.size)",
-        STUDY,
-    ),
-    (r"test_images", LABELS),
-    (r"levels\[\d+\]\.(parameters|macs|timing|train_gap)", f"the trials' {RESULT}"),
-    (r"", f"the trials' {PREDICTIONS}"),
-)
-
-
-def _computed_from(key: str, results: StudyResults) -> str:
-    """The file that a value of `results.json` comes from."""
-    for pattern, name in ORIGINS:
-        if found := re.match(pattern, key):
-            number = found.group(1) if found.groups() else ""
-            in_trial = name in (PREDICTIONS, TRIAL, RESULT)
-            return f"{TRIALS}/{results.trials[int(number)].folder}/{name}" if in_trial else name
-    raise AssertionError(key)  # the last pattern fits every key
-
-
-def _contradictions(folder: Path, results: StudyResults) -> Iterator[tuple[str, str]]:
-    """(dotted key of `study.json`, what is wrong) where the plan and the trials tell different things."""
-    study = load_study(folder)
-    seed = study.base().training.seed
-    if seed != study.first_seed:
-        yield "config", f"training.seed is {seed}, first_seed {study.first_seed}"
-    costs = {level.name: (level.parameters, level.macs) for level in results.levels}
-    for number, level in enumerate(study.levels):
-        if costs.get(level.name, found := (level.parameters, level.macs)) != found:
-            yield f"levels[{number}]", f"costs are {found} there, and {costs[level.name]} in the trials"
+        raise RunError(str(error)) from error
+    if results.version != VERSION:
+        raise RunError(f"{path} is of version {results.version}, and this cnnkit reads version {VERSION}")
+    if complaint := results.complaint():
+        raise RunError(f"{path} is damaged: {complaint}")
+    return results

@@ -4,6 +4,7 @@ import shlex
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -14,15 +15,16 @@ from cnnkit.comparison.local import Outcome
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import analyse
 from cnnkit.comparison.study import StudyPlan, refuse_another_study, with_kept
-from cnnkit.comparison.study_file import TrialEntry
-from cnnkit.comparison.trial import Trial, data_hash, is_finished, with_kept_folders
+from cnnkit.comparison.study_file import TrialEntry, trial_folder
+from cnnkit.comparison.trial import Trial, data_hash, is_finished, refuse_changed, with_kept_folders
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import load_data
-from cnnkit.errors import Interrupted
-from cnnkit.events import StudyBegun, StudyListener, TrialDone, ignore
+from cnnkit.errors import Interrupted, RunError
+from cnnkit.events import Note, StudyBegun, StudyListener, TrialDone, ignore
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import LABELS, RESULTS, STUDY, TRIALS
-from cnnkit.files import write_atomically, write_json
+from cnnkit.files import remove_parts, write_atomically, write_json
+from cnnkit.kept import sealed, sha256
 from cnnkit.locks import alone_at
 from cnnkit.words import counted
 
@@ -47,14 +49,13 @@ def run_study(
     data = data_hash(published)
     with alone_at(folder, "study"):
         refuse_another_study(study, folder)
+        refuse_changed(folder, data)
+        remove_parts(folder)
         study = with_kept(study, folder)
         planned = [Trial(level.name, config, data) for level, config in study.trials()]
         trials = with_kept_folders(planned, folder / TRIALS)
-        write_atomically(folder / LABELS, published[1].labels.to(torch.uint8).numpy().tobytes())
-        entries = [TrialEntry(trial.level, trial.seed, trial.folder) for trial in trials]
-        write_json(folder / STUDY, study.to_file(entries).to_dict())
-        whole = [is_finished(folder / TRIALS / trial.folder, len(published[1])) for trial in trials]
-        missing = [trial for trial, there in zip(trials, whole, strict=True) if not there]
+        _write_plan(study, trials, published, folder)
+        missing = [trial for trial in trials if not _is_whole(folder, trial, published, notify)]
         notify(_begun(study, len(trials), len(missing)))
         with _interrupted_in_words(folder) as received:
             for ended, outcome in enumerate(executor.run(missing, published), 1):
@@ -64,8 +65,27 @@ def run_study(
                 if ended == len(missing) - 1:
                     _import_statistics()
         results = analyse(folder)
-        write_json(folder / RESULTS, results.to_dict())
+        write_json(folder / RESULTS, sealed(results.to_dict()))
     return results
+
+
+def _write_plan(study: StudyPlan, trials: Sequence[Trial], published: Published, folder: Path) -> None:
+    """Writes `study.json` first: from then on `--resume` can go on after a kill."""
+    labels = published[1].labels.to(torch.uint8).numpy().tobytes()
+    entries = [TrialEntry(trial.level, trial.seed, trial.folder) for trial in trials]
+    kept = replace(study.to_file(entries), labels=sha256(labels))
+    write_json(folder / STUDY, sealed(kept.to_dict()))
+    write_atomically(folder / LABELS, labels)
+
+
+def _is_whole(folder: Path, trial: Trial, published: Published, notify: StudyListener) -> bool:
+    """Whether a trial need not be run. One that is damaged is run again, and that is told."""
+    home = trial_folder(folder, trial.folder)
+    try:
+        return is_finished(home, len(published[1]))
+    except RunError as error:
+        notify(Note(f"{error}; {trial.level}, seed {trial.seed}, is trained again"))
+        return False
 
 
 def _import_statistics() -> None:

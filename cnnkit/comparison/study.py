@@ -7,16 +7,16 @@ from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
-from cnnkit.comparison.records import Earlier
 from cnnkit.comparison.results import read_results
 from cnnkit.comparison.sentence import sentence
-from cnnkit.comparison.study_file import VERSION, LevelPlan, StudyFile, TrialEntry, load_study
+from cnnkit.comparison.study_file import VERSION, Earlier, LevelPlan, StudyFile, TrialEntry, load_study
 from cnnkit.comparison.verdicts import fewest_seeds
 from cnnkit.comparison.widths import TOLERANCE, Cost, Match, cost_of, match_width
 from cnnkit.config.load import config_text, flat, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import UsageError
 from cnnkit.filenames import LOCK, RESULTS, STUDY
+from cnnkit.files import PART
 from cnnkit.stats import MOST_SEEDS
 from cnnkit.training.device import choose_device
 from cnnkit.words import counted, listed
@@ -215,7 +215,7 @@ def refuse_another_study(study: StudyPlan, folder: Path) -> None:
                 f"{folder} holds another study ({'; '.join(differences)}); nothing is overwritten: "
                 "name another folder with --out"
             )
-    elif folder.exists() and (not folder.is_dir() or any(p.name != LOCK for p in folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or any(not _is_leftover(p) for p in folder.iterdir())):
         raise UsageError(f"{folder} is not empty and holds no study; name another folder with --out")
 
 
@@ -232,6 +232,13 @@ def refuse_fewer(kept: StudyFile, study: StudyPlan, folder: Path) -> None:
             f"{folder} compares {listed(left_out)} too, and no value is dropped: name every value, "
             "or go on with --resume and name none; for fewer values name another folder with --out"
         )
+
+
+def _is_leftover(path: Path) -> bool:
+    """What a killed process leaves of a study that it sets up: lock, parts of files, empty folders."""
+    if path.is_dir() and not path.is_symlink():
+        return not any(path.iterdir())
+    return path.name == LOCK or (path.name.startswith(".") and path.suffix == PART)
 
 
 def planned_again(kept: StudyFile, **changes: Any) -> StudyPlan:

@@ -1,19 +1,26 @@
 """`study.json`: what was planned, enough to plan it again and to report on it."""
 
-import json
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from cnnkit.comparison.records import Earlier
-from cnnkit.comparison.widths import Match
-from cnnkit.config.load import parse_config
+from cnnkit.comparison.widths import Match, cost_of
+from cnnkit.config.load import flat, parse_config
 from cnnkit.config.schema import Config
-from cnnkit.errors import DamagedFile, RunError, UsageError
-from cnnkit.filenames import STUDY
+from cnnkit.data.sources import with_own_root
+from cnnkit.errors import CnnkitError, DamagedFile, RunError, UsageError
+from cnnkit.events import ignore
+from cnnkit.experiment.run_dir import RunDir
+from cnnkit.filenames import CONFIG, LABELS, STUDY, TRIALS
+from cnnkit.kept import is_plain, parse_json, read_kept, read_sealed, sha256
 from cnnkit.records import Record
+from cnnkit.stats import MOST_SEEDS
 
 VERSION = 1
+SHOWN = 10  # differences, in a message
+Plain = bool | int | float | str | None
+Value = Plain | list[Plain] | list[list[Plain]]  # of a key of the configuration
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,7 @@ class LevelPlan(Record):
     """A value of the factor and what its network costs. changed: what `--match` did to it, in words."""
 
     name: str
-    value: Any
+    value: Value
     parameters: int
     macs: int
     changed: str
@@ -37,11 +44,21 @@ class TrialEntry(Record):
 
 
 @dataclass(frozen=True)
+class Earlier(Record):
+    """What was decided before the margin was changed. margin: percentage points. seeds: those counted."""
+
+    margin: float
+    seeds: list[int]
+    sentence: str
+
+
+@dataclass(frozen=True)
 class StudyFile(Record):
     """What `study.json` holds. margin: percentage points. config: YAML, with the study's first seed.
 
     history: what was decided with other margins, the oldest first.
     object_sizes: pixels; test image i holds an object of size i % len. Empty where objects have no sizes.
+    labels: the hash of `labels.bin`; empty in a file of 0.1.0.
     """
 
     version: int
@@ -56,28 +73,106 @@ class StudyFile(Record):
     config: str
     trials: list[TrialEntry] = field(default_factory=list)
     history: list[Earlier] = field(default_factory=list)
+    labels: str = ""
 
     @property
     def all_seeds(self) -> range:
         return range(self.first_seed, self.first_seed + self.seeds)
 
     def base(self) -> Config:
-        """The configuration that was varied. Raises ConfigError where it is damaged."""
-        return parse_config(self.config, STUDY, kept=True)
+        """The configuration that was varied; without its `data.root` if that does not hold the images.
+
+        Raises ConfigError where it is damaged.
+        """
+        config = parse_config(self.config, STUDY, kept=True)
+        return config.model_copy(update={"data": with_own_root(config.data, ignore)})
 
 
 def load_study(folder: Path) -> StudyFile:
     """Reads `study.json`. Raises UsageError where there is none, RunError where it is damaged."""
     path = folder / STUDY
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        study = read_sealed(path, StudyFile)
     except FileNotFoundError as error:
         raise UsageError(f"{folder} holds no study: there is no {STUDY} in it") from error
-    except ValueError as error:
-        raise RunError(f"{path} is damaged: {error}") from error
-    if not isinstance(content, dict) or content.get("version") != VERSION:
-        raise RunError(f"{path} is damaged, or of another version of cnnkit")
-    try:
-        return StudyFile.from_dict(content)
     except DamagedFile as error:
-        raise RunError(f"{path} is damaged: {error}") from error
+        raise RunError("\n  ".join([str(error), *_changed(folder)])) from error
+    if complaint := next(_complaints(study), None):
+        raise RunError(f"{path} is damaged: {complaint}")
+    return study
+
+
+def _changed(folder: Path) -> list[str]:
+    """What a changed `study.json` tells otherwise than the trials, as far as it can be read."""
+    with contextlib.suppress(CnnkitError, OSError):
+        study = StudyFile.from_dict(parse_json(read_kept(folder / STUDY)))
+        if not any(_complaints(study)):
+            return list(dict.fromkeys(told for _, told in differences(study, folder)))[:SHOWN]
+    return []
+
+
+def _complaints(study: StudyFile) -> Iterator[str]:
+    """What cnnkit never writes."""
+    if study.version != VERSION:
+        yield f"it is of version {study.version}, and this cnnkit reads version {VERSION}"
+    if not 1 <= study.seeds <= MOST_SEEDS or not 0 <= study.first_seed < 2**63 - study.seeds:
+        yield f"{study.seeds} seeds from {study.first_seed} on make no study"
+    if not 0 < study.margin < 100:
+        yield f"a margin of {study.margin:g} points"
+    names = {level.name for level in study.levels}
+    if len(names) < max(2, len(study.levels)):
+        yield "a study has two levels or more, of different names"
+    if any(size < 1 for size in study.object_sizes):
+        yield "an object of no size"
+    for entry in study.trials:
+        if not is_plain(entry.folder):
+            yield f"{entry.folder[:80]!r} is no name of a folder in {TRIALS}"
+        if entry.level not in names or entry.seed not in study.all_seeds:
+            yield f"the trial {entry.folder} is of no level and seed of the study"
+
+
+def trial_folder(folder: Path, name: str) -> Path:
+    """The folder of a trial, which need not be there. Raises RunError where a link leads out of the study."""
+    path = folder / TRIALS / name
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # links in a circle
+        inside = False
+    if not inside:
+        raise RunError(f"{path} is a link that leads out of the study: it is not followed")
+    return path
+
+
+def read_labels(folder: Path, study: StudyFile) -> bytes:
+    """`labels.bin`. Raises RunError where it is missing or is not the one that was written."""
+    path = folder / LABELS
+    try:
+        raw = read_kept(path)
+    except (FileNotFoundError, DamagedFile) as error:
+        raise RunError(str(error)) from error
+    if study.labels and sha256(raw) != study.labels:
+        raise RunError(f"{path} is damaged or was changed: it has another hash than in {STUDY}")
+    return raw
+
+
+def differences(study: StudyFile, folder: Path) -> Iterator[tuple[Path, str]]:
+    """(file, what differs) where a trial that is kept has another configuration than the study plans.
+
+    A configuration that cannot be read is left out.
+    """
+    base, scaled = flat(study.base()), "model.channels" if study.match != "none" else ""
+    levels = {level.name: level for level in study.levels}
+    for entry in study.trials:
+        path, level = trial_folder(folder, entry.folder) / CONFIG, levels[entry.level]
+        try:
+            config = RunDir(path.parent).config
+        except CnnkitError:
+            continue
+        planned = {**base, study.key: level.value, "training.seed": entry.seed}
+        kept = flat(config)
+        for key in kept:
+            if key not in ("data.root", scaled) and kept[key] != planned.get(key):
+                yield path, f"{key} is {planned.get(key)} in {STUDY} and {kept[key]} in the trial"
+        if cost_of(config) != (level.parameters, level.macs):
+            found = f"{level.parameters:,} parameters and {level.macs:,} multiply-accumulates"
+            yield path, f"{entry.level} has {found} in {STUDY}, and others by this configuration"

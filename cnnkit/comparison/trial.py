@@ -1,20 +1,21 @@
 """One trial: a training of a study, known by the hash of what it is made of."""
 
 import contextlib
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cnnkit.comparison.records import TrialFacts
+from cnnkit.comparison.study_file import SHOWN, differences, load_study, trial_folder
 from cnnkit.config.load import config_text, differing_keys
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published
-from cnnkit.errors import CnnkitError, RunError
+from cnnkit.errors import CnnkitError, RunError, UsageError
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.experiment.train import Setting, prepare, run_experiment
-from cnnkit.filenames import CONFIG, PREDICTIONS, RESULT, TRIAL
+from cnnkit.filenames import CONFIG, PREDICTIONS, RESULT, STUDY, TRIAL
 from cnnkit.files import write_atomically, write_json
 from cnnkit.nn.model import build_model
 from cnnkit.random import generator_for
@@ -75,9 +76,9 @@ def with_kept_folders(trials: Sequence[Trial], home: Path) -> list[Trial]:
 
 def _content_of(run: RunDir) -> tuple[Config, str] | None:
     """(configuration, data hash) of a trial that is kept; None where it cannot be read."""
-    with contextlib.suppress(CnnkitError, OSError, ValueError, KeyError, TypeError):
-        facts = json.loads((run.path / TRIAL).read_text(encoding="utf-8"))
-        return _without_root(run.config), facts["hashes"]["data"]
+    with contextlib.suppress(CnnkitError):
+        facts: TrialFacts = run.record(TRIAL, TrialFacts)
+        return _without_root(run.config), facts.hashes["data"]
     return None
 
 
@@ -120,12 +121,43 @@ def write_trial_json(trial: Trial, folder: Path, setting: Setting) -> None:
 
 
 def is_finished(folder: Path, test_images: int) -> bool:
-    """Whether a finished trial is there, with all that a comparison reads of it."""
-    try:
-        hashes = json.loads((folder / TRIAL).read_text(encoding="utf-8"))["hashes"]
-        return bool(hashes and RunDir(folder).result) and (folder / PREDICTIONS).stat().st_size == test_images
-    except (OSError, ValueError, KeyError, TypeError, RunError):
+    """Whether a finished trial is there, with all that a comparison reads of it.
+
+    Raises RunError where one has finished and is damaged since.
+    """
+    run = RunDir(folder)
+    if not run.finished:
         return False
+    run.check()
+    run.record(TRIAL, TrialFacts)
+    if run.result and (found := len(run.predictions())) != test_images:
+        raise RunError(f"{folder / PREDICTIONS} holds {found:,} predictions, not {test_images:,}")
+    return True
+
+
+def refuse_changed(folder: Path, data: str) -> None:
+    """Raises RunError where going on would train anew, in silence, what a study has trained already.
+
+    data: the hash of the images at hand. A `study.json` of 0.1.0 has no checksum: it is compared with the
+    configurations of its trials.
+    """
+    if not (folder / STUDY).exists():
+        return
+    study = load_study(folder)
+    changed = [] if study.labels else list(dict.fromkeys(told for _, told in differences(study, folder)))
+    if changed:
+        raise RunError(
+            f"{folder / STUDY} was changed since its trials were run; put it back as it was:\n  "
+            + "\n  ".join(changed[:SHOWN])
+        )
+    for entry in study.trials:
+        run = RunDir(trial_folder(folder, entry.folder))
+        with contextlib.suppress(RunError):
+            if run.finished and run.record(TRIAL, TrialFacts).hashes["data"] != data:
+                raise UsageError(
+                    f"the images at hand are not those that {run.path} was trained on, and every trial would "
+                    "be trained anew: bring those images, or name another folder with --out"
+                )
 
 
 def shared_hashes(trial: Trial, setting: Setting) -> dict[str, Any]:
@@ -152,4 +184,6 @@ def shared_hashes(trial: Trial, setting: Setting) -> dict[str, Any]:
 
 
 def _holds_configuration_of(run: RunDir, trial: Trial) -> bool:
-    return (run.path / CONFIG).is_file() and _without_root(run.config) == _without_root(trial.config)
+    with contextlib.suppress(CnnkitError):  # a damaged configuration is written again
+        return _without_root(run.config) == _without_root(trial.config)
+    return False

@@ -14,7 +14,7 @@ from cnnkit.config.validation import validate
 from cnnkit.config.yaml_tree import YamlTree
 from cnnkit.errors import ConfigError, Place, Problem, UsageError
 
-LARGEST_FILE = 32_000  # bytes; larger ones take the parser seconds
+LARGEST_FILE = 32_000  # bytes
 SECTIONS = frozenset([*((name,) for name in Config.model_fields), ("data", "augment"), ("data", "scene")])
 SCHEMA_LINE = "yaml-language-server:"
 SCHEMA_FILE = "cnnkit.schema.json"  # beside a copy of a shipped configuration
@@ -42,6 +42,8 @@ def parse_config(
     kept: whether cnnkit wrote the text. If it then has no schema version, it has the meaning of 0.1.0.
     Raises ConfigError, with every problem at once.
     """
+    if len(text) > LARGEST_FILE:  # larger ones take the parser seconds
+        raise ConfigError([too_large(name)])
     tree = YamlTree(name, text)
     tree.read()
     versions.apply_version(tree, kept)
@@ -149,6 +151,10 @@ def copy_config(name: str, target: Path) -> Path:
     return target
 
 
+def too_large(name: str) -> Problem:
+    return Problem(Place(name), "", f"is larger than {LARGEST_FILE // 1000} kB", "that is no configuration")
+
+
 def _read(path: Path) -> str:
     def refuse(message: str, remedy: str) -> ConfigError:
         return ConfigError([Problem(Place(str(path)), "", message, remedy)])
@@ -159,7 +165,7 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             raw = file.read(LARGEST_FILE + 1)
         if len(raw) > LARGEST_FILE:
-            raise refuse(f"is larger than {LARGEST_FILE // 1000} kB", "that is no configuration")
+            raise ConfigError([too_large(str(path))])
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise refuse("is not UTF-8 text", f"byte {error.start} is the first that is not") from error

@@ -62,6 +62,18 @@ def at_hand(config: DataConfig) -> bool:
     return not info.torchvision_class or bool(find_sources(info, raw_folder(info, root)))
 
 
+def with_own_root(config: DataConfig, notify: NoteListener) -> DataConfig:
+    """A configuration that a kept file names, to read images by: nothing is made or fetched where it points.
+
+    Where its `data.root` does not hold the images, the person's own folder of data sets takes its place.
+    """
+    if config.root is None or at_hand(config):
+        return config
+    own = data_root(None)
+    notify(Note(f"{config.source.title} is not in {config.root}, as was configured: {own} is used instead"))
+    return config.model_copy(update={"root": None})
+
+
 def raw_folder(info: DatasetInfo, root: Path) -> Path:
     """Where torchvision puts the published files."""
     return root / info.torchvision_class / "raw"

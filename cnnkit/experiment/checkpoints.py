@@ -14,6 +14,7 @@ from cnnkit.config.costs import layer_costs
 from cnnkit.config.load import config_text, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import ConfigError, DamagedFile, RunError, UsageError
+from cnnkit.experiment.manifest import read_checked
 from cnnkit.experiment.run_dir import RunDir, did_you_mean, open_run, resume_command
 from cnnkit.filenames import BEST, CONFIG, LAST, STATE
 from cnnkit.nn.model import CNN, build_model
@@ -47,6 +48,8 @@ def load_weights(path: Path) -> Weights:
         if not file.is_file():
             raise RunError(f"{path} has no weights yet; go on with it: {resume_command(path)}")
     try:
+        if path.is_dir():
+            read_checked(file.parent, BEST)
         tensors, metadata = load_tensors(file)
     except FileNotFoundError as error:
         raise UsageError(f"{file}: no such run or weights file{did_you_mean(file)}") from error

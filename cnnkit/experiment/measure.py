@@ -11,6 +11,7 @@ from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset, Published, Splits
 from cnnkit.data.own_images import load_image
 from cnnkit.data.prepare import load_splits
+from cnnkit.data.sources import with_own_root
 from cnnkit.errors import ImageError, UsageError
 from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.experiment.checkpoints import Weights
@@ -74,7 +75,9 @@ def measure_split(
     runtime, cores = weights.config.runtime, IdleCores()
     placement = choose_device(runtime, device)
     with placement.in_force():
-        images: ImageDataset = getattr(resident_splits(weights.config, placement, notify), split)
+        data = with_own_root(weights.config.data, notify)
+        config = weights.config.model_copy(update={"data": data})
+        images: ImageDataset = getattr(resident_splits(config, placement, notify), split)
     placement = cores.fit(placement, runtime, notify)
     with placement.in_force():
         if not len(images):

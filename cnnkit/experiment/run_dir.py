@@ -16,6 +16,7 @@ from cnnkit.config.load import config_text, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import DamagedFile, RunError, UsageError
 from cnnkit.events import EpochRecord
+from cnnkit.experiment.manifest import damage_of, read_checked, write_manifest
 from cnnkit.filenames import (
     CONFIG,
     ENVIRONMENT,
@@ -28,9 +29,12 @@ from cnnkit.filenames import (
     STATE,
     WEIGHTS_SUFFIX,
 )
-from cnnkit.files import PART, write_atomically
+from cnnkit.files import PART, remove_parts, write_atomically
+from cnnkit.kept import parse_json
 from cnnkit.locks import alone_at
-from cnnkit.records import Record
+from cnnkit.records import Record, validated
+
+Fact = str | bool | int | float | list[str] | None  # of the environment
 
 LATEST = RUNS / "latest"
 
@@ -74,6 +78,14 @@ class RunResult(Record):
         """How many test images were right."""
         return round(self.test_accuracy * self.test_images)
 
+    def complaint(self) -> str:
+        """What no run has; empty where there is nothing."""
+        if not (0 <= self.test_accuracy <= 1 and 0 <= (self.val_accuracy or 0) <= 1):
+            return "an accuracy lies between 0 and 1"
+        if not (1 <= self.best_epoch <= self.epochs and self.test_images > 0 and self.eval_seconds > 0):
+            return "epochs, images and seconds are counted from 1, from 1 and from above 0"
+        return ""
+
 
 @dataclass(frozen=True)
 class RunDir:
@@ -90,7 +102,8 @@ class RunDir:
 
     @property
     def environment(self) -> dict[str, Any]:
-        return self._json(ENVIRONMENT)
+        facts: dict[str, Any] = self.record(ENVIRONMENT, dict[str, Fact])
+        return facts
 
     @property
     def threads(self) -> int | None:
@@ -107,21 +120,38 @@ class RunDir:
     @property
     def result(self) -> RunResult:
         """What `result.json` holds, with the place where the run is now."""
-        try:
-            result = RunResult.from_dict(self._json(RESULT))
-        except DamagedFile as error:
-            raise RunError(f"{self.path / RESULT} is damaged: {error}") from error
+        result: RunResult = self.record(RESULT, RunResult)
+        if complaint := result.complaint():
+            raise RunError(f"{self.path / RESULT} is damaged: {complaint}")
         return replace(result, run=str(self.path))
+
+    def record(self, name: str, kind: Any) -> Any:
+        """A JSON file as a value of a type."""
+        return self._parsed(name, kind, self._bytes(name))
 
     def write_metrics(self, history: Iterable[EpochRecord]) -> None:
         lines = [json.dumps(asdict(record)) + "\n" for record in history]
         write_atomically(self.path / METRICS, "".join(lines))
 
     def metrics(self) -> list[EpochRecord]:
-        try:
-            return [EpochRecord(**json.loads(line)) for line in self._text(METRICS).splitlines()]
-        except (ValueError, TypeError) as error:
-            raise RunError(f"{self.path / METRICS} is damaged: {error}") from error
+        return [self._parsed(METRICS, EpochRecord, line) for line in self._bytes(METRICS).splitlines()]
+
+    def predictions(self) -> bytes:
+        """The class that each test image was taken for, one byte an image."""
+        return self._bytes(PREDICTIONS)
+
+    def keep_result(self, result: RunResult) -> None:
+        """Writes `manifest.json`, then `result.json`: a run that has a result is finished."""
+        raw = (json.dumps(result.to_dict(), indent=2, ensure_ascii=False) + "\n").encode()
+        write_manifest(self.path, raw)
+        write_atomically(self.path / RESULT, raw)
+
+    def check(self) -> None:
+        """Raises RunError where a file that the result rests on is not the one that the run wrote."""
+        if damage := damage_of(self.path):
+            raise RunError(
+                "\n".join(damage) + "\nput back what was there, or train again into another folder"
+            )
 
     def write_predictions(self, classes: bytes) -> None:
         """The class that each test image was taken for, one byte an image."""
@@ -134,28 +164,30 @@ class RunDir:
 
     def remove_leftovers(self) -> None:
         """Removes parts of files that a killed process was writing. Call it only to resume the run."""
-        for leftover in self.path.glob(f".*{PART}"):
-            leftover.unlink(missing_ok=True)
+        remove_parts(self.path)
 
     def _text(self, name: str) -> str:
-        path = self.path / name
         try:
-            return path.read_text(encoding="utf-8")
+            return self._bytes(name).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise RunError(f"{self.path / name} is damaged: it is not text") from error
+
+    def _bytes(self, name: str) -> bytes:
+        try:
+            return read_checked(self.path, name)
         except FileNotFoundError as error:
             raise RunError(
                 f"{self.path} holds no {name}: it is no run directory, or not a whole one"
             ) from error
-        except UnicodeDecodeError as error:
-            raise RunError(f"{path} is damaged: it is not text") from error
+        except DamagedFile as error:
+            raise RunError(str(error)) from error
 
-    def _json(self, name: str) -> dict[str, Any]:
+    def _parsed(self, name: str, kind: Any, raw: bytes) -> Any:
+        """JSON as a value of a type. name: of the file that holds it."""
         try:
-            content = json.loads(self._text(name))
-        except ValueError as error:
+            return validated(kind, parse_json(raw))
+        except DamagedFile as error:
             raise RunError(f"{self.path / name} is damaged: {error}") from error
-        if not isinstance(content, dict):
-            raise RunError(f"{self.path / name} is damaged: it holds no object")
-        return content
 
 
 def resume_command(run: Path) -> str:

@@ -20,7 +20,7 @@ from cnnkit.events import Begun, Listener, Note, ignore
 from cnnkit.experiment.checkpoints import load_state, load_weights, save_state, save_weights
 from cnnkit.experiment.measure import measure, resident_splits
 from cnnkit.experiment.run_dir import RunDir, RunResult, resume_command
-from cnnkit.filenames import BEST, ENVIRONMENT, LAST, RESULT, STATE
+from cnnkit.filenames import BEST, ENVIRONMENT, LAST, STATE
 from cnnkit.files import write_json
 from cnnkit.nn.model import build_model
 from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
@@ -149,7 +149,7 @@ def finish(training: Training, splits: Splits, run: RunDir, begun: Begun, setup_
         clean_train_loss=best.clean_train_loss,
         calibration=test.calibration(),
     )
-    write_json(run.path / RESULT, result.to_dict())
+    run.keep_result(result)
     return result
 
 

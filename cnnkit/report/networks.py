@@ -20,7 +20,7 @@ FIRST_WEIGHTS = "stages.0.downsampling.convolution.weight"
 
 def images_view(trials: Trials) -> dict[str, Any]:
     """Everything that needs the test images or the weights."""
-    test, missing = images_of(trials.config, trials.labels)
+    test, missing = images_of(trials.config, trials.labels if trials.labels.size else None)
     weights, first = _first_weights(trials)
     networks = None
     if weights:
@@ -98,6 +98,8 @@ def _same_start(trials: Trials, first: Mapping[str, int]) -> bool:
 
 def _shown_image(trials: Trials, first: Mapping[str, int]) -> int:
     """The first image of `SHOWN_CLASS` that all these trials get right; else the first of its class."""
+    if not trials.labels.size:
+        return 0
     of_class = trials.labels == SHOWN_CLASS
     right = of_class.copy()
     for trial in first.items():

@@ -3,27 +3,34 @@
 from pathlib import Path
 
 from cnnkit.errors import UsageError
+from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.experiment.run_dir import open_run
 from cnnkit.filenames import CONFIG, REPORT, STUDY
 from cnnkit.files import write_atomically
+from cnnkit.report.damage import without_folder
 from cnnkit.report.run import run_view
 from cnnkit.report.study import study_view
 from cnnkit.report.template import render
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: Path, notify: NoteListener = ignore) -> Path:
     """Draws `report.html` into a study's folder or a run directory, from what they hold; returns its path.
 
-    The same files give the same bytes. Raises UsageError where the folder is neither.
+    The same files give the same bytes. notify: is told of each file that is damaged, and that the page is
+    drawn without. Raises UsageError where the folder is neither, RunError where too little can be read.
     """
     if (folder / STUDY).is_file():
-        page = render("study.html.j2", study_view(folder))
+        template, view = "study.html.j2", study_view(folder)
     elif (folder / CONFIG).is_file():
-        page = render("run.html.j2", run_view(open_run(folder)))
+        template, view = "run.html.j2", run_view(open_run(folder))
     else:
         what = "is no folder" if not folder.is_dir() else f"holds neither {STUDY} nor {CONFIG}"
         raise UsageError(
             f"{folder} {what}; name the folder of a comparison (cnnkit compare --out DIR) or of a run"
         )
+    damage: list[str] = view["damage"]
+    page = render(template, {**view, "damage": without_folder(damage, folder)})
     write_atomically(folder / REPORT, page)
+    for sentence in damage:
+        notify(Note(sentence))
     return folder / REPORT

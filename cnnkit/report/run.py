@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from cnnkit.config.load import config_text
+from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.errors import CnnkitError, RunError
 from cnnkit.events import EpochRecord
@@ -16,12 +17,13 @@ from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.report.captions import largest
 from cnnkit.report.confusion import Mistake, crop_of, most_confident_mistakes
 from cnnkit.report.curves import HOW_MEASURED, curve_panels, drawn_splits, training_fields
+from cnnkit.report.damage import damaged_files, predictions_left
 from cnnkit.report.dropout import Mask, dropout_masks
 from cnnkit.report.heat import mistakes_alone, mistakes_map
 from cnnkit.report.images import images_of
 from cnnkit.report.networks import SHOWN_CLASS, cropped_evidence, networks_view
 from cnnkit.report.reliability import reliability_view
-from cnnkit.report.trials import mean_confusion, provenance_of, whole_predictions
+from cnnkit.report.trials import mean_confusion, provenance_of
 from cnnkit.stats import wilson_interval
 from cnnkit.training.device import Placement
 from cnnkit.training.evaluation import evaluation_batch, predict
@@ -32,12 +34,14 @@ HERE = Placement(torch.device("cpu"), "float32", 1)  # a report is drawn alike o
 
 def run_view(run: RunDir) -> dict[str, Any]:
     """Everything that the template of a run names."""
-    config = run.config
-    info, name = config.data.info, config.model.strategy
-    result = run.result if run.finished else None
     weights: Weights | None = None
     with contextlib.suppress(CnnkitError, OSError):
         weights = load_weights(run.path)
+    config = _config(run, weights)
+    info, name = config.data.info, config.model.strategy
+    result: RunResult | None = None
+    with contextlib.suppress(RunError):
+        result = run.result if run.finished else None
     test, missing = images_of(config)
     number = 0 if test is None else int((test.labels == SHOWN_CLASS).int().argmax())
     levels = {} if weights is None else {name: weights}
@@ -47,7 +51,8 @@ def run_view(run: RunDir) -> dict[str, Any]:
         "config_text": config_text(config),
         "info": info,
         "strategy": name,
-        "sentence": _sentence(result, info.title),
+        "sentence": _sentence(run, result, info.title),
+        "damage": damaged_files(run),
         "result": result,
         "curves": _curves(run, result),
         "reliability": reliability_view(result.calibration if result else None),
@@ -64,7 +69,19 @@ def _masks(weights: Weights, test: ImageDataset, number: int) -> list[Mask]:
     return dropout_masks(weights, test.cropped(weights.config.data.crop).images[number])
 
 
-def _sentence(result: RunResult | None, title: str) -> str:
+def _config(run: RunDir, weights: Weights | None) -> Config:
+    """The configuration of a run; where its file is damaged, the one that its weights hold."""
+    try:
+        return run.config
+    except CnnkitError:
+        if weights is None:
+            raise
+        return weights.config
+
+
+def _sentence(run: RunDir, result: RunResult | None, title: str) -> str:
+    if result is None and run.finished:
+        return f"The result of this training on {title} is damaged."
     if result is None:
         return f"This training on {title} has not ended: there is no test result yet."
     accuracy, images = result.test_accuracy, result.test_images
@@ -93,7 +110,7 @@ def _curves(run: RunDir, result: RunResult | None) -> dict[str, Any] | None:
 def _mistakes(run: RunDir, weights: Weights | None, test: ImageDataset | None) -> dict[str, Any]:
     """The confusion matrix, and the images that were missed most confidently."""
     nothing: dict[str, Any] = {"confusion": None, "mistakes": [], "missed": 0}
-    kept = None if test is None else whole_predictions(run, len(test))
+    kept = None if test is None else predictions_left(run, len(test), test.info.classes)
     if test is None or kept is None:
         return nothing
     predictions, names = torch.from_numpy(kept.astype(np.int64)), test.info.class_names

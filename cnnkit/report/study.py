@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit.comparison.records import LevelResult, StudyResults, ToBest
-from cnnkit.comparison.results import read_results
 from cnnkit.comparison.sentence import sentence
 from cnnkit.comparison.study_file import load_study
 from cnnkit.report.activations import activation_plots
@@ -18,6 +17,7 @@ from cnnkit.report.captions import (
     seeds_needed,
     sizes_caption,
 )
+from cnnkit.report.damage import results_left
 from cnnkit.report.networks import images_view
 from cnnkit.report.plots import CostPoint, cost_panel, dot_rows, size_panel
 from cnnkit.report.trials import (
@@ -41,15 +41,16 @@ class PlottedPanels:
 
 def study_view(folder: Path) -> dict[str, Any]:
     """Everything that the template of a comparison names."""
-    study, results = load_study(folder), read_results(folder)
+    study, (results, damage) = load_study(folder), results_left(folder)
     config = study.base()
-    trials = open_trials(folder, config, results, [level.name for level in study.levels])
+    trials = open_trials(folder, study, config, results)
     view = {
         "study": study,
         "results": results,
         "info": config.data.info,
         "config": config,
         "sentence": sentence(results),
+        "damage": [*damage, *trials.damage],
         "series": [(trials.series[name], name) for name in trials.order],
         "series_of": trials.series,
         "activations": activation_plots(study.key, trials.order, trials.series),

@@ -12,17 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnkit.comparison.records import StudyResults
+from cnnkit.comparison.records import StudyResults, TrialResult
+from cnnkit.comparison.study_file import StudyFile, trial_folder
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.errors import RunError
 from cnnkit.events import EpochRecord
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import LABELS, PREDICTIONS, RESULTS, STUDY, TRIALS
+from cnnkit.filenames import LABELS, PREDICTIONS, RESULTS, STUDY
 from cnnkit.report.axes import Panel
 from cnnkit.report.captions import confusion_caption, curves_caption, gallery_caption
 from cnnkit.report.crops import crop_note, whole_image
 from cnnkit.report.curves import HOW_MEASURED, training_fields
+from cnnkit.report.damage import damaged_files, labels_left, predictions_left
 from cnnkit.report.heat import HeatMap, heat_map, mistakes_alone, mistakes_map
 from cnnkit.report.plots import Curve, curve_of, curve_panel
 from cnnkit.words import counted, listed
@@ -42,7 +44,8 @@ class Trials:
     """A study's finished trials.
 
     order: levels, best first. series: each level's colour and marker. seeds: those that every level has
-    finished. predictions: (images,), of the trials that still have them whole.
+    finished. labels: (images,), none where they are damaged. predictions: (images,), of the trials that
+    still have them whole. damage: what is wrong with the files, a sentence each.
     """
 
     folder: Path
@@ -54,6 +57,7 @@ class Trials:
     hashes: Mapping[tuple[str, int], Mapping[str, Any]]
     labels: NDArray[np.uint8]
     predictions: Mapping[tuple[str, int], NDArray[np.uint8]]
+    damage: list[str]
 
     @property
     def predicted(self) -> list[int]:
@@ -65,37 +69,35 @@ class Trials:
         return np.stack([self.predictions[level, seed] for seed in self.predicted])
 
 
-def open_trials(folder: Path, config: Config, results: StudyResults, levels: Sequence[str]) -> Trials:
-    """levels: in the study's own order, which gives each level its colour, whatever its rank."""
+def open_trials(folder: Path, study: StudyFile, config: Config, results: StudyResults) -> Trials:
+    """The study's own order of levels gives each level its colour, whatever its rank."""
     finished = {(t.level, t.seed): t for t in results.trials if not t.error}
-    try:
-        labels = np.frombuffer((folder / LABELS).read_bytes(), np.uint8)
-    except FileNotFoundError as error:
-        raise RunError(f"{folder / LABELS} is missing") from error
-    runs = {key: RunDir(folder / TRIALS / trial.folder) for key, trial in finished.items()}
+    levels = [level.name for level in study.levels]
+    labels, damage = labels_left(folder, study)
+    runs = {key: RunDir(trial_folder(folder, trial.folder)) for key, trial in finished.items()}
+    damage += [sentence for run in runs.values() for sentence in damaged_files(run)]
+    predictions = {
+        key: kept
+        for key, run in runs.items()
+        if (kept := predictions_left(run, len(labels), config.data.info.classes, _hash_of(finished[key])))
+        is not None
+    }
     return Trials(
         folder=folder,
         config=config,
-        order=[level.name for level in results.levels] or list(levels),
+        order=[level.name for level in results.levels] or levels,
         series={name: i for i, name in enumerate(levels)},
         seeds=results.seeds,
         runs=runs,
         hashes={key: trial.hashes or {} for key, trial in finished.items()},
         labels=labels,
-        predictions={
-            key: kept
-            for key, run in runs.items()
-            if (kept := whole_predictions(run, len(labels))) is not None
-        },
+        predictions=predictions,
+        damage=damage,
     )
 
 
-def whole_predictions(run: RunDir, images: int) -> NDArray[np.uint8] | None:
-    """The classes that a run kept, (images,); None where they are not all there."""
-    with contextlib.suppress(OSError):
-        kept = np.frombuffer((run.path / PREDICTIONS).read_bytes(), np.uint8)
-        return kept if len(kept) == images else None
-    return None
+def _hash_of(trial: TrialResult) -> str:
+    return trial.hashes.get("predictions", "") if trial.hashes else ""
 
 
 def missing_predictions(trials: Trials) -> str:

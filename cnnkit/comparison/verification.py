@@ -1,0 +1,187 @@
+"""`--verify`: computes again what a study has kept, and compares."""
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from cnnkit.comparison.records import StudyResults
+from cnnkit.comparison.results import analyse, read_results
+from cnnkit.comparison.study_file import StudyFile, differences, load_study, trial_folder
+from cnnkit.comparison.widths import cost_of
+from cnnkit.errors import RunError
+from cnnkit.events import ignore
+from cnnkit.experiment.manifest import damage_of
+from cnnkit.experiment.run_dir import RunDir
+from cnnkit.filenames import (
+    CONFIG,
+    LABELS,
+    MANIFEST,
+    METRICS,
+    PREDICTIONS,
+    RESULT,
+    RESULTS,
+    STUDY,
+    TRIAL,
+    TRIALS,
+)
+from cnnkit.words import counted, listed
+
+SHOWN = 10  # differences, in a message
+ROUNDING = 1e-6  # relative: what another version of SciPy may change in a statistic
+# Statistics, in which `verify` allows for rounding. All other numbers are counts and shares of counts.
+ROUNDED = (
+    "low",
+    "high",
+    "p",
+    "p_different",
+    "p_equivalent",
+    "friedman_p",
+    "seed_deviation",
+    "sampling_error",
+)
+
+
+def verify(folder: Path, deep: bool = False, told: Callable[[str], None] = ignore) -> StudyResults:
+    """Computes a study's numbers again; returns them. Raises RunError, with what does not fit, in which file.
+
+    Counts and accuracies must be the same; statistics may differ by `ROUNDING`, relative, because another
+    version of SciPy rounds differently. deep: also evaluates the kept weights, which takes the test images.
+    told: is given what was checked from what, and what could not be, a sentence each.
+    """
+    if not (folder / RESULTS).exists():
+        raise RunError(f"{folder / RESULTS} is missing")
+    study = load_study(folder)
+    runs = [run for entry in study.trials if (run := RunDir(trial_folder(folder, entry.folder))).finished]
+    _raise([sentence for run in runs for sentence in damage_of(run.path)])
+    without = [run for run in runs if not (run.path / MANIFEST).is_file()]
+    if len(without) < len(runs):
+        told(f"the files of {counted(len(runs) - len(without), 'trial')} have the hashes in their {MANIFEST}")
+    results = _computed_again(folder)
+    told(f"accuracies, intervals and verdicts in {RESULTS} come out of {PREDICTIONS} and {LABELS}")
+    _raise([*_contradictions(folder, study, results), *_of_another_plan(folder, study)])
+    told(f"the {CONFIG} of every trial is what {STUDY} plans")
+    _raise([sentence for run in runs for sentence in _forged(run)])
+    told(f"best epoch, validation and seconds in each {RESULT} are those of {METRICS}")
+    told(f"parameters and multiply-accumulates, counted again from {CONFIG}, are those of {RESULT}")
+    if deep:
+        from cnnkit.comparison.deep import evaluate_again
+
+        told(evaluate_again(runs))
+    if without:
+        of = counted(len(without), "trial")
+        told(f"not checked: whether files of {of} were exchanged: 0.1.0 wrote no {MANIFEST}")
+    if not deep:
+        told("not checked: whether the weights give the predictions; --deep evaluates them again")
+    return results
+
+
+def _raise(complaints: list[str]) -> None:
+    if complaints:
+        more = f"\nand {len(complaints) - SHOWN} more" if len(complaints) > SHOWN else ""
+        raise RunError("\n".join(complaints[:SHOWN]) + more)
+
+
+def _computed_again(folder: Path) -> StudyResults:
+    kept, again = read_results(folder), analyse(folder)
+    if differing := dict(_differing(kept.to_dict(), again.to_dict(), "")):
+        files = dict.fromkeys(_computed_from(key, again) for key in differing)
+        shown = "\n".join(f"  {key}: {difference}" for key, difference in list(differing.items())[:SHOWN])
+        more = f"\n  and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
+        raise RunError(
+            f"{folder / RESULTS} does not agree with {listed([*files])}: at least one of these files was "
+            f"changed. Equal are counts and accuracies, and statistics up to a relative {ROUNDING:g}, but "
+            f"here\n{shown}{more}"
+        )
+    return again
+
+
+def _differing(kept: Any, again: Any, key: str) -> Iterator[tuple[str, str]]:
+    """(dotted key, what differs) of two JSON values."""
+    if isinstance(kept, dict) and isinstance(again, dict):
+        for name in {**kept, **again}:
+            yield from _differing(kept.get(name), again.get(name), f"{key}.{name}" if key else name)
+    elif isinstance(kept, list) and isinstance(again, list) and len(kept) == len(again):
+        for i, (left, right) in enumerate(zip(kept, again, strict=True)):
+            yield from _differing(left, right, f"{key}[{i}]")
+    elif kept != again and not _is_rounding(kept, again, key):
+        yield key, f"{kept} is kept, {again} comes out"
+
+
+def _is_rounding(kept: Any, again: Any, key: str) -> bool:
+    numbers = isinstance(kept, float) and isinstance(again, float)
+    return (
+        numbers
+        and key.rpartition(".")[2] in ROUNDED
+        and math.isclose(kept, again, rel_tol=ROUNDING, abs_tol=1e-9)
+    )
+
+
+# The file that a value of `results.json` comes from: the first pattern that fits its key counts.
+ORIGINS = (
+    (r"trials\[(\d+)\]\.hashes\.predictions", PREDICTIONS),
+    (r"trials\[(\d+)\]\.hashes", TRIAL),
+    (r"trials\[(\d+)\]\.(test_|val_|best_|clean_|timing|error)", RESULT),
+    (
+        r"trials|key|margin|history|match|warnings|seeds|levels\[\d+\]\.(name|value|changed|by_object_size$|by_object_size.*\.size)",
+        STUDY,
+    ),
+    (r"test_images", LABELS),
+    (r"levels\[\d+\]\.(parameters|macs|timing|train_gap)", f"the trials' {RESULT}"),
+    (r"", f"the trials' {PREDICTIONS}"),
+)
+
+
+def _computed_from(key: str, results: StudyResults) -> str:
+    """The file that a value of `results.json` comes from."""
+    for pattern, name in ORIGINS:
+        if found := re.match(pattern, key):
+            number = found.group(1) if found.groups() else ""
+            in_trial = name in (PREDICTIONS, TRIAL, RESULT)
+            return f"{TRIALS}/{results.trials[int(number)].folder}/{name}" if in_trial else name
+    raise AssertionError(key)  # the last pattern fits every key
+
+
+def _contradictions(folder: Path, study: StudyFile, results: StudyResults) -> Iterator[str]:
+    """Where `study.json` and the results tell different things."""
+    seed = study.base().training.seed
+    if seed != study.first_seed:
+        yield f"{folder / STUDY}: training.seed is {seed}, first_seed {study.first_seed}"
+    if study.object_sizes != list(study.base().data.object_sizes):
+        yield f"{folder / STUDY}: object_sizes are not those of its configuration"
+    costs = {level.name: (level.parameters, level.macs) for level in results.levels}
+    for level in study.levels:
+        if costs.get(level.name, found := (level.parameters, level.macs)) != found:
+            yield f"{folder / STUDY}: {level.name} costs {found}, and {costs[level.name]} in the trials"
+
+
+def _of_another_plan(folder: Path, study: StudyFile) -> Iterator[str]:
+    for path, what in differences(study, folder):
+        yield f"{path}: {what}"
+
+
+def _forged(run: RunDir) -> Iterator[str]:
+    """Where the result of a run does not follow from its epochs and its configuration."""
+    result, history, config = run.result, run.metrics(), run.config
+    if not 0 < result.best_epoch <= len(history):
+        yield f"{run.path / METRICS} holds {counted(len(history), 'epoch')}, not epoch {result.best_epoch}"
+        return
+    best = max(history, key=lambda record: (record.val_accuracy or 0.0, -(record.val_loss or 0.0)))
+    parameters, macs = cost_of(config)
+    expected = {
+        "best_epoch": result.best_epoch if best.val_accuracy is None else best.epoch,
+        "val_accuracy": best.val_accuracy,
+        "val_loss": best.val_loss,
+        "clean_train_accuracy": history[result.best_epoch - 1].clean_train_accuracy,
+        "clean_train_loss": history[result.best_epoch - 1].clean_train_loss,
+        "epochs": len(history),
+        "train_seconds": sum(record.seconds for record in history),
+        "parameters": parameters,
+        "macs": macs,
+        "seed": config.training.seed,
+        "dataset": config.data.dataset,
+    }
+    for key, value in expected.items():
+        if getattr(result, key) != value:
+            yield f"{run.path / RESULT}: {key} is {getattr(result, key)}, and {value} comes out again"
