@@ -66,9 +66,7 @@ def _root(
 def train_command(
     config: Annotated[str | None, CONFIG_OPTION] = None,
     overrides: SetOption = [],  # noqa: B006
-    out: Annotated[
-        Path | None, typer.Option(help="Run directory; without it runs/<config>-<strategy>-<time>.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run directory; without it a new one below runs/.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")] = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
@@ -106,7 +104,9 @@ def eval_command(
     run: Annotated[
         Path | None, typer.Argument(help="Run directory or weights file; without it the latest run.")
     ] = None,
-    split: Annotated[Split, typer.Option(help="Which images.")] = Split.test,
+    split: Annotated[
+        Split, typer.Option(metavar="NAME", help="Which images: test, validation or train.")
+    ] = Split.test,
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -192,13 +192,15 @@ def data_command(
 
     if name not in published_names():
         raise UsageError(f"unknown data set {name!r}; there are {', '.join(published_names())}")
+    from cnnkit.api.progress import say
+    from cnnkit.cli.console import out
     from cnnkit.data.prepare import load_dataset
     from cnnkit.data.sources import data_root
 
     folder = data_root(str(root) if root else None)
     train, test = load_dataset(name, folder, _note)
     where = folder if DATASETS[name].torchvision_class else "scikit-learn"
-    typer.echo(f"{DATASETS[name].title}: {len(train):,} training and {len(test):,} test images from {where}")
+    say(out, f"{DATASETS[name].title}: {len(train):,} training and {len(test):,} test images from {where}")
 
 
 def _note(note: Note) -> None:

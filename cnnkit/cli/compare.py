@@ -60,7 +60,11 @@ class Request:
     ] = None
     match: Annotated[
         Matched | None,
-        typer.Option(help="Scale the channels until all cost what the first does.", show_default="none"),
+        typer.Option(
+            metavar="WHAT",
+            help="Scale the channels until all have as many as the first: parameters or macs (or none).",
+            show_default="none",
+        ),
     ] = None
     margin: Annotated[
         float | None,
@@ -81,9 +85,7 @@ class Request:
     ] = None
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder of the study, without it runs/compare-<config>-<time>; what it holds is kept."
-        ),
+        typer.Option(help="Folder of the study; without it a new one below runs/. What it holds is kept."),
     ] = None
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in --out as planned.")] = (
         False
@@ -119,7 +121,7 @@ def compare_command(
     request: Request,
     vary: Annotated[
         str | None,
-        typer.Option(metavar="KEY=A,B,…", help="A key and its values, such as model.dropout=0,0.25,0.5."),
+        typer.Option(metavar="KEY=A,B,…", help="A key and its values, such as model.dropout=0,0.5."),
     ] = None,
     verify: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Compute a study's results.json again, and compare.")
@@ -164,8 +166,9 @@ def _compare(request: Request, vary: str | None) -> None:
 
         import_ahead()
     plan = _plan(request, base, vary)
-    from cnnkit.api.progress import StudyProgress
+    from cnnkit.api.progress import StudyProgress, say
     from cnnkit.api.study import run_plan
+    from cnnkit.cli.console import out
     from cnnkit.cli.console_compare import print_comparison
 
     with StudyProgress() as progress:
@@ -185,7 +188,7 @@ def _compare(request: Request, vary: str | None) -> None:
         print_comparison(results)
     report = study.report()  # after the table, which a drawing error must not hide
     if not request.as_json:
-        typer.echo(f"to look at: {report}")
+        say(out, f"to look at: {report}")
     if results.failed:
         raise typer.Exit(1)
 
@@ -229,6 +232,8 @@ def _workers(text: str) -> int | None:
 
 
 def _verify(folder: Path, as_json: bool) -> None:
+    from cnnkit.api.progress import say
+    from cnnkit.cli.console import out
     from cnnkit.comparison.results import verify
     from cnnkit.filenames import RESULTS
 
@@ -237,6 +242,5 @@ def _verify(folder: Path, as_json: bool) -> None:
         print_json(results.to_dict())
     else:
         finished = len(results.trials) - len(results.failed)
-        typer.echo(
-            f"{folder / RESULTS}: all of it comes out again from the files of {counted(finished, 'trial')}"
-        )
+        files = counted(finished, "trial")
+        say(out, f"{folder / RESULTS}: all of it comes out again from the files of {files}")

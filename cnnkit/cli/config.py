@@ -14,12 +14,14 @@ config_app = typer.Typer(help="See, check and copy configurations.", no_args_is_
 @config_app.command("list")
 def list_command() -> None:
     """List the configurations that travel with cnnkit."""
+    from cnnkit.api.progress import say
+    from cnnkit.cli.console import out
     from cnnkit.config.load import headline, shipped_configs
 
     configs = shipped_configs()
     widest = max(map(len, configs))
     for name, path in configs.items():
-        typer.echo(f"{name:<{widest}}  {headline(path)}")
+        say(out, f"{name:<{widest}}  {headline(path)}", hang=widest + 2)
 
 
 @config_app.command("show")
@@ -62,14 +64,15 @@ def check_command(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="YAML files or names.")],
 ) -> None:
     """Check configurations without training."""
-    from cnnkit.cli.console import print_error
+    from cnnkit.api.progress import say
+    from cnnkit.cli.console import out, print_error
     from cnnkit.config.load import load_config
 
     failed = False
     for file in files:
         try:
             load_config(file)
-            typer.echo(f"{file}: fine")
+            say(out, f"{file}: fine")
         except CnnkitError as error:
             failed = True
             print_error(error)

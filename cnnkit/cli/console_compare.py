@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from rich.text import Text
-
+from cnnkit.api.progress import say
 from cnnkit.cli.console import make_table, out, print_table
 from cnnkit.comparison.records import LevelResult, StudyResults
 from cnnkit.comparison.sentence import sentence
@@ -13,7 +12,7 @@ from cnnkit.words import counted
 
 def print_comparison(results: StudyResults) -> None:
     """The sentence, the ranked table, and what a person should know besides."""
-    out.print(Text(sentence(results), "bold"), soft_wrap=True)
+    say(out, sentence(results), "bold")
     out.print()
     ranked = make_table(
         results.key.rpartition(".")[2],
@@ -24,13 +23,12 @@ def print_comparison(results: StudyResults) -> None:
     print_table(ranked)
     seeds = counted(len(results.seeds), "seed")
     legend = f"± and [ ]: 95 % intervals over {seeds}; training, images/s: medians"
-    out.print(Text(legend, "dim"), soft_wrap=True)
+    say(out, legend, "dim")
     for level in results.levels:
         if level.changed:
-            out.print(Text(f"{level.name}: {level.changed}", "dim"), soft_wrap=True)
+            say(out, f"{level.name}: {level.changed}", "dim")
     for trial in results.failed:
-        line = f"{trial.level} seed {trial.seed} failed: {trial.error}"
-        out.print(Text(line, "red"), soft_wrap=True)
+        say(out, f"{trial.level} seed {trial.seed} failed: {trial.error}", "red")
 
 
 def _row(level: LevelResult) -> Sequence[str]:
