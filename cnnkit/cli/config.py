@@ -27,9 +27,10 @@ def list_command() -> None:
 @config_app.command("show")
 def show_command(config: ConfigOption, overrides: SetOption = []) -> None:  # noqa: B006
     """Print a configuration with every key resolved."""
+    from cnnkit.cli.console import out
     from cnnkit.config.load import load_config, resolved_yaml
 
-    typer.echo(resolved_yaml(load_config(config, overrides)), nl=False)
+    typer.echo(resolved_yaml(load_config(config, overrides), min(out.width, 110)), nl=False)
 
 
 @config_app.command("schema")

@@ -106,8 +106,8 @@ def _count(number: int) -> str:
 
 
 def print_table(table: Table) -> None:
-    """Prints a table whole. Where a terminal is too narrow it comes in blocks that repeat the first column."""
-    first, *others = table.columns
+    """Prints a table whole; on a narrow terminal in blocks, each of which repeats the first column."""
+    others = table.columns[1:]
     while others:
         count = next((n for n in range(len(others), 1, -1) if _width(table, others[:n]) <= out.width), 1)
         block = _block(table, others[: count if out.is_terminal else len(others)])
