@@ -13,9 +13,10 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 from support import call
 
-from cnnkit.api.progress import err
+from cnnkit.api.progress import TrainingProgress, err
 from cnnkit.cli.app import app
 from cnnkit.cli.console import out
+from cnnkit.events import Begun, StepDone
 
 NARROW, WIDE = (60, 80, 100, 120), 200
 SMALL = ("--set", "training.epochs=1", "--set", "runtime.threads=1")
@@ -105,6 +106,23 @@ def test_help_splits_no_word(
         terminal(monkeypatch, columns)
         shown[columns] = screen(call(capsys, *names, "--help").out, columns)
     assert split_words(shown) == {}
+
+
+@pytest.mark.parametrize("columns", NARROW)
+def test_the_live_bar_is_as_wide_as_there_is_room(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal(monkeypatch, columns)
+    monkeypatch.setattr(err, "is_interactive", True)
+    with TrainingProgress() as progress:
+        progress(Begun("digits", "cpu", 1, 1, epochs=20))
+        progress(StepDone(20, 20, 135, 235, 49809.0, 0.1234, 0.95))
+        assert progress.bar
+        progress.bar.refresh()
+    line = next(line for line in screen(capsys.readouterr().err, columns) if "step" in line)
+    assert "epoch 20/20, step 135/235 ━━━━━" in line
+    assert "loss 0.1234" in line
+    assert line.rstrip().endswith(" left")
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,7 @@ from cnnkit.words import counted
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+ROOMY = 100  # columns of a terminal in which a line of progress finds room
 PIPE_WIDTH = 160  # columns where no terminal says how many there are: tables stay whole
 err = Console(highlight=False, markup=False, width=None if sys.stderr.isatty() else PIPE_WIDTH, stderr=True)
 
@@ -55,7 +56,8 @@ def say(console: Console, text: str | Text, style: str = "", hang: int | None = 
 
 def _broken(line: Text, width: int, hang: int) -> list[Text]:
     """Lines of whole words, the second and later ones moved in. A word that finds no room there is not."""
-    starts, indents, end = [], [0], 0
+    starts: list[int] = []
+    indents, end = [0], 0
     for word in re.finditer(r"\S+", line.plain):
         begin = starts[-1] if starts else 0
         if end and indents[-1] + cell_len(line.plain[begin : word.end()]) > width:
@@ -85,7 +87,7 @@ class LiveBar:
         if err.is_terminal and not self.quiet:
             self.bar = Progress(
                 TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
+                BarColumn(bar_width=24 if err.width >= ROOMY else 8),
                 *self.columns,
                 TimeRemainingColumn(),
                 TextColumn("left"),
@@ -145,10 +147,12 @@ def shown(progress: bool | Listener) -> AbstractContextManager[Listener]:
 
 
 def _so_far(event: StepDone) -> str:
+    """The loss; where the terminal has room also the accuracy, and then the speed."""
     speed = f"{event.images_per_second:,.0f} images/s"
     if event.train_loss is None or event.train_accuracy is None:
         return speed
-    return f"loss {event.train_loss:.4f}, {event.train_accuracy:.2%}, {speed}"
+    parts = [f"loss {event.train_loss:.4f}", f"{event.train_accuracy:.2%}", speed]
+    return ", ".join(parts[: 3 if err.width >= ROOMY else 2 if err.width >= 80 else 1])
 
 
 def _epoch_line(record: EpochRecord, epochs: int) -> str:
