@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnkit.comparison.intervals import FEWEST_SEEDS, without_interval
 from cnnkit.comparison.records import (
     BETTER,
     EQUIVALENT,
@@ -31,19 +32,19 @@ def points(value: float) -> str:
     return text.replace("-", MINUS) if float(text) else "0.000"
 
 
-def percent_range(interval: Interval) -> str:
-    """The ends of an interval of fractions, in percent."""
-    return _range(interval, lambda end: f"{end * 100:.3f}")
+def percent_range(interval: Interval, seeds: int) -> str:
+    """The ends of an interval of fractions, in percent, or why there is none."""
+    return _range(interval, seeds, lambda end: f"{end * 100:.3f}")
 
 
-def points_range(interval: Interval) -> str:
-    """The ends of an interval of differences, in percentage points."""
-    return _range(interval, points)
+def points_range(interval: Interval, seeds: int) -> str:
+    """The ends of an interval of differences, in percentage points, or why there is none."""
+    return _range(interval, seeds, points)
 
 
-def _range(interval: Interval, text: Callable[[float], str]) -> str:
+def _range(interval: Interval, seeds: int, text: Callable[[float], str]) -> str:
     if interval.low is None or interval.high is None:
-        return "no interval of one seed"
+        return without_interval(seeds)
     return f"{text(interval.low)} to {text(interval.high)}"
 
 
@@ -61,26 +62,30 @@ def seeds_needed(pair: PairResult) -> str:
 def dots_caption(results: StudyResults) -> str:
     levels = results.levels
     best, worst = levels[0], levels[-1]
+    shaded = _any_interval([level.accuracy for level in levels])
     text = (
         f"Each mark is one training, measured on the {results.test_images:,} test images; the upright "
-        f"stroke is their mean, the shade its 95 % interval. {best.name} averages "
+        f"line is their mean{', the shade its 95 % interval' if shaded else ''}. {best.name} averages "
         f"{best.accuracy.mean:.2%}, {worst.name} {worst.accuracy.mean:.2%}. "
     )
     sampling = max(level.sampling_error for level in levels) * 100
     spread = [level.seed_deviation for level in levels if level.seed_deviation is not None]
-    if not spread:
-        return f"{text}One seed cannot tell how much chance moves it: there are no intervals."
+    if (seeds := len(results.seeds)) < FEWEST_SEEDS:
+        few = "One seed does" if seeds == 1 else f"{seeds} seeds do"
+        return f"{text}{few} not show how much the accuracy varies by chance; that {without_interval(seeds)}."
     low, high = min(spread) * 100, max(spread) * 100
     return (
-        f"{text}From seed to seed the accuracy of one level scatters by {low:.2f} to {high:.2f} points "
-        "(standard deviation); that other test images would have given another accuracy is a separate "
-        f"error, of up to {sampling:.2f} points, and moves the levels largely together."
+        f"{text}From seed to seed the accuracy of a level varies by {low:.2f} to {high:.2f} points "
+        "(standard deviation). Other test images would give another accuracy, too: by up to "
+        f"{sampling:.2f} points (standard error), but for all levels in much the same way."
     )
 
 
 def sizes_caption(levels: Sequence[LevelResult]) -> str:
     """levels: of a data set whose objects have sizes."""
-    text = "Accuracy on the test scenes of each object size, with its 95 % interval over the seeds."
+    sized = [row for level in levels for row in level.by_object_size]
+    bars = ", with its 95 % interval over the seeds" if _any_interval(sized) else ""
+    text = f"Accuracy on the test scenes of each object size{bars}."
     rows = {level.name: sorted(level.by_object_size, key=lambda row: row.size) for level in levels}
     for index, which in ((0, "smallest"), (-1, "largest")):
         of_size = {name: of_level[index] for name, of_level in rows.items()}
@@ -88,6 +93,10 @@ def sizes_caption(levels: Sequence[LevelResult]) -> str:
         told = [f"{name} {of_size[name].mean:.2%}" for name in ranked]
         text += f" At the {which}, {of_size[ranked[0]].size} pixels: {', '.join(told)}."
     return text
+
+
+def _any_interval(intervals: Sequence[Interval]) -> bool:
+    return any(interval.low is not None for interval in intervals)
 
 
 def matrix_caption(results: StudyResults) -> str:
@@ -98,9 +107,10 @@ def matrix_caption(results: StudyResults) -> str:
         f"{verdicts.count(EQUIVALENT)} equivalent within ±{results.margin:g} points",
         f"{verdicts.count(UNDECIDED)} undecided",
     ]
+    interval = ", with its 95 % interval" if _any_interval([p.difference for p in results.pairs]) else ""
     text = (
-        "Accuracy of the row minus that of the column, percentage points, paired seed by seed, with its "
-        f"95 % interval. Of {counted(len(verdicts), 'pair')}, {', '.join(parts)}."
+        "Accuracy of the row minus that of the column, in percentage points: the mean of the differences "
+        f"with each seed{interval}. Of {counted(len(verdicts), 'pair')}, {', '.join(parts)}."
     )
     if results.friedman_p is not None:
         text += f" A Friedman test that all are alike gives p {p_equals(results.friedman_p)}."
@@ -117,8 +127,8 @@ def cost_caption(costs: Mapping[str, Sequence[CostPoint]], same: Sequence[str]) 
     """costs: per kind, the points. same: kinds in which no level differs, with the cost, in words."""
     sentences = [
         "Filled marks lie on the Pareto front: no other level is both as cheap and as accurate. "
-        "Hollow ones are beaten, in the mean; bars are 95 % intervals; marks that would hide one another "
-        "stand side by side."
+        "Hollow ones are beaten, in the mean; bars, where there are any, are 95 % intervals; marks that "
+        "would hide one another stand side by side."
     ]
     for kind, of_kind in costs.items():
         front = pareto_front(of_kind)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnnkit.comparison.intervals import informative
 from cnnkit.comparison.records import LevelResult, StudyResults, ToBest
 from cnnkit.comparison.results import read_results
 from cnnkit.comparison.sentence import sentence
@@ -40,7 +41,7 @@ class PlottedPanels:
 
 def study_view(folder: Path) -> dict[str, Any]:
     """Everything that the template of a comparison names."""
-    study, results = load_study(folder), read_results(folder)
+    study, results = load_study(folder), informative(read_results(folder))
     config = study.base()
     trials = open_trials(folder, config, results, [level.name for level in study.levels])
     view = {
