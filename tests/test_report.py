@@ -165,6 +165,17 @@ def test_the_ranked_table_tells_the_numbers_of_the_results(
             assert level["to_best"]["verdict"] in row
 
 
+def test_a_stage_tells_how_much_of_the_grid_it_leaves_and_how_strong_that_is(study: Path) -> None:
+    page = drawn(study)
+    levels = study_view(study)["networks"]["stages"][0]
+    assert [level.grid for level in levels] == ["4 × 4"] * 4
+    assert page.count("25 % of the grid") == 2 * 5  # stages × (concat has two parts)
+    for level in levels:
+        for _, share in level.kept:
+            assert f"{share:.2f} × as strong" in page
+    assert "% left" not in page
+
+
 def test_every_pair_and_every_seed_is_told(study: Path) -> None:
     page, results = drawn(study), results_of(study)
     for pair in results["pairs"]:

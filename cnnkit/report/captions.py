@@ -216,19 +216,20 @@ def filters_caption(count: Mapping[str, int], size: int, same_start: bool, seed:
 
 
 def maps_caption(number: int, image: str, stages: Sequence[Mapping[str, Sequence[tuple[str, float]]]]) -> str:
-    """stages: per stage and level, the parts and what share of the mean |value| each leaves."""
+    """stages: per stage and level, the parts and the strength of each, that of the convolution being 1."""
     told = []
     for number_of_stage, levels in enumerate(stages, 1):
-        kept = []
+        strengths = []
         for level, parts in levels.items():
-            for part, share in parts:
+            for part, strength in parts:
                 name = part if len(levels) == 1 else level if len(parts) == 1 else f"{level} {part}"
-                kept.append(f"{name} {share:.0%}")
-        told.append(f"stage {number_of_stage}, {', '.join(kept)}")
+                strengths.append(f"{name} {strength:.2f}")
+        told.append(f"stage {number_of_stage}, {', '.join(strengths)}")
     return (
-        f"Test image {number:,}, of class {image}. What downsampling leaves of the mean strength, |value|, "
-        f"of the convolution before it: {'; '.join(told)}. Each map and what is left of it share one "
-        "colour scale."
+        f"Test image {number:,}, of class {image}. Downsampling makes the grid smaller. Mean strength of the "
+        f"values that are left, without their sign, where that of the convolution is 1: {'; '.join(told)}. "
+        "More than 1 means that the dropped values were the weaker ones. Each map and what is left of it "
+        "share one colour scale."
     )
 
 

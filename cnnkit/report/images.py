@@ -151,7 +151,7 @@ class Channel:
 
 @dataclass(frozen=True)
 class DrawnStage:
-    """One level in the picture of one stage."""
+    """One level in the picture of one stage. share: of the convolution's grid, that a part keeps."""
 
     series: int
     name: str
@@ -160,6 +160,7 @@ class DrawnStage:
     strided: bool
     kept: list[tuple[str, float]]
     channels: list[Channel]
+    share: float
 
 
 def draw_stage(series: int, name: str, pooling: str, maps: StageMaps, channels: Sequence[int]) -> DrawnStage:
@@ -178,6 +179,7 @@ def draw_stage(series: int, name: str, pooling: str, maps: StageMaps, channels: 
         maps.faded is not None,
         list(zip(parts, maps.kept, strict=True)),
         drawn,
+        maps.after[0, 0].numel() / maps.dense[0].numel(),
     )
 
 
