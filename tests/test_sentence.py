@@ -92,7 +92,7 @@ def test_two_seeds_have_no_interval_but_are_told_what_one_needs(capsys: pytest.C
     assert "[" not in table
     assert "±" not in table
     assert "-66.667" in table
-    assert "an interval needs 3 seeds" in table
+    assert "a 95 % interval needs 3" in table
 
 
 def test_equal_differences_are_told_as_equal_and_not_as_an_interval(
@@ -112,7 +112,8 @@ def test_an_interval_that_ends_at_0_is_not_written_as_its_half_width(
 
 
 @pytest.mark.parametrize(
-    ("seeds", "told"), [(1, "needs 3 seeds"), (2, "needs 3 seeds"), (4, "each seed the same")]
+    ("seeds", "told"),
+    [(1, "too few seeds"), (2, "too few seeds"), (4, "all seeds equal")],
 )
 def test_the_report_says_why_there_is_no_interval(seeds: int, told: str) -> None:
     results = informative(results_of({"max": None}, seeds=seeds))

@@ -176,7 +176,7 @@ def summary_command(config: ConfigOption, overrides: SetOption = [], as_json: Js
         print_json({"layers": [asdict(row) for row in rows], **totals})
     else:
         shape = " × ".join(map(str, info.shape))
-        print_summary(rows, f"{config}: one {info.title} image, {shape}, to {info.classes} logits")
+        print_summary(rows, f"{config}: {info.title}, from an image of {shape} to {info.classes} logits")
 
 
 @app.command("data")

@@ -23,7 +23,7 @@ def print_comparison(results: StudyResults) -> None:
     for level in results.levels:
         ranked.add_row(*_row(level, len(results.seeds)))
     print_table(ranked)
-    say(out, _legend(len(results.seeds)), "dim")
+    say(out, _legend(results), "dim")
     for level in results.levels:
         if level.changed:
             say(out, f"{level.name}: {level.changed}", "dim")
@@ -45,11 +45,14 @@ def _row(level: LevelResult, seeds: int) -> Sequence[str]:
     )
 
 
-def _legend(seeds: int) -> str:
-    medians = "training, images/s: medians"
+def _legend(results: StudyResults) -> str:
+    seeds, medians = len(results.seeds), "training, images/s: medians"
     if seeds < FEWEST_SEEDS:
-        return f"means over {counted(seeds, 'seed')}: an interval {without_interval(seeds)}; {medians}"
-    return f"± and [ ]: 95 % intervals over {seeds} seeds; each: the same with each seed; {medians}"
+        return f"means over {counted(seeds, 'seed')}; a 95 % interval needs {FEWEST_SEEDS}; {medians}"
+    told = [level.accuracy for level in results.levels]
+    told += [level.to_best.difference for level in results.levels if level.to_best]
+    each = f"each: {without_interval(seeds)}; " if any(interval.low is None for interval in told) else ""
+    return f"± and [ ]: 95 % intervals over {seeds} seeds; {each}{medians}"
 
 
 def _told(interval: Interval, seeds: int, sign: str = "") -> str:

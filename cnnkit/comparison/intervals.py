@@ -24,7 +24,7 @@ def informative(results: StudyResults) -> StudyResults:
 
 def without_interval(seeds: int) -> str:
     """Why there is no interval."""
-    return f"needs {FEWEST_SEEDS} seeds" if seeds < FEWEST_SEEDS else "each seed the same"
+    return "too few seeds" if seeds < FEWEST_SEEDS else "all seeds equal"
 
 
 def _level(level: LevelResult, seeds: int) -> LevelResult:

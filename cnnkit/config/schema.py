@@ -195,6 +195,12 @@ class ModelConfig(Section):
         names = {stage.pooling for stage in self.stages}
         return names.pop() if len(names) == 1 else "mixed"
 
+    @property
+    def strategies(self) -> str:
+        """The strategy in words: `avg`, or `mixed (stride, max)`, from the first stage to the last."""
+        names = [stage.pooling for stage in self.stages]
+        return self.strategy if len(set(names)) == 1 else f"mixed ({', '.join(names)})"
+
     @model_validator(mode="after")
     def _one_value_per_stage(self) -> "ModelConfig":
         n = len(self.channels)

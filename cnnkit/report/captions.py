@@ -52,9 +52,9 @@ def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def seeds_needed(pair: PairResult) -> str:
-    """How many seeds would decide an undecided pair, in words; empty for a pair that is decided."""
-    if pair.verdict != UNDECIDED:
+def seeds_needed(pair: PairResult, seeds: int) -> str:
+    """How many seeds would decide an undecided pair; empty for a decided one, or where nobody can tell."""
+    if pair.verdict != UNDECIDED or seeds < FEWEST_SEEDS:
         return ""
     return f"about {pair.seeds_needed:,} seeds" if pair.seeds_needed else "too many seeds"
 
@@ -70,9 +70,8 @@ def dots_caption(results: StudyResults) -> str:
     )
     sampling = max(level.sampling_error for level in levels) * 100
     spread = [level.seed_deviation for level in levels if level.seed_deviation is not None]
-    if (seeds := len(results.seeds)) < FEWEST_SEEDS:
-        few = "One seed does" if seeds == 1 else f"{seeds} seeds do"
-        return f"{text}{few} not show how much the accuracy varies by chance; that {without_interval(seeds)}."
+    if len(results.seeds) < FEWEST_SEEDS:
+        return f"{text}How much it varies by chance is not known: an interval needs {FEWEST_SEEDS} seeds."
     low, high = min(spread) * 100, max(spread) * 100
     return (
         f"{text}From seed to seed the accuracy of a level varies by {low:.2f} to {high:.2f} points "
@@ -127,8 +126,8 @@ def cost_caption(costs: Mapping[str, Sequence[CostPoint]], same: Sequence[str]) 
     """costs: per kind, the points. same: kinds in which no level differs, with the cost, in words."""
     sentences = [
         "Filled marks lie on the Pareto front: no other level is both as cheap and as accurate. "
-        "Hollow ones are beaten, in the mean; bars, where there are any, are 95 % intervals; marks that "
-        "would hide one another stand side by side."
+        "Hollow marks are beaten: another level has a mean at least as high and costs no more. Bars, where "
+        "there are any, are 95 % intervals. Marks that would hide one another stand side by side."
     ]
     for kind, of_kind in costs.items():
         front = pareto_front(of_kind)
@@ -147,17 +146,17 @@ def curves_caption(curves: Sequence[Curve], what: str, seeds: int) -> str:
     ahead = max(curves, key=lambda curve: float(curve.mean[-1]))
     wide = max(curves, key=lambda curve: float(curve.high[-1] - curve.low[-1]))
     epochs = max(len(curve.mean) for curve in curves)
-    text = f"Lines are means over {counted(seeds, 'seed')}, bands reach from the worst to the best of them. "
+    text = f"Lines are means over {counted(seeds, 'seed')}; bands reach from the worst to the best seed. "
     if epochs == 1:
         text = (
             f"Each was trained for one epoch, so there is a point and no curve: the mean over "
-            f"{counted(seeds, 'seed')}, with a bar from the worst to the best of them. "
+            f"{counted(seeds, 'seed')}, with a bar from the worst to the best seed. "
         )
     text += f"At the end {ahead.name} has the highest {what}, {ahead.mean[-1]:.2f} %"
     if seeds > 1:
         reach = float(wide.high[-1] - wide.low[-1])
         text += f"; the seeds of {wide.name} lie furthest apart, {reach:.2f} points"
-    return f"{text}. Training figures are measured while the weights move, with dropout where there is any."
+    return f"{text}. Training figures are measured during the epoch, while the weights change, with dropout."
 
 
 def largest(matrix: NDArray[np.float64]) -> tuple[int, int]:
@@ -173,30 +172,30 @@ def confusion_caption(
     best = mistakes_alone(confusions[order[0]])
     row, column = largest(best)
     text = (
-        f"First {order[0]}: its mistakes, a mean over its trainings; most often, {best[row, column]:.1f} "
-        f"times, it takes {names[row]} for {names[column]}. The others show how many more (vermillion, +) "
-        f"or fewer (blue, {MINUS}) of each mistake they make."
+        f"The first map shows the mistakes of {order[0]} in a training (the mean). Most frequent: "
+        f"{names[row]} taken for {names[column]}, {best[row, column]:.1f} times. The other maps show how many "
+        f"more (vermillion, +) or fewer (blue, {MINUS}) of each mistake a level makes."
     )
     for level in order[1:]:
         difference = mistakes_alone(confusions[level] - confusions[order[0]])
         row, column = largest(np.abs(difference))
         value = difference[row, column]
         if value:
-            kind = "more" if value > 0 else "fewer"
-            text += f" {level}: {abs(value):.1f} {kind} of {names[row]} taken for {names[column]}."
+            kind = "more" if value > 0 else "less"
+            text += f" {level}: {names[row]} taken for {names[column]}, {abs(value):.1f} times {kind}."
     return text
 
 
 def gallery_caption(shown: int, told_apart: int, clear: int, seeds: int) -> str:
     if seeds == 1:
         return (
-            f"{counted(told_apart, 'test image')} one level gets right and another wrong; {shown} are shown. "
-            "With one seed that may be chance: another training could turn any of them round."
+            f"On {counted(told_apart, 'test image')} one level is right and another wrong; {shown} are "
+            "shown. With one seed this may be chance: another training could change any of these answers."
         )
     return (
-        f"{counted(told_apart, 'test image')} some level gets right in more seeds than another; {clear} of "
-        f"them right in all {seeds} seeds of one and in none of another. Shown are the {shown} told apart "
-        "most: under each, in how many seeds each level is right, and what it takes the image for otherwise."
+        f"On {counted(told_apart, 'test image')} one level is right with more seeds than another, on {clear} "
+        f"with all {seeds} seeds while another is right with none. The {shown} with the largest differences "
+        "are shown. Under each: with how many seeds each level is right, and its most frequent wrong answer."
     )
 
 
@@ -205,12 +204,12 @@ def filters_caption(count: Mapping[str, int], size: int, same_start: bool, seed:
     how_many = f"{shown[0]}" if len(shown) == 1 else f"{shown[0]} to {shown[-1]}"
     text = (
         f"The {how_many} filters of {size} × {size} weights of the first convolution, after training with "
-        f"seed {seed}; vermillion is above 0, blue below."
+        f"seed {seed}. Vermillion is above 0, blue below."
     )
     if same_start and len(count) > 1:
         text += (
-            " Filters in the same place began with the same weights in every level (their hashes agree): "
-            "what differs is what training made of them."
+            " Filters in the same place began with the same weights in every level (their hashes are equal): "
+            "all differences come from training."
         )
     return text
 
@@ -226,10 +225,10 @@ def maps_caption(number: int, image: str, stages: Sequence[Mapping[str, Sequence
                 strengths.append(f"{name} {strength:.2f}")
         told.append(f"stage {number_of_stage}, {', '.join(strengths)}")
     return (
-        f"Test image {number:,}, of class {image}. Downsampling makes the grid smaller. Mean strength of the "
-        f"values that are left, without their sign, where that of the convolution is 1: {'; '.join(told)}. "
-        "More than 1 means that the dropped values were the weaker ones. Each map and what is left of it "
-        "share one colour scale."
+        f"Test image {number:,}, of class {image}. Downsampling keeps a part of the grid. Strength: the mean "
+        "of the values that are left, without their sign, when that of the convolution is 1 "
+        f"({'; '.join(told)}). More than 1 means that the dropped values were the weaker "
+        "ones. Each map and what is left of it share one colour scale."
     )
 
 
@@ -246,43 +245,45 @@ def evidence_caption(
     heads: Mapping[str, str], seed: int, cells: Sequence[Cells], left_out: Sequence[str]
 ) -> str:
     """What the colours are. heads: of each level drawn. left_out: levels without a grid."""
-    pooled = "the scores that the dense layers give its features alone"
-    kept = "how much it changes the scores where all other cells are 0"
+    pooled = "the scores that the dense layers give to its features alone"
+    kept = "how much it changes the scores when all other cells are 0"
     keeping = {head for head in heads.values() if HEADS[head].keeps_cells}
     told = f"{pooled} ({listed(sorted(keeping))}: {kept})" if keeping else pooled
     if set(heads.values()) == keeping:
         told = kept
     sides, sees = (_span([getattr(c, name) for c in cells]) for name in ("side", "sees"))
     text = (
-        f"Colours: of each cell, {told}; drawn is the true class's score less the mean of all classes', "
-        "vermillion where it speaks for the true class, blue against. Each map has its own scale, up to the "
-        "± below it"
+        f"The colour of a cell shows {told}: the true class's score minus the mean score of all classes. "
+        "Vermillion speaks for the true class, blue against it. Each map has its own scale, up to the number "
+        "after ±"
     )
     if len(set(heads.values())) > 1:
-        text += ", for heads that average need larger scores than those that add or take the largest"
+        text += ", because a head that averages needs larger scores than one that adds or takes the largest"
     text += (
-        f". A cell lies over {sides} pixels; its features depend on {sees}. These are the best weights of "
-        f"seed {seed}."
+        f". A cell covers {sides} pixels, and its features depend on {sees} pixels. These are the best "
+        f"weights of seed {seed}."
     )
     if left_out:
-        text += f" {listed(left_out)}: a single cell, so there is no map."
+        text += f" {listed(left_out)}: the grid is a single cell, so there is no map."
     return text
 
 
 def hits_caption(hits: Mapping[str, Hits], shown: int, looked_at: int) -> str:
     """Whether the strongest cell is where the object is."""
     counts = {name: of_level.shown for name, of_level in hits.items()}
-    where = "The strongest cell is framed, the object dashed. "
+    where = (
+        "The strongest cell has a solid frame, the object a dashed one. The cell covers part of the object"
+    )
     if set(counts.values()) == {shown}:
-        where += f"In all {shown} scenes shown the former holds some of the latter"
+        where += f" in all {shown} scenes shown"
     else:
-        told = listed([f"{name} {count}" for name, count in counts.items()])
-        where += f"Of the {shown} scenes shown the former holds some of the latter in: {told}"
+        told = listed([f"{count} ({name})" for name, count in counts.items()])
+        where += f" in {told} of the {shown} scenes shown"
     shares = listed([f"{of_level.share:.1%} ({name})" for name, of_level in hits.items()])
     chance = _span_percent([of_level.chance for of_level in hits.values()])
     return (
-        f"{where}; of the first {looked_at} test scenes, right or wrong, in {shares}. A cell drawn at random "
-        f"would in {chance}."
+        f"{where}, and in {shares} of the first {looked_at} test scenes, whatever the answer is. "
+        f"A cell chosen at random does so in {chance}."
     )
 
 

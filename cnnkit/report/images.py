@@ -231,7 +231,7 @@ def images_of(config: Config, labels: NDArray[np.uint8] | None = None) -> tuple[
     except (CnnkitError, OSError) as error:
         return None, str(error).splitlines()[0]
     if labels is not None and not np.array_equal(test.labels.numpy(), labels):
-        return None, f"the {config.data.info.title} images at hand are not those that were tested"
+        return None, f"the images at hand ({config.data.info.title}) are not those that were tested"
     return test, ""
 
 

@@ -32,7 +32,7 @@ HERE = Placement(torch.device("cpu"), "float32", 1)  # a report is drawn alike o
 def run_view(run: RunDir) -> dict[str, Any]:
     """Everything that the template of a run names."""
     config = run.config
-    info, name = config.data.info, config.model.strategy
+    info, name = config.data.info, config.model.strategies
     result = run.result if run.finished else None
     weights: Weights | None = None
     with contextlib.suppress(CnnkitError, OSError):
@@ -62,7 +62,7 @@ def _sentence(result: RunResult | None, title: str) -> str:
         return f"This training on {title} has not ended: there is no test result yet."
     accuracy, images = result.test_accuracy, result.test_images
     low, high = wilson_interval(result.test_correct, images)
-    return f"{accuracy:.2%} of {images:,} {title} test images right; 95 % interval {low:.2%} to {high:.2%}."
+    return f"{title}: {accuracy:.2%} of {images:,} test images right; 95 % interval {low:.2%} to {high:.2%}."
 
 
 def _curves(run: RunDir, result: RunResult | None) -> dict[str, Any] | None:

@@ -97,7 +97,7 @@ def matrix_rows(results: StudyResults) -> list[tuple[str, list[MatrixCell | None
         cells: list[MatrixCell | None] = [None] * i
         for column in names[i + 1 :]:
             pair = results.pair(row, column)
-            cells.append(MatrixCell(pair.seen_from(row), seeds_needed(pair)))
+            cells.append(MatrixCell(pair.seen_from(row), seeds_needed(pair, len(results.seeds))))
         rows.append((row, cells))
     return rows
 
