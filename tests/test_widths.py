@@ -11,12 +11,13 @@ import typer
 from conftest import TINY
 from PIL import Image, ImageDraw
 from rich.console import Console
-from support import call
+from support import call, finished_run
 
 from cnnkit.api.progress import TrainingProgress, err
 from cnnkit.cli.app import app
 from cnnkit.cli.console import out
 from cnnkit.events import Begun, StepDone
+from cnnkit.report.page import write_report
 
 NARROW, WIDE = (60, 80, 100, 120), 200
 SMALL = ("--set", "training.epochs=1", "--set", "runtime.threads=1")
@@ -47,6 +48,9 @@ COMMANDS = (
     (2, "train", "--config", "wrong.yaml"),
     (2, "train", "--config", "tiny.yaml", "--set", "model.poolling=avg"),
     (2, *TRAIN, "run"),
+    (2, *TRAIN, "run", "--set", "data.validation=1"),
+    (2, *TRAIN, "run", "--set", "model.pooling=[max]"),
+    (2, *TRAIN, "run", "--set", "model.channels=[4]", "--set", "model.pool_size=[2,2]"),
     (2, "train"),
     (2, "trian"),
     (2, "eval", "nowhere"),
@@ -123,6 +127,14 @@ def test_the_live_bar_is_as_wide_as_there_is_room(
     assert "epoch 20/20, step 135/235 ━━━━━" in line
     assert "loss 0.1234" in line
     assert line.rstrip().endswith(" left")
+
+
+def test_a_report_of_one_of_each_thing_calls_nothing_many(tmp_path: Path) -> None:
+    small = ("model.channels=[1]", "training.epochs=1", "training.batch_size=512")
+    run = finished_run(tmp_path / "run", tmp_path, *small)
+    shown = re.sub(r"<[^>]+>", " ", write_report(run).read_text(encoding="utf-8"))
+    assert "1 filter" in shown
+    assert [SINGULAR.search(line) for line in shown.splitlines() if SINGULAR.search(line)] == []
 
 
 @pytest.fixture(scope="module")

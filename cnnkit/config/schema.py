@@ -17,6 +17,7 @@ from cnnkit.families.heads import HEADS
 from cnnkit.families.optimizers import OPTIMIZERS
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.families.schedules import SCHEDULES
+from cnnkit.words import counted
 
 Strategy = Annotated[str, OneOf(POOLINGS)]
 HeadName = Annotated[str, OneOf(HEADS)]
@@ -207,7 +208,7 @@ class ModelConfig(Section):
         complaints = [
             Complaint(
                 f"model.{key}",
-                f"{len(value)} values for {n} stages",
+                f"{counted(len(value), 'value')} for {counted(n, 'stage')}",
                 "give one for all stages, or as many as `channels` has",
                 frozenset({"model.channels", f"model.{key}"}),
             )

@@ -173,8 +173,8 @@ def confusion_caption(
     row, column = largest(best)
     text = (
         f"The first map shows the mistakes of {order[0]} in a training (the mean). Most frequent: "
-        f"{names[row]} taken for {names[column]}, {best[row, column]:.1f} times. The other maps show how many "
-        f"more (vermillion, +) or fewer (blue, {MINUS}) of each mistake a level makes."
+        f"{names[row]} taken for {names[column]}, {best[row, column]:.1f} times. The other maps show how "
+        f"many more (vermillion, +) or fewer (blue, {MINUS}) of each mistake a level makes."
     )
     for level in order[1:]:
         difference = mistakes_alone(confusions[level] - confusions[order[0]])
@@ -201,10 +201,10 @@ def gallery_caption(shown: int, told_apart: int, clear: int, seeds: int) -> str:
 
 def filters_caption(count: Mapping[str, int], size: int, same_start: bool, seed: int) -> str:
     shown = sorted(set(count.values()))
-    how_many = f"{shown[0]}" if len(shown) == 1 else f"{shown[0]} to {shown[-1]}"
+    fewest = f"{shown[0]} to " if len(shown) > 1 else ""
     text = (
-        f"The {how_many} filters of {size} × {size} weights of the first convolution, after training with "
-        f"seed {seed}. Vermillion is above 0, blue below."
+        f"The {fewest}{counted(shown[-1], 'filter')} of {size} × {size} weights of the first "
+        f"convolution, after training with seed {seed}. Vermillion is above 0, blue below."
     )
     if same_start and len(count) > 1:
         text += (
