@@ -64,7 +64,8 @@ runtime: {device: gpu}
 """
 # Of an epoch or a trial: what no second training repeats.
 TIMES = re.compile(r"([\d,]+ +)?[\d.]+ s\b( +[\d,]+)?")
-SINGULAR = re.compile(r"(?<![\d.,/×-])\b(?:1|one) (?!pixels to|was|is|has|does|this|times|means)\w+s\b(?! of)")
+NO_PLURAL = "was|is|has|does|this|times|means"
+SINGULAR = re.compile(rf"(?<![\d.,/×-])\b(?:1|one) (?!{NO_PLURAL})\w+s\b(?! of)")
 
 
 def terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:

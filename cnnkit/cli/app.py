@@ -67,7 +67,7 @@ def train_command(
     config: Annotated[str | None, CONFIG_OPTION] = None,
     overrides: SetOption = [],  # noqa: B006
     out: Annotated[Path | None, typer.Option(help="Run directory; without it a new one below runs/.")] = None,
-    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue an interrupted run.")] = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -187,7 +187,7 @@ def data_command(
     ],
     root: Annotated[Path | None, typer.Option(help="Folder of the data sets.")] = None,
 ) -> None:
-    """Fetch a data set, or find the one that is there, check and prepare it."""
+    """Find or download a data set, check it and prepare it."""
     from cnnkit.families.datasets import DATASETS
 
     if name not in published_names():

@@ -56,7 +56,7 @@ class Request:
     overrides: SetOption = field(default_factory=list)
     seeds: Annotated[
         int | None,
-        typer.Option(help="Trainings of each, under seeds that follow on.", show_default=str(SEEDS)),
+        typer.Option(help="Trainings of each value, each with another seed.", show_default=str(SEEDS)),
     ] = None
     match: Annotated[
         Matched | None,
@@ -69,27 +69,26 @@ class Request:
     margin: Annotated[
         float | None,
         typer.Option(
-            help="Percentage points up to which a difference counts for nothing.", show_default=str(MARGIN)
+            help="Differences of up to so many percentage points count as none.", show_default=str(MARGIN)
         ),
     ] = None
     workers: Annotated[
         str,
         typer.Option(
-            metavar="N", help="Trials side by side; auto: one a core; on CUDA all seeds train as one network."
+            metavar="N",
+            help="Trials at the same time; auto: one per core, or on CUDA all seeds as one.",
         ),
     ] = "auto"
     executor: Annotated[ExecutorName, typer.Option(help="Where trials run.")] = ExecutorName.local
     ray_address: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Of the Ray cluster; without it $RAY_ADDRESS, or a new one."),
+        typer.Option(metavar="ADDRESS", help="The Ray cluster; without it $RAY_ADDRESS, or a new one."),
     ] = None
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the study; without it a new one below runs/. What it holds is kept."),
     ] = None
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in --out as planned.")] = (
-        False
-    )
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the study in --out as planned.")] = False
     as_json: Annotated[
         bool, typer.Option("--json", help="Print results.json, alone, on standard output.")
     ] = False
@@ -124,7 +123,7 @@ def compare_command(
         typer.Option(metavar="KEY=A,B,…", help="A key and its values, such as model.dropout=0,0.5."),
     ] = None,
     verify: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Compute a study's results.json again, and compare.")
+        Path | None, typer.Option(metavar="DIR", help="Compute results.json of a study again, and compare.")
     ] = None,
 ) -> None:
     """Compare values of any key over several seeds: which wins, by how much, and is it real?"""
@@ -140,7 +139,7 @@ def compare_command(
 def compare_pooling_command(
     request: Request,
     strategies: Annotated[
-        str | None, typer.Option(metavar="A,B,…", help="Which ones.", show_default="all")
+        str | None, typer.Option(metavar="A,B,…", help="Which poolings or heads.", show_default="all")
     ] = None,
     where: Annotated[Where, typer.Option(help="In each stage, or at the head.")] = Where.stages,
 ) -> None:
