@@ -45,13 +45,13 @@ def say(console: Console, text: str | Text, style: str = "", hang: int | None = 
 
     hang: columns in which a line goes on; None: below its first letter, or below what follows its caret.
     """
-    for line in (Text(text, style) if isinstance(text, str) else text).split(allow_blank=True) or [Text()]:
-        if not console.is_terminal:
-            console.print(line, soft_wrap=True)
-            continue
+    lines = (Text(text, style) if isinstance(text, str) else text).split(allow_blank=True) or [Text()]
+    parts: list[Text] = []
+    for line in lines:
         begins = hang or len(re.match(r" *(\^ )?", line.plain)[0])  # type: ignore[index]
-        for part in _broken(line, console.width, min(begins, console.width // 2)):
-            console.print(part, soft_wrap=True)
+        width = console.width if console.is_terminal else sys.maxsize
+        parts += _broken(line, width, min(begins, console.width // 2))
+    console.print(Text("\n").join(parts), soft_wrap=True)
 
 
 def _broken(line: Text, width: int, hang: int) -> list[Text]:
