@@ -342,7 +342,7 @@ def test_a_model_that_cannot_be_is_refused_in_words(
 
 
 def test_images_of_other_channels_than_the_shape_give_no_pixel_statistics(config: cnnkit.Config) -> None:
-    with pytest.raises(cnnkit.UsageError, match="1 channels, the shape 3"):
+    with pytest.raises(cnnkit.UsageError, match="1 channel, the shape 3"):
         cnnkit.build_model(config, cnnkit.load_images(config).train, shape=(3, 8, 8))
 
 

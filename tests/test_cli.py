@@ -599,7 +599,7 @@ def test_a_terminal_gets_colours_unless_no_color_is_set(no_color: str, coloured:
         text = os.read(ours, 10_000).decode()
         process.wait()
     os.close(ours)
-    assert "did you mean 'mnist'" in text
+    assert "mean 'mnist'?" in text
     assert ("\x1b[1;31m" in text) == coloured
 
 

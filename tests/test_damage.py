@@ -366,7 +366,9 @@ def test_eval_neither_makes_nor_fills_the_folder_that_a_weights_file_names(
     config = parse_config(TINY, "tiny", ["data.dataset=mnist", f"data.root={json.dumps(str(evil))}"])
     from cnnkit.nn.model import build_model
 
-    save_weights(RunDir(tmp_path), "a.safetensors", build_model(config.model, config.data.info, 0), config)
+    save_weights(
+        RunDir(tmp_path), "a.safetensors", build_model(config.model, config.data.info, 0), config, None
+    )
     assert load_weights(tmp_path / "a.safetensors").config.data.root == str(evil)
     told = call(capsys, "eval", tmp_path / "a.safetensors")
     assert told.code == 1

@@ -226,7 +226,7 @@ def test_every_map_lies_in_its_image(head: str, scenes: Config) -> None:
             assert tile.strongest.x % 4 == tile.strongest.y % 4 == 0
             assert max(tile.strongest.x, tile.strongest.y) < 32
     assert "of the first 150 test scenes" in view["caption"]
-    assert "A cell lies over 4 × 4 pixels" in view["caption"]
+    assert "A cell covers 4 × 4 pixels" in view["caption"]
 
 
 def test_without_a_grid_there_is_no_map(tiny: Callable[..., Config]) -> None:
@@ -239,7 +239,7 @@ def test_without_a_grid_there_is_no_map(tiny: Callable[..., Config]) -> None:
     view = evidence_view({"single": single, "several": several}, {"single": 0, "several": 1}, test)
     assert view is not None
     assert [tile.name for row in view["rows"] for tile in row.tiles] == ["several"] * 4
-    assert "single: a single cell, so there is no map" in view["caption"]
+    assert "single: the grid is a single cell, so there is no map" in view["caption"]
 
 
 # --- nothing is fetched ------------------------------------------------------------------------------

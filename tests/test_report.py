@@ -178,7 +178,11 @@ def test_every_section_is_there_and_in_order(study: Path) -> None:
     assert page.count("<figcaption>") == 9
 
 
-def test_the_ranked_table_tells_the_numbers_of_the_results(study: Path) -> None:
+def test_the_ranked_table_tells_the_numbers_of_the_results(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert drawn(study).count("too few seeds") >= len(STRATEGIES)
+    monkeypatch.setattr("cnnkit.comparison.intervals.FEWEST_SEEDS", 2)
     page, results = drawn(study), results_of(study)
     rows = page[page.index('id="ranking"') : page.index('id="seeds"')].split("<tr>")[2:]
     assert len(rows) == len(STRATEGIES)
@@ -191,6 +195,17 @@ def test_the_ranked_table_tells_the_numbers_of_the_results(study: Path) -> None:
         if level["to_best"]:
             assert points(level["to_best"]["difference"]["mean"]) in row
             assert level["to_best"]["verdict"] in row
+
+
+def test_a_stage_tells_how_much_of_the_grid_it_leaves_and_how_strong_that_is(study: Path) -> None:
+    page = drawn(study)
+    levels = study_view(study)["networks"]["stages"][0]
+    assert [level.grid for level in levels] == ["4 × 4"] * 4
+    assert page.count("25 % of grid") == 2 * 5  # stages × (concat has two parts)
+    for level in levels:
+        for _, share in level.kept:
+            assert f"strength {share:.2f}" in page
+    assert "% left" not in page
 
 
 def test_every_pair_and_every_seed_is_told(study: Path) -> None:
@@ -291,7 +306,7 @@ def test_other_images_than_the_tested_ones_are_not_shown(study: Path) -> None:
     (study / "labels.bin").write_bytes(labels)
     assert "labels.bin is damaged" in drawn(study)
     keep_json(study / STUDY, kept_json(study / STUDY) | {"labels": hashlib.sha256(labels).hexdigest()})
-    assert "images at hand are not those that were tested" in drawn(study)
+    assert ") are not those that were tested" in drawn(study)
 
 
 def test_without_weights_and_epochs_the_statistics_are_drawn(study: Path) -> None:
@@ -312,7 +327,7 @@ def test_without_a_trials_predictions_the_other_seeds_are_drawn(study: Path) -> 
     assert sections(page) == WITH_DAMAGE
     assert page.count(f"No whole {PREDICTIONS} is left of max, seed 1: this rests on 1 seed of 2.") == 2
     assert page.count('class="heat"') == len(STRATEGIES)
-    assert "With one seed that may be chance" in page
+    assert "With one seed this may be chance" in page
     (study / TRIALS / trials["avg", 0] / PREDICTIONS).write_bytes(b"too short")
     page = drawn(study)
     assert sections(page) == WITH_DAMAGE
@@ -364,7 +379,7 @@ def test_one_seed_without_validation_images_is_drawn(tmp_path: Path) -> None:
     )
     assert sections(page) == [*SECTIONS[:5], "activations", *SECTIONS[5:]]
     assert "no activation: the control that shows why a non-linearity is needed" in page
-    assert "no interval of one seed" in page
+    assert "too few seeds" in page
     assert "training accuracy, %" in page
     assert "validation accuracy, %" not in page
 

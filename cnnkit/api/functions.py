@@ -19,6 +19,7 @@ from cnnkit.experiment.train import prepare, run_experiment
 from cnnkit.families.datasets import ImageInfo
 from cnnkit.nn.model import CNN
 from cnnkit.nn.model import build_model as build
+from cnnkit.words import counted
 
 if TYPE_CHECKING:
     from cnnkit.api.study import Study
@@ -86,7 +87,8 @@ def build_model(
     if complaints := list(grid_complaints(config.model, info.shape)):
         raise UsageError("; ".join(f"{complaint.key}: {complaint.message}" for complaint in complaints))
     if images is not None and images.info.shape[0] != info.shape[0]:
-        raise UsageError(f"the images have {images.info.shape[0]} channels, the shape {info.shape[0]}")
+        channels = counted(images.info.shape[0], "channel")
+        raise UsageError(f"the images have {channels}, the shape {info.shape[0]}")
     mean, std = (0.0, 1.0) if images is None else pixel_statistics(images.images)
     return build(config.model, info, config.training.seed, mean, std)
 

@@ -1,10 +1,12 @@
 """What a person sees while it trains: a live bar on a terminal, plain lines in a pipe or a notebook."""
 
+import re
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -33,8 +35,40 @@ from cnnkit.words import counted
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+ROOMY = 100  # columns of a terminal in which a line of progress finds room
 PIPE_WIDTH = 160  # columns where no terminal says how many there are: tables stay whole
 err = Console(highlight=False, markup=False, width=None if sys.stderr.isatty() else PIPE_WIDTH, stderr=True)
+
+
+def say(console: Console, text: str | Text, style: str = "", hang: int | None = None) -> None:
+    """Prints text. On a terminal a long line goes on below, between two words; in a pipe it stays one line.
+
+    hang: columns in which a line goes on; None: below its first letter, or below what follows its caret.
+    """
+    lines = (Text(text, style) if isinstance(text, str) else text).split(allow_blank=True) or [Text()]
+    parts: list[Text] = []
+    for line in lines:
+        begins = hang or len(re.match(r" *(\^ )?", line.plain)[0])  # type: ignore[index]
+        width = console.width if console.is_terminal else sys.maxsize
+        parts += _broken(line, width, min(begins, console.width // 2))
+    console.print(Text("\n").join(parts), soft_wrap=True)
+
+
+def _broken(line: Text, width: int, hang: int) -> list[Text]:
+    """Lines of whole words, the second and later ones moved in. A word that finds no room there is not."""
+    starts: list[int] = []
+    indents, end = [0], 0
+    for word in re.finditer(r"\S+", line.plain):
+        begin = starts[-1] if starts else 0
+        if end and indents[-1] + cell_len(line.plain[begin : word.end()]) > width:
+            starts.append(word.start())
+            indents.append(hang if hang + cell_len(word[0]) <= width else 0)
+        end = word.end()
+    lines = line.divide(starts)
+    for part, indent in zip(lines, indents, strict=True):
+        part.rstrip()
+        part.pad_left(indent)
+    return list(lines)
 
 
 class LiveBar:
@@ -53,7 +87,7 @@ class LiveBar:
         if err.is_terminal and not self.quiet:
             self.bar = Progress(
                 TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
+                BarColumn(bar_width=24 if err.width >= ROOMY else 8),
                 *self.columns,
                 TimeRemainingColumn(),
                 TextColumn("left"),
@@ -91,7 +125,7 @@ class TrainingProgress(LiveBar):
     def _begin(self, event: Begun) -> None:
         self.epochs = event.epochs
         cost = f"{event.parameters:,} parameters, {event.macs / 1e6:.1f} M multiply-accumulates"
-        err.print(Text(f"{event.title}: {cost}; {event.device}"), soft_wrap=True)
+        say(err, f"{event.title}: {cost}; {event.device}")
         err.print("epoch     loss  accuracy  validation  images/s     time", style="bold")
         if self.bar:
             self.task = self.bar.add_task("starting", total=None, so_far="")
@@ -113,10 +147,12 @@ def shown(progress: bool | Listener) -> AbstractContextManager[Listener]:
 
 
 def _so_far(event: StepDone) -> str:
+    """The loss; where the terminal has room also the accuracy, and then the speed."""
     speed = f"{event.images_per_second:,.0f} images/s"
     if event.train_loss is None or event.train_accuracy is None:
         return speed
-    return f"loss {event.train_loss:.4f}, {event.train_accuracy:.2%}, {speed}"
+    parts = [f"loss {event.train_loss:.4f}", f"{event.train_accuracy:.2%}", speed]
+    return ", ".join(parts[: 3 if err.width >= ROOMY else 2 if err.width >= 80 else 1])
 
 
 def _epoch_line(record: EpochRecord, epochs: int) -> str:
@@ -139,20 +175,18 @@ class StudyProgress(LiveBar):
         if isinstance(event, StudyBegun):
             self._begin(event)
         elif isinstance(event, TrialDone):
-            err.print(_trial_line(event), soft_wrap=True)
+            say(err, _trial_line(event))
             if self.bar:
                 self.bar.advance(self.task)
         elif isinstance(event, Note):
             print_note(event)
 
     def _begin(self, event: StudyBegun) -> None:
-        err.print(Text(f"{event.title}; {event.where}"), soft_wrap=True)
+        say(err, f"{event.title}; {event.where}")
         for warning in event.warnings:
-            err.print(Text("note: ", "yellow") + Text(warning, "default"), soft_wrap=True)
+            say(err, Text("note: ", "yellow") + Text(warning, "default"), hang=6)
         if event.finished:
-            err.print(
-                Text(f"{event.finished} of {counted(event.trials, 'trial')} are there already"), style="dim"
-            )
+            say(err, f"{event.finished} of {counted(event.trials, 'trial')} are there already", "dim")
         if self.bar and event.finished < event.trials:
             self.task = self.bar.add_task("training", total=event.trials, completed=event.finished)
             self.bar.start()
@@ -166,4 +200,4 @@ def _trial_line(event: TrialDone) -> Text:
 
 
 def print_note(note: Note) -> None:
-    err.print(Text(note.text), style="dim", soft_wrap=True)
+    say(err, note.text, "dim")

@@ -73,12 +73,10 @@ def train_command(
     named: ConfigArgument = None,
     config: ConfigOption = None,
     overrides: SetOption = [],  # noqa: B006
-    out: Annotated[
-        Path | None, typer.Option(help="Run directory; without it runs/<config>-<strategy>-<time>.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run directory; without it a new one below runs/.")] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Go on with an interrupted run.", autocompletion=complete_run),
+        typer.Option(metavar="RUN", help="Continue an interrupted run.", autocompletion=complete_run),
     ] = None,
     device: DeviceOption = None,
     with_report: Annotated[
@@ -126,7 +124,9 @@ def eval_command(
             show_default=False,
         ),
     ] = None,
-    split: Annotated[Split, typer.Option(help="Which images.")] = Split.test,
+    split: Annotated[
+        Split, typer.Option(metavar="NAME", help="Which images: test, validation or train.")
+    ] = Split.test,
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -208,7 +208,7 @@ def summary_command(
         print_json({"layers": [asdict(row) for row in rows], **totals})
     else:
         shape = " × ".join(map(str, info.shape))
-        print_summary(rows, f"{source}: one {info.title} image, {shape}, to {info.classes} logits")
+        print_summary(rows, f"{source}: {info.title}, from an image of {shape} to {info.classes} logits")
 
 
 @app.command("data")
@@ -219,11 +219,13 @@ def data_command(
     ],
     root: Annotated[Path | None, typer.Option(help="Folder of the data sets.")] = None,
 ) -> None:
-    """Fetch a data set, or find the one that is there, check and prepare it."""
+    """Find or download a data set, check it and prepare it."""
     from cnnkit.families.datasets import DATASETS
 
     if name not in published_names():
         raise UsageError(f"unknown data set {name!r}; there are {', '.join(published_names())}")
+    from cnnkit.api.progress import say
+    from cnnkit.cli.console import out
     from cnnkit.data.prepare import load_dataset
     from cnnkit.data.sources import data_root
 
@@ -232,7 +234,7 @@ def data_command(
     folder = data_root(str(root) if root else None)
     train, test = load_dataset(name, folder, _note)
     where = folder if DATASETS[name].torchvision_class else "scikit-learn"
-    typer.echo(f"{DATASETS[name].title}: {len(train):,} training and {len(test):,} test images from {where}")
+    say(out, f"{DATASETS[name].title}: {len(train):,} training and {len(test):,} test images from {where}")
 
 
 def _note(note: Note) -> None:

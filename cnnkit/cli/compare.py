@@ -67,39 +67,42 @@ class Request:
     overrides: SetOption = field(default_factory=list)
     seeds: Annotated[
         int | None,
-        typer.Option(help="Trainings of each, under seeds that follow on.", show_default=str(SEEDS)),
+        typer.Option(help="Trainings of each value, each with another seed.", show_default=str(SEEDS)),
     ] = None
     match: Annotated[
         Matched | None,
-        typer.Option(help="Scale the channels until all cost what the first does.", show_default="none"),
+        typer.Option(
+            metavar="WHAT",
+            help="Scale the channels until all have as many as the first: parameters or macs (or none).",
+            show_default="none",
+        ),
     ] = None
     margin: Annotated[
         float | None,
         typer.Option(
-            help="Percentage points up to which a difference counts for nothing.", show_default=str(MARGIN)
+            help="Differences of up to so many percentage points count as none.", show_default=str(MARGIN)
         ),
     ] = None
     workers: Annotated[
         str,
         typer.Option(
-            metavar="N", help="Trials side by side; auto: one a core; on CUDA all seeds train as one network."
+            metavar="N",
+            help="Trials at the same time; auto: one per core, or on CUDA all seeds as one.",
         ),
     ] = "auto"
     executor: Annotated[ExecutorName, typer.Option(help="Where trials run.")] = ExecutorName.local
     ray_address: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Of the Ray cluster; without it $RAY_ADDRESS, or a new one."),
+        typer.Option(metavar="ADDRESS", help="The Ray cluster; without it $RAY_ADDRESS, or a new one."),
     ] = None
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the study, without it runs/compare-<config>-<time>; what it holds is kept.",
+            help="Folder of the study; without it a new one below runs/. What it holds is kept.",
             autocompletion=complete_study,
         ),
     ] = None
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in --out as planned.")] = (
-        False
-    )
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the study in --out as planned.")] = False
     as_json: Annotated[
         bool, typer.Option("--json", help="Print results.json, alone, on standard output.")
     ] = False
@@ -157,7 +160,7 @@ def compare_command(
 def compare_pooling_command(
     request: Request,
     strategies: Annotated[
-        str | None, typer.Option(metavar="A,B,…", help="Which ones.", show_default="all")
+        str | None, typer.Option(metavar="A,B,…", help="Which poolings or heads.", show_default="all")
     ] = None,
     where: Annotated[Where, typer.Option(help="In each stage, or at the head.")] = Where.stages,
 ) -> None:
@@ -197,8 +200,9 @@ def _compare(request: Request, vary: str | None) -> None:
 
         import_ahead()
     plan = _plan(request, base, vary)
-    from cnnkit.api.progress import StudyProgress
+    from cnnkit.api.progress import StudyProgress, say
     from cnnkit.api.study import run_plan
+    from cnnkit.cli.console import out
     from cnnkit.cli.console_compare import print_comparison
 
     with StudyProgress() as progress:
@@ -218,7 +222,7 @@ def _compare(request: Request, vary: str | None) -> None:
         print_comparison(results)
     report = study.report()  # after the table, which a drawing error must not hide
     if not request.as_json:
-        typer.echo(f"to look at: {report}")
+        say(out, f"to look at: {report}")
     if results.failed:
         raise typer.Exit(1)
 
@@ -273,6 +277,8 @@ def _workers(text: str) -> int | None:
 
 
 def _verify(folder: Path, deep: bool, as_json: bool) -> None:
+    from cnnkit.api.progress import say
+    from cnnkit.cli.console import out
     from cnnkit.comparison.verification import verify
     from cnnkit.filenames import RESULTS
 
@@ -282,8 +288,7 @@ def _verify(folder: Path, deep: bool, as_json: bool) -> None:
         print_json(results.to_dict())
     else:
         finished = len(results.trials) - len(results.failed)
-        typer.echo(
-            f"{folder / RESULTS}: all of it comes out again from the files of {counted(finished, 'trial')}"
-        )
+        files = counted(finished, "trial")
+        say(out, f"{folder / RESULTS}: all of it comes out again from the files of {files}")
         for sentence in checked:
-            typer.echo(f"  {sentence}")
+            say(out, sentence)

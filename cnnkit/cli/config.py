@@ -21,12 +21,14 @@ config_app = App(help="See, check and copy configurations.", no_args_is_help=Tru
 @config_app.command("list")
 def list_command() -> None:
     """List the configurations that travel with cnnkit."""
+    from cnnkit.api.progress import say
+    from cnnkit.cli.console import out
     from cnnkit.config.load import headline, shipped_configs
 
     configs = shipped_configs()
     widest = max(map(len, configs))
     for name, path in configs.items():
-        typer.echo(f"{name:<{widest}}  {headline(path)}")
+        say(out, f"{name:<{widest}}  {headline(path)}", hang=widest + 2)
 
 
 @config_app.command("show")
@@ -36,9 +38,11 @@ def show_command(
     overrides: SetOption = [],  # noqa: B006
 ) -> None:
     """Print a configuration with every key resolved."""
+    from cnnkit.cli.console import out
     from cnnkit.config.load import load_config, resolved_yaml
 
-    typer.echo(resolved_yaml(load_config(chosen_config(named, config), overrides)), nl=False)
+    resolved = load_config(chosen_config(named, config), overrides)
+    typer.echo(resolved_yaml(resolved, min(out.width, 110)), nl=False)
 
 
 @config_app.command("schema")
@@ -109,14 +113,15 @@ def check_command(
     """Check configurations without training."""
     if not [*files, *configs]:
         raise UsageError("name what to check, such as mnist or my.yaml")
-    from cnnkit.cli.console import print_error
+    from cnnkit.api.progress import say
+    from cnnkit.cli.console import out, print_error
     from cnnkit.config.load import load_config
 
     failed = False
     for file in dict.fromkeys([*files, *configs]):
         try:
             load_config(file)
-            typer.echo(f"{file}: fine")
+            say(out, f"{file}: fine")
         except CnnkitError as error:
             failed = True
             print_error(error)

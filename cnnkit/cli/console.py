@@ -1,14 +1,16 @@
 """What a person sees: results, tables, errors."""
 
+import copy
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.measure import Measurement
+from rich.table import Column, Table
 from rich.text import Text
 
-from cnnkit.api.progress import PIPE_WIDTH, err
+from cnnkit.api.progress import PIPE_WIDTH, err, say
 from cnnkit.errors import CnnkitError
 from cnnkit.stats import wilson_interval
 
@@ -50,7 +52,7 @@ def _print_pairs(rows: Mapping[str, str]) -> None:
     width = max(map(len, rows))
     for name, value in rows.items():
         style = "bold" if name.endswith("accuracy") else ""
-        out.print(Text(f"{name:<{width}}  ").append(value, style), soft_wrap=True)
+        say(out, Text(f"{name:<{width}}  ").append(value, style), hang=width + 2)
 
 
 def print_evaluation(measured: Mapping[str, Any], title: str) -> None:
@@ -87,7 +89,7 @@ def print_confusion(confusion: Sequence[Sequence[int]], names: Sequence[str]) ->
 
 
 def print_summary(rows: Sequence["LayerCost"], title: str) -> None:
-    out.print(title, style="bold")
+    say(out, title, "bold")
     table = make_table("layer", "kind", "output shape", "parameters", "MACs")
     for row in rows:
         shape = " × ".join(map(str, row.output_shape))
@@ -102,18 +104,12 @@ def print_prediction(path: str, top: Sequence[tuple[str, float]]) -> None:
     """top: classes with their probabilities, the likeliest first."""
     (best, probability), *others = top
     rest = ", ".join(f"{name} {share:.1%}" for name, share in others)
-    out.print(
-        Text(path),
-        Text(f" {best} "),
-        Text(f"{probability:.1%}", "bold"),
-        soft_wrap=True,
-        end="",
-    )
-    out.print(Text(f"  ({rest})" if rest else "", "dim"), soft_wrap=True)
+    told = Text.assemble(path, f"  {best}  ", (f"{probability:.1%}", "bold"))
+    say(out, told.append(f"  ({rest})" if rest else "", "dim"), hang=2)
 
 
 def print_error(error: CnnkitError) -> None:
-    err.print(Text("error: ", "bold red") + Text(str(error), "default"), soft_wrap=True)
+    say(err, Text("error: ", "bold red") + Text(str(error), "default"))
 
 
 def _count(number: int) -> str:
@@ -121,10 +117,26 @@ def _count(number: int) -> str:
 
 
 def print_table(table: Table) -> None:
-    """Prints a table at its full width, even on a narrow terminal: a number that is cut misleads."""
-    width, out.width = out.width, max(out.width, PIPE_WIDTH)
-    out.print(table, crop=False)
-    out.width = width
+    """Prints a table whole; on a narrow terminal in blocks, each of which repeats the first column."""
+    others = table.columns[1:]
+    while others:
+        count = next((n for n in range(len(others), 1, -1) if _width(table, others[:n]) <= out.width), 1)
+        block = _block(table, others[: count if out.is_terminal else len(others)])
+        out.print(block, width=_width(table, block.columns[1:]), crop=False, no_wrap=True, soft_wrap=True)
+        others = others[len(block.columns) - 1 :]
+        if others:
+            out.print()
+
+
+def _block(table: Table, columns: Sequence[Column]) -> Table:
+    """The first column and some of the others."""
+    block = copy.copy(table)
+    block.columns = [table.columns[0], *columns]
+    return block
+
+
+def _width(table: Table, columns: Sequence[Column]) -> int:
+    return Measurement.get(out, out.options.update(width=sys.maxsize), _block(table, columns)).maximum
 
 
 def make_table(first: str, *numbers: str) -> Table:

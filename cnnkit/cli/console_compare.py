@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from rich.text import Text
-
+from cnnkit.api.progress import say
 from cnnkit.cli.console import make_table, out, print_table
+from cnnkit.comparison.intervals import FEWEST_SEEDS, informative, without_interval
 from cnnkit.comparison.records import LevelResult, StudyResults
 from cnnkit.comparison.sentence import sentence
 from cnnkit.stats import Interval
@@ -13,32 +13,30 @@ from cnnkit.words import counted
 
 def print_comparison(results: StudyResults) -> None:
     """The sentence, the ranked table, and what a person should know besides."""
-    out.print(Text(sentence(results), "bold"), soft_wrap=True)
+    say(out, sentence(results), "bold")
     out.print()
+    results = informative(results)
     ranked = make_table(
         results.key.rpartition(".")[2],
         *("accuracy, %", "to the best, points", "verdict", "parameters", "MACs", "training", "images/s"),
     )
     for level in results.levels:
-        ranked.add_row(*_row(level))
+        ranked.add_row(*_row(level, len(results.seeds)))
     print_table(ranked)
-    seeds = counted(len(results.seeds), "seed")
-    legend = f"± and [ ]: 95 % intervals over {seeds}; training, images/s: medians"
-    out.print(Text(legend, "dim"), soft_wrap=True)
+    say(out, _legend(results), "dim")
     for level in results.levels:
         if level.changed:
-            out.print(Text(f"{level.name}: {level.changed}", "dim"), soft_wrap=True)
+            say(out, f"{level.name}: {level.changed}", "dim")
     for trial in results.failed:
-        line = f"{trial.level} seed {trial.seed} failed: {trial.error}"
-        out.print(Text(line, "red"), soft_wrap=True)
+        say(out, f"{trial.level} seed {trial.seed} failed: {trial.error}", "red")
 
 
-def _row(level: LevelResult) -> Sequence[str]:
+def _row(level: LevelResult, seeds: int) -> Sequence[str]:
     to_best, timing = level.to_best, level.timing
     return (
         level.name,
-        _accuracy(level.accuracy),
-        _difference(to_best.difference) if to_best else "",
+        _told(level.accuracy, seeds),
+        _told(to_best.difference, seeds, "+") if to_best else "",
         to_best.verdict if to_best else "the best",
         f"{level.parameters:,}",
         f"{level.macs / 1e6:.1f} M",
@@ -47,14 +45,24 @@ def _row(level: LevelResult) -> Sequence[str]:
     )
 
 
-def _accuracy(interval: Interval) -> str:
-    """In percent, with the reach of its 95 % interval where there are seeds enough for one."""
-    reach = "" if interval.low is None else f" ± {(interval.mean - interval.low) * 100:.3f}"
-    return f"{interval.mean * 100:.3f}{reach}"
+def _legend(results: StudyResults) -> str:
+    seeds, medians = len(results.seeds), "training, images/s: medians"
+    if seeds < FEWEST_SEEDS:
+        return f"means over {counted(seeds, 'seed')}; a 95 % interval needs {FEWEST_SEEDS}; {medians}"
+    told = [level.accuracy for level in results.levels]
+    told += [level.to_best.difference for level in results.levels if level.to_best]
+    each = f"each: {without_interval(seeds)}; " if any(interval.low is None for interval in told) else ""
+    return f"± and [ ]: 95 % intervals over {seeds} seeds; {each}{medians}"
 
 
-def _difference(interval: Interval) -> str:
-    """In percentage points, with its 95 % interval, which need not be symmetric."""
-    mean, low, high = interval.mean, interval.low, interval.high
-    reach = "" if low is None or high is None else f" [{low * 100:+.3f}, {high * 100:+.3f}]"
-    return f"{mean * 100:+.3f}{reach}"
+def _told(interval: Interval, seeds: int, sign: str = "") -> str:
+    """A mean times 100, with its 95 % interval if that tells something; not as ± if it ends at 0 or 100 %."""
+    mean, low, high = (
+        None if value is None else f"{value * 100:{sign}.3f}"
+        for value in (interval.mean, interval.low, interval.high)
+    )
+    if interval.low is None or interval.high is None:
+        return f"{mean}" if seeds < FEWEST_SEEDS else f"{mean} each"
+    if sign or interval.low <= 0 or interval.high >= 1:
+        return f"{mean} [{low}, {high}]"
+    return f"{mean} ± {(interval.high - interval.mean) * 100:.3f}"

@@ -99,6 +99,6 @@ DeviceOption = Annotated[
         "--device",
         metavar="DEVICE",
         callback=_known_device,
-        help="Run here, whatever the configuration says: auto, cpu, cuda, mps.",
+        help="Use this device instead of the configured one: auto, cpu, cuda, mps.",
     ),
 ]

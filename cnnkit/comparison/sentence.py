@@ -3,10 +3,9 @@
 import math
 from collections.abc import Iterator, Sequence
 
+from cnnkit.comparison.intervals import FEWEST_SEEDS
 from cnnkit.comparison.records import EQUIVALENT, UNDECIDED, WORSE, LevelResult, StudyResults
 from cnnkit.words import counted, listed
-
-SEEDS_TO_GUESS_FROM = 3  # with fewer, the spread between seeds is hardly known
 
 
 def sentence(results: StudyResults) -> str:
@@ -53,16 +52,16 @@ def _undecided(levels: Sequence[LevelResult], results: StudyResults) -> str:
 
 
 def _what_would_tell(levels: Sequence[LevelResult], results: StudyResults) -> str:
-    if len(results.seeds) < SEEDS_TO_GUESS_FROM:
-        return "and so few seeds do not say how many would tell"
+    if (seeds := len(results.seeds)) < FEWEST_SEEDS:
+        return f"and {counted(seeds, 'seed')} {'is' if seeds == 1 else 'are'} too few to tell"
     needed = {level.name: results.pair(results.best.name, level.name).seeds_needed for level in levels}
     if not any(needed.values()):
         return "and no number of seeds would tell soon"
     if len(set(needed.values())) == 1:
         return f"about {needed[levels[0].name]:,} seeds would tell"
-    (first, seeds), *others = sorted(needed.items(), key=lambda pair: pair[1] or math.inf)
-    told = [f"{number:,} for {name}" if number else f"no number soon for {name}" for name, number in others]
-    return f"about {seeds:,} seeds would tell for {first}, {listed(told)}"
+    (first, number), *others = sorted(needed.items(), key=lambda pair: pair[1] or math.inf)
+    told = [f"{n:,} for {name}" if n else f"no number soon for {name}" for name, n in others]
+    return f"about {number:,} seeds would tell for {first}, {listed(told)}"
 
 
 ORDER = {WORSE: _worse, EQUIVALENT: _equivalent, UNDECIDED: _undecided}

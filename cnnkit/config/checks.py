@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from cnnkit.config.schema import Config, ModelConfig
 from cnnkit.config.geometry import grids, head_features
+from cnnkit.words import counted
 
 LARGEST_LAYER = 100_000_000  # weights; 400 MB in float32, four times that while Adam trains it
 SPLIT_KEYS = frozenset({"data.dataset", "data.validation", "data.scene.train_images"})
@@ -85,7 +86,7 @@ def _split_complaints(config: "Config") -> Iterator[Complaint]:
     if data.validation and held < smallest:
         yield Complaint(
             "data.validation",
-            f"{held} images cannot hold out one of each of {info.classes} classes",
+            f"{counted(held, 'image')} cannot hold out one of each of {info.classes} classes",
             f"hold out at least {smallest}, or 0 for none",
             SPLIT_KEYS,
         )

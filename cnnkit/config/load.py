@@ -74,12 +74,12 @@ def differing_keys(config: Config) -> dict[str, Any]:
     return dict(sorted({**differing, versions.KEY: versions.VERSION}.items()))
 
 
-def resolved_yaml(config: Config) -> str:
-    """Every key of a configuration with its value, as YAML."""
+def resolved_yaml(config: Config, width: int = 110) -> str:
+    """Every key of a configuration with its value, as YAML in lines of at most so many columns."""
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = None
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    yaml.width = 110
+    yaml.width = width
     yaml.allow_unicode = str(config.data.root).isprintable()  # else the folder's name is escaped
     out = io.StringIO()
     yaml.dump(config.model_dump(mode="json"), out)

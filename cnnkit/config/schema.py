@@ -17,6 +17,7 @@ from cnnkit.families.heads import HEADS
 from cnnkit.families.optimizers import OPTIMIZERS
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.families.schedules import SCHEDULES
+from cnnkit.words import counted
 
 Strategy = Annotated[str, OneOf(POOLINGS)]
 HeadName = Annotated[str, OneOf(HEADS)]
@@ -197,13 +198,19 @@ class ModelConfig(Section):
         names = {stage.pooling for stage in self.stages}
         return names.pop() if len(names) == 1 else "mixed"
 
+    @property
+    def strategies(self) -> str:
+        """The strategy in words: `avg`, or `mixed (stride, max)`, from the first stage to the last."""
+        names = [stage.pooling for stage in self.stages]
+        return self.strategy if len(set(names)) == 1 else f"mixed ({', '.join(names)})"
+
     @model_validator(mode="after")
     def _one_value_per_stage(self) -> "ModelConfig":
         n = len(self.channels)
         complaints = [
             Complaint(
                 f"model.{key}",
-                f"{len(value)} values for {n} stages",
+                f"{counted(len(value), 'value')} for {counted(n, 'stage')}",
                 "give one for all stages, or as many as `channels` has",
                 frozenset({"model.channels", f"model.{key}"}),
             )

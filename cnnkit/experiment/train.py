@@ -190,7 +190,7 @@ def describe(training: Training) -> Begun:
     config, placement = training.config, training.placement
     costs = layer_costs(config.model, training.model.info)
     return Begun(
-        title=f"{config.data.info.title}, {config.model.strategy} pooling",
+        title=f"{config.data.info.title}, {config.model.strategies} pooling",
         device=f"{placement.device}, {placement.precision}, {counted(placement.threads, 'thread')}",
         parameters=sum(cost.parameters for cost in costs),
         macs=sum(cost.macs for cost in costs),

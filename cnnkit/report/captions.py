@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnkit.comparison.intervals import FEWEST_SEEDS, without_interval
 from cnnkit.comparison.records import (
     BETTER,
     EQUIVALENT,
@@ -31,19 +32,19 @@ def points(value: float) -> str:
     return text.replace("-", MINUS) if float(text) else "0.000"
 
 
-def percent_range(interval: Interval) -> str:
-    """The ends of an interval of fractions, in percent."""
-    return _range(interval, lambda end: f"{end * 100:.3f}")
+def percent_range(interval: Interval, seeds: int) -> str:
+    """The ends of an interval of fractions, in percent, or why there is none."""
+    return _range(interval, seeds, lambda end: f"{end * 100:.3f}")
 
 
-def points_range(interval: Interval) -> str:
-    """The ends of an interval of differences, in percentage points."""
-    return _range(interval, points)
+def points_range(interval: Interval, seeds: int) -> str:
+    """The ends of an interval of differences, in percentage points, or why there is none."""
+    return _range(interval, seeds, points)
 
 
-def _range(interval: Interval, text: Callable[[float], str]) -> str:
+def _range(interval: Interval, seeds: int, text: Callable[[float], str]) -> str:
     if interval.low is None or interval.high is None:
-        return "no interval of one seed"
+        return without_interval(seeds)
     return f"{text(interval.low)} to {text(interval.high)}"
 
 
@@ -51,9 +52,9 @@ def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def seeds_needed(pair: PairResult) -> str:
-    """How many seeds would decide an undecided pair, in words; empty for a pair that is decided."""
-    if pair.verdict != UNDECIDED:
+def seeds_needed(pair: PairResult, seeds: int) -> str:
+    """How many seeds would decide an undecided pair; empty for a decided one, or where nobody can tell."""
+    if pair.verdict != UNDECIDED or seeds < FEWEST_SEEDS:
         return ""
     return f"about {pair.seeds_needed:,} seeds" if pair.seeds_needed else "too many seeds"
 
@@ -61,26 +62,29 @@ def seeds_needed(pair: PairResult) -> str:
 def dots_caption(results: StudyResults) -> str:
     levels = results.levels
     best, worst = levels[0], levels[-1]
+    shaded = _any_interval([level.accuracy for level in levels])
     text = (
         f"Each mark is one training, measured on the {results.test_images:,} test images; the upright "
-        f"stroke is their mean, the shade its 95 % interval. {best.name} averages "
+        f"line is their mean{', the shade its 95 % interval' if shaded else ''}. {best.name} averages "
         f"{best.accuracy.mean:.2%}, {worst.name} {worst.accuracy.mean:.2%}. "
     )
     sampling = max(level.sampling_error for level in levels) * 100
     spread = [level.seed_deviation for level in levels if level.seed_deviation is not None]
-    if not spread:
-        return f"{text}One seed cannot tell how much chance moves it: there are no intervals."
+    if len(results.seeds) < FEWEST_SEEDS:
+        return f"{text}How much it varies by chance is not known: an interval needs {FEWEST_SEEDS} seeds."
     low, high = min(spread) * 100, max(spread) * 100
     return (
-        f"{text}From seed to seed the accuracy of one level scatters by {low:.2f} to {high:.2f} points "
-        "(standard deviation); that other test images would have given another accuracy is a separate "
-        f"error, of up to {sampling:.2f} points, and moves the levels largely together."
+        f"{text}From seed to seed the accuracy of a level varies by {low:.2f} to {high:.2f} points "
+        "(standard deviation). Other test images would give another accuracy, too: by up to "
+        f"{sampling:.2f} points (standard error), but for all levels in much the same way."
     )
 
 
 def sizes_caption(levels: Sequence[LevelResult]) -> str:
     """levels: of a data set whose objects have sizes."""
-    text = "Accuracy on the test scenes of each object size, with its 95 % interval over the seeds."
+    sized = [row for level in levels for row in level.by_object_size]
+    bars = ", with its 95 % interval over the seeds" if _any_interval(sized) else ""
+    text = f"Accuracy on the test scenes of each object size{bars}."
     rows = {level.name: sorted(level.by_object_size, key=lambda row: row.size) for level in levels}
     for index, which in ((0, "smallest"), (-1, "largest")):
         of_size = {name: of_level[index] for name, of_level in rows.items()}
@@ -88,6 +92,10 @@ def sizes_caption(levels: Sequence[LevelResult]) -> str:
         told = [f"{name} {of_size[name].mean:.2%}" for name in ranked]
         text += f" At the {which}, {of_size[ranked[0]].size} pixels: {', '.join(told)}."
     return text
+
+
+def _any_interval(intervals: Sequence[Interval]) -> bool:
+    return any(interval.low is not None for interval in intervals)
 
 
 def matrix_caption(results: StudyResults) -> str:
@@ -98,9 +106,10 @@ def matrix_caption(results: StudyResults) -> str:
         f"{verdicts.count(EQUIVALENT)} equivalent within ±{results.margin:g} points",
         f"{verdicts.count(UNDECIDED)} undecided",
     ]
+    interval = ", with its 95 % interval" if _any_interval([p.difference for p in results.pairs]) else ""
     text = (
-        "Accuracy of the row minus that of the column, percentage points, paired seed by seed, with its "
-        f"95 % interval. Of {counted(len(verdicts), 'pair')}, {', '.join(parts)}."
+        "Accuracy of the row minus that of the column, in percentage points: the mean of the differences "
+        f"with each seed{interval}. Of {counted(len(verdicts), 'pair')}, {', '.join(parts)}."
     )
     if results.friedman_p is not None:
         text += f" A Friedman test that all are alike gives p {p_equals(results.friedman_p)}."
@@ -117,7 +126,8 @@ def cost_caption(costs: Mapping[str, Sequence[CostPoint]], same: Sequence[str]) 
     """costs: per kind, the points. same: kinds in which no level differs, with the cost, in words."""
     sentences = [
         "Filled marks lie on the Pareto front: no other level is both as cheap and as accurate. "
-        "Hollow ones are beaten, in the mean; bars are 95 % intervals, nested where costs are equal."
+        "Hollow marks are beaten: another level has a mean at least as high and costs no more. Bars, where "
+        "there are any, are 95 % intervals, nested where costs are equal."
     ]
     for kind, of_kind in costs.items():
         front = pareto_front(of_kind)
@@ -136,11 +146,11 @@ def curves_caption(curves: Sequence[Curve], what: str, seeds: int) -> str:
     ahead = max(curves, key=lambda curve: float(curve.mean[-1]))
     wide = max(curves, key=lambda curve: float(curve.high[-1] - curve.low[-1]))
     epochs = max(len(curve.mean) for curve in curves)
-    text = f"Lines are means over {counted(seeds, 'seed')}, bands reach from the worst to the best of them. "
+    text = f"Lines are means over {counted(seeds, 'seed')}; bands reach from the worst to the best seed. "
     if epochs == 1:
         text = (
             f"Each was trained for one epoch, so there is a point and no curve: the mean over "
-            f"{counted(seeds, 'seed')}, with a bar from the worst to the best of them. "
+            f"{counted(seeds, 'seed')}, with a bar from the worst to the best seed. "
         )
     text += f"At the end {ahead.name} has the highest {what}, {ahead.mean[-1]:.2f} %"
     if seeds > 1:
@@ -162,63 +172,65 @@ def confusion_caption(
     best = mistakes_alone(confusions[order[0]])
     row, column = largest(best)
     text = (
-        f"First {order[0]}: its mistakes, a mean over its trainings; most often, {best[row, column]:.1f} "
-        f"times, it takes {names[row]} for {names[column]}. The others show how many more (vermillion, +) "
-        f"or fewer (blue, {MINUS}) of each mistake they make."
+        f"The first map shows the mistakes of {order[0]} in a training (the mean). Most frequent: "
+        f"{names[row]} taken for {names[column]}, {best[row, column]:.1f} times. The other maps show how "
+        f"many more (vermillion, +) or fewer (blue, {MINUS}) of each mistake a level makes."
     )
     for level in order[1:]:
         difference = mistakes_alone(confusions[level] - confusions[order[0]])
         row, column = largest(np.abs(difference))
         value = difference[row, column]
         if value:
-            kind = "more" if value > 0 else "fewer"
-            text += f" {level}: {abs(value):.1f} {kind} of {names[row]} taken for {names[column]}."
+            kind = "more" if value > 0 else "less"
+            text += f" {level}: {names[row]} taken for {names[column]}, {abs(value):.1f} times {kind}."
     return text
 
 
 def gallery_caption(shown: int, told_apart: int, clear: int, seeds: int) -> str:
     if seeds == 1:
         return (
-            f"{counted(told_apart, 'test image')} one level gets right and another wrong; {shown} are shown. "
-            "With one seed that may be chance: another training could turn any of them round."
+            f"On {counted(told_apart, 'test image')} one level is right and another wrong; {shown} are "
+            "shown. With one seed this may be chance: another training could change any of these answers."
         )
     return (
-        f"{counted(told_apart, 'test image')} some level gets right in more seeds than another; {clear} of "
-        f"them right in all {seeds} seeds of one and in none of another. Shown are the {shown} told apart "
-        "most: under each, in how many seeds each level is right, and what it takes the image for otherwise."
+        f"On {counted(told_apart, 'test image')} one level is right with more seeds than another, on {clear} "
+        f"with all {seeds} seeds while another is right with none. The {shown} with the largest differences "
+        "are shown. Under each: with how many seeds each level is right, and its most frequent wrong answer."
     )
 
 
 def filters_caption(count: Mapping[str, int], size: int, same_start: bool, seed: int) -> str:
     shown = sorted(set(count.values()))
-    how_many = f"{shown[0]}" if len(shown) == 1 else f"{shown[0]} to {shown[-1]}"
+    fewest = f"{shown[0]} to " if len(shown) > 1 else ""
     text = (
-        f"The {how_many} filters of {size} × {size} weights of the first convolution, before and after "
-        f"training with seed {seed}, both in one scale; vermillion is above 0, blue below. A map is drawn at "
-        "every place of the image, with a scale of its own, before downsampling, norm and activation."
+        f"The {fewest}{counted(shown[-1], 'filter')} of {size} × {size} weights of the first convolution, "
+        f"before and after training with seed {seed}, both in one scale; vermillion is above 0, blue below. A "
+        "map is drawn at every place of the image, with a scale of its own, before downsampling, norm and "
+        "activation."
     )
     if same_start and len(count) > 1:
         text += (
-            " Filters in the same place began with the same weights in every level (their hashes agree): "
-            "what differs is what training made of them."
+            " Filters in the same place began with the same weights in every level (their hashes are equal): "
+            "all differences come from training."
         )
     return text
 
 
 def maps_caption(number: int, image: str, stages: Sequence[Mapping[str, Sequence[tuple[str, float]]]]) -> str:
-    """stages: per stage and level, the parts and what share of the mean |value| each leaves."""
+    """stages: per stage and level, the parts and the strength of each, that of the convolution being 1."""
     told = []
     for number_of_stage, levels in enumerate(stages, 1):
-        kept = []
+        strengths = []
         for level, parts in levels.items():
-            for part, share in parts:
+            for part, strength in parts:
                 name = part if len(levels) == 1 else level if len(parts) == 1 else f"{level} {part}"
-                kept.append(f"{name} {share:.0%}")
-        told.append(f"stage {number_of_stage}, {', '.join(kept)}")
+                strengths.append(f"{name} {strength:.2f}")
+        told.append(f"stage {number_of_stage}, {', '.join(strengths)}")
     return (
-        f"Test image {number:,}, of class {image}. What downsampling leaves of the mean strength, |value|, "
-        f"of the convolution before it: {'; '.join(told)}. Each map and what is left of it share one "
-        "colour scale."
+        f"Test image {number:,}, of class {image}. Downsampling keeps a part of the grid. Strength: the mean "
+        "of the values that are left, without their sign, when that of the convolution is 1 "
+        f"({'; '.join(told)}). More than 1 means that the dropped values were the weaker "
+        "ones. Each map and what is left of it share one colour scale."
     )
 
 
@@ -235,43 +247,45 @@ def evidence_caption(
     heads: Mapping[str, str], seed: int, cells: Sequence[Cells], left_out: Sequence[str]
 ) -> str:
     """What the colours are. heads: of each level drawn. left_out: levels without a grid."""
-    pooled = "the scores that the dense layers give its features alone"
-    kept = "how much it changes the scores where all other cells are 0"
+    pooled = "the scores that the dense layers give to its features alone"
+    kept = "how much it changes the scores when all other cells are 0"
     keeping = {head for head in heads.values() if HEADS[head].keeps_cells}
     told = f"{pooled} ({listed(sorted(keeping))}: {kept})" if keeping else pooled
     if set(heads.values()) == keeping:
         told = kept
     sides, sees = (_span([getattr(c, name) for c in cells]) for name in ("side", "sees"))
     text = (
-        f"Colours: of each cell, {told}; drawn is the true class's score less the mean of all classes', "
-        "vermillion where it speaks for the true class, blue against. Each map has its own scale, up to the "
-        "± below it"
+        f"The colour of a cell shows {told}: the true class's score minus the mean score of all classes. "
+        "Vermillion speaks for the true class, blue against it. Each map has its own scale, up to the number "
+        "after ±"
     )
     if len(set(heads.values())) > 1:
-        text += ", for heads that average need larger scores than those that add or take the largest"
+        text += ", because a head that averages needs larger scores than one that adds or takes the largest"
     text += (
-        f". A cell lies over {sides} pixels; its features depend on {sees}. These are the best weights of "
-        f"seed {seed}."
+        f". A cell covers {sides} pixels, and its features depend on {sees} pixels. These are the best "
+        f"weights of seed {seed}."
     )
     if left_out:
-        text += f" {listed(left_out)}: a single cell, so there is no map."
+        text += f" {listed(left_out)}: the grid is a single cell, so there is no map."
     return text
 
 
 def hits_caption(hits: Mapping[str, Hits], shown: int, looked_at: int) -> str:
     """Whether the strongest cell is where the object is."""
     counts = {name: of_level.shown for name, of_level in hits.items()}
-    where = "The strongest cell is framed, the object dashed. "
+    where = (
+        "The strongest cell has a solid frame, the object a dashed one. The cell covers part of the object"
+    )
     if set(counts.values()) == {shown}:
-        where += f"In all {shown} scenes shown the former holds some of the latter"
+        where += f" in all {shown} scenes shown"
     else:
-        told = listed([f"{name} {count}" for name, count in counts.items()])
-        where += f"Of the {shown} scenes shown the former holds some of the latter in: {told}"
+        told = listed([f"{count} ({name})" for name, count in counts.items()])
+        where += f" in {told} of the {shown} scenes shown"
     shares = listed([f"{of_level.share:.1%} ({name})" for name, of_level in hits.items()])
     chance = _span_percent([of_level.chance for of_level in hits.values()])
     return (
-        f"{where}; of the first {looked_at} test scenes, right or wrong, in {shares}. A cell drawn at random "
-        f"would in {chance}."
+        f"{where}, and in {shares} of the first {looked_at} test scenes, whatever the answer is. "
+        f"A cell chosen at random does so in {chance}."
     )
 
 

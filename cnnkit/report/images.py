@@ -130,7 +130,8 @@ class Channel:
 class DrawnStage:
     """One level in the picture of one stage.
 
-    others: channels that are folded away. left_out: how many are not drawn.
+    share: of the convolution's grid, that a part keeps. others: channels that are folded away. left_out: how
+    many are not drawn.
     """
 
     series: int
@@ -140,6 +141,7 @@ class DrawnStage:
     strided: bool
     kept: list[tuple[str, float]]
     channels: list[Channel]
+    share: float
     others: list[Channel]
     left_out: int
 
@@ -158,6 +160,7 @@ def draw_stage(
         maps.faded is not None,
         list(zip(parts, maps.kept, strict=True)),
         [_channel(c, parts, maps) for c in channels],
+        maps.after[0, 0].numel() / maps.dense[0].numel(),
         [_channel(c, parts, maps) for c in others],
         len(maps.dense) - len(channels) - len(others),
     )
@@ -201,7 +204,7 @@ def images_of(config: Config, labels: NDArray[np.uint8] | None = None) -> tuple[
     except (CnnkitError, OSError) as error:
         return None, str(error).splitlines()[0]
     if labels is not None and not np.array_equal(test.labels.numpy(), labels):
-        return None, f"the {config.data.info.title} images at hand are not those that were tested"
+        return None, f"the images at hand ({config.data.info.title}) are not those that were tested"
     return test, ""
 
 

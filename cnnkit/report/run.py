@@ -38,7 +38,7 @@ def run_view(run: RunDir) -> dict[str, Any]:
     with contextlib.suppress(CnnkitError, OSError):
         weights = load_weights(run.path)
     config = _config(run, weights)
-    info, name = config.data.info, config.model.strategy
+    info, name = config.data.info, config.model.strategies
     result: RunResult | None = None
     with contextlib.suppress(RunError):
         result = run.result if run.finished else None
@@ -86,7 +86,7 @@ def _sentence(run: RunDir, result: RunResult | None, title: str) -> str:
         return f"This training on {title} has not ended: there is no test result yet."
     accuracy, images = result.test_accuracy, result.test_images
     low, high = wilson_interval(result.test_correct, images)
-    return f"{accuracy:.2%} of {images:,} {title} test images right; 95 % interval {low:.2%} to {high:.2%}."
+    return f"{title}: {accuracy:.2%} of {images:,} test images right; 95 % interval {low:.2%} to {high:.2%}."
 
 
 def _curves(run: RunDir, result: RunResult | None) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnnkit.comparison.intervals import informative
 from cnnkit.comparison.records import LevelResult, StudyResults, ToBest
 from cnnkit.comparison.sentence import sentence
 from cnnkit.comparison.study_file import load_study
@@ -41,7 +42,8 @@ class PlottedPanels:
 
 def study_view(folder: Path) -> dict[str, Any]:
     """Everything that the template of a comparison names."""
-    study, (results, damage) = load_study(folder), results_left(folder)
+    study, (kept, damage) = load_study(folder), results_left(folder)
+    results = informative(kept)
     config = study.base()
     trials = open_trials(folder, study, config, results)
     view = {
@@ -99,7 +101,7 @@ def matrix_rows(results: StudyResults) -> list[tuple[str, list[MatrixCell | None
         cells: list[MatrixCell | None] = [None] * i
         for column in names[i + 1 :]:
             pair = results.pair(row, column)
-            cells.append(MatrixCell(pair.seen_from(row), seeds_needed(pair)))
+            cells.append(MatrixCell(pair.seen_from(row), seeds_needed(pair, len(results.seeds))))
         rows.append((row, cells))
     return rows
 

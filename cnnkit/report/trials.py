@@ -255,9 +255,9 @@ def _shared(trials: Trials) -> list[str]:
     same = [name for name, yes in agree.items() if yes]
     sentences = []
     if same:
-        sentences.append(f"The trials of one seed share {listed(same)}: their hashes agree.")
+        sentences.append(f"Trials with the same seed use the same {listed(same)}: their hashes are equal.")
     if other := [name for name, yes in agree.items() if not yes]:
-        sentences.append(f"They do not share {listed(other)}, which the factor itself changes.")
+        sentences.append(f"They differ in {listed(other)}, because the compared key changes it.")
     layers = set.intersection(*(set(h["weights"]) for group in groups for h in group))
     alike = [n for n in layers if all(len({h["weights"][n] for h in group}) == 1 for group in groups)]
     every = set.union(*(set(h["weights"]) for group in groups for h in group))

@@ -1,0 +1,44 @@
+"""Which intervals tell something, and what is said where one does not."""
+
+from dataclasses import replace
+from typing import TypeVar
+
+from cnnkit.comparison.records import LevelResult, StudyResults
+from cnnkit.stats import Interval
+
+FEWEST_SEEDS = 3  # two values put Student's interval 12.7 standard errors out
+SMALLEST = 1e-9  # a narrower interval is the rounding of equal values
+
+Kind = TypeVar("Kind", bound=Interval)
+
+
+def informative(results: StudyResults) -> StudyResults:
+    """The same results without the intervals that tell nothing: of too few seeds, or of equal values."""
+    seeds = len(results.seeds)
+    return replace(
+        results,
+        levels=[_level(level, seeds) for level in results.levels],
+        pairs=[replace(pair, difference=_interval(pair.difference, seeds)) for pair in results.pairs],
+    )
+
+
+def without_interval(seeds: int) -> str:
+    """Why there is no interval."""
+    return "too few seeds" if seeds < FEWEST_SEEDS else "all seeds equal"
+
+
+def _level(level: LevelResult, seeds: int) -> LevelResult:
+    to_best = level.to_best
+    return replace(
+        level,
+        accuracy=_interval(level.accuracy, seeds),
+        by_object_size=[_interval(row, seeds) for row in level.by_object_size],
+        to_best=to_best and replace(to_best, difference=_interval(to_best.difference, seeds)),
+    )
+
+
+def _interval(interval: Kind, seeds: int) -> Kind:
+    low, high = interval.low, interval.high
+    if low is None or high is None or seeds < FEWEST_SEEDS or high - low < SMALLEST:
+        return replace(interval, low=None, high=None)
+    return interval
