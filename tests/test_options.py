@@ -174,6 +174,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--set": (f"{VARY} {STUDY}", "--set model.pooling=avg"),
         "--vary": (f"compare {TINY} {STUDY}", "--vary model.dropout=0,0.5"),
         "--verify": ("compare", "--verify {tmp}"),
+        "--deep": ("compare --verify {study}", "--deep"),
         "--resume": (f"compare {STUDY}", "--resume"),
     },
     "compare-pooling": {
@@ -283,7 +284,8 @@ def seen(capsys: Capture, folder: Path, line: str, **places: Path) -> Any:
 def test_an_option_acts(
     line: str, option: str, run: Path, picture: Path, tiny_file: Path, tmp_path: Path, capsys: Capture
 ) -> None:
-    places = {"run": run, "picture": picture, "tiny": tiny_file}
+    study = Path(__file__).parent / "kept" / "0.1.0" / "study"
+    places = {"run": run, "picture": picture, "tiny": tiny_file, "study": study}
     without = seen(capsys, tmp_path, line, **places)
     assert seen(capsys, tmp_path, line, **places) == without  # or else any option would seem to act
     assert seen(capsys, tmp_path, f"{line} {option}", **places) != without

@@ -149,8 +149,6 @@ def compare_command(
     if verify is not None:
         _verify(verify, deep, request.as_json)
         return
-    if deep:
-        raise UsageError("--deep goes with --verify DIR alone: it evaluates weights that a study has kept")
     if not request.resume and vary is None:
         raise UsageError("name what to compare: --vary KEY=A,B,… such as model.dropout=0,0.25,0.5")
     _compare(request, vary)

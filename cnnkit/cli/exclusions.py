@@ -30,7 +30,8 @@ ALONE = {
 
 # By command: an option that does nothing without another one, and the reason.
 WHERE_IT_LIES = ("--resume", "--out", "a study goes on in its folder")
-NEEDS = {"compare": [WHERE_IT_LIES], "compare-pooling": [WHERE_IT_LIES]}
+WHAT_IT_KEPT = ("--deep", "--verify", "it evaluates the weights that a study has kept")
+NEEDS = {"compare": [WHERE_IT_LIES, WHAT_IT_KEPT], "compare-pooling": [WHERE_IT_LIES]}
 
 
 def exclusions_of(command: Any) -> Iterator[tuple[str, str, str]]:
