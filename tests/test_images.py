@@ -44,7 +44,7 @@ SEVEN = seven()
 def load_saved(image: Any, path: Path, **options: Any) -> Tensor:
     """What `load_image` makes of an array or a Pillow image, as MNIST: (28, 28) uint8."""
     (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(path, **options)
-    return load_image(path, MNIST)[0, 0]
+    return load_image(path, MNIST).pixels[0, 0]
 
 
 def assert_alike(one: Tensor, other: Tensor, levels: int = 3) -> None:
@@ -181,7 +181,7 @@ def test_a_line_of_any_length_fits_the_frame_and_stays_visible(
 @pytest.mark.parametrize("name", DATASETS)
 def test_every_data_set_gets_its_own_shape(name: str, tmp_path: Path) -> None:
     Image.fromarray(SEVEN).save(tmp_path / "seven.png")
-    image = load_image(tmp_path / "seven.png", DATASETS[name])
+    image = load_image(tmp_path / "seven.png", DATASETS[name]).pixels
     assert image.shape == (1, *DATASETS[name].shape)
     assert image.dtype == torch.uint8
 
@@ -193,7 +193,7 @@ def test_a_digit_for_scenes_is_as_large_as_the_middle_object_that_was_trained_on
 ) -> None:
     scene = SceneConfig.model_validate({"source": source, "object_sizes": sizes})
     Image.fromarray(SEVEN).save(tmp_path / "seven.png")
-    framed = load_image(tmp_path / "seven.png", scene.info)[0, 0]
+    framed = load_image(tmp_path / "seven.png", scene.info).pixels[0, 0]
     rows, columns = (framed.any(axis).nonzero()[:, 0] for axis in (1, 0))
     ink_in_object = {"mnist": 20 / INK_SIDE, "digits": 1}[source]
     middle = {5: 16, 1: 10, 3: 30}[len(sizes)]
@@ -212,7 +212,7 @@ def test_a_file_of_an_mnist_digit_looks_like_the_digit_alone_in_a_scene(
     found, differences = [], []
     for place, number in enumerate(order[1::3].tolist()):
         Image.fromarray(np.pad(images[number, 0].numpy(), 30)).save(tmp_path / "digit.png")
-        framed = load_image(tmp_path / "digit.png", scene.info).float()
+        framed = load_image(tmp_path / "digit.png", scene.info).pixels.float()
         shifted = torch.cat([framed.roll((y, x), (2, 3)) for y in range(-2, 3) for x in range(-2, 3)])
         distances = torch.cdist(shifted.flatten(1), scenes.flatten(1))
         found.append(int(distances.amin(0).argmin()))
@@ -228,7 +228,7 @@ def test_an_image_of_the_data_set_passes_as_it_is(inverted: bool, tmp_path: Path
     for number, image in enumerate(digits.images):
         pixels = image[0].numpy()
         Image.fromarray(255 - pixels if inverted else pixels).save(tmp_path / "digit.png")
-        if not torch.equal(load_image(tmp_path / "digit.png", DIGITS)[0], image):
+        if not torch.equal(load_image(tmp_path / "digit.png", DIGITS).pixels[0], image):
             changed.append(number)
     assert changed == []
 
@@ -236,7 +236,7 @@ def test_an_image_of_the_data_set_passes_as_it_is(inverted: bool, tmp_path: Path
 def test_a_crop_comes_after_everything_else(tmp_path: Path) -> None:
     for name, picture in (("large", SEVEN), ("own size", seven(28, 28))):
         Image.fromarray(picture).save(tmp_path / f"{name}.png")
-        whole, inner = (load_image(tmp_path / f"{name}.png", MNIST.cropped(crop)) for crop in (0, 3))
+        whole, inner = (load_image(tmp_path / f"{name}.png", MNIST.cropped(crop)).pixels for crop in (0, 3))
         assert torch.equal(inner, whole[..., 3:25, 3:25]), name
 
 
@@ -341,4 +341,4 @@ def test_a_damaged_file_gives_an_image_or_a_refusal(
     path = tmp_path_factory.getbasetemp() / "damaged"
     path.write_bytes(content[: int(kept * len(content))])
     with contextlib.suppress(ImageError):
-        assert load_image(path, MNIST).shape == (1, 1, 28, 28)
+        assert load_image(path, MNIST).pixels.shape == (1, 1, 28, 28)

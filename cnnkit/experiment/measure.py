@@ -120,4 +120,4 @@ def predict_images(weights: Weights, images: Tensor, device: str | None = None) 
 
 def predict_file(weights: Weights, path: Path, device: str | None = None) -> Prediction:
     """What an image file shows. Raises ImageError where it shows nothing that the network could be asked."""
-    return predict_images(weights, load_image(path, weights.config.data.info), device)[0]
+    return predict_images(weights, load_image(path, weights.config.data.info).pixels, device)[0]
