@@ -33,7 +33,7 @@ class Scene:
 
 
 def drawing(digit: Array, random: Random, angle: float = 0.0, grow: float = 0.0, share: float = 0.0) -> Array:
-    """A digit (28, 28) uint8 as ink on a sheet. grow: pixels added around its strokes. share: of the height."""
+    """A digit (28, 28) uint8 as ink on a sheet. grow: pixels added to its strokes. share: of the height."""
     side = round(HEIGHT * (share or random.uniform(0.45, 0.8)) * 28 / 20)
     large = Image.fromarray(digit).resize((side, side), Image.Resampling.BICUBIC)
     ink = np.asarray(large.rotate(angle, Image.Resampling.BICUBIC), dtype=np.float32) / 255
@@ -93,7 +93,9 @@ def vignette(digits: Array, random: Random) -> Array:
 
 
 def ruled(digits: Array, random: Random) -> Array:
-    lines = rules(random.uniform(25, 60), random.uniform(-5, 5), random.uniform(1, 3), random.uniform(0.2, 0.6))
+    lines = rules(
+        random.uniform(25, 60), random.uniform(-5, 5), random.uniform(1, 3), random.uniform(0.2, 0.6)
+    )
     return Scene(drawing(digits[0], random), pen(random), even(), lines).photo()
 
 

@@ -132,14 +132,20 @@ def predict_command(
     run: Annotated[Path, typer.Argument(help="Run directory or weights file.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files, of any size.")],
     top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 3,
+    save_seen: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write there what the network saw of each image.")
+    ] = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what your own image files show."""
     from cnnkit.api.functions import open_run
-    from cnnkit.cli.console import print_error, print_prediction
+    from cnnkit.cli.console import print_error, print_prediction, print_warning
+    from cnnkit.data.picture_files import write_beside
 
     opened = open_run(run)
+    if save_seen is not None:
+        save_seen.mkdir(parents=True, exist_ok=True)
     told: list[dict[str, Any]] = []
     for image in images:
         try:
@@ -150,9 +156,13 @@ def predict_command(
             continue
         likeliest = list(zip(prediction.classes, prediction.probabilities, strict=True))[:top]
         rows = [{"class": name, "probability": probability} for name, probability in likeliest]
-        told.append({"image": str(image), "top": rows})
+        told.append({"image": str(image), "top": rows, "warnings": list(prediction.warnings)})
+        if save_seen is not None:
+            told[-1]["seen"] = str(write_beside(save_seen, image.stem, prediction.seen))
         if not as_json:
             print_prediction(str(image), likeliest)
+        for warning in prediction.warnings:
+            print_warning(f"{image}: {warning}")
     if as_json:
         print_json({"predictions": told})
     raise typer.Exit(int(any("error" in row for row in told)))

@@ -9,6 +9,7 @@ WINDOW = 0.3  # of the shorter side: a pen's stroke is narrower than this, a sha
 GRAIN = 0.004  # of the longer side: the blur that removes the grain of paper and camera
 TILTS = np.deg2rad(np.arange(-20, 20.25, 0.5))  # of printed lines, from level and from upright
 THICKEST_LINE = 0.02  # of the shorter side
+SHORTEST_LINE = 0.35  # of the shorter side: a shorter one, across a corner, may be a stroke
 SPANNED = 0.85  # of its way across the picture: how much of a printed line must be there
 
 
@@ -46,7 +47,7 @@ class Line(NamedTuple):
 
 
 def without_lines(mask: Any) -> Any:
-    """(H, W) bool -> the same without lines from edge to edge. Where a stroke crosses one, its pixels stay."""
+    """(H, W) bool -> the same without lines from edge to edge; where a stroke crosses, its pixels stay."""
     cleaned = mask.copy()
     rows, columns = np.nonzero(mask)
     for line in _lines(mask, rows, columns):
@@ -104,11 +105,16 @@ def _half_thickness(mask: Any, tilt: float, offset: float, thickest: float) -> f
     columns = offset * np.sin(tilt) + along * np.cos(tilt)
     inside = (rows >= 0) & (rows <= height - 1) & (columns >= 0) & (columns <= width - 1)
     rows, columns = rows[inside], columns[inside]
-    end = max(2, len(rows) // 16)
-    steps = np.arange(-np.ceil(thickest), np.ceil(thickest) + 1)
-    hits = np.array([_at(mask, rows + s * np.cos(tilt), columns + s * np.sin(tilt)) for s in steps])
-    near = hits[np.abs(steps) <= 1].any(0)
-    if len(near) < 0.35 * min(mask.shape) or near.mean() < SPANNED or not (near[:end].any() and near[-end:].any()):
+    if len(rows) < SHORTEST_LINE * min(mask.shape):
         return 0.0
-    full = steps[hits.mean(1) > 0.5 * near.mean()]
+
+    def hits(step: float) -> Any:
+        return _at(mask, rows + step * np.cos(tilt), columns + step * np.sin(tilt))
+
+    near = np.logical_or.reduce([hits(step) for step in (-1, 0, 1)])
+    end = max(2, len(rows) // 16)
+    if near.mean() < SPANNED or not (near[:end].any() and near[-end:].any()):
+        return 0.0
+    steps = np.arange(-np.ceil(thickest), np.ceil(thickest) + 1)
+    full = [step for step in steps if hits(step).mean() > 0.5 * near.mean()]
     return float(np.abs(full).max(initial=1) + 1) if len(full) <= thickest else 0.0

@@ -1,5 +1,7 @@
 """A person's image file → an array of greys, and back."""
 
+import contextlib
+import itertools
 import warnings
 from pathlib import Path
 from typing import Any
@@ -69,8 +71,14 @@ def resized(values: Any, size: tuple[int, int], resampling: str) -> Any:
     return np.asarray(image.resize(size[::-1], Image.Resampling[resampling.upper()]))
 
 
-def write_png(path: Path, pixels: Tensor) -> None:
-    """pixels: (1, H, W) uint8."""
+def write_beside(folder: Path, stem: str, pixels: Tensor) -> Path:
+    """Writes (1, H, W) uint8 as `<stem>.png`, or as `<stem>-2.png` and so on: no file is overwritten."""
     from PIL import Image
 
-    Image.fromarray(pixels[0].numpy()).save(path, "PNG")
+    short = stem.encode(errors="surrogateescape")[:200].decode(errors="ignore")  # of at most 255 bytes
+    for number in itertools.count(1):
+        path = folder / (f"{short}.png" if number == 1 else f"{short}-{number}.png")
+        with contextlib.suppress(FileExistsError), path.open("xb") as file:
+            Image.fromarray(pixels[0].cpu().numpy()).save(file, "PNG")
+            return path
+    raise AssertionError("an endless count ended")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 import cnnkit
 from cnnkit import tensor_files
@@ -16,15 +16,22 @@ from cnnkit.experiment.run_dir import RunDir, did_you_mean, open_run, resume_com
 from cnnkit.filenames import BEST, CONFIG, LAST, STATE
 from cnnkit.nn.model import CNN, build_model
 from cnnkit.tensor_files import load_tensors, save_tensors
+from cnnkit.training.familiarity import Familiarity
+
+FEATURES = "features."  # of the names of tensors that are no part of the model
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A trained model and the configuration it was trained with. source: the file it came from."""
+    """A trained model and the configuration it was trained with. source: the file it came from.
+
+    familiarity: tells images that are unlike the training images; None in the files of 0.1.0 and of trials.
+    """
 
     model: CNN
     config: Config
     source: Path
+    familiarity: Familiarity | None = None
 
 
 def load_weights(path: Path) -> Weights:
@@ -54,17 +61,28 @@ def load_weights(path: Path) -> Weights:
     except ConfigError as error:
         raise RunError(f"the configuration in {file} is of another version of cnnkit:\n{error}") from error
     model = build_model(config.model, config.data.info, seed=0)
+    about = {name: tensors.pop(name) for name in list(tensors) if name.startswith(FEATURES)}
     try:
         model.load_state_dict(tensors)
-    except RuntimeError as error:
+        return Weights(model, config, file, _familiarity(about))
+    except (RuntimeError, TypeError) as error:
         raise RunError(f"{file} is damaged: its weights do not fit its configuration") from error
-    return Weights(model, config, file)
 
 
-def save_weights(run: RunDir, name: str, model: nn.Module, config: Config) -> None:
+def _familiarity(tensors: Mapping[str, Tensor]) -> Familiarity | None:
+    """Raises TypeError where names are missing or unknown."""
+    fields = {name.removeprefix(FEATURES): tensor for name, tensor in tensors.items()}
+    return Familiarity(**fields) if fields else None
+
+
+def save_weights(
+    run: RunDir, name: str, model: nn.Module, config: Config, familiarity: Familiarity | None = None
+) -> None:
     """Writes weights with their configuration in the file's metadata: the file alone can be measured."""
     metadata = {"cnnkit": cnnkit.__version__, "config": config_text(config)}
-    save_tensors(run.path / name, model.state_dict(), metadata)
+    known = {} if familiarity is None else familiarity.tensors()
+    about = {FEATURES + name: tensor for name, tensor in known.items()}
+    save_tensors(run.path / name, {**model.state_dict(), **about}, metadata)
 
 
 def save_state(run: RunDir, state: Mapping[str, Any], config: Config) -> None:

@@ -1,6 +1,6 @@
 """Evaluates kept weights on a split, and predicts images with them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from cnnkit.training.device import Placement, choose_device, out_of_memory_in_wo
 from cnnkit.training.evaluation import Evaluation, evaluate, evaluation_batch, predict
 from cnnkit.words import listed
 
+STRANGE = "it is unlike the training images: of images like those, one in a hundred lies so far from them"
 SPLITS = ("train", "validation", "test")
 
 
@@ -86,10 +87,15 @@ def measure_split(
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one image shows: all classes, the likeliest first, each with its probability."""
+    """What one image shows: all classes, the likeliest first, each with its probability.
+
+    warnings: why it may be wrong, in words. seen: (C, H, W) uint8, the image as the network saw it.
+    """
 
     classes: tuple[str, ...]
     probabilities: tuple[float, ...]
+    warnings: tuple[str, ...] = ()
+    seen: Tensor = field(default_factory=lambda: torch.empty(0), repr=False, compare=False)
 
     @property
     def best(self) -> str:
@@ -111,13 +117,26 @@ def predict_images(weights: Weights, images: Tensor, device: str | None = None) 
     with placement.in_force(), out_of_memory_in_words():
         batches = images.split(evaluation_batch(model))
         shares = torch.cat([predict(model, batch.to(placement.device), placement).cpu() for batch in batches])
+        warnings = _warnings(weights, images, placement)
     probabilities, order = shares.sort(dim=1, descending=True, stable=True)
     return [
-        Prediction(tuple(info.class_names[i] for i in classes), tuple(of_image))
-        for of_image, classes in zip(probabilities.tolist(), order.tolist(), strict=True)
+        Prediction(tuple(info.class_names[i] for i in classes), tuple(of_image), warning, image)
+        for of_image, classes, warning, image in zip(
+            probabilities.tolist(), order.tolist(), warnings, images, strict=True
+        )
     ]
+
+
+def _warnings(weights: Weights, images: Tensor, placement: Placement) -> list[tuple[str, ...]]:
+    """One tuple an image: whether it is unlike the training images."""
+    if weights.familiarity is None:
+        return [()] * len(images)
+    strangeness = weights.familiarity.strangeness(weights.model, images.to(placement.device), placement)
+    return [(STRANGE,) if strange else () for strange in (strangeness > 1).tolist()]
 
 
 def predict_file(weights: Weights, path: Path, device: str | None = None) -> Prediction:
     """What an image file shows. Raises ImageError where it shows nothing that the network could be asked."""
-    return predict_images(weights, load_image(path, weights.config.data.info).pixels, device)[0]
+    own = load_image(path, weights.config.data.info)
+    (prediction,) = predict_images(weights, own.pixels, device)
+    return replace(prediction, warnings=own.warnings + prediction.warnings)
