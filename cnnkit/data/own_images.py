@@ -19,6 +19,8 @@ from cnnkit.errors import ImageError
 from cnnkit.families.datasets import DatasetInfo
 from cnnkit.words import counted
 
+FAINTEST_INK = 0.05  # of the paper's light: ink on uneven paper that takes less cannot be told from grain
+STROKES = 0.995  # of a picture's pixels at most are fainter than the strokes of its drawing
 FAINTEST = 0.02  # of black to white: less contrast is one colour
 INK = 0.2  # of the strongest contrast: what counts as ink on even paper
 EVEN = 0.1  # of the strongest contrast: paper whose edges vary less is evenly lit and has no lines
@@ -49,7 +51,7 @@ def load_image(path: Path, info: DatasetInfo) -> OwnImage:
     if grey.shape == (height, width):
         ink = 1 - grey if _is_darker(grey, ground) else grey
     else:
-        ink, warnings = _drawing(_smaller(grey)) if info.strokes else (_light_on_dark(grey, ground), ())
+        ink, warnings = _drawing(_smaller(grey), path) if info.strokes else (_light_on_dark(grey, ground), ())
         ink = _frame(ink, info, (height, width))
     ink = ink[crop : height - crop, crop : width - crop]
     return OwnImage(torch.from_numpy(np.rint(ink * 255).astype(np.uint8))[None, None], warnings)
@@ -64,8 +66,11 @@ def _smaller(grey: Any) -> Any:
     return resized(grey, (height, width), "box")
 
 
-def _drawing(grey: Any) -> tuple[Any, tuple[str, ...]]:
-    """(H, W) -> the ink of the largest drawing, up to 1 on a background of 0, and what is to be told."""
+def _drawing(grey: Any, path: Path) -> tuple[Any, tuple[str, ...]]:
+    """(H, W) -> the ink of the largest drawing, up to 1 on a background of 0, and what is to be told.
+
+    path: named in the ImageError that is raised where no ink stands out from the paper.
+    """
     ground = _ground(grey)
     edge = _edge(grey)
     if edge.max() - edge.min() <= EVEN * np.abs(grey - ground).max():
@@ -73,7 +78,9 @@ def _drawing(grey: Any) -> tuple[Any, tuple[str, ...]]:
         mask = ink > INK
     else:
         ink = without_lighting(grey)
-        ink = np.clip(ink / max(_strongest(ink), 1e-6), 0, 1)
+        if (strongest := float(np.quantile(ink, STROKES))) < FAINTEST_INK:
+            raise ImageError(f"{path} shows nothing: no ink stands out from the paper")
+        ink = np.clip(ink / strongest, 0, 1)
         mask = clear_strokes(without_lines(ink > FAINT) * ink, FAINT, CLEAR)
         if not mask.any():  # a line from edge to edge, and nothing else
             mask = clear_strokes(ink, FAINT, CLEAR)
@@ -82,7 +89,7 @@ def _drawing(grey: Any) -> tuple[Any, tuple[str, ...]]:
 
 
 def _with_soft_edge(chosen: Any, mask: Any) -> Any:
-    """The chosen strokes with the fainter pixels around them; all pixels where nothing else is there."""
+    """The chosen strokes and the fainter pixels around them."""
     from scipy import ndimage
 
     return ndimage.binary_dilation(chosen, iterations=3) & (chosen | ~mask)
@@ -94,11 +101,6 @@ def _remarks(others: int, share: float) -> list[str]:
     if others:
         return [f"{counted(others + 1, 'object')} in the picture: the largest was taken"]
     return []
-
-
-def _strongest(ink: Any) -> float:
-    """The contrast of the ink, whose strokes cover at least half a percent of a picture."""
-    return float(np.quantile(ink, 0.995))
 
 
 def _edge(grey: Any) -> Any:

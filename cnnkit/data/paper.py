@@ -48,16 +48,21 @@ class Line(NamedTuple):
 
 def without_lines(mask: Any) -> Any:
     """(H, W) bool -> the same without lines from edge to edge; where a stroke crosses, its pixels stay."""
+    for turn in (0, np.pi / 2):  # one after the other: else the crossings of squared paper would stay
+        mask = _without_bundle(mask, TILTS + turn)
+    return mask
+
+
+def _without_bundle(mask: Any, tilts: Any) -> Any:
     cleaned = mask.copy()
     rows, columns = np.nonzero(mask)
-    for line in _lines(mask, rows, columns):
+    for line in _lines(mask, rows, columns, tilts):
         across = rows * np.cos(line.tilt) + columns * np.sin(line.tilt) - line.offset
         on = np.abs(across) <= line.half
         thin = np.ones(on.sum(), dtype=bool)
         for side in (-1, 1):
             reach = side * (line.half + 2) - across[on]
-            beyond = (rows[on] + reach * np.cos(line.tilt), columns[on] + reach * np.sin(line.tilt))
-            thin &= ~_at(mask, *beyond)
+            thin &= ~_at(mask, rows[on] + reach * np.cos(line.tilt), columns[on] + reach * np.sin(line.tilt))
         cleaned[rows[on][thin], columns[on][thin]] = False
     return cleaned
 
@@ -71,23 +76,22 @@ def _at(mask: Any, rows: Any, columns: Any) -> Any:
     return found
 
 
-def _lines(mask: Any, rows: Any, columns: Any) -> Iterator[Line]:
-    """Lines that cross the whole picture: of each bundle of like ones the fullest."""
+def _lines(mask: Any, rows: Any, columns: Any, tilts: Any) -> Iterator[Line]:
+    """Lines that cross the whole picture; of several that lie on each other the fullest."""
     thickest = max(3.0, THICKEST_LINE * min(mask.shape))
-    for turn in (0, np.pi / 2):
-        tilts = TILTS + turn
-        found = [_peaks(rows * np.cos(tilt) + columns * np.sin(tilt), mask.shape) for tilt in tilts]
-        candidates = [
-            (count, tilt, offset) for tilt, peaks in zip(tilts, found, strict=True) for offset, count in peaks
-        ]
-        taken: list[tuple[float, float]] = []
-        for _, tilt, offset in sorted(candidates, reverse=True):
-            middle = offset - (mask.shape[0] * np.cos(tilt) + mask.shape[1] * np.sin(tilt)) / 2
-            if any(abs(middle - other) < 2 * thickest for _, other in taken):
-                continue
-            if half := _half_thickness(mask, tilt, offset, thickest):
-                taken.append((tilt, middle))
-                yield Line(tilt, offset, half)
+    candidates = [
+        (count, tilt, offset)
+        for tilt in tilts
+        for offset, count in _peaks(rows * np.cos(tilt) + columns * np.sin(tilt), mask.shape)
+    ]
+    taken: list[float] = []
+    for _, tilt, offset in sorted(candidates, reverse=True):
+        middle = offset - (mask.shape[0] * np.cos(tilt) + mask.shape[1] * np.sin(tilt)) / 2
+        if any(abs(middle - other) < 2 * thickest for other in taken):
+            continue
+        if half := _half_thickness(mask, tilt, offset, thickest):
+            taken.append(middle)
+            yield Line(tilt, offset, half)
 
 
 def _peaks(across: Any, shape: tuple[int, int]) -> list[tuple[float, int]]:

@@ -8,6 +8,7 @@ import numpy as np
 FAINT, CLEAR = 0.35, 0.6  # of the strongest ink: a stroke is clear somewhere, and nowhere fainter
 GAP = 0.15  # of the largest stroke's extent: two strokes nearer than this may be one drawing
 DUST = 0.12  # of the largest stroke's pixels: less is no object of its own
+SPECK = 0.02  # of the largest stroke's pixels: less belongs to no drawing
 
 
 @dataclass(frozen=True)
@@ -70,4 +71,4 @@ def _belongs(box: Any, main: Any, size: float) -> bool:
     """A bar of a 5 lies above its body; the other half of a 4 beside it, within its height and width."""
     width = box[1].stop - box[1].start
     shared = min(box[1].stop, main[1].stop) - max(box[1].start, main[1].start)
-    return bool(size < DUST or shared >= 0.3 * width)
+    return bool(SPECK <= size < DUST or (size >= DUST and shared >= 0.3 * width))
