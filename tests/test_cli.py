@@ -48,7 +48,7 @@ COMMANDS = {
     "report": {"folder"},
     "train": {"--config", "-c", "--set", "-s", "--out", "--resume", "--device", "--json", "--quiet", "-q"},
     "eval": {"run", "--split", "--device", "--json"},
-    "predict": {"run", "images", "--top", "--device", "--json"},
+    "predict": {"run", "images", "--top", "--save-seen", "--device", "--json"},
     "summary": {"--config", "-c", "--set", "-s", "--json"},
     "data": {"name", "--root"},
     "config": set(),

@@ -15,9 +15,9 @@ from cnnkit.comparison.trial import Trial, with_kept_folders
 from cnnkit.config.load import differing_keys, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import RunError
+from cnnkit.experiment.checkpoints import load_weights
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import BEST, REPORT, RESULT, RESULTS, STUDY, TRIALS
-from cnnkit.tensor_files import load_tensors
+from cnnkit.filenames import REPORT, RESULT, RESULTS, STUDY, TRIALS
 
 KEPT = Path(__file__).parent / "kept" / "0.1.0"
 Tiny = Callable[..., Config]
@@ -42,7 +42,7 @@ def test_a_run_still_evaluates_to_its_result(kept: Path, capsys: Told) -> None:
 
 def test_an_interrupted_run_ends_as_the_one_that_was_not_interrupted(kept: Path, capsys: Told) -> None:
     assert call(capsys, "train", "--resume", kept / "interrupted").code == 0
-    weights, expected = (load_tensors(kept / name / BEST)[0] for name in ("interrupted", "run"))
+    weights, expected = (load_weights(kept / name).model.state_dict() for name in ("interrupted", "run"))
     assert weights.keys() == expected.keys()
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
 

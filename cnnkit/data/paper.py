@@ -31,8 +31,9 @@ def without_lighting(grey: Any) -> Any:
     bright = np.maximum(grey if is_darker(grey) else 1 - grey, 0.02)
     smooth = ndimage.gaussian_filter(bright, GRAIN * max(grey.shape))
     window = round(WINDOW * min(grey.shape)) | 1
-    # Continued so that a slope goes on behind the edge: closing then leaves a slope as it is.
-    wide = np.pad(smooth, window, mode="reflect", reflect_type="odd")
+    # A slope goes on behind the edge, so closing leaves it as it is; strokes get no bright mirror image.
+    falling = np.pad(smooth, window, mode="reflect", reflect_type="odd")
+    wide = np.minimum(falling, np.pad(smooth, window, mode="edge"))
     paper = ndimage.grey_closing(wide, (window, window))[window:-window, window:-window]
     ink = 1 - smooth / np.maximum(paper, 0.02)
     return np.clip(ink - np.median(ink), 0, 1).astype(np.float32)
