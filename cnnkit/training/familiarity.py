@@ -76,7 +76,10 @@ def familiarity_of(
     points = _on_axes(features, mean, axes).half()
     known = Familiarity(mean, axes, points, chosen.labels.cpu().to(torch.uint8), torch.ones(()))
     distances = known._distances(*_features(model, validation.images, placement))
-    return Familiarity(mean, axes, points, known.classes, distances.quantile(HONEST))
+    measured = distances[distances.isfinite()]  # of a class without points there is no distance
+    if not len(measured):
+        return None
+    return Familiarity(mean, axes, points, known.classes, measured.quantile(HONEST))
 
 
 def _features(model: CNN, images: Tensor, placement: Placement) -> tuple[Tensor, Tensor]:
