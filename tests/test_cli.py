@@ -275,6 +275,8 @@ def test_predict_answers_for_the_good_files_beside_the_bad(
 def test_predict_tells_what_may_be_wrong_beside_the_answer(
     run: Path, tmp_path: Path, capsys: Capture
 ) -> None:
+    from PIL import Image
+
     sheet = Image.new("L", (120, 60))
     for left in (20, 80):
         sheet.paste(255, (left, 10, left + 10, 50))
