@@ -62,7 +62,7 @@ def even(brightness: float = 0.9) -> Array:
 
 def grid() -> tuple[Array, Array]:
     """Rows and columns of the pixels, -1 … 1."""
-    rows, columns = np.mgrid[-1 : 1 : HEIGHT * 1j, -1 : 1 : WIDTH * 1j]  # type: ignore[misc]
+    rows, columns = np.mgrid[-1 : 1 : HEIGHT * 1j, -1 : 1 : WIDTH * 1j]
     return rows, columns
 
 
