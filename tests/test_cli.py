@@ -383,6 +383,7 @@ USAGE: list[tuple[str, str]] = [
     ("predict {run}", "IMAGE"),
     ("predict {run}x {tiny}", "did you mean {run}?"),
     ("predict {run} {tiny} --top 0", "--top"),
+    ("predict {run} {tiny} --save-seen {tiny}", "name a folder"),
     ("summary", "--config"),
     ("data nosuch", "fashion-mnist"),
     ("nosuch", "nosuch"),

@@ -145,6 +145,8 @@ def predict_command(
 
     opened = open_run(run)
     if save_seen is not None:
+        if save_seen.exists() and not save_seen.is_dir():
+            raise UsageError(f"--save-seen {save_seen}: this is a file; name a folder")
         save_seen.mkdir(parents=True, exist_ok=True)
     told: list[dict[str, Any]] = []
     for image in images:
