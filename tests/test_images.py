@@ -29,7 +29,7 @@ from cnnkit.random import generator_for
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
-from made_photos import KEPT_OUT, TO_WARN_ABOUT, TUNED_ON, clean, to_image
+from made_photos import KEPT_OUT, TO_WARN_ABOUT, TUNED_ON, clean, drawing, rules, to_image
 
 CHANGED = ("pens", "angles to 15°")  # these photos show the digit otherwise than its clean drawing does
 CLEANED = {
@@ -239,6 +239,18 @@ def test_a_photo_of_a_digit_is_seen_as_its_clean_drawing_is(kind: str, seed: int
     photo, drawn = (
         load_saved(to_image(make(digits, np.random.default_rng(seed))), tmp_path / "photo.png").float()
         for make in (CLEANED[kind], clean)
+    )
+    moved = [photo.roll((y, x), (0, 1)) for y in (-1, 0, 1) for x in (-1, 0, 1)]
+    assert max(float(torch.corrcoef(torch.stack([m, drawn]).flatten(1))[0, 1]) for m in moved) > ALIKE
+
+
+@pytest.mark.parametrize("turns", [(0,), (90,), (4, 94)], ids=str)
+def test_lines_as_dark_as_the_ink_are_taken_away(turns: tuple[int, ...], tmp_path: Path) -> None:
+    ink = drawing(seven(28, 28), np.random.default_rng(3))
+    lines = np.maximum.reduce([rules(45, turn, 3, 0.8) for turn in turns])
+    drawn, photo = (
+        load_saved(to_image(1 - np.maximum(0.8 * ink, paper)), tmp_path / "photo.png").float()
+        for paper in (np.zeros_like(lines), lines)
     )
     moved = [photo.roll((y, x), (0, 1)) for y in (-1, 0, 1) for x in (-1, 0, 1)]
     assert max(float(torch.corrcoef(torch.stack([m, drawn]).flatten(1))[0, 1]) for m in moved) > ALIKE
