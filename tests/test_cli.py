@@ -41,7 +41,7 @@ STUDY_OPTIONS = {
 }
 COMMANDS = {
     "": {"--version", "--install-completion", "--show-completion"},
-    "compare": {"named", "--config", "-c", "--set", "-s", "--vary", *STUDY_OPTIONS, "--verify"},
+    "compare": {"named", "--config", "-c", "--set", "-s", "--vary", *STUDY_OPTIONS, "--verify", "--deep"},
     "compare-pooling": {"named", "--config", "-c", "--set", "-s", "--strategies", "--where", *STUDY_OPTIONS},
     "report": {"folder"},
     "train": {
@@ -49,7 +49,7 @@ COMMANDS = {
         *("--device", "--report", "--json", "--quiet", "-q"),
     },
     "eval": {"run", "--split", "--device", "--json"},
-    "predict": {"files", "--top", "--device", "--json"},
+    "predict": {"files", "--top", "--save-seen", "--device", "--json"},
     "summary": {"named", "--config", "-c", "--set", "-s", "--json"},
     "data": {"name", "--root"},
     "config": set(),
@@ -286,6 +286,58 @@ def test_predict_answers_for_the_good_files_beside_the_bad(
     ]
 
 
+def test_predict_tells_what_may_be_wrong_beside_the_answer(
+    run: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    from PIL import Image
+
+    sheet = Image.new("L", (120, 60))
+    for left in (20, 80):
+        sheet.paste(255, (left, 10, left + 10, 50))
+    sheet.save(tmp_path / "two.png")
+    told = call(capsys, "predict", run, tmp_path / "two.png", "--json")
+    (answer,) = json.loads(told.out)["predictions"]
+    assert told.code == 0
+    assert answer["top"]
+    assert "2 objects in the picture" in answer["warnings"][0]
+    plain = call(capsys, "predict", run, tmp_path / "two.png")
+    assert "2 objects in the picture" in plain.err
+    assert str(tmp_path / "two.png") in plain.out
+
+
+def test_predict_keeps_what_the_network_saw_and_overwrites_nothing(
+    run: Path, picture: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    from PIL import Image
+
+    (tmp_path / "other").mkdir()
+    namesake = tmp_path / "other" / picture.name
+    namesake.write_bytes(picture.read_bytes())
+    seen = tmp_path / "seen"
+    told = call(capsys, "predict", run, picture, namesake, "--save-seen", seen, "--json")
+    answers = json.loads(told.out)["predictions"]
+    assert [Path(answer["seen"]).name for answer in answers] == [
+        f"{picture.stem}.png",
+        f"{picture.stem}-2.png",
+    ]
+    for path in seen.iterdir():
+        with Image.open(path) as image:
+            assert (image.size, image.mode) == ((8, 8), "L")
+
+
+def test_predict_answers_beside_names_that_are_too_long(
+    run: Path, picture: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    long = tmp_path / ("x" * 300 + ".png")
+    longest = tmp_path / ("é" * 125 + ".png")
+    longest.write_bytes(picture.read_bytes())
+    told = call(capsys, "predict", run, long, picture, longest, "--save-seen", tmp_path / "seen", "--json")
+    answers = json.loads(told.out)["predictions"]
+    assert told.code == 1
+    assert ["error" in answer for answer in answers] == [True, False, False]
+    assert all(Path(answer["seen"]).is_file() for answer in answers[1:])
+
+
 def test_summary_counts_the_parameters_that_training_reports(
     run: Path, tiny_file: Path, capsys: Capture
 ) -> None:
@@ -353,6 +405,7 @@ USAGE: list[tuple[str, str]] = [
     ("predict {run}", "IMAGE"),
     ("predict {run}x {tiny}", "did you mean {run}?"),
     ("predict {run} {tiny} --top 0", "--top"),
+    ("predict {run} {tiny} --save-seen {tiny}", "name a folder"),
     ("summary", "name a configuration"),
     ("data nosuch", "fashion-mnist"),
     ("nosuch", "nosuch"),

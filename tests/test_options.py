@@ -159,6 +159,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
     "predict": {
         "[RUN] IMAGE": ("predict", "{run} {tmp}/none.png"),
         "--top": ("predict {run} {picture}", "--top 1"),
+        "--save-seen": ("predict {run} {picture}", "--save-seen {tmp}/seen"),
         "--device": ("predict {run} {picture}", "--device cuda:99"),
         "--json": ("predict {run} {picture}", "--json"),
     },

@@ -39,9 +39,10 @@ from cnnkit.data.prepare import load_splits
 from cnnkit.errors import CnnkitError, Interrupted, RunError, TrainingError, UsageError
 from cnnkit.events import EpochRecord, Event, Listener, Note, StepDone
 from cnnkit.experiment import run_dir
-from cnnkit.experiment.checkpoints import load_state, load_weights
+from cnnkit.experiment.checkpoints import FEATURES, load_state, load_weights
+from cnnkit.experiment.latest import latest_run
 from cnnkit.experiment.measure import measure_split
-from cnnkit.experiment.run_dir import RunDir, create_run, latest_run, open_run
+from cnnkit.experiment.run_dir import RunDir, create_run, open_run
 from cnnkit.experiment.train import begin, prepare, run_experiment
 from cnnkit.filenames import BEST, CURVES, LAST, STATE
 from cnnkit.locks import alone_at
@@ -137,7 +138,9 @@ def json_of(path: Path) -> dict[str, Any]:
 
 
 def weights_of(run: Path, name: str = LAST) -> dict[str, Tensor]:
-    return load_tensors(run / name)[0]
+    """The tensors of the model, without what tells strange images."""
+    tensors = load_tensors(run / name)[0]
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(FEATURES)}
 
 
 def test_a_finished_run_holds_the_promised_files_and_no_others(

@@ -14,7 +14,8 @@ from cnnkit.data.dataset import ImageDataset, Splits, pixel_statistics
 from cnnkit.data.prepare import load_splits
 from cnnkit.errors import UsageError
 from cnnkit.events import Listener
-from cnnkit.experiment.run_dir import followed, new_run, refuse_taken
+from cnnkit.experiment.latest import followed
+from cnnkit.experiment.run_dir import new_run, refuse_taken
 from cnnkit.experiment.train import prepare, run_experiment
 from cnnkit.families.datasets import ImageInfo
 from cnnkit.nn.model import CNN

@@ -16,8 +16,9 @@ from cnnkit.data.sources import with_own_root
 from cnnkit.errors import UsageError
 from cnnkit.events import EpochRecord, Listener, Note, NoteListener, ignore
 from cnnkit.experiment.checkpoints import Weights, load_weights
+from cnnkit.experiment.latest import point_latest_at
 from cnnkit.experiment.measure import Measured, Prediction, measure_split, predict_file, predict_images
-from cnnkit.experiment.run_dir import RunDir, RunResult, open_run, point_latest_at
+from cnnkit.experiment.run_dir import RunDir, RunResult, open_run
 from cnnkit.experiment.train import prepare, run_experiment
 from cnnkit.locks import alone_at
 from cnnkit.nn.model import CNN

@@ -157,15 +157,23 @@ def predict_command(
         ),
     ],
     top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 3,
+    save_seen: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write there what the network saw of each image.")
+    ] = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what your own image files show."""
     from cnnkit.api.functions import open_run
-    from cnnkit.cli.console import print_error, print_prediction
+    from cnnkit.cli.console import print_error, print_prediction, print_warning
+    from cnnkit.data.picture_files import write_beside
 
     run, images = run_and_images(files)
     opened = open_run(latest_named(_note) if run is None else run)
+    if save_seen is not None:
+        if save_seen.exists() and not save_seen.is_dir():
+            raise UsageError(f"--save-seen {save_seen}: this is a file; name a folder")
+        save_seen.mkdir(parents=True, exist_ok=True)
     told: list[dict[str, Any]] = []
     for image in images:
         try:
@@ -176,9 +184,13 @@ def predict_command(
             continue
         likeliest = list(zip(prediction.classes, prediction.probabilities, strict=True))[:top]
         rows = [{"class": name, "probability": probability} for name, probability in likeliest]
-        told.append({"image": str(image), "top": rows})
+        told.append({"image": str(image), "top": rows, "warnings": list(prediction.warnings)})
+        if save_seen is not None:
+            told[-1]["seen"] = str(write_beside(save_seen, image.stem, prediction.seen))
         if not as_json:
             print_prediction(str(image), likeliest)
+        for warning in prediction.warnings:
+            print_warning(f"{image}: {warning}")
     if as_json:
         print_json({"predictions": told})
     raise typer.Exit(int(any("error" in row for row in told)))

@@ -112,6 +112,10 @@ def print_error(error: CnnkitError) -> None:
     say(err, Text("error: ", "bold red") + Text(str(error), "default"))
 
 
+def print_warning(text: str) -> None:
+    err.print(Text("warning: ", "bold yellow") + Text(text, "default"), soft_wrap=True)
+
+
 def _count(number: int) -> str:
     return f"{number:,}" if number else "·"
 

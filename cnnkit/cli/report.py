@@ -25,7 +25,7 @@ def report_command(
     """Draw report.html from what a comparison or a run has kept; exit code 1 where some of it is damaged."""
     from cnnkit.cli.console import print_error
     from cnnkit.errors import DamagedFile
-    from cnnkit.experiment.run_dir import followed
+    from cnnkit.experiment.latest import followed
     from cnnkit.report.page import write_report
 
     damaged: list[str] = []

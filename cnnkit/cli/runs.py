@@ -37,7 +37,7 @@ def _is_image(path: Path) -> bool:
 
 def latest_named(notify: NoteListener) -> Path:
     """The latest run; a person is told which one that is."""
-    from cnnkit.experiment.run_dir import latest_run
+    from cnnkit.experiment.latest import latest_run
 
     run = latest_run()
     notify(Note(f"the latest run: {run}"))

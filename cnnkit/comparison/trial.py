@@ -101,7 +101,7 @@ def run_trial(trial: Trial, folder: Path, published: Published | None = None) ->
     run = open_folder(trial, folder)
     setting = prepare(trial.config, published=published)
     write_trial_json(trial, folder, setting)
-    run_experiment(trial.config, run, setting=setting)
+    run_experiment(trial.config, run, setting=setting, remember=False)
     run.forget_state()
 
 

@@ -1,6 +1,10 @@
-"""A person's own image file → a tensor that looks like the training images."""
+"""A person's own image file → a tensor that looks like the training images.
 
-import warnings
+`picture_files` reads the greys, `paper` takes away lighting and printed lines, `strokes` finds the drawing,
+and this module places it as the data set's authors placed theirs.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,76 +12,104 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cnnkit.data.paper import without_lighting, without_lines
+from cnnkit.data.picture_files import read_grey, resized
+from cnnkit.data.strokes import CLEAR, FAINT, clear_strokes, main_drawing
 from cnnkit.errors import ImageError
 from cnnkit.families.datasets import DatasetInfo
+from cnnkit.words import counted
 
-LARGEST_IMAGE = 50_000_000  # pixels; a photo of a phone has 12 to 50 million
+FAINTEST_INK = 0.05  # of the paper's light: ink on uneven paper that takes less cannot be told from grain
+STROKES = 0.995  # of a picture's pixels at most are fainter than the strokes of its drawing
 FAINTEST = 0.02  # of black to white: less contrast is one colour
-INK = 0.2  # of the strongest contrast: what counts as ink when its box is looked for
+INK = 0.2  # of the strongest contrast: what counts as ink on even paper
+EVEN = 0.1  # of the strongest contrast: paper whose edges vary less is evenly lit and has no lines
+LONGEST_SIDE = 640  # pixels; larger photos are made smaller first: a digit fills 20 pixels in the end
+MOSTLY = 0.5  # of all ink: a drawing with less of it does not stand out
 
 
-def load_image(path: Path, info: DatasetInfo) -> Tensor:
-    """Any file Pillow reads, of any size and mode -> (1, 1, H, W) uint8, light on dark, framed as in `info`.
+@dataclass(frozen=True)
+class OwnImage:
+    """pixels: (1, 1, H, W) uint8, light on dark, framed as in the data set. warnings: whole sentences."""
+
+    pixels: Tensor
+    warnings: tuple[str, ...] = ()
+
+
+def load_image(path: Path, info: DatasetInfo) -> OwnImage:
+    """Any file Pillow reads, of any size and mode, framed as in `info`.
 
     An image that has the data set's size already, before its crop, is only inverted where it is dark on
     light. Raises ImageError where the file is no image, too large, or shows nothing.
     """
-    grey = _grey(path)
+    grey = read_grey(path)
     ground = _ground(grey)
     if np.abs(grey - ground).max() < FAINTEST:
         raise ImageError(f"{path} shows nothing: it is one colour throughout")
     crop, (height, width) = info.crop, (side + 2 * info.crop for side in info.shape[1:])
+    warnings: tuple[str, ...] = ()
     if grey.shape == (height, width):
         ink = 1 - grey if _is_darker(grey, ground) else grey
     else:
-        ink = _frame(_light_on_dark(grey, ground), info, (height, width))
+        ink, warnings = _drawing(_smaller(grey), path) if info.strokes else (_light_on_dark(grey, ground), ())
+        ink = _frame(ink, info, (height, width))
     ink = ink[crop : height - crop, crop : width - crop]
-    return torch.from_numpy(np.rint(ink * 255).astype(np.uint8))[None, None]
+    return OwnImage(torch.from_numpy(np.rint(ink * 255).astype(np.uint8))[None, None], warnings)
 
 
-def _grey(path: Path) -> Any:
-    """(H, W) float32, 0 black … 1 white. Transparent pixels get the opposite brightness of the others."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+def _smaller(grey: Any) -> Any:
+    """A large photo with its longer side at `LONGEST_SIDE`, if its shorter side keeps 64 pixels."""
+    factor = min(max(grey.shape) / LONGEST_SIDE, min(grey.shape) / 64)
+    if factor <= 1:
+        return grey
+    height, width = (round(side / factor) for side in grey.shape)
+    return resized(grey, (height, width), "box")
 
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise ImageError(f"{path} is no file: reading it might never end")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what matters is told as an error
-            with Image.open(path) as image:
-                if image.width * image.height > LARGEST_IMAGE:
-                    raise ImageError(
-                        f"{path} has {image.width:,} × {image.height:,} pixels; "
-                        f"{LARGEST_IMAGE // 1_000_000} million are the most: make it smaller"
-                    )
-                image.load()
-                upright = ImageOps.exif_transpose(image)
-    except UnidentifiedImageError as error:
-        empty = path.stat().st_size == 0
-        raise ImageError(f"{path} is {'an empty file' if empty else 'no image that can be read'}") from error
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{path} is too large: {error}") from error
-    except ImageError:
-        raise
-    except Exception as error:  # each of Pillow's formats fails in ways of its own
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise ImageError(f"{path} cannot be read: {reason}") from error
-    if upright.mode in ("I", "F", "I;16", "I;16B", "I;16L"):
-        values = np.nan_to_num(np.asarray(upright, dtype=np.float64), posinf=1e38, neginf=-1e38)
-        reach = values.max() - values.min()
-        return ((values - values.min()) / (reach or 1)).astype(np.float32)
-    layers = np.asarray(upright.convert("LA"), dtype=np.float32) / 255
-    brightness, opacity = layers[..., 0], layers[..., 1]
-    if opacity.min() == 1:
-        return brightness
-    visible = (brightness * opacity).sum() / max(float(opacity.sum()), 1e-6)
-    paper = 1.0 if visible < 0.5 else 0.0
-    return brightness * opacity + paper * (1 - opacity)
+
+def _drawing(grey: Any, path: Path) -> tuple[Any, tuple[str, ...]]:
+    """(H, W) -> the ink of the largest drawing, up to 1 on a background of 0, and what is to be told.
+
+    path: named in the ImageError that is raised where no ink stands out from the paper.
+    """
+    ground = _ground(grey)
+    edge = _edge(grey)
+    if edge.max() - edge.min() <= EVEN * np.abs(grey - ground).max():
+        ink = _light_on_dark(grey, ground)
+        mask = ink > INK
+    else:
+        ink = without_lighting(grey)
+        if (strongest := float(np.quantile(ink, STROKES))) < FAINTEST_INK:
+            raise ImageError(f"{path} shows nothing: no ink stands out from the paper")
+        ink = np.clip(ink / strongest, 0, 1)
+        mask = clear_strokes(without_lines(ink > FAINT) * ink, FAINT, CLEAR)
+        if not mask.any():  # a line from edge to edge, and nothing else
+            mask = clear_strokes(ink, FAINT, CLEAR)
+    found = main_drawing(mask)
+    return ink * _with_soft_edge(found.mask, mask), tuple(_remarks(found.others, found.share))
+
+
+def _with_soft_edge(chosen: Any, mask: Any) -> Any:
+    """The chosen strokes and the fainter pixels around them."""
+    from scipy import ndimage
+
+    return ndimage.binary_dilation(chosen, iterations=3) & (chosen | ~mask)
+
+
+def _remarks(others: int, share: float) -> list[str]:
+    if share < MOSTLY and others > 3:
+        return ["no drawing stands out: marks are all over the picture"]
+    if others:
+        return [f"{counted(others + 1, 'object')} in the picture: the largest was taken"]
+    return []
+
+
+def _edge(grey: Any) -> Any:
+    return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
 
 
 def _ground(grey: Any) -> float:
     """The brightness of the background: the median of the image's edge."""
-    return float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
+    return float(np.median(_edge(grey)))
 
 
 def _light_on_dark(grey: Any, ground: float) -> Any:
@@ -93,15 +125,12 @@ def _is_darker(grey: Any, ground: float) -> bool:
 
 def _frame(ink: Any, info: DatasetInfo, frame: tuple[int, int]) -> Any:
     """Cuts out the ink, scales it to the data set's share of the frame (H, W), and sets it in the middle."""
-    from PIL import Image
-
     rows, columns = (np.flatnonzero((ink > INK).any(axis)) for axis in (1, 0))
     box = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     height, width = frame
     scale = info.ink_share * min(height / box.shape[0], width / box.shape[1])
-    size = [max(1, round(side * scale)) for side in (box.shape[1], box.shape[0])]
-    resampling = Image.Resampling[info.resampling.upper()]
-    small = np.asarray(Image.fromarray(box.astype(np.float32)).resize(size, resampling))
+    rows_left, columns_left = (max(1, round(side * scale)) for side in box.shape)
+    small = resized(box, (rows_left, columns_left), info.resampling)
     strongest = max(float(small.max()), 1e-6)
     small = np.clip(small / strongest, 0, 1)
     middle_y, middle_x = (small.shape[0] - 1) / 2, (small.shape[1] - 1) / 2

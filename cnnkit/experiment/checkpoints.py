@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 import cnnkit
 from cnnkit import tensor_files
@@ -19,9 +19,11 @@ from cnnkit.experiment.run_dir import RunDir, did_you_mean, open_run, resume_com
 from cnnkit.filenames import BEST, CONFIG, LAST, STATE
 from cnnkit.nn.model import CNN, build_model
 from cnnkit.tensor_files import load_tensors, save_tensors
+from cnnkit.training.familiarity import Familiarity
 from cnnkit.training.temperature import COLDEST, HOTTEST
 
 TEMPERATURE = "temperature"  # in the metadata of a weights file
+FEATURES = "features."  # of the names of tensors that are no part of the model
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,14 @@ class Weights:
     """A trained model and the configuration it was trained with. source: the file it came from.
 
     temperature: what logits are divided by for probabilities; None, as of cnnkit 0.1.0: none was fitted.
+    familiarity: tells images that are unlike the training images; None in the files of 0.1.0 and of trials.
     """
 
     model: CNN
     config: Config
     source: Path
     temperature: float | None = None
+    familiarity: Familiarity | None = None
 
 
 def load_weights(path: Path) -> Weights:
@@ -65,15 +69,17 @@ def load_weights(path: Path) -> Weights:
         config = parse_config(metadata["config"], str(file), kept=True)
     except ConfigError as error:
         raise RunError(f"the configuration in {file} is of another version of cnnkit:\n{error}") from error
+    about = {name: tensors.pop(name) for name in list(tensors) if name.startswith(FEATURES)}
     needed = sum(layer.parameters for layer in layer_costs(config.model, config.data.info))
     if needed > sum(tensor.numel() for tensor in tensors.values()):  # before memory is taken for them
         raise RunError(f"{file} is damaged: its weights do not fit its configuration")
     model = build_model(config.model, config.data.info, seed=0)
     try:
         model.load_state_dict(tensors)
-    except RuntimeError as error:
+        familiarity = _familiarity(about)
+    except (RuntimeError, TypeError) as error:
         raise RunError(f"{file} is damaged: its weights do not fit its configuration") from error
-    return Weights(model, config, file, _temperature(metadata, file))
+    return Weights(model, config, file, _temperature(metadata, file), familiarity)
 
 
 def _temperature(metadata: Mapping[str, str], file: Path) -> float | None:
@@ -88,7 +94,20 @@ def _temperature(metadata: Mapping[str, str], file: Path) -> float | None:
     )
 
 
-def save_weights(run: RunDir, name: str, model: nn.Module, config: Config, temperature: float | None) -> None:
+def _familiarity(tensors: Mapping[str, Tensor]) -> Familiarity | None:
+    """Raises TypeError where names are missing or unknown."""
+    fields = {name.removeprefix(FEATURES): tensor for name, tensor in tensors.items()}
+    return Familiarity(**fields) if fields else None
+
+
+def save_weights(
+    run: RunDir,
+    name: str,
+    model: nn.Module,
+    config: Config,
+    temperature: float | None,
+    familiarity: Familiarity | None = None,
+) -> None:
     """Writes weights with their configuration in the file's metadata: the file alone can be measured.
 
     temperature: of these weights; None where none was fitted.
@@ -96,7 +115,9 @@ def save_weights(run: RunDir, name: str, model: nn.Module, config: Config, tempe
     metadata = {"cnnkit": cnnkit.__version__, "config": config_text(config)}
     if temperature is not None:
         metadata[TEMPERATURE] = repr(temperature)
-    save_tensors(run.path / name, model.state_dict(), metadata)
+    known = {} if familiarity is None else familiarity.tensors()
+    about = {FEATURES + key: tensor for key, tensor in known.items()}
+    save_tensors(run.path / name, {**model.state_dict(), **about}, metadata)
 
 
 def save_state(run: RunDir, state: Mapping[str, Any], config: Config) -> None:

@@ -1,6 +1,6 @@
 """Evaluates kept weights on a split, and predicts images with them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from cnnkit.training.evaluation import Evaluation, evaluate, evaluation_batch, p
 from cnnkit.training.idle_cores import IdleCores
 from cnnkit.words import listed
 
+STRANGE = "it is unlike the training images: of images like those, one in a hundred lies so far from them"
 SPLITS = ("train", "validation", "test")
 
 
@@ -93,10 +94,15 @@ def measure_split(
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one image shows: all classes, the likeliest first, each with its probability."""
+    """What one image shows: all classes, the likeliest first, each with its probability.
+
+    warnings: why it may be wrong, in words. seen: (C, H, W) uint8, the image as the network saw it.
+    """
 
     classes: tuple[str, ...]
     probabilities: tuple[float, ...]
+    warnings: tuple[str, ...] = ()
+    seen: Tensor = field(default_factory=lambda: torch.empty(0), repr=False, compare=False)
 
     @property
     def best(self) -> str:
@@ -120,13 +126,26 @@ def predict_images(weights: Weights, images: Tensor, device: str | None = None) 
         shares = torch.cat(
             [predict(model, b.to(placement.device), placement, weights.temperature).cpu() for b in batches]
         )
+        warnings = _warnings(weights, images, placement)
     probabilities, order = shares.sort(dim=1, descending=True, stable=True)
     return [
-        Prediction(tuple(info.class_names[i] for i in classes), tuple(of_image))
-        for of_image, classes in zip(probabilities.tolist(), order.tolist(), strict=True)
+        Prediction(tuple(info.class_names[i] for i in classes), tuple(of_image), warning, image)
+        for of_image, classes, warning, image in zip(
+            probabilities.tolist(), order.tolist(), warnings, images, strict=True
+        )
     ]
+
+
+def _warnings(weights: Weights, images: Tensor, placement: Placement) -> list[tuple[str, ...]]:
+    """One tuple an image: whether it is unlike the training images."""
+    if weights.familiarity is None:
+        return [()] * len(images)
+    strangeness = weights.familiarity.strangeness(weights.model, images.to(placement.device), placement)
+    return [(STRANGE,) if strange else () for strange in (strangeness > 1).tolist()]
 
 
 def predict_file(weights: Weights, path: Path, device: str | None = None) -> Prediction:
     """What an image file shows. Raises ImageError where it shows nothing that the network could be asked."""
-    return predict_images(weights, load_image(path, weights.config.data.info), device)[0]
+    own = load_image(path, weights.config.data.info)
+    (prediction,) = predict_images(weights, own.pixels, device)
+    return replace(prediction, warnings=own.warnings + prediction.warnings)

@@ -23,7 +23,9 @@ from cnnkit.experiment.run_dir import RunDir, RunResult, resume_command
 from cnnkit.filenames import BEST, ENVIRONMENT, LAST, STATE
 from cnnkit.files import write_json
 from cnnkit.nn.model import build_model
+from cnnkit.random import generator_for
 from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
+from cnnkit.training.familiarity import familiarity_of
 from cnnkit.training.idle_cores import IdleCores
 from cnnkit.training.loop import train
 from cnnkit.training.memory import refuse_what_cannot_fit
@@ -68,17 +70,19 @@ def run_experiment(
     run: RunDir,
     notify: Listener = ignore,
     setting: Setting | None = None,
+    remember: bool = True,
 ) -> RunResult:
     """Trains into a new run directory, or goes on where it stopped; returns what `result.json` holds.
 
+    remember: keeps beside the best weights what the training images look like, for `predict`.
     Raises Interrupted, after saving, where Ctrl-C or SIGTERM arrives while it trains.
     """
     setting = setting or prepare(config, notify, threads=run.threads)
     with setting.placement.in_force():
-        return _run(config, run, notify, setting)
+        return _run(config, run, notify, setting, remember)
 
 
-def _run(config: Config, run: RunDir, notify: Listener, setting: Setting) -> RunResult:
+def _run(config: Config, run: RunDir, notify: Listener, setting: Setting, remember: bool) -> RunResult:
     placement, splits = setting.placement, setting.splits
     started = time.perf_counter()
     with out_of_memory_in_words(config.training.batch_size):
@@ -96,6 +100,8 @@ def _run(config: Config, run: RunDir, notify: Listener, setting: Setting) -> Run
     if resuming and training.finished:
         notify(Note("training had ended; only the test was missing"))
     _train_and_keep(training, splits, run, notify)
+    if remember:
+        _remember_training_images(run, splits, placement)
     return finish(training, splits, run, begun, setup_seconds)
 
 
@@ -172,6 +178,17 @@ def _train_and_keep(training: Training, splits: Splits, run: RunDir, notify: Lis
             raise Interrupted(
                 f"stopped and saved in {run.path}; go on with: {resume_command(run.path)}", received[0]
             )
+
+
+def _remember_training_images(run: RunDir, splits: Splits, placement: Placement) -> None:
+    """Keeps with the best weights what tells images that are unlike the training images."""
+    weights = load_weights(run.path)
+    model = weights.model.to(placement.device)
+    generator = generator_for(weights.config.training.seed, "familiarity")
+    with out_of_memory_in_words():
+        known = familiarity_of(model, splits.train, splits.validation, placement, generator)
+    if known is not None:
+        save_weights(run, BEST, model, weights.config, weights.temperature, known)
 
 
 def begin(config: Config, placement: Placement, splits: Splits) -> Training:

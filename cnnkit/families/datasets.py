@@ -70,7 +70,8 @@ class DatasetInfo(ImageInfo):
 
     ink_share: the longer side of the ink's box, divided by the side of the image. centred_by: what lies in
     the middle of the image: the ink's centre of mass, or the middle of its box. resampling: how images
-    are scaled. A person's own image is framed in the same way.
+    are scaled. A person's own image is framed in the same way. strokes: the images are handwriting, so that
+    of a photo only the strokes are kept: no shadows, no printed lines.
 
     loader: "module:function", imported when images are read. The function takes this record and the paths
     of the published files (none for bundled data). It returns four tensors: `train_images` and
@@ -90,6 +91,7 @@ class DatasetInfo(ImageInfo):
     ink_share: float = 1.0
     centred_by: Literal["mass", "box"] = "box"
     resampling: Literal["box", "bilinear"] = "box"
+    strokes: bool = True
     loader: str = "cnnkit.data.idx:load"
     torchvision_class: str = ""
     files: Mapping[str, IdxFile] = field(default_factory=lambda: MNIST_FILES, hash=False)
@@ -122,6 +124,7 @@ class DatasetInfo(ImageInfo):
             title=f"small objects from {self.title}",
             shape=(1, size, size),
             class_names=self.class_names,
+            strokes=self.strokes,
             train_images=train_images,
             test_images=test_images,
             ink_share=ink_in_object * middle / size,
@@ -144,6 +147,7 @@ FASHION_MNIST = DatasetInfo(
     title="Fashion-MNIST",
     shape=(1, 28, 28),
     class_names=FASHION_NAMES,
+    strokes=False,
     train_images=60_000,
     test_images=10_000,
     torchvision_class="FashionMNIST",

@@ -65,6 +65,10 @@ class CNN(nn.Module):
         maps = self.stages(self.normalize(images))
         return self.dense(self.head(maps))  # type: ignore[no-any-return]
 
+    def features(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W), pixels 0 … 255, -> (N, D): what the last dense layer makes its logits of."""
+        return self.dense[:-1](self.head(self.stages(self.normalize(images))))  # type: ignore[no-any-return]
+
     def draw_dropout_from(self, generator: torch.Generator) -> None:
         """From now on this generator draws all dropout masks."""
         for module in self.modules():

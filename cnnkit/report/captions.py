@@ -204,8 +204,8 @@ def filters_caption(count: Mapping[str, int], size: int, same_start: bool, seed:
     fewest = f"{shown[0]} to " if len(shown) > 1 else ""
     text = (
         f"The {fewest}{counted(shown[-1], 'filter')} of {size} × {size} weights of the first convolution, "
-        f"before and after training with seed {seed}, both in one scale; vermillion is above 0, blue below. A "
-        "map is drawn at every place of the image, with a scale of its own, before downsampling, norm and "
+        f"before and after training with seed {seed}, both in one scale; vermillion is above 0, blue below. "
+        "A map is drawn at every place of the image, with a scale of its own, before downsampling, norm and "
         "activation."
     )
     if same_start and len(count) > 1:

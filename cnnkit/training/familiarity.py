@@ -1,0 +1,108 @@
+"""Whether an image is like those that a network was trained with: how near the nearest of them lies.
+
+Distances are taken between features, after Sun et al., "Out-of-distribution detection with deep nearest
+neighbors", ICML 2022. Only training images of the class that the network names are looked at.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cnnkit.data.dataset import ImageDataset
+from cnnkit.nn.model import CNN
+from cnnkit.training.device import Placement
+from cnnkit.training.evaluation import evaluation_batch
+
+AXES = 32  # of the features' variance, the largest: with 64 letters are told from digits no better
+MOST_POINTS = 20_000  # training images remembered: 1.3 MB beside the weights
+FEWEST_HONEST = 100  # validation images: of fewer, one in a hundred cannot be told
+HONEST = 0.99  # of the validation images, those that shall not be warned about
+CHUNK = 500  # images compared with all points at once
+
+
+@dataclass(frozen=True)
+class Familiarity:
+    """What the training images look like to a network.
+
+    mean: (D,) and axes: (D, A) bring features (N, D) to their A main axes. points: (M, A) float16, training
+    images there. classes: (M,) uint8, their labels. threshold: (), the distance that 99 % of the validation
+    images keep below.
+    """
+
+    mean: Tensor
+    axes: Tensor
+    points: Tensor
+    classes: Tensor
+    threshold: Tensor
+
+    def strangeness(self, model: CNN, images: Tensor, placement: Placement) -> Tensor:
+        """(N, C, H, W), pixels 0 … 255, on the device -> (N,): distances in thresholds; above 1: strange."""
+        return self._distances(*_features(model, images, placement)) / self.threshold.clamp(min=1e-12)
+
+    def _distances(self, features: Tensor, predicted: Tensor) -> Tensor:
+        points = self.points.float()
+        found = []
+        for rows, names in zip(features.split(CHUNK), predicted.split(CHUNK), strict=True):
+            distances = torch.cdist(_on_axes(rows, self.mean, self.axes), points)
+            distances.masked_fill_(self.classes != names[:, None], torch.inf)
+            found.append(distances.amin(1))
+        return torch.cat(found)
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """As they are kept in a file."""
+        return vars(self)
+
+
+def familiarity_of(
+    model: CNN,
+    train: ImageDataset,
+    validation: ImageDataset,
+    placement: Placement,
+    generator: torch.Generator,
+) -> Familiarity | None:
+    """Remembers training images, and how far from them the validation images lie.
+
+    generator: draws which are remembered, and where the search for the axes begins. None where fewer than
+    `FEWEST_HONEST` images were held out: the training images themselves lie nearer than honest images do.
+    """
+    if len(validation) < FEWEST_HONEST:
+        return None
+    chosen = train[torch.randperm(len(train), generator=generator)[:MOST_POINTS]]
+    features = _features(model, chosen.images, placement)[0]
+    mean = features.mean(0)
+    axes = _main_axes(features - mean, generator)
+    points = _on_axes(features, mean, axes).half()
+    known = Familiarity(mean, axes, points, chosen.labels.cpu().to(torch.uint8), torch.ones(()))
+    distances = known._distances(*_features(model, validation.images, placement))
+    measured = distances[distances.isfinite()]  # of a class without points there is no distance
+    if not len(measured):
+        return None
+    return Familiarity(mean, axes, points, known.classes, measured.quantile(HONEST))
+
+
+def _features(model: CNN, images: Tensor, placement: Placement) -> tuple[Tensor, Tensor]:
+    """All batches' (features, predicted classes), on the host."""
+    parts = [_looked_at(model, batch, placement) for batch in images.split(evaluation_batch(model))]
+    return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+
+
+def _looked_at(model: CNN, images: Tensor, placement: Placement) -> tuple[Tensor, Tensor]:
+    model.eval()
+    with torch.inference_mode(), placement.autocast():
+        features = model.features(images)
+        return features.float().cpu(), model.dense[-1](features).argmax(1).cpu()
+
+
+def _on_axes(features: Tensor, mean: Tensor, axes: Tensor) -> Tensor:
+    return (features - mean) @ axes
+
+
+def _main_axes(centred: Tensor, generator: torch.Generator) -> Tensor:
+    """(N, D) -> (D, A), orthonormal, by subspace iteration: D may be thousands."""
+    dimensions = centred.shape[1]
+    axes = torch.randn(dimensions, min(AXES, dimensions, len(centred)), generator=generator)
+    for _ in range(4):
+        axes = torch.linalg.qr(centred.T @ (centred @ axes))[0]
+    return axes
