@@ -4,6 +4,7 @@ import atexit
 import gc
 import os
 import sys
+from signal import SIGINT
 
 from cnnkit.signals import answer_ctrl_c, ignore_ctrl_c
 
@@ -24,8 +25,8 @@ def main() -> int:
         from cnnkit.cli import app as cli
 
         return cli.main()
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as stopped:
+        return 128 + (stopped.args[0] if stopped.args else SIGINT)
 
 
 def open_standard_streams() -> None:

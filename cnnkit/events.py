@@ -12,6 +12,11 @@ class Note:
 
 
 @dataclass(frozen=True)
+class NotDrawn(Note):
+    """A part of a page that could not be drawn, though nothing is damaged."""
+
+
+@dataclass(frozen=True)
 class Begun:
     """Training is about to take its next step. device: in words. macs: for one image."""
 

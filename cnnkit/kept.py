@@ -22,15 +22,18 @@ CHECKSUM = "checksum"
 R = TypeVar("R", bound=Record)
 
 
-def read_kept(path: Path) -> bytes:
-    """The bytes of a file. Raises FileNotFoundError, or DamagedFile where they are not to be had."""
+def read_kept(path: Path, any_size: bool = False) -> bytes:
+    """The bytes of a file. Raises FileNotFoundError, or DamagedFile where they are not to be had.
+
+    any_size: as for weights; other files have at most `LARGEST` bytes.
+    """
     try:
         kind = path.stat()
         if not stat.S_ISREG(kind.st_mode):
             raise DamagedFile(f"{path} is no file")
         if not path.resolve().is_relative_to(path.parent.resolve()):
             raise DamagedFile(f"{path} is a link that leads out of its folder: it is not followed")
-        if kind.st_size > LARGEST:
+        if kind.st_size > LARGEST and not any_size:
             raise DamagedFile(f"{path} is damaged: it has more than {LARGEST >> 20} MB")
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -88,10 +88,10 @@ def _handled_by(handler: Handler) -> Iterator[None]:
             signal.signal(number, old)
 
 
-def _leave_or_raise(_: int, frame: FrameType | None) -> None:
+def _leave_or_raise(number: int, frame: FrameType | None) -> None:
     if _importing(frame):
-        os._exit(130)
-    raise KeyboardInterrupt
+        os._exit(128 + number)
+    raise KeyboardInterrupt(number)
 
 
 def _importing(frame: FrameType | None) -> bool:

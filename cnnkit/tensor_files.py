@@ -65,6 +65,7 @@ def _sorted_header(raw: bytes) -> bytes:
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """(tensors, metadata) of a safetensors file. Raises DamagedFile where its bytes have changed."""
+    _refuse_what_is_no_file(path)
     try:
         with _named_in_utf8(path) as name, safe_open(name, "pt") as file:
             metadata = file.metadata() or {}
@@ -74,6 +75,12 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if metadata.pop(CHECKSUM, None) != fingerprint([tensors, metadata]):
         raise DamagedFile(f"{path} is damaged, or was not written by cnnkit: its checksum does not match")
     return tensors, metadata
+
+
+def _refuse_what_is_no_file(path: Path) -> None:
+    """A pipe would be waited for, for ever."""
+    if path.exists() and not path.is_file():
+        raise DamagedFile(f"{path} is no file")
 
 
 @contextlib.contextmanager
@@ -96,6 +103,7 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
 
 def load_state(path: Path) -> dict[str, Any]:
     """What `save_state` wrote; never runs code from the file. Raises DamagedFile."""
+    _refuse_what_is_no_file(path)
     raw = path.read_bytes()
     try:
         content = torch.load(BytesIO(raw), map_location="cpu", weights_only=True)

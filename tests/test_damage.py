@@ -6,6 +6,7 @@ import random
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from cnnkit.comparison.verification import verify
 from cnnkit.config.load import parse_config
 from cnnkit.errors import CnnkitError, RunError, UsageError
 from cnnkit.experiment.manifest import write_manifest
+from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import (
     BEST,
     CONFIG,
@@ -245,6 +247,17 @@ def test_a_deep_verify_finds_forged_predictions_that_a_shallow_one_cannot(study:
     assert deep.code == 1
     assert PREDICTIONS in deep.err
     assert "not 100.00%" in deep.err
+
+
+def test_a_deep_verify_finds_a_forged_validation_accuracy(study: Path, capsys: Told) -> None:
+    run = RunDir(trial_of(study))
+    run.write_metrics([replace(record, val_accuracy=1.0, val_loss=0.001) for record in run.metrics()])
+    run.keep_result(replace(run.result, val_accuracy=1.0, val_loss=0.001, best_epoch=1))
+    forge_results_of(study)
+    assert call(capsys, "compare", "--verify", study).code == 0
+    deep = call(capsys, "compare", "--verify", study, "--deep")
+    assert deep.code == 1
+    assert "val_loss is 0.001" in deep.err
 
 
 def test_deep_goes_with_verify_alone(capsys: Told) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +15,11 @@ from support import Tiny, call
 import cnnkit
 from cnnkit.config.load import flat, parse_config
 from cnnkit.config.schema import Config
-from cnnkit.errors import ConfigError, OutOfMemory, RunError
+from cnnkit.errors import ConfigError, DamagedFile, OutOfMemory, RunError
 from cnnkit.experiment.checkpoints import load_weights
 from cnnkit.experiment.train import begin, prepare
 from cnnkit.files import json_text
+from cnnkit.signals import collected
 from cnnkit.tensor_files import load_state, load_tensors, save_state, save_tensors
 from cnnkit.training import memory
 from cnnkit.training.device import out_of_memory_in_words
@@ -106,7 +108,7 @@ def test_a_weights_file_that_claims_a_huge_network_is_refused_before_it_is_built
     save_tensors(run / "best.safetensors", tensors, {**metadata, "config": huge})
     monkeypatch.setattr("cnnkit.experiment.checkpoints.build_model", lambda *_, **__: pytest.fail("built"))
     with pytest.raises(RunError, match="its weights do not fit its configuration"):
-        load_weights(run)
+        load_weights(run / "best.safetensors")
 
 
 # --- numbers ----------------------------------------------------------------------------------------
@@ -201,6 +203,40 @@ def test_links_in_a_circle_are_no_run(tmp_path: Path, capsys: pytest.CaptureFixt
         outcome = call(capsys, *command)
         assert outcome.code == 2
         assert "is no run directory" in " ".join(outcome.err.split())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("best.safetensors", "state.pt"):
+        (run / name).unlink(missing_ok=True)
+        os.mkfifo(run / name)
+    (run / "result.json").unlink()
+    assert "is no file" in call(capsys, "eval", run).err
+    with pytest.raises(DamagedFile, match="is no file"):
+        load_state(run / "state.pt")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_exit_code_is_that_of_the_signal_that_stopped_it(
+    number: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped() -> None:
+        with collected():
+            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), number)  # the second one stops at once
+
+    monkeypatch.setattr("cnnkit.cli.app.app", lambda **_: stopped())
+    assert call(capsys, "config", "list").code == 128 + number
+
+
+def test_weights_may_be_larger_than_other_kept_files(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cnnkit.kept.LARGEST", 4096)
+    for name in ("result.json", "metrics.jsonl", "environment.json"):
+        assert (run / name).stat().st_size < 4096 < (run / "best.safetensors").stat().st_size
+    assert cnnkit.open_run(run).evaluate().evaluation.images == 360
+    cnnkit.open_run(run).resume(progress=False)
 
 
 # --- files ------------------------------------------------------------------------------------------

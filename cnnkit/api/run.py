@@ -13,7 +13,7 @@ from cnnkit.api.notebook import embedded
 from cnnkit.api.progress import shown
 from cnnkit.config.schema import Config
 from cnnkit.data.sources import with_own_root
-from cnnkit.errors import UsageError
+from cnnkit.errors import CnnkitError, UsageError
 from cnnkit.events import EpochRecord, Listener, Note, NoteListener, ignore
 from cnnkit.experiment.checkpoints import Weights, load_weights
 from cnnkit.experiment.latest import point_latest_at
@@ -22,6 +22,7 @@ from cnnkit.experiment.run_dir import RunDir, RunResult, open_run
 from cnnkit.experiment.train import prepare, run_experiment
 from cnnkit.locks import alone_at
 from cnnkit.nn.model import CNN
+from cnnkit.report.parts import reason
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,9 @@ class Run:
         left as it is, and checked. progress, and what is raised: as for `cnnkit.train`.
         """
         folder = self.folder
-        if not folder.finished:
+        if folder.finished:
+            folder.remove_leftovers()  # of a picture or a page
+        else:
             with alone_at(folder.path, "run"), shown(progress) as listener:
                 if not folder.finished:  # another process may have ended it
                     config = folder.config
@@ -144,5 +147,9 @@ def _not_hiding_what_is_known(notify: NoteListener) -> Iterator[None]:
     """Tells of an error while something is drawn, instead of raising it: the numbers are what counts."""
     try:
         yield
+    except CnnkitError:
+        raise
     except OSError as error:
         notify(Note(f"{error.filename or 'the picture'} could not be drawn: {error.strerror}"))
+    except Exception as error:
+        notify(Note(f"the picture could not be drawn: {reason(error)}"))

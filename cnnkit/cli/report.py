@@ -23,15 +23,21 @@ def report_command(
     ],
 ) -> None:
     """Draw report.html from what a comparison or a run has kept; exit code 1 where some of it is damaged."""
+    from cnnkit.api.progress import print_note
     from cnnkit.cli.console import print_error
     from cnnkit.errors import DamagedFile
+    from cnnkit.events import NotDrawn, Note
     from cnnkit.experiment.latest import followed
     from cnnkit.report.page import write_report
 
-    damaged: list[str] = []
-    typer.echo(write_report(followed(folder), lambda note: damaged.append(note.text)))
-    for sentence in damaged:
-        print_error(DamagedFile(f"{sentence}; the page says so"))
+    notes: list[Note] = []
+    typer.echo(write_report(followed(folder), notes.append))
+    damaged = [note for note in notes if not isinstance(note, NotDrawn)]
+    for note in notes:
+        if note in damaged:
+            print_error(DamagedFile(f"{note.text}; the page says so"))
+        else:
+            print_note(note)
     raise typer.Exit(1 if damaged else 0)
 
 

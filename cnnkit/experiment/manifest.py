@@ -30,7 +30,7 @@ def write_manifest(run: Path, result: bytes) -> None:
     `result.json` is written after it: a run that has a result has its manifest.
     """
     there = [name for name in BESIDE_RESULT if (run / name).is_file()]
-    hashes = {name: sha256(read_kept(run / name)) for name in there}
+    hashes = {name: sha256(_read(run, name)) for name in there}
     manifest = Manifest(VERSION, {**hashes, RESULT: sha256(result)})
     write_json(run / MANIFEST, sealed(manifest.to_dict()))
 
@@ -55,7 +55,7 @@ def read_checked(run: Path, name: str) -> bytes:
 
     A manifest that is damaged itself is told by `damage_of`; the files of the run are still read.
     """
-    raw = read_kept(run / name)
+    raw = _read(run, name)
     try:
         manifest = read_manifest(run)
     except DamagedFile:
@@ -63,6 +63,10 @@ def read_checked(run: Path, name: str) -> bytes:
     if manifest and manifest.files.get(name, sha256(raw)) != sha256(raw):
         raise DamagedFile(f"{run / name} is damaged or was changed: it has another hash than in {MANIFEST}")
     return raw
+
+
+def _read(run: Path, name: str) -> bytes:
+    return read_kept(run / name, any_size=name == BEST)
 
 
 def damage_of(run: Path) -> list[str]:

@@ -30,7 +30,7 @@ from cnnkit.filenames import (
     STATE,
     WEIGHTS_SUFFIX,
 )
-from cnnkit.files import PART, remove_parts, write_atomically
+from cnnkit.files import PART, json_text, remove_parts, write_atomically
 from cnnkit.kept import parse_json
 from cnnkit.locks import alone_at
 from cnnkit.records import Record, validated
@@ -141,7 +141,7 @@ class RunDir:
 
     def keep_result(self, result: RunResult) -> None:
         """Writes `manifest.json`, then `result.json`: a run that has a result is finished."""
-        raw = (json.dumps(result.to_dict(), indent=2, ensure_ascii=False) + "\n").encode()
+        raw = (json_text(result.to_dict()) + "\n").encode()
         write_manifest(self.path, raw)
         write_atomically(self.path / RESULT, raw)
 

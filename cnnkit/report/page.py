@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cnnkit.errors import UsageError
-from cnnkit.events import Note, NoteListener, ignore
+from cnnkit.events import NotDrawn, Note, NoteListener, ignore
 from cnnkit.experiment.run_dir import open_run
 from cnnkit.filenames import CONFIG, REPORT, STUDY
 from cnnkit.files import write_atomically
@@ -16,8 +16,9 @@ from cnnkit.report.template import render
 def write_report(folder: Path, notify: NoteListener = ignore) -> Path:
     """Draws `report.html` into a study's folder or a run directory, from what they hold; returns its path.
 
-    The same files give the same bytes. notify: is told of each file that is damaged, and that the page is
-    drawn without. Raises UsageError where the folder is neither, RunError where too little can be read.
+    The same files give the same bytes. notify: is told of each file that is damaged, and of each part that
+    could not be drawn; the page is drawn without them. Raises UsageError where the folder is neither,
+    RunError where too little can be read.
     """
     if (folder / STUDY).is_file():
         template, view = "study.html.j2", study_view(folder)
@@ -33,4 +34,6 @@ def write_report(folder: Path, notify: NoteListener = ignore) -> Path:
     write_atomically(folder / REPORT, page)
     for sentence in damage:
         notify(Note(sentence))
+    for section, why in view["failures"].items():
+        notify(NotDrawn(f"{section} could not be drawn: {why}; the page says so"))
     return folder / REPORT

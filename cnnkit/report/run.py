@@ -22,6 +22,7 @@ from cnnkit.report.dropout import Mask, dropout_masks
 from cnnkit.report.heat import mistakes_alone, mistakes_map
 from cnnkit.report.images import images_of
 from cnnkit.report.networks import SHOWN_CLASS, cropped_evidence, networks_view
+from cnnkit.report.parts import Parts
 from cnnkit.report.reliability import reliability_view
 from cnnkit.report.trials import mean_confusion, provenance_of
 from cnnkit.stats import wilson_interval
@@ -29,6 +30,7 @@ from cnnkit.training.device import Placement
 from cnnkit.training.evaluation import evaluation_batch, predict
 from cnnkit.words import counted
 
+NO_MISTAKES: dict[str, Any] = {"confusion": None, "mistakes": [], "missed": 0}
 HERE = Placement(torch.device("cpu"), "float32", 1)  # a report is drawn alike on any machine
 
 
@@ -45,7 +47,7 @@ def run_view(run: RunDir) -> dict[str, Any]:
     test, missing = images_of(config)
     number = 0 if test is None else int((test.labels == SHOWN_CLASS).int().argmax())
     levels = {} if weights is None else {name: weights}
-    seed = config.training.seed
+    seed, parts = config.training.seed, Parts()
     return {
         "config": config,
         "config_text": config_text(config),
@@ -54,18 +56,29 @@ def run_view(run: RunDir) -> dict[str, Any]:
         "sentence": _sentence(run, result, info.title),
         "damage": damaged_files(run),
         "result": result,
-        "curves": _curves(run, result),
-        "reliability": reliability_view(result.calibration if result else None),
-        **_mistakes(run, weights, test),
-        "networks": networks_view(levels, {name: 0}, test, number, seed) if levels else None,
-        "evidence": cropped_evidence(levels, {name: 0}, test, config.data.crop),
-        "masks": [] if weights is None or test is None else _masks(weights, test, number),
+        "curves": parts.draw("curves", lambda: _curves(run, result), None),
+        "reliability": parts.draw(
+            "reliability", lambda: reliability_view(result.calibration if result else None), None
+        ),
+        **parts.draw("confusions mistakes", lambda: _mistakes(run, weights, test), NO_MISTAKES),
+        "networks": parts.draw(
+            "filters maps",
+            lambda: networks_view(levels, {name: 0}, test, number, seed) if levels else None,
+            None,
+        ),
+        "evidence": parts.draw(
+            "evidence", lambda: cropped_evidence(levels, {name: 0}, test, config.data.crop), None
+        ),
+        "masks": parts.draw("dropout", lambda: _masks(weights, test, number), []),
+        "failures": parts.failures,
         "images_missing": missing,
         **provenance_of([run]),
     }
 
 
-def _masks(weights: Weights, test: ImageDataset, number: int) -> list[Mask]:
+def _masks(weights: Weights | None, test: ImageDataset | None, number: int) -> list[Mask]:
+    if weights is None or test is None:
+        return []
     return dropout_masks(weights, test.cropped(weights.config.data.crop).images[number])
 
 
@@ -109,10 +122,9 @@ def _curves(run: RunDir, result: RunResult | None) -> dict[str, Any] | None:
 
 def _mistakes(run: RunDir, weights: Weights | None, test: ImageDataset | None) -> dict[str, Any]:
     """The confusion matrix, and the images that were missed most confidently."""
-    nothing: dict[str, Any] = {"confusion": None, "mistakes": [], "missed": 0}
     kept = None if test is None else predictions_left(run, len(test), test.info.classes)
     if test is None or kept is None:
-        return nothing
+        return NO_MISTAKES
     predictions, names = torch.from_numpy(kept.astype(np.int64)), test.info.class_names
     confusion = mean_confusion(kept[None], test.labels.numpy(), len(names))
     errors = mistakes_alone(confusion)

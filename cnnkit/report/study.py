@@ -20,6 +20,7 @@ from cnnkit.report.captions import (
 )
 from cnnkit.report.damage import results_left
 from cnnkit.report.networks import images_view
+from cnnkit.report.parts import Parts
 from cnnkit.report.plots import CostPoint, cost_panel, dot_rows, size_panel
 from cnnkit.report.trials import (
     confusion_view,
@@ -29,6 +30,8 @@ from cnnkit.report.trials import (
     provenance_view,
 )
 
+NO_IMAGES: dict[str, Any] = {"gallery": None, "networks": None, "evidence": None, "images_missing": ""}
+NO_PLOTS: dict[str, Any] = dict.fromkeys(("dots", "sizes", "matrix", "costs"))
 COSTS = (("MACs", "multiply-accumulates"), ("parameters", "parameters"), ("time", "seconds of training"))
 
 
@@ -45,7 +48,7 @@ def study_view(folder: Path) -> dict[str, Any]:
     study, (kept, damage) = load_study(folder), results_left(folder)
     results = informative(kept)
     config = study.base()
-    trials = open_trials(folder, study, config, results)
+    trials, parts = open_trials(folder, study, config, results), Parts()
     view = {
         "study": study,
         "results": results,
@@ -55,14 +58,18 @@ def study_view(folder: Path) -> dict[str, Any]:
         "damage": [*damage, *trials.damage],
         "series": [(trials.series[name], name) for name in trials.order],
         "series_of": trials.series,
-        "activations": activation_plots(study.key, trials.order, trials.series),
-        "curves": curves_view(trials),
+        "activations": parts.draw(
+            "activations", lambda: activation_plots(study.key, trials.order, trials.series), []
+        ),
+        "curves": parts.draw("curves", lambda: curves_view(trials), None),
         "predictions_missing": missing_predictions(trials),
-        **images_view(trials),
+        **parts.draw("gallery filters maps evidence", lambda: images_view(trials), NO_IMAGES),
         **provenance_view(trials),
+        "failures": parts.failures,
     }
     if results.levels:
-        view |= {**_statistics(results, trials.series), "confusion": confusion_view(trials)}
+        plots = parts.draw("seeds sizes pairs costs", lambda: _statistics(results, trials.series), NO_PLOTS)
+        view |= {**plots, "confusion": parts.draw("confusions", lambda: confusion_view(trials), None)}
     return view
 
 
