@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from cnnkit.experiment.run_dir import RunResult
     from cnnkit.families.datasets import ImageInfo
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __all__ = [
     "CnnkitError",
