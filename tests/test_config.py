@@ -342,7 +342,7 @@ def test_an_override_of_a_section_replaces_the_section() -> None:
 @settings(deadline=None, max_examples=60)
 @given(
     root=st.none() | st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1),
-    learning_rate=st.floats(min_value=0, max_value=1e30, exclude_min=True),
+    learning_rate=st.floats(min_value=0, max_value=1e38, exclude_min=True),
     dropout=st.floats(min_value=0, max_value=1, exclude_max=True),
     validation=st.integers(10, 50_000) | st.floats(0.01, 0.99),
     pooling=st.sampled_from(list(POOLINGS)) | st.tuples(*[st.sampled_from(list(POOLINGS))] * 2),

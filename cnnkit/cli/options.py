@@ -61,7 +61,7 @@ VaryOption = Annotated[
     typer.Option(
         "--vary",
         metavar="KEY=A,B,…",
-        help="A key and its values, such as model.dropout=0,0.25,0.5.",
+        help="A key and its values, such as model.dropout=0,0.5.",
         autocompletion=complete_vary,
     ),
 ]

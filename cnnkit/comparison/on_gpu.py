@@ -1,5 +1,6 @@
 """Where trials run: in this process, the seeds of a level together on its device."""
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from cnnkit.experiment.checkpoints import save_weights
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.experiment.train import Setting, begin, describe, finish, write_environment
 from cnnkit.filenames import BEST, FAILURE
+from cnnkit.locks import alone_at
 from cnnkit.training.device import choose_device, out_of_memory_in_words
 from cnnkit.training.loop import train_together
 from cnnkit.training.stack import Stack
@@ -85,6 +87,12 @@ class _Group:
 
     def train(self) -> list[str | None]:
         """For each trial why it failed; None where its folder holds a result."""
+        with contextlib.ExitStack() as locks:
+            for trial in self.trials:
+                locks.enter_context(alone_at(self.home / trial.folder, "run"))
+            return self._train()
+
+    def _train(self) -> list[str | None]:
         started = time.perf_counter()
         self.runs = [self._open(row) for row in range(len(self.trials))]
         config = self.trials[0].config

@@ -26,7 +26,7 @@ OptimizerName = Annotated[str, OneOf(OPTIMIZERS)]
 ScheduleName = Annotated[str, OneOf(SCHEDULES)]
 
 T = TypeVar("T")
-LARGEST = 1e30  # float32 holds it; 1e39 would be infinite there, and fail only while it trains
+LARGEST = 1e38  # float32 holds it; 1e39 would be infinite there, and fail only while it trains
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]

@@ -9,6 +9,7 @@ from cnnkit.report.captions import p_value, percent_range, points, points_range,
 from cnnkit.report.colours import DARK, LIGHT
 from cnnkit.report.heat import CELL
 from cnnkit.report.plots import dashes_of, shape_of
+from cnnkit.words import counted
 
 SIGNS = {BETTER: "▲", WORSE: "▼", EQUIVALENT: "=", UNDECIDED: "?"}
 TEMPLATES = Path(__file__).parent / "templates"
@@ -26,7 +27,7 @@ def render(template: str, view: dict[str, Any]) -> str:
         undefined=StrictUndefined,
     )
     environment.filters |= {
-        f.__name__: f for f in (p_value, percent_range, points, points_range, seeds_needed)
+        f.__name__: f for f in (counted, p_value, percent_range, points, points_range, seeds_needed)
     }
     environment.globals |= {
         "signs": SIGNS,

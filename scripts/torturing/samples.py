@@ -70,7 +70,7 @@ def _make_run(workshop: Workshop, folder: Path) -> None:
 
 def _make_stopped(workshop: Workshop, folder: Path) -> None:
     whole = ticks_of(finished_run(workshop))
-    workshop.run(folder, *TRAIN[:-2], STOPPED, signals={whole // 2: [signal.SIGTERM]}).check([143])
+    workshop.run(folder, *TRAIN[:-2], STOPPED, signals={whole // 3: [signal.SIGTERM]}).check([143])
 
 
 def _make_study(workshop: Workshop, folder: Path) -> None:
