@@ -94,6 +94,7 @@ class Run:
     ) -> list[Prediction]:
         """What images show: files of any size, or a tensor (N, C, H, W) of pixels 0 … 255.
 
+        Each prediction has its `.warnings`, and in `.seen` what the network saw: (C, H, W), pixels 0 … 255.
         Raises ImageError where a file cannot be read or shows nothing, or a tensor has another shape than
         the network takes.
         """

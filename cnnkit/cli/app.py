@@ -9,7 +9,7 @@ import sys
 from contextlib import nullcontext
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -36,6 +36,9 @@ from cnnkit.events import Note
 from cnnkit.families.datasets import published_names
 from cnnkit.filenames import CURVES
 from cnnkit.words import listed
+
+if TYPE_CHECKING:
+    from cnnkit.api.run import Run
 
 app = App(
     name="cnnkit",
@@ -165,8 +168,6 @@ def predict_command(
 ) -> None:
     """Say what your own image files show."""
     from cnnkit.api.functions import open_run
-    from cnnkit.cli.console import print_error, print_prediction, print_warning
-    from cnnkit.data.picture_files import write_beside
 
     run, images = run_and_images(files)
     opened = open_run(latest_named(_note) if run is None else run)
@@ -174,26 +175,34 @@ def predict_command(
         if save_seen.exists() and not save_seen.is_dir():
             raise UsageError(f"--save-seen {save_seen}: this is a file; name a folder")
         save_seen.mkdir(parents=True, exist_ok=True)
-    told: list[dict[str, Any]] = []
-    for image in images:
-        try:
-            (prediction,) = opened.predict(image, device)
-        except ImageError as error:
-            told.append({"image": str(image), "error": str(error)})
-            print_error(error)
-            continue
-        likeliest = list(zip(prediction.classes, prediction.probabilities, strict=True))[:top]
-        rows = [{"class": name, "probability": probability} for name, probability in likeliest]
-        told.append({"image": str(image), "top": rows, "warnings": list(prediction.warnings)})
-        if save_seen is not None:
-            told[-1]["seen"] = str(write_beside(save_seen, image.stem, prediction.seen))
-        if not as_json:
-            print_prediction(str(image), likeliest)
-        for warning in prediction.warnings:
-            print_warning(f"{image}: {warning}")
+    told = [_predicted(opened, image, top, save_seen, device, as_json) for image in images]
     if as_json:
         print_json({"predictions": told})
     raise typer.Exit(int(any("error" in row for row in told)))
+
+
+def _predicted(
+    run: "Run", image: Path, top: int, save_seen: Path | None, device: str | None, silent: bool
+) -> dict[str, Any]:
+    """One image's row of the JSON; printed as well, unless `silent`. Errors and warnings are always told."""
+    from cnnkit.cli.console import print_error, print_prediction, print_warning
+    from cnnkit.data.picture_files import write_beside
+
+    try:
+        (prediction,) = run.predict(image, device)
+    except ImageError as error:
+        print_error(error)
+        return {"image": str(image), "error": str(error)}
+    likeliest = list(zip(prediction.classes, prediction.probabilities, strict=True))[:top]
+    rows = [{"class": name, "probability": probability} for name, probability in likeliest]
+    told = {"image": str(image), "top": rows, "warnings": list(prediction.warnings)}
+    if save_seen is not None:
+        told["seen"] = str(write_beside(save_seen, image.stem, prediction.seen))
+    if not silent:
+        print_prediction(str(image), likeliest)
+    for warning in prediction.warnings:
+        print_warning(f"{image}: {warning}")
+    return told
 
 
 @app.command("summary")
