@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import TINY
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support import call, finished_run, keep_json, kept_json
 
@@ -445,10 +445,12 @@ def test_a_folder_that_is_neither_is_refused(tmp_path: Path, capsys: pytest.Capt
 
 # --- plots ------------------------------------------------------------------------------------------
 
-SOME = st.floats(1e-6, 1e6)
+SOME = st.floats(1e-6, 1e6) | st.floats(1e-15, 1e-9) | st.floats(365_000, 367_000)
 
 
 @given(st.lists(SOME, min_size=1, max_size=9), st.booleans(), st.booleans())
+@example([366112.0, 365869.0], False, False)
+@example([1e-13, 2e-13], False, False)
 def test_values_and_ticks_lie_on_their_axis(values: list[float], log: bool, zero: bool) -> None:
     axis = axis_over(values, log=log, from_zero=zero)
     assert all(0 <= axis.share(value) <= 1 for value in values)

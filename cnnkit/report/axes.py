@@ -35,7 +35,7 @@ class Axis:
             return values
         step = _round_step((self.high - self.low) / most)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [round(i * step, 12) for i in range(first, last + 1)]
+        return [float(f"{i * step:.12g}") for i in range(first, last + 1)]
 
     def _log_ticks(self, most: int) -> list[float]:
         """Round values of a logarithmic axis; none where the axis is too short for two of them."""
@@ -76,10 +76,13 @@ def accuracy_axis(accuracies: Sequence[float], bounds: Sequence[float | None]) -
 
 
 def labels(values: Sequence[float]) -> list[str]:
-    """Labels of ticks. Below 1,000 all have as many decimals as the one that needs most."""
+    """Labels of ticks, all different. Below 1,000 all have as many decimals as the one that needs most."""
     if max(map(abs, values), default=0.0) >= 1000:
-        return [short(value) for value in values]
+        texts = [short(value) for value in values]
+        return texts if len({*texts}) == len(values) else [f"{value:,.12g}" for value in values]
     plain = [f"{value:.6g}" for value in values]
+    if len({*plain}) < len(values):
+        plain = [f"{value:.12g}" for value in values]
     if any("e" in text for text in plain):
         return plain
     decimals = max((len(text.partition(".")[2]) for text in plain), default=0)
