@@ -1,10 +1,10 @@
 """`cnnkit` and `python -m cnnkit`: sets what must be set before torch is imported, then runs a command."""
 
 import atexit
+import contextlib
 import gc
 import os
 import sys
-from signal import SIGINT
 
 from cnnkit.signals import answer_ctrl_c, ignore_ctrl_c
 
@@ -25,8 +25,10 @@ def main() -> int:
         from cnnkit.cli import app as cli
 
         return cli.main()
-    except KeyboardInterrupt as stopped:
-        return 128 + (stopped.args[0] if stopped.args else SIGINT)
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        give_up_full_streams()
 
 
 def open_standard_streams() -> None:
@@ -37,6 +39,16 @@ def open_standard_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
             setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w", encoding="utf-8"))
+
+
+def give_up_full_streams() -> None:
+    """Lets go of what cannot be written, which was told already: at its end Python would try again."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def sleep_soon() -> None:

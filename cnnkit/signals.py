@@ -91,7 +91,9 @@ def _handled_by(handler: Handler) -> Iterator[None]:
 def _leave_or_raise(number: int, frame: FrameType | None) -> None:
     if _importing(frame):
         os._exit(128 + number)
-    raise KeyboardInterrupt(number)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(128 + number)
 
 
 def _importing(frame: FrameType | None) -> bool:

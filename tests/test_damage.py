@@ -169,10 +169,12 @@ def test_a_page_names_damaged_files_wherever_their_folder_lies(run: Path, capsys
     assert f"<li>{RESULT} is damaged or was changed: it has another hash than in {MANIFEST}</li>" in before
 
 
-def test_a_run_without_a_manifest_is_read_as_before(run: Path, capsys: Told) -> None:
+def test_a_run_of_this_version_without_its_manifest_is_damaged(run: Path, capsys: Told) -> None:
     (run / MANIFEST).unlink()
-    assert call(capsys, "train", "--resume", run).code == 0
-    assert call(capsys, "report", run).code == 0
+    for command in (["train", "--resume", run], ["report", run]):
+        told = call(capsys, *command)
+        assert told.code == 1
+        assert f"{MANIFEST} is missing" in " ".join(told.err.split())
 
 
 def test_what_is_added_later_is_not_in_the_manifest(run: Path, capsys: Told) -> None:

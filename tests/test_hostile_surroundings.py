@@ -258,6 +258,54 @@ def test_equal_weights_are_equal_bytes_whatever_the_order_of_their_metadata(tmp_
     assert all(torch.equal(read[name], tensors[name]) for name in tensors)
 
 
+BAD_EPOCHS: list[dict[str, object]] = [
+    *({"best_epoch": best} for best in (0, -1, 2, None, "x", 1.0)),
+    *({"history": history} for history in ([], {}, [{"epoch": 2}])),
+]
+
+
+@pytest.mark.parametrize("changes", BAD_EPOCHS)
+def test_a_state_whose_epochs_cannot_be_is_refused(
+    changes: dict[str, object], run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "result.json").unlink()
+    state = load_state(run / "state.pt")
+    save_state(run / "state.pt", {**state, "training": {**state["training"], **changes}})
+    outcome = call(capsys, "train", "--resume", run)
+    assert outcome.code == 1
+    assert "holds no state of this training" in " ".join(outcome.err.split())
+
+
+def a_tensor_changed(path: Path, name: str, value: torch.Tensor) -> None:
+    tensors, metadata = load_tensors(path)
+    assert name in tensors
+    save_tensors(path, {**tensors, name: value}, metadata)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("features.mean", torch.zeros(8)),
+        ("features.axes", torch.zeros(16, 8, dtype=torch.float64)),
+        ("features.points", torch.zeros(0, 16, dtype=torch.float16)),
+        ("features.classes", torch.zeros(3, dtype=torch.uint8)),
+        ("features.threshold", torch.tensor(float("nan"))),
+        ("features.threshold", torch.ones(2)),
+        ("dense.linear2.bias", torch.full((10,), float("nan"))),
+        ("dense.linear2.bias", torch.zeros(10, dtype=torch.complex64)),
+    ],
+)
+def test_a_weights_file_with_other_tensors_is_damaged(
+    name: str, value: torch.Tensor, run: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "alone.safetensors"
+    file.write_bytes((run / "best.safetensors").read_bytes())
+    assert load_weights(file).familiarity is not None
+    a_tensor_changed(file, name, value)
+    with pytest.raises(RunError, match="is damaged"):
+        load_weights(file)
+
+
 @pytest.mark.parametrize("change", ["empty", "list", "other", "shape"])
 def test_a_state_with_a_valid_checksum_and_another_content_is_refused(
     change: str, run: Path, capsys: pytest.CaptureFixture[str]

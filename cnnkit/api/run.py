@@ -111,7 +111,8 @@ class Run:
         """
         folder = self.folder
         if folder.finished:
-            folder.remove_leftovers()  # of a picture or a page
+            with alone_at(folder.path, "run"):
+                folder.remove_leftovers()  # of a picture or a page
         else:
             with alone_at(folder.path, "run"), shown(progress) as listener:
                 if not folder.finished:  # another process may have ended it

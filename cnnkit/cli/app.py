@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 app = App(
     name="cnnkit",
     help="Build, train and measure small convolutional networks from a YAML file.",
-    epilog="Begin with: cnnkit train --config fast",
+    epilog="Begin with: cnnkit train fast",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -284,6 +284,9 @@ def main() -> int:
         return error.exit_code
     except MemoryError:
         typer.echo("error: out of memory; close other programs, or choose a smaller network", err=True)
+        return 1
+    except ImportError as error:  # for want of memory, too
+        typer.echo(f"error: {error}", err=True)
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

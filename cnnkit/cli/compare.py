@@ -142,7 +142,7 @@ def compare_command(
         ),
     ] = None,
     deep: Annotated[
-        bool, typer.Option("--deep", help="With --verify: also evaluate the kept weights on the test images.")
+        bool, typer.Option("--deep", help="With --verify: also evaluate the kept weights again.")
     ] = False,
 ) -> None:
     """Compare values of any key over several seeds: which wins, by how much, and is it real?"""

@@ -28,7 +28,7 @@ APART = {"bf16": (0.05, 0.01), "float32": (0.001, 0.0001)}
 
 
 def evaluate_again(runs: Sequence[RunDir]) -> str:
-    """Evaluates the weights of runs on their test images; returns what was found, in a sentence.
+    """Evaluates the weights of runs again; returns what was found, in a sentence.
 
     Raises RunError, with the file, where predictions or loss are not those that were kept.
     """

@@ -47,7 +47,7 @@ def verify(folder: Path, deep: bool = False, told: Callable[[str], None] = ignor
     """Computes a study's numbers again; returns them. Raises RunError, with what does not fit, in which file.
 
     Counts and accuracies must be the same; statistics may differ by `ROUNDING`, relative, because another
-    version of SciPy rounds differently. deep: also evaluates the kept weights, which takes the test images.
+    version of SciPy rounds differently. deep: also evaluates the kept weights, which takes the images.
     told: is given what was checked from what, and what could not be, a sentence each.
     """
     if not (folder / RESULTS).exists():
@@ -72,6 +72,7 @@ def verify(folder: Path, deep: bool = False, told: Callable[[str], None] = ignor
     if without:
         of = counted(len(without), "trial")
         told(f"not checked: whether files of {of} were exchanged: 0.1.0 wrote no {MANIFEST}")
+    told("not checked: times, device and threads, calibration, and figures on training images")
     if not deep:
         told("not checked: whether the weights give the predictions; --deep evaluates them again")
     return results
@@ -181,7 +182,12 @@ def _forged(run: RunDir) -> Iterator[str]:
         "macs": macs,
         "seed": config.training.seed,
         "dataset": config.data.dataset,
+        "train_images": config.data.train_images,
+        "val_images": config.data.validation_images,
+        "test_images": config.data.info.test_images,
     }
+    if result.precision not in ("float32", "bf16"):
+        yield f"{run.path / RESULT}: precision is {result.precision!r}"
     for key, value in expected.items():
         if getattr(result, key) != value:
             yield f"{run.path / RESULT}: {key} is {getattr(result, key)}, and {value} comes out again"

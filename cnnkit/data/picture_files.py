@@ -41,6 +41,8 @@ def read_grey(path: Path) -> Any:
         raise ImageError(f"{path} is too large: {error}") from error
     except ImageError:
         raise
+    except MemoryError as error:
+        raise ImageError(f"{path} is too large for the memory that is free") from error
     except Exception as error:  # each of Pillow's formats and modes fails in ways of its own
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise ImageError(f"{path} cannot be read: {reason}") from error

@@ -69,15 +69,19 @@ def load_weights(path: Path) -> Weights:
         config = parse_config(metadata["config"], str(file), kept=True)
     except ConfigError as error:
         raise RunError(f"the configuration in {file} is of another version of cnnkit:\n{error}") from error
+    if any(tensor.is_complex() or not tensor.isfinite().all() for tensor in tensors.values()):
+        raise RunError(f"{file} is damaged: it holds numbers that are not finite; train again")
     about = {name: tensors.pop(name) for name in list(tensors) if name.startswith(FEATURES)}
     needed = sum(layer.parameters for layer in layer_costs(config.model, config.data.info))
     if needed > sum(tensor.numel() for tensor in tensors.values()):  # before memory is taken for them
         raise RunError(f"{file} is damaged: its weights do not fit its configuration")
     model = build_model(config.model, config.data.info, seed=0)
+    last = model.dense[-1]
+    assert isinstance(last, nn.Linear)
     try:
         model.load_state_dict(tensors)
-        familiarity = _familiarity(about)
-    except (RuntimeError, TypeError) as error:
+        familiarity = _familiarity(about, last.in_features)
+    except (RuntimeError, TypeError, ValueError) as error:
         raise RunError(f"{file} is damaged: its weights do not fit its configuration") from error
     return Weights(model, config, file, _temperature(metadata, file), familiarity)
 
@@ -94,10 +98,15 @@ def _temperature(metadata: Mapping[str, str], file: Path) -> float | None:
     )
 
 
-def _familiarity(tensors: Mapping[str, Tensor]) -> Familiarity | None:
-    """Raises TypeError where names are missing or unknown."""
+def _familiarity(tensors: Mapping[str, Tensor], width: int) -> Familiarity | None:
+    """Raises TypeError where names are missing or unknown, ValueError where tensors do not fit."""
     fields = {name.removeprefix(FEATURES): tensor for name, tensor in tensors.items()}
-    return Familiarity(**fields) if fields else None
+    if not fields:
+        return None
+    known = Familiarity(**fields)
+    if len(known.mean) != width:
+        raise ValueError(f"features of {len(known.mean)} values, and the network has {width}")
+    return known
 
 
 def save_weights(

@@ -65,6 +65,12 @@ def read_checked(run: Path, name: str) -> bytes:
     return raw
 
 
+def _wants_manifest(run: Path) -> bool:
+    """Whether the result is of a version that writes a manifest: its keys tell."""
+    result = run / RESULT
+    return result.is_file() and b'"clean_train_accuracy"' in read_kept(result)
+
+
 def _read(run: Path, name: str) -> bytes:
     return read_kept(run / name, any_size=name == BEST)
 
@@ -75,8 +81,10 @@ def damage_of(run: Path) -> list[str]:
         manifest = read_manifest(run)
     except DamagedFile as error:
         return [str(error)]
+    if manifest is None:
+        return [f"{run / MANIFEST} is missing"] if _wants_manifest(run) else []
     found = []
-    for name in manifest.files if manifest else ():
+    for name in manifest.files:
         try:
             read_checked(run, name)
         except (FileNotFoundError, DamagedFile) as error:

@@ -37,6 +37,23 @@ class Familiarity:
     classes: Tensor
     threshold: Tensor
 
+    def __post_init__(self) -> None:
+        """Raises ValueError where the tensors do not belong together."""
+        (axes, points), (images, kept) = self.axes.shape, self.points.shape
+        fits = (
+            self.mean.shape == (axes,)
+            and points == kept
+            and images
+            and self.classes.shape == (images,)
+            and self.threshold.ndim == 0
+            and self.threshold.isfinite()
+            and self.threshold >= 0
+            and self.mean.dtype == self.axes.dtype == self.threshold.dtype == torch.float32
+            and (self.points.dtype, self.classes.dtype) == (torch.float16, torch.uint8)
+        )
+        if not fits:
+            raise ValueError("these tensors do not tell what training images look like")
+
     def strangeness(self, model: CNN, images: Tensor, placement: Placement) -> Tensor:
         """(N, C, H, W), pixels 0 … 255, on the device -> (N,): distances in thresholds; above 1: strange."""
         return self._distances(*_features(model, images, placement)) / self.threshold.clamp(min=1e-12)

@@ -95,7 +95,13 @@ class Training:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from what `state` gave, here or on another device."""
+        """Goes on from what `state` gave, here or on another device. Raises ValueError where it cannot be."""
+        epochs = [record["epoch"] for record in state["history"]]
+        best = state["best_epoch"]
+        if type(best) is not int or epochs != [*range(1, len(epochs) + 1)]:
+            raise ValueError("its epochs are not numbered from 1 on")
+        if not bool(epochs) <= best <= len(epochs):
+            raise ValueError(f"the best epoch is {best}, of {len(epochs)}")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.averaged:

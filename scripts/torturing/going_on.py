@@ -49,6 +49,7 @@ def whole_run(workshop: Workshop) -> Whole:
 def whole_study(workshop: Workshop) -> Whole:
     made = finished_study(workshop)
     result = told((made / STUDY / "results.json").read_text())
+    del result["checksum"]  # which is printed nowhere
     return Whole(
         COMPARE, RESUME_STUDY, f"{STUDY}/study.json", ticks_of(made), result, weights_in(made / STUDY)
     )
