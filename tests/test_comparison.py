@@ -446,7 +446,7 @@ def test_json_is_alone_on_standard_output(finished: Path, capsys: pytest.Capture
         (["compare", "--resume", "--out", "nowhere"], "holds no study"),
         (["compare", "--resume", "--out", "a", "--set", "a=b"], "--set does not go with --resume"),
         (["compare-pooling", "--resume", "--out", "a", "digits"], "CONFIG does not go with --resume"),
-        (["compare", "digits", "--vary", "model.dropout=0,1", "--vary", "a=1"], "it takes one value"),
+        (["compare", "digits", "--vary", "model.dropout=0,1", "--vary", "a=1"], "it can be given once"),
         (
             ["compare", "digits", "--vary", "model.dropout=0,0.5", "--set", "model.dropout=0.1"],
             "--set model.dropout=0.1 cannot act: model.dropout is what is compared",

@@ -43,7 +43,7 @@ def _refuse_two_values(command: Command, ctx: Any, words: list[str]) -> None:
         first, *others = dict.fromkeys(given.get(parameter.name) or [None])
         if others:
             raise UsageError(
-                f"{parameter.opts[0]} is given as {first} and as {others[0]}: it takes one value; "
+                f"{parameter.opts[0]} is given as {first} and as {others[0]}: it can be given once; "
                 "leave one of them out"
             )
 

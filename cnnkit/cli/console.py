@@ -113,7 +113,7 @@ def print_error(error: CnnkitError) -> None:
 
 
 def print_warning(text: str) -> None:
-    err.print(Text("warning: ", "bold yellow") + Text(text, "default"), soft_wrap=True)
+    say(err, Text("warning: ", "bold yellow") + Text(text, "default"))
 
 
 def _count(number: int) -> str:

@@ -19,9 +19,9 @@ def sentence(results: StudyResults) -> str:
 def _changes_of_the_margin(results: StudyResults) -> Iterator[str]:
     if results.history:
         yield "The margin was changed after the results were known."
-    for earlier in results.history:
-        seeds = counted(len(earlier.seeds), "seed")
-        yield f"With ±{earlier.margin:g} points and {seeds}: “{earlier.sentence}”"
+    told = [(earlier.margin, len(earlier.seeds), earlier.sentence) for earlier in results.history]
+    for margin, seeds, words in dict.fromkeys(told):
+        yield f"With ±{margin:g} points and {counted(seeds, 'seed')}: “{words}”"
 
 
 def _sentence(results: StudyResults) -> str:

@@ -22,7 +22,10 @@ def latest_run() -> Path:
         return named.relative_to(here) if named.is_relative_to(here) else named
     if left := [path.parent for path in RUNS.glob(f"*/{CONFIG}")]:
         return max(left, key=lambda run: (run / CONFIG).stat().st_mtime)
-    raise UsageError(f"there is no run in {RUNS} here yet; name a run, or train one: cnnkit train mnist")
+    gone = f"{LATEST} names {named}, which is gone, and " if named != LATEST else ""
+    raise UsageError(
+        f"{gone}there is no run in {RUNS} here yet; name a run, or train one: cnnkit train mnist"
+    )
 
 
 def followed(path: Path) -> Path:

@@ -244,7 +244,7 @@ def write_environment(run: RunDir, placement: Placement) -> None:
         "threads": placement.threads,
         "git_commit": _git("rev-parse", "HEAD"),
         "git_changes": None if (changes := _git("status", "--porcelain")) is None else bool(changes),
-        "command": sys.argv,
+        "command": ["cnnkit", *sys.argv[1:]] if sys.argv[0].endswith("__main__.py") else sys.argv,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
     write_json(run.path / ENVIRONMENT, environment)

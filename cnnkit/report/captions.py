@@ -171,10 +171,11 @@ def confusion_caption(
     """confusions: per level, mean counts a training (classes, classes), rows the truth. order: best first."""
     best = mistakes_alone(confusions[order[0]])
     row, column = largest(best)
+    frequent = f"Most frequent: {names[row]} taken for {names[column]}, {best[row, column]:.1f} times."
     text = (
-        f"The first map shows the mistakes of {order[0]} in a training (the mean). Most frequent: "
-        f"{names[row]} taken for {names[column]}, {best[row, column]:.1f} times. The other maps show how "
-        f"many more (vermillion, +) or fewer (blue, {MINUS}) of each mistake a level makes."
+        f"The first map shows the mistakes of {order[0]} in a training (the mean). "
+        f"{frequent if best.any() else 'It makes none.'} The other maps show how many more (vermillion, +) "
+        f"or fewer (blue, {MINUS}) of each mistake a level makes."
     )
     for level in order[1:]:
         difference = mistakes_alone(confusions[level] - confusions[order[0]])
