@@ -56,6 +56,17 @@ def tiny_file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """An image file that shows a one."""
+    from PIL import Image, ImageDraw
+
+    image = Image.new("L", (40, 40))
+    ImageDraw.Draw(image).line((20, 5, 20, 35), 255, 5)
+    image.save(tmp_path / "one.png")
+    return tmp_path / "one.png"
+
+
 MNIST_ROOT = os.environ.get("CNNKIT_DATA")  # read before any test hides it or changes the folder
 MNIST_FOLDER = Path(MNIST_ROOT).resolve() if MNIST_ROOT else None
 

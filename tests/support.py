@@ -29,7 +29,8 @@ from cnnkit.data.dataset import Splits
 from cnnkit.experiment.run_dir import create_run
 from cnnkit.experiment.train import begin, prepare, run_experiment
 from cnnkit.families.datasets import ImageInfo
-from cnnkit.files import write_json
+from cnnkit.filenames import FAILURE
+from cnnkit.files import write_atomically, write_json
 from cnnkit.kept import CHECKSUM, sealed
 from cnnkit.training.state import Training
 
@@ -159,16 +160,24 @@ def keep_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 class Here:
-    """Runs the trials of a study in this process, which saves the workers' start."""
+    """Runs trials in this process, which saves the workers' start.
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    fails: why a trial does not run, its text for `failure.txt`; empty for one that does.
+    """
+
+    def __init__(self, home: Path, fails: Callable[[Trial], str] = lambda _: "") -> None:
+        self.home, self.fails = home, fails
 
     def run(self, trials: Sequence[Trial], *_: object) -> Iterator[comparison.Outcome]:
         threads = torch.get_num_threads()
         for trial in trials:
-            run_trial(trial, self.home / trial.folder)
-            yield comparison.Outcome(trial, None)
+            folder = self.home / trial.folder
+            if reason := self.fails(trial):
+                write_atomically(folder / FAILURE, reason)
+                yield comparison.Outcome(trial, reason)
+            else:
+                run_trial(trial, folder)
+                yield comparison.Outcome(trial, None)
         torch.set_num_threads(threads)
 
 

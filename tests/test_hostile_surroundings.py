@@ -238,6 +238,16 @@ def test_weights_may_be_larger_than_other_kept_files(
     cnnkit.open_run(run).resume(progress=False)
 
 
+def test_a_finished_run_in_a_folder_that_takes_no_files_still_tells_its_result(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("read-only file system")
+
+    monkeypatch.setattr("cnnkit.api.run.alone_at", refuse)
+    assert cnnkit.open_run(run).resume(progress=False).epochs == 1
+
+
 # --- files ------------------------------------------------------------------------------------------
 
 

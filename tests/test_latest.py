@@ -27,16 +27,6 @@ def run(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return finished_run(tmp_path_factory.mktemp("finished") / "run", shared_cache, "training.epochs=1")
 
 
-@pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    from PIL import Image, ImageDraw
-
-    image = Image.new("L", (40, 40))
-    ImageDraw.Draw(image).line((20, 5, 20, 35), 255, 5)
-    image.save(tmp_path / "one.png")
-    return tmp_path / "one.png"
-
-
 @pytest.fixture(params=[True, False], ids=["links", "no links"])
 def links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether the file system has symbolic links."""

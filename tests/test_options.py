@@ -232,16 +232,6 @@ def run(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    from PIL import Image, ImageDraw
-
-    image = Image.new("L", (40, 40))
-    ImageDraw.Draw(image).line((20, 5, 20, 35), 255, 5)
-    image.save(tmp_path / "one.png")
-    return tmp_path / "one.png"
-
-
-@pytest.fixture
 def dry(monkeypatch: pytest.MonkeyPatch) -> None:
     """No network; a comparison plans its trials and says how many run side by side, but trains none."""
     begin = LocalExecutor.__init__

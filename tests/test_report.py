@@ -5,7 +5,7 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from html import unescape
 from itertools import pairwise, product
 from pathlib import Path
@@ -17,18 +17,15 @@ import torch
 from conftest import TINY
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support import call, finished_run, keep_json, kept_json
+from support import Here, call, finished_run, keep_json, kept_json
 
-from cnnkit.comparison.local import Outcome
 from cnnkit.comparison.records import LevelResult, LevelTiming
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import plan_study
-from cnnkit.comparison.trial import Trial, run_trial
 from cnnkit.config.load import parse_config
 from cnnkit.errors import DataError, UsageError
 from cnnkit.families.activations import ACTIVATIONS
-from cnnkit.filenames import FAILURE, PREDICTIONS, REPORT, RESULT, RESULTS, STUDY, TRIALS
-from cnnkit.files import write_atomically
+from cnnkit.filenames import PREDICTIONS, REPORT, RESULT, RESULTS, STUDY, TRIALS
 from cnnkit.nn.pooling import SameConv2d
 from cnnkit.report.activations import activation_plots, values_and_slopes
 from cnnkit.report.axes import BOTTOM, HEIGHT, WIDTH, Axis, accuracy_axis, axis_over, labels
@@ -49,6 +46,7 @@ from cnnkit.report.study import study_view
 from cnnkit.stats import Interval
 
 HOSTILE = "<script>alert(1)</script>&'\""
+BROKEN = f"it broke {HOSTILE}"
 SECTIONS = [
     "answer",
     "ranking",
@@ -79,31 +77,11 @@ STRATEGIES = ["stride", "max", "avg", "concat"]
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-class Here:
-    """Runs trials in this process, which saves the workers' start; those that `fails` names do not run."""
-
-    def __init__(self, home: Path, fails: Callable[[Trial], bool] = lambda _: False) -> None:
-        self.home = home
-        self.fails = fails
-
-    def run(self, trials: Sequence[Trial], *_: object) -> Iterator[Outcome]:
-        for trial in trials:
-            folder = self.home / trial.folder
-            if self.fails(trial):
-                write_atomically(folder / FAILURE, f"it broke {HOSTILE}")
-                yield Outcome(trial, "it broke")
-            else:
-                run_trial(trial, folder)
-                yield Outcome(trial, None)
-
-
 def compared(
     folder: Path, key: str, values: Sequence[Any], seeds: int, *overrides: str, **options: Any
 ) -> Path:
-    threads = torch.get_num_threads()
     study = plan_study(parse_config(TINY, "tiny", overrides), key, values, seeds)
     run_study(study, folder, Here(folder / TRIALS, **options))
-    torch.set_num_threads(threads)
     return folder
 
 
@@ -354,7 +332,11 @@ def test_damaged_results_are_told(content: str, study: Path) -> None:
 
 def test_a_failed_trial_is_told_and_its_seed_not_counted(tmp_path: Path) -> None:
     folder = compared(
-        tmp_path / "s", "model.dropout", [0.0, 0.5], 3, fails=lambda t: t.level == "0.5" and t.seed == 1
+        tmp_path / "s",
+        "model.dropout",
+        [0.0, 0.5],
+        3,
+        fails=lambda t: BROKEN * (t.level == "0.5" and t.seed == 1),
     )
     page = drawn(folder)
     assert sections(page) == SECTIONS
@@ -365,7 +347,9 @@ def test_a_failed_trial_is_told_and_its_seed_not_counted(tmp_path: Path) -> None
 
 
 def test_a_study_without_a_complete_seed_says_so(tmp_path: Path) -> None:
-    folder = compared(tmp_path / "s", "model.dropout", [0.0, 0.5], 1, fails=lambda t: t.level == "0.5")
+    folder = compared(
+        tmp_path / "s", "model.dropout", [0.0, 0.5], 1, fails=lambda t: BROKEN * (t.level == "0.5")
+    )
     page = drawn(folder)
     assert sections(page) == SECTIONS
     assert page.count("No seed has been trained for every level") == 7

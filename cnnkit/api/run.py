@@ -1,8 +1,8 @@
 """`cnnkit.Run`: one trained network, and what it has kept."""
 
+import contextlib
 import functools
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,7 +111,7 @@ class Run:
         """
         folder = self.folder
         if folder.finished:
-            with alone_at(folder.path, "run"):
+            with contextlib.suppress(OSError), alone_at(folder.path, "run"):  # it may take no files
                 folder.remove_leftovers()  # of a picture or a page
         else:
             with alone_at(folder.path, "run"), shown(progress) as listener:
@@ -144,7 +144,7 @@ class Run:
         return None if self.path.is_file() else embedded(self.report())
 
 
-@contextmanager
+@contextlib.contextmanager
 def _not_hiding_what_is_known(notify: NoteListener) -> Iterator[None]:
     """Tells of an error while something is drawn, instead of raising it: the numbers are what counts."""
     try:

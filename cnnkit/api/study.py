@@ -46,7 +46,7 @@ class Study:
     def verify(self, deep: bool = False) -> StudyResults:
         """Computes every number again from the kept files. Raises RunError where one differs.
 
-        deep: also evaluates the kept weights again. Raises DataError where these are missing.
+        deep: also evaluates the kept weights again. Raises DataError where the images are missing.
         """
         return verify(self.path, deep)
 

@@ -23,8 +23,8 @@ from cnnkit.words import counted
 # How far another CPU may round apart: (difference of the log of two probabilities that tie, loss, relative).
 # On MNIST bfloat16 and float32 differed by 0.016 and 0.0008, two batch sizes in float32 by 1e-7 in a
 # probability.
-TIED = 0.002  # the share of validation images that may be ties: no prediction of theirs is kept
 APART = {"bf16": (0.05, 0.01), "float32": (0.001, 0.0001)}
+TIED = 0.002  # the share of validation images that may be ties: no prediction of theirs is kept
 
 
 def evaluate_again(runs: Sequence[RunDir]) -> str:
