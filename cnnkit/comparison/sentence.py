@@ -57,10 +57,10 @@ def _worse(levels: Sequence[LevelResult], results: StudyResults, all_of: str = "
 
 
 def _worse_here(levels: Sequence[LevelResult], results: StudyResults) -> str:
-    return (
-        f"it is better than {_names(levels)} on these test images, by {_least_lead(levels)}: "
-        "more test images would tell whether on others too, more seeds would not"
-    )
+    here = f"it is better than {_names(levels)} on these test images, by {_least_lead(levels)}: "
+    if results.test_images:
+        return here + "more test images would tell whether on others too, more seeds would not"
+    return here + "accuracies alone cannot tell whether on others too; which images were right would"
 
 
 def _least_lead(levels: Sequence[LevelResult]) -> str:
