@@ -81,9 +81,7 @@ def _answer(returned: Any, trial: FunctionTrial, seconds: float, name: str) -> A
         if math.isnan(accuracy):
             return Failed(f"{name} returned no number: {accuracy}")
         if values.dtype.kind == "b" or not 0 <= accuracy <= 1:
-            percent = (
-                f"; if that is in percent, divide by 100: {accuracy / 100:g}" if 1 < accuracy <= 100 else ""
-            )
+            percent = f"; in percent? That is {accuracy / 100:g}" if 1 < accuracy <= 100 else ""
             raise UsageError(wrong + percent)
         return Answer(trial.level, trial.seed, accuracy, seconds, 0, "")
     if not np.isin(values, (0, 1)).all() or not len(values):

@@ -102,9 +102,10 @@ def with_kept(study: FunctionStudy, folder: Path, function: Function) -> Functio
     kept = _kept(study, folder, bare(function).__qualname__)
     names = [level.name for level in kept.levels]
     margin = study.margin if study.margin_given else kept.margin
+    before = kept.code if kept.images is not None else []  # of what has returned nothing none is kept
     joined = replace(
         study,
-        code=kept.code + [code for code in study.code if code not in kept.code[-1:]],
+        code=before + [code for code in study.code if code not in before[-1:]],
         levels=kept.levels + [level for level in study.levels if level.name not in names],
         seeds=max(study.seeds, seeds_tried(kept, folder)),
         margin=margin,

@@ -157,8 +157,8 @@ def _in_processes(function: Function, workers: int) -> Caller:
 def _begun(study: FunctionStudy, finished: int, workers: int) -> StudyBegun:
     within = f" within ±{study.margin:g} points" if study.images is not None or study.margin_given else ""
     return StudyBegun(
-        title=f"{study.key} of {study.function}: {', '.join(level.name for level in study.levels)}, "
-        f"{how_many(study, within)}",
+        title=f"{study.key} of {study.function.removeprefix('__main__.')}: "
+        f"{', '.join(level.name for level in study.levels)}, {how_many(study, within)}",
         where="in this process" if workers == 1 else f"in {workers} processes",
         trials=len(study.levels) * study.seeds,
         finished=finished,

@@ -142,7 +142,7 @@ class _Worker(Generic[T]):
             self.connection.send(trial)
 
     def end(self) -> tuple[T, Any, bool]:
-        """(trial, what `work` made of it, whether the process lives), once it has something to say or has died."""
+        """(trial, what `work` made of it, whether the process lives), once it has ended or died."""
         trial, self.trial = self.trial, None
         assert trial is not None
         try:

@@ -97,7 +97,7 @@ def keep_results(folder: Path) -> StudyResults:
 
 
 def _ended(
-    course: Course, executor: Executor, published: Published, folder: Path
+    course: Course[Trial], executor: Executor, published: Published, folder: Path
 ) -> Iterator[TrialDone | SeedDone]:
     """Runs what is needed; yields each trial as it ends, and what is known after each seed."""
     for trials in course.batches(executor.seeds_at_once):
@@ -138,9 +138,10 @@ def _import_statistics() -> None:
 def _begun(study: StudyPlan, trials: int, finished: int) -> StudyBegun:
     runtime = study.base.runtime
     threads = counted(runtime.threads or 1, "thread")
+    within = f" within ±{study.margin:g} points"
     return StudyBegun(
         title=f"{study.key} on {study.base.data.info.title}: "
-        f"{', '.join(level.name for level in study.levels)}, {how_many(study, f' within ±{study.margin:g} points')}",
+        f"{', '.join(level.name for level in study.levels)}, {how_many(study, within)}",
         where=f"{runtime.device}, {runtime.precision}, {threads} a trial",
         trials=trials,
         finished=finished,

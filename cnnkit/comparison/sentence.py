@@ -22,7 +22,14 @@ def sentence(results: StudyResults) -> str:
 
     If the margin was changed after results were known, that is told with what was decided before.
     """
-    return " ".join([_sentence(results), *_changes_of_the_margin(results)])
+    return " ".join([_sentence(results), *_seeds_without_effect(results), *_changes_of_the_margin(results)])
+
+
+def _seeds_without_effect(results: StudyResults) -> Iterator[str]:
+    """A person's function may forget its seed: then nothing is known of other trainings."""
+    accuracies = [level.accuracies for level in results.levels]
+    if results.function and accuracies and all(len(a) > 1 and len({*a}) == 1 for a in accuracies):
+        yield f"Every seed gave the same accuracies: does {results.function} use its seed?"
 
 
 def _changes_of_the_margin(results: StudyResults) -> Iterator[str]:
@@ -60,7 +67,7 @@ def _worse_here(levels: Sequence[LevelResult], results: StudyResults) -> str:
     here = f"it is better than {_names(levels)} on these test images, by {_least_lead(levels)}: "
     if results.test_images:
         return here + "more test images would tell whether on others too, more seeds would not"
-    return here + "accuracies alone cannot tell whether on others too; which images were right would"
+    return here + "whether on others too, accuracies alone cannot tell"
 
 
 def _least_lead(levels: Sequence[LevelResult]) -> str:

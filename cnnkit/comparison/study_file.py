@@ -102,7 +102,7 @@ def load_study(folder: Path) -> StudyFile:
         if function := function_in(folder):
             raise UsageError(
                 f"the study in {folder} is of the function {function}, and only Python can call that: "
-                f"go on with cnnkit.compare({function.rpartition('.')[2]}, …, out={str(folder)!r})"
+                f"go on with cnnkit.compare(…, out={str(folder)!r})"
             ) from error
         raise RunError("\n  ".join([str(error), *_changed(folder)])) from error
     if complaint := next(_complaints(study), None):

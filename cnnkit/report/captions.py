@@ -73,20 +73,24 @@ def dots_caption(results: StudyResults) -> str:
     levels = results.levels
     best, worst = levels[0], levels[-1]
     shaded = _any_interval([level.accuracy for level in levels])
+    on_images = f", measured on the {results.test_images:,} test images" if results.test_images else ""
     text = (
-        f"Each mark is one training, measured on the {results.test_images:,} test images; the upright "
+        f"Each mark is one training{on_images}; the upright "
         f"line is their mean{', the shade its 95 % interval' if shaded else ''}. {best.name} averages "
         f"{best.accuracy.mean:.2%}, {worst.name} {worst.accuracy.mean:.2%}. "
     )
-    sampling = max(level.sampling_error for level in levels) * 100
+    sampling = [level.sampling_error for level in levels if level.sampling_error is not None]
     spread = [level.seed_deviation for level in levels if level.seed_deviation is not None]
     if len(results.seeds) < FEWEST_SEEDS:
         return f"{text}How much it varies by chance is not known: an interval needs {FEWEST_SEEDS} seeds."
     low, high = min(spread) * 100, max(spread) * 100
+    text += f"From seed to seed the accuracy of a level varies by {low:.2f} to {high:.2f} points "
+    text += "(standard deviation). "
+    if not sampling:
+        return f"{text}Other test images would give another accuracy, too; by how much is not known."
     return (
-        f"{text}From seed to seed the accuracy of a level varies by {low:.2f} to {high:.2f} points "
-        "(standard deviation). Other test images would give another accuracy, too: by up to "
-        f"{sampling:.2f} points (standard error), but for all levels in much the same way."
+        f"{text}Other test images would give another accuracy, too: by up to "
+        f"{max(sampling) * 100:.2f} points (standard error), but for all levels in much the same way."
     )
 
 

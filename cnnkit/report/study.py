@@ -115,10 +115,13 @@ def matrix_rows(results: StudyResults) -> list[tuple[str, list[MatrixCell | None
 
 
 def _costs(levels: Sequence[LevelResult], series: Mapping[str, int]) -> PlottedPanels:
-    """A panel for each cost in which the levels differ."""
+    """A panel for each cost in which the levels differ, where costs are known."""
     panels, drawn, same = [], {}, []
     for kind, unit in COSTS:
-        of_kind = [_cost_point(level, kind, series[level.name]) for level in levels]
+        costs = [cost for level in levels if (cost := _cost(level, kind)) is not None]
+        if len(costs) < len(levels):
+            continue
+        of_kind = [_cost_point(level, cost, series) for level, cost in zip(levels, costs, strict=True)]
         if len({point.cost for point in of_kind}) > 1:
             drawn[kind] = of_kind
             panels.append(cost_panel(f"accuracy, %, against {kind}", unit, of_kind))
@@ -127,8 +130,11 @@ def _costs(levels: Sequence[LevelResult], series: Mapping[str, int]) -> PlottedP
     return PlottedPanels(panels, cost_caption(drawn, same))
 
 
-def _cost_point(level: LevelResult, kind: str, series: int) -> CostPoint:
-    costs = {"MACs": level.macs, "parameters": level.parameters, "time": level.timing.train_seconds}
+def _cost(level: LevelResult, kind: str) -> float | None:
+    return {"MACs": level.macs, "parameters": level.parameters, "time": level.timing.train_seconds}[kind]
+
+
+def _cost_point(level: LevelResult, cost: float, series: Mapping[str, int]) -> CostPoint:
     accuracy = level.accuracy
     low, high = (None if end is None else end * 100 for end in (accuracy.low, accuracy.high))
-    return CostPoint(series, level.name, costs[kind], accuracy.mean * 100, low, high)
+    return CostPoint(series[level.name], level.name, cost, accuracy.mean * 100, low, high)
