@@ -19,11 +19,13 @@ from cnnkit.comparison.study_file import trial_folder
 from cnnkit.errors import RunError
 from cnnkit.filenames import RESULT
 
+Answers = dict[tuple[str, int], Answer]  # by level and seed
+
 
 def analyse_function(folder: Path) -> StudyResults:
     """What `results.json` holds, from `study.json` and what each call returned. Raises RunError."""
     study = load_function_study(folder)
-    rows, answers = _answers(folder, study)
+    rows, answers = read_answers(folder, study)
     right = rights(answers)
     names = [level.name for level in study.levels]
     observed, seeds = observe(names, rows, right)
@@ -57,12 +59,14 @@ def analyse_function(folder: Path) -> StudyResults:
     )
 
 
-def rights(answers: dict[tuple[str, int], Answer]) -> dict[tuple[str, int], Right]:
+def rights(answers: Answers) -> dict[tuple[str, int], Right]:
     """By level and seed, (images,), which test images were right; empty where only accuracies are known."""
     return {key: answer.of_images() for key, answer in answers.items() if answer.images}
 
 
-def _answers(folder: Path, study: FunctionStudy) -> tuple[list[TrialResult], dict[tuple[str, int], Answer]]:
+def read_answers(
+    folder: Path, study: FunctionStudy
+) -> tuple[list[TrialResult], dict[tuple[str, int], Answer]]:
     """Each call that has ended, and what those that did not fail returned."""
     rows, answers = [], {}
     for trial in study.trials():

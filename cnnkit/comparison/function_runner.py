@@ -16,6 +16,7 @@ from cnnkit.comparison.sentence import sentence
 from cnnkit.comparison.study_file import trial_folder
 from cnnkit.errors import Interrupted, RunError, UsageError
 from cnnkit.events import Note, SeedDone, StudyBegun, StudyListener, TrialDone, ignore
+from cnnkit.experiment.train import write_environment
 from cnnkit.filenames import FAILURE, RESULT, STUDY
 from cnnkit.files import write_atomically, write_json
 from cnnkit.kept import sealed
@@ -104,6 +105,7 @@ class Running:
         if isinstance(outcome, Failed):
             write_atomically(home / FAILURE, outcome.text)
             return TrialDone(trial.level, trial.seed, None, None, outcome.reason)
+        write_environment(home)
         write_json(home / RESULT, sealed(outcome.to_dict()))
         (home / FAILURE).unlink(missing_ok=True)
         return TrialDone(trial.level, trial.seed, outcome.accuracy, outcome.seconds, None)

@@ -68,12 +68,13 @@ def study_view(folder: Path) -> dict[str, Any]:
         "failures": parts.failures,
     }
     if results.levels:
-        plots = parts.draw("seeds sizes pairs costs", lambda: _statistics(results, trials.series), NO_PLOTS)
+        plots = parts.draw("seeds sizes pairs costs", lambda: study_plots(results, trials.series), NO_PLOTS)
         view |= {**plots, "confusion": parts.draw("confusions", lambda: confusion_view(trials), None)}
     return view
 
 
-def _statistics(results: StudyResults, series: Mapping[str, int]) -> dict[str, Any]:
+def study_plots(results: StudyResults, series: Mapping[str, int]) -> dict[str, Any]:
+    """The plots of a study's accuracies. series: each level's colour and marker."""
     rows, ticks = dot_rows(results.levels, series)
     sized = bool(results.best.by_object_size)
     return {
