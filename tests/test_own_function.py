@@ -403,3 +403,28 @@ def test_a_function_may_be_an_object_or_have_arguments_ahead() -> None:
     assert name_of(functools.partial(right, seed=3)) == name_of(right) == name_of(Counted())
     assert name_of(Trainer()) == f"{__name__}.Trainer"
     assert compared(Trainer(), seeds=2, workers=2).results.function == f"{__name__}.Trainer"
+
+
+def sections(page: Path) -> dict[str, str]:
+    """The text of each section of a report, without marks."""
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r'<section id="(\w+)">(.*?)</section>', text, re.DOTALL)
+    assert [name for name, _ in found] == re.findall(r'<a href="#(\w+)">', text.partition("<nav")[2])
+    return {name: re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", inner)) for name, inner in found}
+
+
+def test_the_report_shows_what_there_is_and_nothing_else() -> None:
+    of_images, alone = compared(right, seeds=4), compared(accuracy, seeds=4, out="alone")
+    told = sections(of_images.report())
+    assert [*told] == ["ranking", "seeds", "pairs", "costs", "gallery", "method", "warnings", "provenance"]
+    assert [*sections(alone.report())] == [name for name in told if name != "gallery"]
+    for level in of_images.results.levels:
+        assert f"{level.name} {level.accuracy.mean:.3%}" in told["ranking"].replace("\u2003", "")
+    assert not re.search("None(?!:)|MACs|images/s|nan", "".join(told.values()))
+    answers = np.array([[right(level, seed) for seed in range(4)] for level in LEVELS]).sum(1)
+    apart = answers.max(0) - answers.min(0)
+    order = [level.name for level in of_images.results.levels]
+    first = int(np.argmax(apart))
+    counts = " ".join(str(answers[LEVELS.index(name), first]) for name in order)
+    assert f" {first:,} {counts} " in told["gallery"]
+    assert f"On {(apart > 0).sum():,} test images" in told["gallery"]
