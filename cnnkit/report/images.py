@@ -60,11 +60,12 @@ def signed_image(values: Tensor, strongest: float, faded: Tensor | None = None) 
 class StageMaps:
     """What one image becomes in one stage.
 
-    dense: (C, H, W), what is reduced, at every place: maps of the convolution, or what norm and activation
-    make of them if `activated`. after: (parts, C, h, w), what downsampling leaves of it. faded: (H, W) bool,
-    places that the stage never computes, or None.
+    convolved: (C, H, W), maps of the convolution, at every place. dense: the maps that are reduced: the same,
+    or what norm and activation make of them if `activated`. after: (parts, C, h, w), what downsampling leaves
+    of these. faded: (H, W) bool, places that the stage never computes, or None.
     """
 
+    convolved: Tensor
     dense: Tensor
     after: Tensor
     faded: Tensor | None
@@ -84,14 +85,14 @@ def stage_maps(model: CNN, image: Tensor) -> list[StageMaps]:
     with torch.inference_mode():
         maps = model.normalize(image[None])
         for stage, downsampling in zip(stages_of(model), downsamplings(model), strict=True):
+            convolved = downsampling.convolution.dense(maps)
             if stage.pools_first:
-                dense, after = downsampling.convolution.dense(maps)[0], downsampling(maps)[0]
+                dense, after = convolved[0], downsampling(maps)[0]
             else:
-                dense = stage.activated(downsampling.convolution(maps))[0]
-                after = downsampling(maps, stage.activated)[0]
+                dense, after = stage.activated(convolved)[0], downsampling(maps, stage.activated)[0]
             parts = after.reshape(downsampling.pooling.multiplies_channels, len(dense), *after.shape[1:])
             faded = _never_computed(downsampling.convolution, dense)
-            stages.append(StageMaps(dense, parts, faded, not stage.pools_first))
+            stages.append(StageMaps(convolved[0], dense, parts, faded, not stage.pools_first))
             maps = stage(maps)
     return stages
 
