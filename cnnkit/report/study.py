@@ -11,17 +11,14 @@ from cnnkit.comparison.sentence import sentence
 from cnnkit.comparison.study_file import load_study
 from cnnkit.report.activations import activation_plots
 from cnnkit.report.axes import Panel, short
-from cnnkit.report.captions import (
-    cost_caption,
-    dots_caption,
-    matrix_caption,
-    seeds_needed,
-    sizes_caption,
-)
+from cnnkit.report.captions import cost_caption, dots_caption, matrix_caption, sizes_caption
 from cnnkit.report.damage import results_left
+from cnnkit.report.figures import seeds_needed
+from cnnkit.report.growth import growth_view
 from cnnkit.report.networks import images_view
 from cnnkit.report.parts import Parts
 from cnnkit.report.plots import CostPoint, cost_panel, dot_rows, size_panel
+from cnnkit.report.trained import fate, seeds_of_levels, trainings
 from cnnkit.report.trials import (
     confusion_view,
     curves_view,
@@ -55,6 +52,7 @@ def study_view(folder: Path) -> dict[str, Any]:
         "info": config.data.info,
         "config": config,
         "sentence": sentence(results),
+        "trainings": trainings(study, results),
         "damage": [*damage, *trials.damage],
         "series": [(trials.series[name], name) for name in trials.order],
         "series_of": trials.series,
@@ -69,7 +67,13 @@ def study_view(folder: Path) -> dict[str, Any]:
     }
     if results.levels:
         plots = parts.draw("seeds sizes pairs costs", lambda: _statistics(results, trials.series), NO_PLOTS)
-        view |= {**plots, "confusion": parts.draw("confusions", lambda: confusion_view(trials), None)}
+        view |= {
+            **plots,
+            "seeds_of_levels": seeds_of_levels(study, results),
+            "fates": {level.name: fate(level) for level in results.levels},
+            "growth": parts.draw("growth", lambda: growth_view(results, trials.series), None),
+            "confusion": parts.draw("confusions", lambda: confusion_view(trials), None),
+        }
     return view
 
 
