@@ -416,7 +416,8 @@ def sections(page: Path) -> dict[str, str]:
 def test_the_report_shows_what_there_is_and_nothing_else() -> None:
     of_images, alone = compared(right, seeds=4), compared(accuracy, seeds=4, out="alone")
     told = sections(of_images.report())
-    assert [*told] == ["ranking", "seeds", "pairs", "costs", "gallery", "method", "warnings", "provenance"]
+    drawn = ["ranking", "seeds", "pairs", "growth", "costs", "gallery"]
+    assert [*told] == [*drawn, "method", "warnings", "provenance"]
     assert [*sections(alone.report())] == [name for name in told if name != "gallery"]
     for level in of_images.results.levels:
         assert f"{level.name} {level.accuracy.mean:.3%}" in told["ranking"].replace("\u2003", "")

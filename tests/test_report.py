@@ -29,8 +29,8 @@ from cnnkit.filenames import PREDICTIONS, REPORT, RESULT, RESULTS, STUDY, TRIALS
 from cnnkit.nn.pooling import SameConv2d
 from cnnkit.report.activations import activation_plots, values_and_slopes
 from cnnkit.report.axes import BOTTOM, HEIGHT, WIDTH, Axis, accuracy_axis, axis_over, labels
-from cnnkit.report.captions import points
 from cnnkit.report.curves import HOW_MEASURED
+from cnnkit.report.figures import points
 from cnnkit.report.labels import LETTER, LINE
 from cnnkit.report.page import write_report
 from cnnkit.report.plots import (
@@ -52,6 +52,7 @@ SECTIONS = [
     "ranking",
     "seeds",
     "pairs",
+    "growth",
     "costs",
     "curves",
     "confusions",
@@ -190,9 +191,9 @@ def test_every_pair_and_every_seed_is_told(study: Path) -> None:
     page, results = drawn(study), results_of(study)
     for pair in results["pairs"]:
         size = f"{abs(pair['difference']['mean']) * 100:.3f}"
-        assert page[page.index('id="pairs"') : page.index('id="costs"')].count(size) >= 2
+        assert page[page.index('id="pairs"') : page.index('id="growth"')].count(size) >= 2
     for level in results["levels"]:
-        for seed, accuracy in zip(results["seeds"], level["accuracies"], strict=True):
+        for seed, accuracy in zip(level["seeds"], level["accuracies"], strict=True):
             assert f"<title>seed {seed}: {accuracy:.2%}</title>" in page
 
 
@@ -340,8 +341,8 @@ def test_a_failed_trial_is_told_and_its_seed_not_counted(tmp_path: Path) -> None
     )
     page = drawn(folder)
     assert sections(page) == SECTIONS
-    assert "5 of 6 trials finished" in page
-    assert "Means over 2 seeds" in page
+    assert "2 levels × 3 seeds: 6 trainings, of which 1 failed." in page
+    assert "the 2 seeds that every level has (seeds 0 and 2)" in page
     assert "0.5, seed 1: it broke" in page
     assert "All levels cost the same by MACs" in page
 
@@ -352,7 +353,7 @@ def test_a_study_without_a_complete_seed_says_so(tmp_path: Path) -> None:
     )
     page = drawn(folder)
     assert sections(page) == SECTIONS
-    assert page.count("No seed has been trained for every level") == 7
+    assert page.count("Fewer than two levels have finished a training") == 7
     assert "filter 0 of 0.0, trained" in page
 
 
@@ -361,7 +362,7 @@ def test_one_seed_without_validation_images_is_drawn(tmp_path: Path) -> None:
     page = drawn(
         compared(tmp_path / "s", "model.activation", values, 1, "data.validation=0", "training.epochs=1")
     )
-    assert sections(page) == [*SECTIONS[:5], "activations", *SECTIONS[5:]]
+    assert sections(page) == [*SECTIONS[:6], "activations", *SECTIONS[6:]]
     assert "no activation: the control that shows why a non-linearity is needed" in page
     assert "too few seeds" in page
     assert "training accuracy, %" in page
@@ -536,13 +537,16 @@ def test_fifty_equal_seeds_stay_in_their_row() -> None:
         changed="",
         accuracy=Interval(0.5, 0.5, 0.5),
         accuracies=[0.5] * 50,
+        seeds=list(range(50)),
+        failures=0,
+        beaten_after=None,
         seed_deviation=0.0,
         sampling_error=0.0,
         by_object_size=[],
         to_best=None,
         timing=LevelTiming(1.0, 1.0),
     )
-    (row,), ticks = dot_rows([level], range(50), {"a": 0})
+    (row,), ticks = dot_rows([level], {"a": 0})
     assert row.height < 150
     assert max(abs(dot.dy) for dot in row.dots) <= row.height / 2
     assert ticks

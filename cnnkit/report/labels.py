@@ -9,15 +9,19 @@ LETTER, LINE = 6.4, 13  # width and height of a letter, SVG units
 ASIDE = 9  # from the middle of a mark to its name
 
 
-def labels_beside(marks: Sequence[Mark], names: Sequence[str]) -> list[Label]:
-    """A label for each mark. The marks stay where they are: a label that finds no room moves up or down."""
+def labels_beside(marks: Sequence[Mark], names: Sequence[str], *, left: bool = True) -> list[Label]:
+    """A label for each mark. The marks stay where they are: a label that finds no room moves up or down.
+
+    left: whether it may stand on the left of its mark, too.
+    """
+    sides = ((ASIDE, "start"), (-ASIDE, "end"))[: 1 + left]
     put: list[Label] = []
     for mark, whole in sorted(zip(marks, names, strict=True), key=lambda pair: pair[0].y):
         name = whole if len(whole) <= LONGEST else f"{whole[: LONGEST - 1]}…"
         tried = [
             Label(mark.x, mark.y, mark.x + aside, mark.y + dy, anchor, name)
             for dy in _steps()
-            for aside, anchor in ((ASIDE, "start"), (-ASIDE, "end"))
+            for aside, anchor in sides
         ]
         within = [label for label in tried if _inside(label)]
         put.append(next((label for label in within if _free(label, put, marks)), within[0]))

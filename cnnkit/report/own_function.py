@@ -16,7 +16,8 @@ from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import RESULTS, STUDY
 from cnnkit.report.damage import results_left
 from cnnkit.report.parts import Parts
-from cnnkit.report.study import NO_PLOTS, study_plots
+from cnnkit.report.study import plots_of_levels
+from cnnkit.report.trained import trainings
 from cnnkit.report.trials import GALLERY_SHOWN, provenance_of
 from cnnkit.words import counted
 
@@ -40,6 +41,7 @@ def function_view(folder: Path) -> dict[str, Any]:
         "study": study,
         "results": results,
         "sentence": sentence(results),
+        "trainings": trainings(study, results),
         "damage": damage,
         "series": [(series[level.name], level.name) for level in results.levels],
         "series_of": series,
@@ -49,7 +51,7 @@ def function_view(folder: Path) -> dict[str, Any]:
         "failures": parts.failures,
     }
     if results.levels:
-        view |= parts.draw("seeds pairs costs", lambda: study_plots(results, series), NO_PLOTS)
+        view |= plots_of_levels(study, results, series, parts)
     return view
 
 

@@ -5,23 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnnkit.comparison.function_study import FunctionStudy
 from cnnkit.comparison.intervals import informative
 from cnnkit.comparison.records import LevelResult, StudyResults, ToBest
 from cnnkit.comparison.sentence import sentence
-from cnnkit.comparison.study_file import load_study
+from cnnkit.comparison.study_file import StudyFile, load_study
 from cnnkit.report.activations import activation_plots
 from cnnkit.report.axes import Panel, short
-from cnnkit.report.captions import (
-    cost_caption,
-    dots_caption,
-    matrix_caption,
-    seeds_needed,
-    sizes_caption,
-)
+from cnnkit.report.captions import cost_caption, dots_caption, matrix_caption, sizes_caption
 from cnnkit.report.damage import results_left
+from cnnkit.report.figures import seeds_needed
+from cnnkit.report.growth import growth_view
 from cnnkit.report.networks import images_view
 from cnnkit.report.parts import Parts
 from cnnkit.report.plots import CostPoint, cost_panel, dot_rows, size_panel
+from cnnkit.report.trained import fate, seeds_of_levels, trainings
 from cnnkit.report.trials import (
     confusion_view,
     curves_view,
@@ -55,6 +53,7 @@ def study_view(folder: Path) -> dict[str, Any]:
         "info": config.data.info,
         "config": config,
         "sentence": sentence(results),
+        "trainings": trainings(study, results),
         "damage": [*damage, *trials.damage],
         "series": [(trials.series[name], name) for name in trials.order],
         "series_of": trials.series,
@@ -68,13 +67,24 @@ def study_view(folder: Path) -> dict[str, Any]:
         "failures": parts.failures,
     }
     if results.levels:
-        plots = parts.draw("seeds sizes pairs costs", lambda: study_plots(results, trials.series), NO_PLOTS)
-        view |= {**plots, "confusion": parts.draw("confusions", lambda: confusion_view(trials), None)}
+        view |= plots_of_levels(study, results, trials.series, parts)
+        view["confusion"] = parts.draw("confusions", lambda: confusion_view(trials), None)
     return view
 
 
-def study_plots(results: StudyResults, series: Mapping[str, int]) -> dict[str, Any]:
-    """The plots of a study's accuracies. series: each level's colour and marker."""
+def plots_of_levels(
+    study: StudyFile | FunctionStudy, results: StudyResults, series: Mapping[str, int], parts: Parts
+) -> dict[str, Any]:
+    """What is drawn and told of levels that have finished. series: each level's colour and marker."""
+    return {
+        **parts.draw("seeds sizes pairs costs", lambda: _statistics(results, series), NO_PLOTS),
+        "seeds_of_levels": seeds_of_levels(study, results),
+        "fates": {level.name: fate(level) for level in results.levels},
+        "growth": parts.draw("growth", lambda: growth_view(results, series), None),
+    }
+
+
+def _statistics(results: StudyResults, series: Mapping[str, int]) -> dict[str, Any]:
     rows, ticks = dot_rows(results.levels, series)
     sized = bool(results.best.by_object_size)
     return {
