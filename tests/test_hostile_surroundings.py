@@ -202,7 +202,7 @@ def test_links_in_a_circle_are_no_run(tmp_path: Path, capsys: pytest.CaptureFixt
     for command in (["eval", "loop"], ["predict", "loop", "a.png"], ["train", "--resume", "loop"]):
         outcome = call(capsys, *command)
         assert outcome.code == 2
-        assert "is no run directory" in " ".join(outcome.err.split())
+        assert "is neither a folder nor a file" in " ".join(outcome.err.split())
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")

@@ -55,10 +55,14 @@ def schema_command() -> None:
 
 @config_app.command("keys")
 def keys_command() -> None:
-    """Print the table of all keys, in Markdown."""
-    from cnnkit.config.docs import keys_table
+    """Show every key with its values; in a pipe or a file as a table in Markdown."""
+    from cnnkit.cli.console import out, print_keys
+    from cnnkit.config.docs import key_rows, keys_table
 
-    typer.echo(keys_table(), nl=False)
+    if out.is_terminal:
+        print_keys(key_rows())
+    else:
+        typer.echo(keys_table(), nl=False)
 
 
 @config_app.command("copy")

@@ -100,6 +100,14 @@ def print_summary(rows: Sequence["LayerCost"], title: str) -> None:
     print_table(table)
 
 
+def print_keys(rows: Sequence[tuple[str, str, str, str]]) -> None:
+    """rows: key, values, default and documentation. Each key has a line of its own, whatever the width."""
+    for key, values, default, documentation in rows:
+        say(out, Text.assemble((key, "bold"), ("  default ", "dim"), default), hang=4)
+        say(out, f"    {documentation}", hang=4)
+        say(out, "    " + values.replace("`", ""), "dim", hang=4)
+
+
 def print_prediction(path: str, top: Sequence[tuple[str, float]]) -> None:
     """top: classes with their probabilities, the likeliest first."""
     (best, probability), *others = top

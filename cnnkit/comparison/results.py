@@ -31,7 +31,7 @@ from cnnkit.comparison.verdicts import Observed
 from cnnkit.comparison.verdicts import judge as judge_study
 from cnnkit.errors import DamagedFile, RunError
 from cnnkit.experiment.run_dir import RunDir, RunResult
-from cnnkit.filenames import FAILURE, LABELS, PREDICTIONS, RESULT, RESULTS, TRIAL
+from cnnkit.filenames import LABELS, PREDICTIONS, RESULT, RESULTS, TRIAL
 from cnnkit.kept import parse_json, read_kept, read_sealed, sha256
 from cnnkit.stats import Interval, deviation, mean_interval, sampling_error
 
@@ -187,7 +187,7 @@ def _trial(
     run = RunDir(folder)
     row = TrialResult(entry.level, entry.seed, entry.folder, error=None)
     if not run.finished:
-        return None, replace(row, error=_failure(folder) or None)
+        return None, replace(row, error=run.failure or None)
     kept = run.predictions()
     predictions = np.frombuffer(kept, np.uint8)
     if len(predictions) != len(labels):
@@ -208,17 +208,6 @@ def _trial(
         clean_train_accuracy=result.clean_train_accuracy,
     )
     return FinishedTrial(result, right), row
-
-
-def _failure(folder: Path) -> str:
-    """The first line of why a trial failed; empty where that is not told."""
-    try:
-        told = read_kept(folder / FAILURE).decode("utf-8", "replace").splitlines()
-    except FileNotFoundError:
-        return ""
-    except DamagedFile as error:
-        return str(error)
-    return told[0] if told else ""
 
 
 def _facts(run: RunDir) -> TrialFacts:
