@@ -19,7 +19,7 @@ from cnnkit.experiment.no_run import did_you_mean
 from cnnkit.experiment.run_dir import RunDir, open_run, resume_command
 from cnnkit.filenames import BEST, CONFIG, LAST, STATE, WEIGHTS_SUFFIX
 from cnnkit.nn.model import CNN, build_model
-from cnnkit.tensor_files import load_tensors, save_tensors
+from cnnkit.tensor_files import load_tensors, parse_tensors, save_tensors
 from cnnkit.training.familiarity import Familiarity
 from cnnkit.training.temperature import COLDEST, HOTTEST
 
@@ -56,8 +56,9 @@ def load_weights(path: Path) -> Weights:
             raise RunError(f"{path} has no weights; {failed or f'go on with it: {resume_command(path)}'}")
     try:
         if path.is_dir():
-            read_checked(file.parent, BEST)
-        tensors, metadata = load_tensors(file)
+            tensors, metadata = parse_tensors(file, read_checked(file.parent, BEST))
+        else:
+            tensors, metadata = load_tensors(file)
     except FileNotFoundError as error:
         raise UsageError(f"{file}: no such run or weights file{did_you_mean(file)}") from error
     except DamagedFile as error:
