@@ -1,8 +1,10 @@
 """`results.json`: every number of a comparison, computed from what its trials left behind."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -235,7 +237,7 @@ def read_results(folder: Path) -> StudyResults:
 def _kept(path: Path) -> StudyResults | FirstResults:
     """Raises FileNotFoundError, or RunError where it is damaged or of a newer version."""
     try:
-        version = parse_json(read_kept(path)).get("version")
+        version = _version(path)
         if version == 1:
             first: FirstResults = read_sealed(path, FirstResults)
             return first
@@ -245,6 +247,27 @@ def _kept(path: Path) -> StudyResults | FirstResults:
     if results.version != VERSION:
         raise RunError(f"{path} is of version {version}, and this cnnkit reads up to version {VERSION}")
     return results
+
+
+def _version(path: Path) -> Any:
+    raw = read_kept(path)
+    try:
+        return parse_json(raw).get("version")
+    except DamagedFile as error:
+        raise DamagedFile(f"{path} is damaged or was changed: {error}") from error
+
+
+def rewritten(folder: Path) -> list[str]:
+    """What a study that goes on writes anew because it is damaged, a sentence each; of a whole one, none."""
+    found = []
+    study = load_study(folder)
+    for read in (lambda: _kept(folder / RESULTS), lambda: read_labels(folder, study)):
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                read()
+            except RunError as error:
+                found.append(f"{error}; it is written anew")
+    return found
 
 
 def first_results(folder: Path) -> FirstResults | None:
