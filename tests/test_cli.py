@@ -128,12 +128,13 @@ def test_train_prints_the_figures_of_its_result(tiny_file: Path, capsys: Capture
 
 
 def test_train_tells_the_figures_of_every_epoch_on_standard_error(tiny_file: Path, capsys: Capture) -> None:
-    outcome = call(capsys, "train", "--config", tiny_file, "--out", "mine")
+    outcome = call(capsys, "train", "--config", tiny_file, "--set", "model.dropout=0.5", "--out", "mine")
     assert outcome.code == 0
+    assert "on training images after each epoch, without dropout" in outcome.err
     for record in RunDir(Path("mine")).metrics():
         (line,) = (line for line in outcome.err.splitlines() if line.strip().startswith(f"{record.epoch}/2"))
-        assert record.val_accuracy is not None
-        told = [record.epoch, 2, record.train_loss, record.train_accuracy, record.val_accuracy]
+        clean = (record.clean_train_loss, record.clean_train_accuracy, record.val_accuracy)
+        told = [record.epoch, 2, *(figure for figure in clean if figure is not None)]
         assert figures(line)[:5] == pytest.approx(told, abs=1e-4)
         assert figures(line)[5] == pytest.approx(record.images_per_second, abs=1)
     assert "1/2" not in outcome.out

@@ -42,7 +42,7 @@ from cnnkit.errors import CnnkitError, UsageError
 from cnnkit.events import Note
 from cnnkit.families.datasets import published_names
 from cnnkit.filenames import CURVES
-from cnnkit.words import listed
+from cnnkit.words import listed, visible
 
 app = App(
     name="cnnkit",
@@ -246,6 +246,6 @@ def main() -> int:
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        typer.echo(f"error: {where}{error.strerror or error}", err=True)
+        typer.echo(f"error: {visible(where)}{error.strerror or error}", err=True)
         return 1
     return 0

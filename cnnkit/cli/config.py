@@ -86,14 +86,16 @@ def copy_command(
     ] = None,
 ) -> None:
     """Copy a shipped configuration, to make it your own, and the schema that editors check it with."""
+    from cnnkit.api.progress import err, say
+    from cnnkit.cli.console import print_path
     from cnnkit.config.load import SCHEMA_FILE, copy_config
 
     if config is not None and path is None and name != config:
         name, path = None, name
     source = chosen_config(name, config)
     copy = copy_config(source, Path(path or f"{source}.yaml"))
-    typer.echo(copy)
-    typer.echo(f"{copy.parent / SCHEMA_FILE}: with it an editor completes and checks the keys", err=True)
+    print_path(copy)
+    say(err, f"{copy.parent / SCHEMA_FILE}: with it an editor completes and checks the keys")
 
 
 @config_app.command("check")

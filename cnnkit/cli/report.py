@@ -26,14 +26,14 @@ def report_command(
 ) -> None:
     """Draw report.html from what a comparison or a run has kept; exit code 1 where some of it is damaged."""
     from cnnkit.api.progress import print_note
-    from cnnkit.cli.console import print_error
+    from cnnkit.cli.console import print_error, print_path
     from cnnkit.errors import DamagedFile
     from cnnkit.events import NotDrawn, Note
     from cnnkit.experiment.latest import followed
     from cnnkit.report.page import write_report
 
     notes: list[Note] = []
-    typer.echo(write_report(latest_named(print_note) if folder is None else followed(folder), notes.append))
+    print_path(write_report(latest_named(print_note) if folder is None else followed(folder), notes.append))
     damaged = [note for note in notes if not isinstance(note, NotDrawn)]
     for note in notes:
         if note in damaged:
