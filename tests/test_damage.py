@@ -20,6 +20,7 @@ from cnnkit.comparison.study import StudyPlan, plan_study
 from cnnkit.comparison.verification import verify
 from cnnkit.config.load import parse_config
 from cnnkit.errors import CnnkitError, RunError, UsageError
+from cnnkit.experiment.checkpoints import load_weights
 from cnnkit.experiment.manifest import write_manifest
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import (
@@ -173,6 +174,19 @@ def test_a_run_of_this_version_without_its_manifest_is_damaged(run: Path, capsys
         told = call(capsys, *command)
         assert told.code == 1
         assert f"{MANIFEST} is missing" in " ".join(told.err.split())
+
+
+def test_the_weights_of_a_run_are_read_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, names = Path.read_bytes, []
+
+    def counted_read(path: Path) -> bytes:
+        names.append(path.name)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counted_read)
+    monkeypatch.setattr("cnnkit.tensor_files.safe_open", None)  # the other way to read them
+    load_weights(run)
+    assert names.count(BEST) == 1
 
 
 def test_what_is_added_later_is_not_in_the_manifest(run: Path, capsys: Told) -> None:
@@ -369,7 +383,7 @@ def test_a_linked_trials_folder_is_refused(study: Path, tmp_path: Path, whole: b
 def test_eval_neither_makes_nor_fills_the_folder_that_a_weights_file_names(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Told
 ) -> None:
-    from cnnkit.experiment.checkpoints import load_weights, save_weights
+    from cnnkit.experiment.checkpoints import save_weights
     from cnnkit.experiment.run_dir import RunDir
 
     def no_network(*_: object) -> None:
