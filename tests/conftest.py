@@ -50,6 +50,14 @@ def tiny() -> Callable[..., Config]:
 
 
 @pytest.fixture
+def trials_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`compare --workers N` runs its trials in this process, which saves the workers' start."""
+    from support import Here
+
+    monkeypatch.setattr("cnnkit.comparison.local.LocalExecutor", lambda home, _: Here(home))
+
+
+@pytest.fixture
 def tiny_file(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(TINY)
