@@ -74,6 +74,7 @@ def open_trials(folder: Path, study: StudyFile, config: Config, results: StudyRe
     finished = {(t.level, t.seed): t for t in results.trials if not t.error}
     levels = [level.name for level in study.levels]
     labels, damage = labels_left(folder, study)
+    order = [level.name for level in results.levels] or levels
     runs = {key: RunDir(trial_folder(folder, trial.folder)) for key, trial in finished.items()}
     damage += [sentence for run in runs.values() for sentence in damaged_files(run)]
     predictions = {
@@ -85,9 +86,9 @@ def open_trials(folder: Path, study: StudyFile, config: Config, results: StudyRe
     return Trials(
         folder=folder,
         config=config,
-        order=[level.name for level in results.levels] or levels,
+        order=order,
         series={name: i for i, name in enumerate(levels)},
-        seeds=[seed for seed in results.seeds if all((level.name, seed) in runs for level in results.levels)],
+        seeds=[seed for seed in results.seeds if all((level, seed) in runs for level in order)],
         runs=runs,
         hashes={key: trial.hashes or {} for key, trial in finished.items()},
         labels=labels,
