@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnkit.comparison.function_study import Answer, FunctionStudy, load_function_study, read_answer
-from cnnkit.comparison.ranking import Right, failure_of, level_alone, observe, ranked
+from cnnkit.comparison.ranking import Right, level_alone, observe, ranked
 from cnnkit.comparison.records import (
     VERSION,
     LevelResult,
@@ -17,6 +17,7 @@ from cnnkit.comparison.records import (
 )
 from cnnkit.comparison.study_file import trial_folder
 from cnnkit.errors import RunError
+from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import RESULT
 
 Answers = dict[tuple[str, int], Answer]  # by level and seed
@@ -78,6 +79,6 @@ def read_answers(
             answers[trial.level, trial.seed] = answer
             timing = TrialTiming(answer.seconds, None)
             rows.append(replace(row, test_accuracy=answer.accuracy, timing=timing))
-        elif error := failure_of(home):
+        elif error := RunDir(home).failure:
             rows.append(replace(row, error=error))
     return rows, answers

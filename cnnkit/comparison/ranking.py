@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,6 @@ from numpy.typing import NDArray
 from cnnkit.comparison.records import LevelResult, LevelTiming, LookResult, PairResult, TrialResult
 from cnnkit.comparison.verdicts import Observed
 from cnnkit.comparison.verdicts import judge as judge_study
-from cnnkit.errors import DamagedFile
-from cnnkit.filenames import FAILURE
-from cnnkit.kept import read_kept
 from cnnkit.stats import deviation, mean_interval, sampling_error
 
 Right = NDArray[np.bool_]
@@ -94,14 +90,3 @@ def level_alone(
         to_best=None,
         timing=timing,
     )
-
-
-def failure_of(folder: Path) -> str:
-    """The first line of why a trial failed; empty where none is kept."""
-    try:
-        told = read_kept(folder / FAILURE).decode("utf-8", "replace").splitlines()
-    except FileNotFoundError:
-        return ""
-    except DamagedFile as error:
-        return str(error)
-    return told[0] if told else ""

@@ -1,15 +1,17 @@
 """`results.json`: every number of a comparison, computed from what its trials left behind."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnkit.comparison.function_results import analyse_function
 from cnnkit.comparison.function_study import is_of_function
-from cnnkit.comparison.ranking import failure_of, level_alone, observe, ranked
+from cnnkit.comparison.ranking import level_alone, observe, ranked
 from cnnkit.comparison.records import (
     VERSION,
     FirstResults,
@@ -135,7 +137,7 @@ def _trial(
     run = RunDir(folder)
     row = TrialResult(entry.level, entry.seed, entry.folder, error=None)
     if not run.finished:
-        return None, replace(row, error=failure_of(folder) or None)
+        return None, replace(row, error=run.failure or None)
     kept = run.predictions()
     predictions = np.frombuffer(kept, np.uint8)
     if len(predictions) != len(labels):
@@ -183,7 +185,7 @@ def read_results(folder: Path) -> StudyResults:
 def _kept(path: Path) -> StudyResults | FirstResults:
     """Raises FileNotFoundError, or RunError where it is damaged or of a newer version."""
     try:
-        version = parse_json(read_kept(path)).get("version")
+        version = _version(path)
         if version == 1:
             first: FirstResults = read_sealed(path, FirstResults)
             return first
@@ -193,6 +195,27 @@ def _kept(path: Path) -> StudyResults | FirstResults:
     if results.version != VERSION:
         raise RunError(f"{path} is of version {version}, and this cnnkit reads up to version {VERSION}")
     return results
+
+
+def _version(path: Path) -> Any:
+    raw = read_kept(path)
+    try:
+        return parse_json(raw).get("version")
+    except DamagedFile as error:
+        raise DamagedFile(f"{path} is damaged or was changed: {error}") from error
+
+
+def rewritten(folder: Path) -> list[str]:
+    """What a study that goes on writes anew because it is damaged, a sentence each; of a whole one, none."""
+    found = []
+    study = load_study(folder)
+    for read in (lambda: _kept(folder / RESULTS), lambda: read_labels(folder, study)):
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                read()
+            except RunError as error:
+                found.append(f"{error}; it is written anew")
+    return found
 
 
 def first_results(folder: Path) -> FirstResults | None:

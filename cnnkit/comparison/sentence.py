@@ -22,25 +22,27 @@ def sentence(results: StudyResults) -> str:
 
     If the margin was changed after results were known, that is told with what was decided before.
     """
-    return " ".join([_sentence(results), *_seeds_without_effect(results), *_changes_of_the_margin(results)])
+    return " ".join([verdict_alone(results), *changes_of_the_margin(results)])
 
 
 def _seeds_without_effect(results: StudyResults) -> Iterator[str]:
     """A person's function may forget its seed: then nothing is known of other trainings."""
     accuracies = [level.accuracies for level in results.levels]
-    if results.function and accuracies and all(len(a) > 1 and len({*a}) == 1 for a in accuracies):
-        yield f"Every seed gave the same accuracies: does {results.function} use its seed?"
+    if results.function and all(len(a) > 1 and len({*a}) == 1 for a in accuracies):
+        yield f" Every seed gave the same accuracies: does {results.function} use its seed?"
 
 
-def _changes_of_the_margin(results: StudyResults) -> Iterator[str]:
-    if results.history:
-        yield "The margin was changed after the results were known."
+def changes_of_the_margin(results: StudyResults) -> list[str]:
+    """That the margin was changed after results were known, and what was decided before; empty if not."""
     told = [(earlier.margin, len(earlier.seeds), earlier.sentence) for earlier in results.history]
-    for margin, seeds, words in dict.fromkeys(told):
-        yield f"With ±{margin:g} points and {counted(seeds, 'seed')}: “{words}”"
+    before = [
+        f"With ±{margin:g} points and {counted(seeds, 'seed')}: “{words}”"
+        for margin, seeds, words in dict.fromkeys(told)
+    ]
+    return ["The margin was changed after the results were known.", *before] if before else []
 
 
-def _sentence(results: StudyResults) -> str:
+def verdict_alone(results: StudyResults) -> str:
     if not results.levels:
         return "No two values have finished a training: there is nothing to compare yet."
     best, *others = results.levels
@@ -49,7 +51,7 @@ def _sentence(results: StudyResults) -> str:
         verdict: [other for other in others if other.to_best and other.to_best.verdict == verdict]
         for verdict in TEXTS
     }
-    failures = "".join(_failures(results))
+    failures = "".join([*_failures(results), *_seeds_without_effect(results)])
     if len(told[WORSE]) == len(others):
         lead = _worse(told[WORSE], results, all_of="every other")
         return f"{key} {best.name} wins with {accuracy}: {lead}.{failures}"

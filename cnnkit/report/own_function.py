@@ -10,7 +10,7 @@ from cnnkit.comparison.function_results import read_answers, rights
 from cnnkit.comparison.function_study import FunctionStudy, load_function_study
 from cnnkit.comparison.intervals import informative
 from cnnkit.comparison.records import StudyResults
-from cnnkit.comparison.sentence import sentence
+from cnnkit.comparison.sentence import changes_of_the_margin, verdict_alone
 from cnnkit.comparison.study_file import trial_folder
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import RESULTS, STUDY
@@ -40,7 +40,8 @@ def function_view(folder: Path) -> dict[str, Any]:
         **NOTHING,
         "study": study,
         "results": results,
-        "sentence": sentence(results),
+        "sentence": verdict_alone(results),
+        "changes_of_the_margin": changes_of_the_margin(results),
         "trainings": trainings(study, results),
         "damage": damage,
         "series": [(series[level.name], level.name) for level in results.levels],
