@@ -1,6 +1,7 @@
 """Every test has its own cache, its own folder, and two threads."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -47,6 +48,12 @@ def tiny() -> Callable[..., Config]:
         return parse_config(TINY, "tiny", overrides)
 
     return make
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A copy, for a test to spoil, of the run that a module's own fixture `finished` has trained."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import TINY
+from rich.console import Console
 from support import Tiny, call
 
 import cnnkit
@@ -196,13 +197,44 @@ def test_a_folder_whose_name_is_not_utf_8_holds_a_run_like_any_other(
     (Path(name) / "report.html").read_text(encoding="utf-8")
 
 
+HOSTILE = "a\x1b[31m\x9b2J\r\x07\u202eb"
+SEEN = r"a\x1b[31m\x9b2J\r\x07\u202eb"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows takes no such names")
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("eval {0}", "train {0}.yaml", "predict run {0}.png", "config copy digits {0}.yaml", "report {0}"),
+        *(
+            "train tiny.yaml --set model.pooling={0}",
+            "compare --resume --out {0}",
+            "config check {0} tiny.yaml",
+        ),
+        *("predict run {0}x.png", "train tiny.yaml --set training.epochs=1 -q --out {0}"),
+        *("report {0}run", "compare --verify {0}"),
+    ],
+)
+def test_a_terminal_obeys_no_name(
+    line: str, run: Path, tiny_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Console, "is_terminal", True)
+    Path(HOSTILE + "x.png").write_text("no picture")
+    if "{0}run" in line:
+        Path(HOSTILE + "run").symlink_to(run)
+    outcome = call(capsys, *(word.format(HOSTILE) for word in line.split()))
+    assert SEEN in "".join((outcome.out + outcome.err).split("\n"))
+    assert not set("\x9b\r\x07\u202e") & set(outcome.out + outcome.err)
+    assert "\x1b[31m" not in outcome.out + outcome.err
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 def test_links_in_a_circle_are_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "loop").symlink_to("loop")
     for command in (["eval", "loop"], ["predict", "loop", "a.png"], ["train", "--resume", "loop"]):
         outcome = call(capsys, *command)
         assert outcome.code == 2
-        assert "is no run directory" in " ".join(outcome.err.split())
+        assert "is neither a folder nor a file" in " ".join(outcome.err.split())
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")

@@ -1,6 +1,7 @@
 """A study that goes on: every option acts as it says, or is refused; a margin that changes leaves a trace."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -131,7 +132,12 @@ def test_a_margin_that_is_changed_after_the_fact_leaves_a_trace(study: Path, cap
     results = read_results(study)
     assert [(one.margin, one.seeds) for one in results.history] == [(0.1, [0, 1, 2]), (40, [0, 1, 2])]
     assert results.history[0].sentence == said
-    assert said in (study / "report.html").read_text(encoding="utf-8")
+    page = (study / "report.html").read_text(encoding="utf-8")
+    heading = page.partition("<h1>")[2].partition("</h1>")[0]
+    disclosed = page.partition('<p id="margin-changed">')[2].partition("</p>")[0]
+    assert "margin was changed" not in heading
+    assert disclosed.startswith("The margin was changed after the results were known.")
+    assert said in disclosed
     assert verify(study) == results
 
 
@@ -150,9 +156,17 @@ def test_the_same_margin_and_one_given_before_there_are_results_leave_none(
 ) -> None:
     resumed(capsys, study, "--margin", 0.1)
     assert read_results(study).history == []
+    shutil.rmtree(study / TRIALS)
     (study / RESULTS).unlink()
     resumed(capsys, study, "--margin", 0.3)
     assert read_results(study).history == []
+
+
+def test_a_margin_leaves_its_trace_also_where_the_results_were_deleted(study: Path, capsys: Capture) -> None:
+    said = sentence(read_results(study))
+    (study / RESULTS).unlink()
+    resumed(capsys, study, "--margin", 40)
+    assert [one.sentence for one in read_results(study).history] == [said]
 
 
 def test_from_python_what_cannot_act_is_refused_as_well(tiny: Tiny, tmp_path: Path) -> None:

@@ -33,9 +33,10 @@ GALLERY_SHOWN = 18
 CURVES = (  # field of an epoch's record, title, scale, whether it may be logarithmic
     ("val_accuracy", "validation accuracy, %", 100.0, False),
     ("val_loss", "validation loss, nats", 1.0, True),
+    ("train_accuracy", "training accuracy, %", 100.0, False),
     ("train_loss", "training loss, nats", 1.0, True),
 )
-CURVES_WITHOUT_VALIDATION = (("train_accuracy", "training accuracy, %", 100.0, False), CURVES[-1])
+CURVES_WITHOUT_VALIDATION = CURVES[2:]
 SHARED = {"data": "data", "split": "split", "order": "data order", "augmentation": "augmentation stream"}
 
 
@@ -74,7 +75,13 @@ def open_trials(folder: Path, study: StudyFile, config: Config, results: StudyRe
     finished = {(t.level, t.seed): t for t in results.trials if not t.error}
     levels = [level.name for level in study.levels]
     labels, damage = labels_left(folder, study)
-    runs = {key: RunDir(trial_folder(folder, trial.folder)) for key, trial in finished.items()}
+    order = [level.name for level in results.levels] or levels
+    runs = {}
+    for key, trial in finished.items():
+        try:
+            runs[key] = RunDir(trial_folder(folder, trial.folder))
+        except RunError as error:
+            damage.append(str(error))
     damage += [sentence for run in runs.values() for sentence in damaged_files(run)]
     predictions = {
         key: kept
@@ -82,7 +89,6 @@ def open_trials(folder: Path, study: StudyFile, config: Config, results: StudyRe
         if (kept := predictions_left(run, len(labels), config.data.info.classes, _hash_of(finished[key])))
         is not None
     }
-    order = [level.name for level in results.levels] or levels
     return Trials(
         folder=folder,
         config=config,
