@@ -57,6 +57,14 @@ def run(finished: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def trials_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`compare --workers N` runs its trials in this process, which saves the workers' start."""
+    from support import Here
+
+    monkeypatch.setattr("cnnkit.comparison.local.LocalExecutor", lambda home, _: Here(home))
+
+
+@pytest.fixture
 def tiny_file(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(TINY)

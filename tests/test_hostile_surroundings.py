@@ -1,17 +1,22 @@
 """Too little memory, closed streams, odd names, links in a circle: an answer in words, no traceback."""
 
+import errno
+import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
 from conftest import TINY
 from rich.console import Console
-from support import Tiny, call
+from support import Tiny, call, finished_run
 
 import cnnkit
 from cnnkit.config.load import flat, parse_config
@@ -31,9 +36,14 @@ CPU = torch.device("cpu")
 posix_names = pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes any bytes as a name")
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
+    return finished_run(tmp_path_factory.mktemp("hostile") / "run", shared_cache, "training.epochs=1")
+
+
 @pytest.fixture
-def run(tiny: Tiny, tmp_path: Path) -> Path:
-    return cnnkit.train(tiny("training.epochs=1", "runtime.threads=1"), tmp_path / "run", progress=False).path
+def run(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
 # --- memory -----------------------------------------------------------------------------------------
@@ -98,6 +108,45 @@ def test_running_out_of_memory_while_printing_is_told(
     monkeypatch.setattr("cnnkit.cli.console.print_evaluation", fail)
     outcome = call(capsys, "eval", run)
     assert (outcome.code, outcome.err.startswith("error: out of memory")) == (1, True)
+
+
+def in_an_import() -> None:
+    Path("core.py").write_text("raise SystemError('error return without exception set')")
+    with mock.patch.object(sys, "path", [os.getcwd()]):  # noqa: PTH109
+        importlib.import_module("core")
+
+
+def in_torch() -> None:
+    raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 920064 bytes")
+
+
+def in_the_system() -> None:
+    try:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    except OSError as error:
+        raise RuntimeError("can't start new thread") from error
+
+
+@pytest.mark.parametrize("fail", [in_an_import, in_torch, in_the_system])
+def test_too_little_memory_anywhere_is_told_in_words(
+    fail: Callable[[], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cnnkit.cli.app.app", lambda **_: fail())
+    outcome = call(capsys, "config", "list")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err == "error: out of memory; close other programs, or choose a smaller network\n"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a mistake of ours"), SystemError("a mistake of ours")])
+def test_another_error_keeps_its_traceback(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("cnnkit.cli.app.app", fail)
+    with pytest.raises(type(error), match="of ours"):
+        call(capsys, "config", "list")
 
 
 def test_a_weights_file_that_claims_a_huge_network_is_refused_before_it_is_built(

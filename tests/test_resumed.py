@@ -8,32 +8,42 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Outcome, call
+from conftest import TINY
+from support import Here, Outcome, call
 
-from cnnkit.comparison.local import LocalExecutor
 from cnnkit.comparison.results import read_results
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.sentence import sentence
 from cnnkit.comparison.study import StudyPlan, plan_study
 from cnnkit.comparison.verification import verify
+from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
 from cnnkit.filenames import RESULTS, STUDY, TRIALS
 
 Tiny = Callable[..., Config]
 Capture = pytest.CaptureFixture[str]
 VALUES = ["stride", "max"]
+pytestmark = pytest.mark.usefixtures("trials_here")
 
 
 def planned(tiny: Tiny, key: str = "model.pooling", values: list[str] = VALUES, **options: Any) -> StudyPlan:
     return plan_study(tiny("training.epochs=1"), key, values, **{"seeds": 3, "margin": 0.1, **options})
 
 
-@pytest.fixture
-def study(tiny: Tiny, tmp_path: Path) -> Path:
-    """A finished study of two poolings and three seeds."""
-    folder = tmp_path / "study"
-    run_study(planned(tiny), folder, LocalExecutor(folder / TRIALS, 1))
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
+    """A finished study of two poolings and three seeds. No test may change it: copy it."""
+    folder = tmp_path_factory.mktemp("resumed") / "study"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(shared_cache))
+        plan = planned(lambda *overrides: parse_config(TINY, "tiny", overrides))
+        run_study(plan, folder, Here(folder / TRIALS))
     return folder
+
+
+@pytest.fixture
+def study(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "study"))
 
 
 def resumed(capsys: Capture, study: Path, *options: object, command: str = "compare-pooling") -> Outcome:
@@ -105,7 +115,7 @@ def test_a_study_that_was_to_end_by_itself_may_get_a_fixed_number_of_seeds(
 
 def test_poolings_at_the_head_go_on_at_the_head(tiny: Tiny, tmp_path: Path, capsys: Capture) -> None:
     folder = tmp_path / "study"
-    run_study(planned(tiny, "model.head", ["max", "avg"]), folder, LocalExecutor(folder / TRIALS, 1))
+    run_study(planned(tiny, "model.head", ["max", "avg"]), folder, Here(folder / TRIALS))
     assert resumed(capsys, folder, "--strategies", "max,avg,concat").code == 0
     assert {level.name for level in read_results(folder).levels} == {"max", "avg", "concat"}
 
@@ -114,7 +124,7 @@ def test_a_study_of_another_key_is_no_comparison_of_poolings(
     tiny: Tiny, tmp_path: Path, capsys: Capture
 ) -> None:
     folder = tmp_path / "study"
-    run_study(planned(tiny, "model.dropout", [0, 0.5]), folder, LocalExecutor(folder / TRIALS, 1))
+    run_study(planned(tiny, "model.dropout", [0, 0.5]), folder, Here(folder / TRIALS))
     outcome = resumed(capsys, folder)
     assert outcome.code == 2
     assert f"cnnkit compare --resume --out {folder}" in outcome.err

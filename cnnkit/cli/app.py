@@ -238,9 +238,6 @@ def main() -> int:
 
         print_error(error)
         return error.exit_code
-    except MemoryError:
-        typer.echo("error: out of memory; close other programs, or choose a smaller network", err=True)
-        return 1
     except ImportError as error:  # for want of memory, too
         typer.echo(f"error: {error}", err=True)
         return 1
