@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cnnkit.comparison.function_study import FunctionStudy
 from cnnkit.comparison.results import read_results
 from cnnkit.comparison.sentence import verdict_alone
 from cnnkit.comparison.study import MAX_SEEDS, StudyPlan, plan_study
@@ -23,7 +24,13 @@ def refuse_another_study(study: StudyPlan, folder: Path) -> None:
                 f"{folder} holds another study ({'; '.join(differences)}); nothing is overwritten: "
                 "name another folder with --out"
             )
-    elif folder.exists() and (not folder.is_dir() or any(not _is_leftover(p) for p in folder.iterdir())):
+    else:
+        refuse_something_else(folder)
+
+
+def refuse_something_else(folder: Path) -> None:
+    """Raises UsageError where a folder without a study is not empty."""
+    if folder.exists() and (not folder.is_dir() or any(not _is_leftover(p) for p in folder.iterdir())):
         raise UsageError(f"{folder} is not empty and holds no study; name another folder with --out")
 
 
@@ -94,10 +101,10 @@ def with_kept(study: StudyPlan, folder: Path) -> StudyPlan:
     seeds = max(seeds_held(kept, folder), study.seeds)
     # `study.base` is settled already, or is left to the machines that run the trials: hence not `here`.
     plan = plan_study(study.base, study.key, values, seeds, study.margin, study.match, here=False)
-    return replace(plan, min_seeds=study.min_seeds, history=_history(kept, study.margin, folder))
+    return replace(plan, min_seeds=study.min_seeds, history=history_with(kept, study.margin, folder))
 
 
-def _history(kept: StudyFile, margin: float, folder: Path) -> tuple[Earlier, ...]:
+def history_with(kept: StudyFile | FunctionStudy, margin: float, folder: Path) -> tuple[Earlier, ...]:
     """What was decided with other margins than this one: a margin that is changed later leaves a trace.
 
     Where `results.json` is gone, the trials that are there tell what could be known.

@@ -25,6 +25,13 @@ def sentence(results: StudyResults) -> str:
     return " ".join([verdict_alone(results), *changes_of_the_margin(results)])
 
 
+def _seeds_without_effect(results: StudyResults) -> Iterator[str]:
+    """A person's function may forget its seed: then nothing is known of other trainings."""
+    accuracies = [level.accuracies for level in results.levels]
+    if results.function and all(len(a) > 1 and len({*a}) == 1 for a in accuracies):
+        yield f" Every seed gave the same accuracies: does {results.function} use its seed?"
+
+
 def changes_of_the_margin(results: StudyResults) -> list[str]:
     """That the margin was changed after results were known, and what was decided before; empty if not."""
     told = [(earlier.margin, len(earlier.seeds), earlier.sentence) for earlier in results.history]
@@ -44,7 +51,7 @@ def verdict_alone(results: StudyResults) -> str:
         verdict: [other for other in others if other.to_best and other.to_best.verdict == verdict]
         for verdict in TEXTS
     }
-    failures = "".join(_failures(results))
+    failures = "".join([*_failures(results), *_seeds_without_effect(results)])
     if len(told[WORSE]) == len(others):
         lead = _worse(told[WORSE], results, all_of="every other")
         return f"{key} {best.name} wins with {accuracy}: {lead}.{failures}"
@@ -59,10 +66,10 @@ def _worse(levels: Sequence[LevelResult], results: StudyResults, all_of: str = "
 
 
 def _worse_here(levels: Sequence[LevelResult], results: StudyResults) -> str:
-    return (
-        f"it is better than {_names(levels)} on these test images, by {_least_lead(levels)}: "
-        "more test images would tell whether on others too, more seeds would not"
-    )
+    here = f"it is better than {_names(levels)} on these test images, by {_least_lead(levels)}: "
+    if results.test_images:
+        return here + "more test images would tell whether on others too, more seeds would not"
+    return here + "whether on others too, accuracies alone cannot tell"
 
 
 def _least_lead(levels: Sequence[LevelResult]) -> str:

@@ -26,14 +26,14 @@ def dots_caption(results: StudyResults) -> str:
     levels = results.levels
     best, worst = levels[0], levels[-1]
     shaded = _any_interval([level.accuracy for level in levels])
+    on_images = f", measured on the {results.test_images:,} test images" if results.test_images else ""
     text = (
-        f"Each mark is one training, measured on the {results.test_images:,} test images; the upright "
+        f"Each mark is one training{on_images}; the upright "
         f"line is their mean{', the shade its 95 % interval' if shaded else ''}. {best.name} averages "
         f"{best.accuracy.mean:.2%}, {worst.name} {worst.accuracy.mean:.2%}. "
     )
     if any(level.beaten_after for level in levels):
         text += "Paler: a level that was beaten, that is worse than some other. "
-    sampling = max(level.sampling_error for level in levels) * 100
     spread = [level.seed_deviation * 100 for level in levels if level.seed_deviation is not None]
     if spread:
         text += (
@@ -41,9 +41,12 @@ def dots_caption(results: StudyResults) -> str:
         )
     else:
         text += "With one seed each, how much a training varies by chance is not known. "
+    sampling = [level.sampling_error * 100 for level in levels if level.sampling_error is not None]
+    if not sampling:
+        return f"{text}Other test images would give another accuracy, too; by how much is not known."
     return (
-        f"{text}Other test images would give another accuracy, too: by up to {sampling:.2f} points (standard "
-        "error), but for all levels in much the same way."
+        f"{text}Other test images would give another accuracy, too: by up to {max(sampling):.2f} points "
+        "(standard error), but for all levels in much the same way."
     )
 
 
