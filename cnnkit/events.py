@@ -74,12 +74,16 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class StudyBegun:
-    """Trials are about to run. finished: of all trials, those kept from before. where: device, in words."""
+    """Trials are about to run. where: device, in words. finished: trials kept from before.
+
+    trials: of all levels and seeds. at_most: whether the study may end before that, once it is decided.
+    """
 
     title: str
     where: str
     trials: int
     finished: int
+    at_most: bool
     warnings: Sequence[str]
 
 
@@ -94,10 +98,33 @@ class TrialDone:
     error: str | None
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Where a level stands. mean: accuracy, a fraction, over `seeds`. state: in a word or two."""
+
+    level: str
+    mean: float
+    seeds: int
+    failures: int
+    state: str
+
+
+@dataclass(frozen=True)
+class SeedDone:
+    """All levels that are still trained have ended with so many seeds. standings: the leader first.
+
+    decided: whether the leader is known.
+    """
+
+    seeds: int
+    standings: Sequence[Standing]
+    decided: bool
+
+
 Event = Note | Begun | StepDone | EpochRecord
 Listener = Callable[[Event], None]
 NoteListener = Callable[[Note], None]
-StudyEvent = Note | StudyBegun | TrialDone
+StudyEvent = Note | StudyBegun | TrialDone | SeedDone
 StudyListener = Callable[[StudyEvent], None]
 
 

@@ -27,11 +27,13 @@ EXACT_LEVELS = 8  # there are 4,140 partitions of eight levels, and 21,147 of ni
 class Fit:
     """What a look at the accuracies knows of each pair.
 
+    effect: of each level, over the seeds that it has; of the additive fit, mean 0. NaN where it has none.
     difference: of the means over the seeds that both have, first minus second, NaN where there are none.
     seeds: how many those are. variance: of a difference between two trainings of a seed. df: its degrees of
     freedom.
     """
 
+    effect: Floats
     difference: Floats
     seeds: NDArray[np.int64]
     variance: Floats
@@ -51,32 +53,34 @@ def fit_pairs(accuracies: ArrayLike, resolution: float = 0.0) -> Fit:
     with np.errstate(invalid="ignore", divide="ignore"):
         means = np.nansum(differences, 1) / np.where(seeds, seeds, np.nan)
         own = np.nansum((differences - means[:, None]) ** 2, 1) / np.where(seeds > 1, seeds - 1, np.nan)
-    residual, df = _residual_variance(values)
+    effect, residual, df = _additive_fit(values)
     own = np.nan_to_num(own)
     noisy = own > NOISY * 2 * residual
     variance = np.maximum(np.maximum(2 * residual, own), resolution**2)
-    return Fit(means, seeds, variance, np.where(noisy, np.minimum(seeds - 1, df), df))
+    return Fit(effect, means, seeds, variance, np.where(noisy, np.minimum(seeds - 1, df), df))
 
 
-def _residual_variance(values: Floats) -> tuple[float, int]:
-    """Of the additive fit, and its degrees of freedom; 0 degrees where nothing is left over."""
+def _additive_fit(values: Floats) -> tuple[Floats, float, int]:
+    """(effects of the levels, residual variance, its degrees of freedom); 0 of them where nothing is left.
+
+    Within each seed values are taken from their mean, which leaves normal equations of the levels alone.
+    """
     there = np.isfinite(values)
     there &= there.sum(0) > 1  # a seed of one level alone says nothing of differences
-    level, seed = np.nonzero(there)
-    columns, column = np.unique(seed, return_inverse=True)
-    rows, row = np.unique(level, return_inverse=True)
-    df = len(level) - len(rows) - len(columns) + 1
-    if df < 1:
-        return 0.0, 0
-    if there[np.ix_(rows, columns)].all():
-        block = values[np.ix_(rows, columns)]
-        left = block - block.mean(0) - block.mean(1, keepdims=True) + block.mean()
-    else:
-        design = np.zeros((len(level), len(rows) + len(columns)))
-        design[np.arange(len(level)), row] = design[np.arange(len(level)), len(rows) + column] = 1
-        observed = values[level, seed]
-        left = observed - design @ np.linalg.lstsq(design, observed, rcond=None)[0]
-    return float((left**2).sum()) / df, df
+    centred = _centred(values, there)
+    share = there / np.maximum(there.sum(0), 1)
+    normal = np.diag(there.sum(1)).astype(float) - there.astype(float) @ share.T
+    effect = np.linalg.pinv(normal, hermitian=True) @ centred.sum(1)
+    left = centred - _centred(np.broadcast_to(effect[:, None], values.shape), there)
+    df = int(there.sum() - there.any(0).sum() - np.linalg.matrix_rank(normal, hermitian=True))
+    residual = float((left**2).sum()) / df if df > 0 else 0.0
+    return np.where(there.any(1), effect, np.nan), residual, max(df, 0)
+
+
+def _centred(values: Floats, there: Bools) -> Floats:
+    """(levels, seeds): minus the mean of the seed, 0 where there is no value."""
+    known = np.where(there, values, 0.0)
+    return np.where(there, known - known.sum(0) / np.maximum(there.sum(0), 1), 0.0)
 
 
 @functools.cache
@@ -167,7 +171,8 @@ class Look:
     unequal: evidence against each hypothesis of `_joined_pairs`. different: evidence of a difference, closed.
     equivalent: evidence that the difference is less than the margin, closed. within: closed evidence that no
     other level is better by the margin or more. half_width: of the interval around `fit.difference`; it
-    leaves out 0 where `different` is enough.
+    leaves out 0 where `different` is enough. near_half_width: of one that lies within the margin where
+    `equivalent` is enough.
     """
 
     fit: Fit
@@ -176,6 +181,7 @@ class Look:
     equivalent: Floats
     within: Floats
     half_width: Floats
+    near_half_width: Floats
 
 
 def look(accuracies: ArrayLike, margin: float, resolution: float = 0.0) -> Look:
@@ -187,13 +193,16 @@ def look(accuracies: ArrayLike, margin: float, resolution: float = 0.0) -> Look:
     evidence, near, *sides = e_values([difference, *rooms], fit.seeds, fit.variance, fit.df)
     near, *sides = (np.where(room > 0, e, 0.0) for room, e in zip(rooms, (near, *sides), strict=True))
     unequal, different = closed_over_partitions(evidence, levels)
+    equivalent = closed_over_subsets(near)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        needed = ENOUGH * np.array([evidence / different, near / equivalent])
     return Look(
         fit,
         unequal,
         different,
-        equivalent=closed_over_subsets(near),
-        within=_within_margin_of_best(sides, levels),
-        half_width=reach(fit.seeds, fit.variance, fit.df, ENOUGH * evidence / different),
+        equivalent,
+        _within_margin_of_best(sides, levels),
+        *reach(fit.seeds, fit.variance, fit.df, np.nan_to_num(needed, nan=np.inf)),
     )
 
 
@@ -210,7 +219,11 @@ def _within_margin_of_best(sides: Sequence[Floats], levels: int) -> Floats:
 
 @dataclass
 class Watch:
-    """The verdicts of a study after each look; what was decided at one look stays decided."""
+    """The verdicts of a study after each look; what was decided at one look stays decided.
+
+    evidence: of a difference, for each pair, so far. near: of less than the margin. within_margin: for each
+    level, that no other is better by the margin or more. None of them ever falls.
+    """
 
     levels: int
     margin: float
@@ -218,21 +231,34 @@ class Watch:
 
     def __post_init__(self) -> None:
         pairs = self.levels * (self.levels - 1) // 2
-        self.different, self.equivalent = np.zeros(pairs, bool), np.zeros(pairs, bool)
-        self.within = np.zeros(self.levels, bool)
-        self._rejected: Bools = np.zeros(1, bool)
+        self.evidence, self.near, self.within_margin = np.zeros(pairs), np.zeros(pairs), np.zeros(self.levels)
+        self._unequal: Floats = np.zeros(1)
 
     def look(self, accuracies: ArrayLike) -> Look:
         """Takes in the accuracies so far, (levels, seeds) with NaN."""
         seen = look(accuracies, self.margin, self.resolution)
         if self.levels > EXACT_LEVELS:
-            self.different |= seen.different >= ENOUGH
+            self.evidence = np.maximum(self.evidence, seen.different)
         else:  # each hypothesis may have been rejected at a look of its own
-            self._rejected = self._rejected | (seen.unequal >= ENOUGH)
-            self.different = np.asarray(~(_joined_pairs(self.levels) & ~self._rejected[:, None]).any(0))
-        self.equivalent |= seen.equivalent >= ENOUGH
-        self.within |= seen.within >= ENOUGH
+            self._unequal = np.maximum(self._unequal, seen.unequal)
+            joined = _joined_pairs(self.levels)
+            self.evidence = np.where(joined, self._unequal[:, None], np.inf).min(0)
+        self.near = np.maximum(self.near, seen.equivalent)
+        self.within_margin = np.maximum(self.within_margin, seen.within)
         return seen
+
+    @property
+    def different(self) -> Bools:
+        return np.asarray(self.evidence >= ENOUGH)
+
+    @property
+    def equivalent(self) -> Bools:
+        return np.asarray(self.near >= ENOUGH)
+
+    @property
+    def within(self) -> Bools:
+        """(levels,): than which no other is better by the margin or more."""
+        return np.asarray(self.within_margin >= ENOUGH)
 
     def beaten(self, seen: Look) -> Bools:
         """(levels,): which are worse than some other level. They need no further trainings."""
@@ -252,47 +278,3 @@ class Watch:
     def decided(self, leader: int, seen: Look) -> bool:
         """Whether all is settled, or no other level is better than the leader by the margin or more."""
         return bool(self.within[leader]) or self.settled(leader, seen)
-
-
-@dataclass(frozen=True)
-class OfImages:
-    """What the choice of test images puts into a difference. error: standard error; df: how well known."""
-
-    error: float
-    df: float
-
-    def half_width(self, of_seeds: float, pairs: int) -> float:
-        """Of an interval for other seeds and other images. of_seeds: `Look.half_width` of the pair.
-
-        Both are independent, so they add like the sides of a right triangle. The part of the images holds for
-        all `pairs` of a study together (Bonferroni).
-        """
-        from scipy.stats import t
-
-        return math.hypot(of_seeds, float(t.ppf(1 - 0.025 / pairs, self.df)) * self.error)
-
-
-def image_error(differences: ArrayLike) -> OfImages:
-    """differences: (seeds, images), of whether each of a pair is right: −1, 0 or 1.
-
-    The variance over images of the mean over seeds, less what seeds put into it (several readers and several
-    cases, both random: Obuchowski & Rockette 1995). Where few images differ it is known badly; its degrees
-    of freedom follow from the kurtosis (O'Neill, "Some useful moment results in sampling problems", 2014).
-    """
-    values = np.asarray(differences, float)
-    n, images = values.shape
-    if n < 2 or images < 2:
-        return OfImages(math.inf, 1.0)
-    centred = values - values.mean(1, keepdims=True)  # a seed's own level is no image's
-    means = centred.mean(0)
-    between, within = float(means.var(ddof=1)), float(centred.var(0, ddof=1).mean())
-    if between == 0:
-        return OfImages(0.0, 1.0)
-    kurtosis = float((means**4).mean()) / float((means**2).mean()) ** 2
-    df = max(1.0, 2 * images / (kurtosis - (images - 3) / (images - 1)))
-    return OfImages(math.sqrt(max(0.0, between - within / n) / images), df)
-
-
-def default_margin(images: int, errors: Sequence[float] = ()) -> float:
-    """The largest of 0.1 percentage points, two test images, and two standard errors of the images."""
-    return max(0.001, 2 / images, 2 * max(errors, default=0.0))

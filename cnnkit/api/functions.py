@@ -136,10 +136,12 @@ def open_run(path: str | Path) -> Run:
 def compare(
     config: Config,
     vary: Mapping[str, Sequence[Any]],
-    seeds: int = 10,
+    seeds: int | None = None,
     out: str | Path | None = None,
     *,
-    margin: float = 0.1,
+    min_seeds: int = 3,
+    max_seeds: int = 40,
+    margin: float | None = None,
     match: "Match" = "none",
     workers: int | None = None,
     executor: Literal["local", "ray"] = "local",
@@ -148,8 +150,9 @@ def compare(
 ) -> "Study":
     """Trains each value of a key under the same seeds, and tells which differences are real.
 
-    vary: one dotted key and its values. margin: percentage points up to which a difference counts for
-    nothing. match: "parameters" or "macs" scales the channels until all values cost what the first does.
+    vary: one dotted key and its values. seeds: exactly so many; None: until the leader is known, between
+    `min_seeds` and `max_seeds`; a value that is beaten is trained no further. margin: percentage points up to
+    which a difference counts for nothing; None: 0.1, or two test images if these are more. match: "parameters" or "macs" scales the channels until all values cost what the first does.
     out: the study's folder; what it holds of the same study is kept, and no value or seed is dropped.
     workers: trials side by side, not with Ray.
     Raises UsageError where the values make no study or `out` holds another one, and Interrupted, after the
@@ -169,7 +172,17 @@ def compare(
     from cnnkit.comparison.study import plan_study
 
     ((key, values),) = vary.items()
-    plan = plan_study(config, key, list(values), seeds, margin, match, here=executor == "local")
+    plan = plan_study(
+        config,
+        key,
+        list(values),
+        seeds,
+        margin,
+        match,
+        here=executor == "local",
+        min_seeds=min_seeds,
+        max_seeds=max_seeds,
+    )
     folder = None if out is None else Path(out)
     with StudyProgress(quiet=not progress) as listener:
         return run_plan(

@@ -2,12 +2,13 @@
 
 import re
 import sys
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +18,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 from rich.text import Text
 
 from cnnkit.events import (
@@ -25,6 +27,7 @@ from cnnkit.events import (
     Event,
     Listener,
     Note,
+    SeedDone,
     StepDone,
     StudyBegun,
     StudyEvent,
@@ -77,6 +80,8 @@ class LiveBar:
     columns: what stands between the bar and the time left.
     """
 
+    kind = Progress
+
     def __init__(self, *columns: ProgressColumn, quiet: bool = False) -> None:
         self.columns = columns
         self.quiet = quiet
@@ -85,7 +90,7 @@ class LiveBar:
 
     def __enter__(self) -> "Self":
         if err.is_terminal and not self.quiet:
-            self.bar = Progress(
+            self.bar = self.kind(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=24 if err.width >= ROOMY else 8),
                 *self.columns,
@@ -163,11 +168,24 @@ def _epoch_line(record: EpochRecord, epochs: int) -> str:
     )
 
 
+class WithTable(Progress):
+    """A bar below a table that changes."""
+
+    table: Table | None = None
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        if self.table:
+            yield self.table
+        yield from super().get_renderables()
+
+
 class StudyProgress(LiveBar):
     """A listener: what a study tells, on standard error."""
 
+    kind = WithTable
+
     def __init__(self, quiet: bool = False) -> None:
-        super().__init__(MofNCompleteColumn(), TextColumn("trials,"), quiet=quiet)
+        super().__init__(MofNCompleteColumn(), TextColumn("trials{task.fields[at_most]},"), quiet=quiet)
 
     def __call__(self, event: StudyEvent) -> None:
         if self.quiet:
@@ -178,6 +196,8 @@ class StudyProgress(LiveBar):
             say(err, _trial_line(event))
             if self.bar:
                 self.bar.advance(self.task)
+        elif isinstance(event, SeedDone):
+            self._show(event)
         elif isinstance(event, Note):
             print_note(event)
 
@@ -186,10 +206,35 @@ class StudyProgress(LiveBar):
         for warning in event.warnings:
             say(err, Text("note: ", "yellow") + Text(warning, "default"), hang=6)
         if event.finished:
-            say(err, f"{event.finished} of {counted(event.trials, 'trial')} are there already", "dim")
+            of = "" if event.at_most else f" of {event.trials:,}"
+            say(err, f"{event.finished:,}{of} trials are there already", "dim")
         if self.bar and event.finished < event.trials:
-            self.task = self.bar.add_task("training", total=event.trials, completed=event.finished)
+            at_most = " at most" if event.at_most else ""
+            self.task = self.bar.add_task(
+                "training", total=event.trials, completed=event.finished, at_most=at_most
+            )
             self.bar.start()
+
+    def _show(self, event: SeedDone) -> None:
+        """A table above the bar, or a line where there is no bar."""
+        if isinstance(self.bar, WithTable):
+            self.bar.table = _standings(event)
+        else:
+            told = ", ".join(f"{row.level} {row.mean:.2%} {row.state}" for row in event.standings)
+            say(err, f"after {counted(event.seeds, 'seed')}: {told}", "dim")
+
+
+def _standings(event: SeedDone) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column(f"after {counted(event.seeds, 'seed')}", no_wrap=True)
+    for name in ("accuracy", "seeds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("so far")
+    for row in event.standings:
+        state = f"{row.state}, {row.failures} failed" if row.failures else row.state
+        style = "dim" if row.state == "beaten" else ""
+        table.add_row(Text(row.level), f"{row.mean:.2%}", str(row.seeds), state, style=style)
+    return table
 
 
 def _trial_line(event: TrialDone) -> Text:

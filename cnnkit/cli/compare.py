@@ -27,6 +27,7 @@ from cnnkit.families.poolings import POOLINGS
 from cnnkit.words import counted
 
 if TYPE_CHECKING:
+    from cnnkit.comparison.records import StudyResults
     from cnnkit.comparison.study import StudyPlan
     from cnnkit.config.schema import Config
 
@@ -47,7 +48,6 @@ class ExecutorName(str, Enum):
     ray = "ray"
 
 
-SEEDS, MARGIN = 10, 0.1
 KEY_OF = {Where.stages: "model.pooling", Where.head: "model.head"}
 
 
@@ -67,7 +67,17 @@ class Request:
     overrides: SetOption = field(default_factory=list)
     seeds: Annotated[
         int | None,
-        typer.Option(help="Trainings of each value, each with another seed.", show_default=str(SEEDS)),
+        typer.Option(
+            help="Exactly so many trainings of each value.", show_default="as many as it takes to decide"
+        ),
+    ] = None
+    min_seeds: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Decide nothing before so many seeds.", show_default="3"),
+    ] = None
+    max_seeds: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="End after so many, decided or not.", show_default="40"),
     ] = None
     match: Annotated[
         Matched | None,
@@ -80,7 +90,8 @@ class Request:
     margin: Annotated[
         float | None,
         typer.Option(
-            help="Differences of up to so many percentage points count as none.", show_default=str(MARGIN)
+            help="Differences of up to so many percentage points count as none.",
+            show_default="0.1, or two test images",
         ),
     ] = None
     workers: Annotated[
@@ -201,23 +212,24 @@ def _compare(request: Request, vary: str | None) -> None:
     from cnnkit.api.progress import StudyProgress, say
     from cnnkit.api.study import run_plan
     from cnnkit.cli.console import out
-    from cnnkit.cli.console_compare import print_comparison
+    from cnnkit.comparison.runner import StudyInterrupted
 
-    with StudyProgress() as progress:
-        study = run_plan(
-            plan,
-            request.out,
-            name=Path(str(config)).stem,
-            workers=workers,
-            executor=request.executor.value,
-            ray_address=request.ray_address,
-            notify=progress,
-        )
+    try:
+        with StudyProgress() as progress:
+            study = run_plan(
+                plan,
+                request.out,
+                name=Path(str(config)).stem,
+                workers=workers,
+                executor=request.executor.value,
+                ray_address=request.ray_address,
+                notify=progress,
+            )
+    except StudyInterrupted as stopped:
+        _show(stopped.results, request.as_json)
+        raise
     results = study.results
-    if request.as_json:
-        print_json(results.to_dict())
-    else:
-        print_comparison(results)
+    _show(results, request.as_json)
     report = study.report()  # after the table, which a drawing error must not hide
     if not request.as_json:
         say(out, f"to look at: {report}")
@@ -225,12 +237,22 @@ def _compare(request: Request, vary: str | None) -> None:
         raise typer.Exit(1)
 
 
+def _show(results: "StudyResults", as_json: bool) -> None:
+    from cnnkit.cli.console_compare import print_comparison
+
+    if as_json:
+        print_json(results.to_dict())
+    else:
+        print_comparison(results)
+
+
 def _plan(request: Request, base: "Config | None", vary: str | None) -> "StudyPlan":
     """The study that is asked for; what is not said is as it was planned, or the default.
 
     Raises UsageError where the folder holds another study, or more than is asked for.
     """
-    from cnnkit.comparison.study import plan_study, planned_again, refuse_another_study, refuse_fewer
+    from cnnkit.comparison.going_on import planned_again, refuse_another_study, refuse_fewer
+    from cnnkit.comparison.study import plan_study
     from cnnkit.comparison.study_file import load_study
     from cnnkit.filenames import STUDY
 
@@ -242,12 +264,12 @@ def _plan(request: Request, base: "Config | None", vary: str | None) -> "StudyPl
         given["base"] = base
     if vary is not None:
         given["key"], given["values"] = _factor(vary)
-    for name in ("seeds", "margin", "match"):
+    for name in ("seeds", "min_seeds", "max_seeds", "margin", "match"):
         if (value := getattr(request, name)) is not None:
             given[name] = value.value if isinstance(value, Enum) else value
     another = not request.resume and kept is not None and kept.key != given["key"]  # which is refused later
     if kept is None or another:
-        return plan_study(**{"seeds": SEEDS, "margin": MARGIN, **given})
+        return plan_study(**given)
     plan = planned_again(kept, **given)
     assert request.out is not None
     refuse_another_study(plan, request.out)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from cnnkit.api.progress import say
 from cnnkit.cli.console import make_table, out, print_table
-from cnnkit.comparison.intervals import FEWEST_SEEDS, informative, without_interval
+from cnnkit.comparison.intervals import FEWEST_SEEDS, informative
 from cnnkit.comparison.records import LevelResult, StudyResults
 from cnnkit.comparison.sentence import sentence
 from cnnkit.stats import Interval
@@ -18,10 +18,19 @@ def print_comparison(results: StudyResults) -> None:
     results = informative(results)
     ranked = make_table(
         results.key.rpartition(".")[2],
-        *("accuracy, %", "to the best, points", "verdict", "parameters", "MACs", "training", "images/s"),
+        *(
+            "seeds",
+            "accuracy, %",
+            "to the best, points",
+            "verdict",
+            "parameters",
+            "MACs",
+            "training",
+            "images/s",
+        ),
     )
     for level in results.levels:
-        ranked.add_row(*_row(level, len(results.seeds)))
+        ranked.add_row(*_row(level, results))
     print_table(ranked)
     say(out, _legend(results), "dim")
     for level in results.levels:
@@ -31,12 +40,14 @@ def print_comparison(results: StudyResults) -> None:
         say(out, f"{trial.level} seed {trial.seed} failed: {trial.error}", "red")
 
 
-def _row(level: LevelResult, seeds: int) -> Sequence[str]:
+def _row(level: LevelResult, results: StudyResults) -> Sequence[str]:
     to_best, timing = level.to_best, level.timing
+    shared = results.pair(level.name, results.best.name).seeds if to_best else 0
     return (
         level.name,
-        _told(level.accuracy, seeds),
-        _told(to_best.difference, seeds, "+") if to_best else "",
+        str(len(level.seeds)),
+        _told(level.accuracy, len(level.seeds)),
+        _told(to_best.difference, shared, "+") if to_best else "",
         to_best.verdict if to_best else "the best",
         f"{level.parameters:,}",
         f"{level.macs / 1e6:.1f} M",
@@ -46,13 +57,10 @@ def _row(level: LevelResult, seeds: int) -> Sequence[str]:
 
 
 def _legend(results: StudyResults) -> str:
-    seeds, medians = len(results.seeds), "training, images/s: medians"
-    if seeds < FEWEST_SEEDS:
+    medians = "training, images/s: medians"
+    if (seeds := max(len(level.seeds) for level in results.levels)) < FEWEST_SEEDS:
         return f"means over {counted(seeds, 'seed')}; a 95 % interval needs {FEWEST_SEEDS}; {medians}"
-    told = [level.accuracy for level in results.levels]
-    told += [level.to_best.difference for level in results.levels if level.to_best]
-    each = f"each: {without_interval(seeds)}; " if any(interval.low is None for interval in told) else ""
-    return f"± and [ ]: 95 % intervals over {seeds} seeds; {each}{medians}"
+    return f"± and [ ]: 95 % intervals; those to the best hold for all pairs together; {medians}"
 
 
 def _told(interval: Interval, seeds: int, sign: str = "") -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 CONFIGURATION = ("CONFIG", "--config", "--set")
 STUDIES = [
+    ("--seeds", ("--min-seeds", "--max-seeds"), "exactly so many are trained, whatever comes out"),
     ("--resume", CONFIGURATION, "a study goes on with the configuration that it was planned with"),
     ("--resume", ("--match",), "the networks of a study stay as wide as they were planned"),
     ("--executor ray", ("--workers",), "the cluster decides how many trials run side by side"),

@@ -14,11 +14,10 @@ Kind = TypeVar("Kind", bound=Interval)
 
 def informative(results: StudyResults) -> StudyResults:
     """The same results without the intervals that tell nothing: of too few seeds, or of equal values."""
-    seeds = len(results.seeds)
     return replace(
         results,
-        levels=[_level(level, seeds) for level in results.levels],
-        pairs=[replace(pair, difference=_interval(pair.difference, seeds)) for pair in results.pairs],
+        levels=[_level(level, results) for level in results.levels],
+        pairs=[replace(pair, difference=_interval(pair.difference, pair.seeds)) for pair in results.pairs],
     )
 
 
@@ -27,13 +26,16 @@ def without_interval(seeds: int) -> str:
     return "too few seeds" if seeds < FEWEST_SEEDS else "all seeds equal"
 
 
-def _level(level: LevelResult, seeds: int) -> LevelResult:
-    to_best = level.to_best
+def _level(level: LevelResult, results: StudyResults) -> LevelResult:
+    to_best, seeds = level.to_best, len(level.seeds)
+    if to_best:
+        shared = results.pair(level.name, results.best.name).seeds
+        to_best = replace(to_best, difference=_interval(to_best.difference, shared))
     return replace(
         level,
         accuracy=_interval(level.accuracy, seeds),
         by_object_size=[_interval(row, seeds) for row in level.by_object_size],
-        to_best=to_best and replace(to_best, difference=_interval(to_best.difference, seeds)),
+        to_best=to_best,
     )
 
 

@@ -6,12 +6,12 @@ import multiprocessing
 import os
 import threading
 import traceback
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from cnnkit import signals
 from cnnkit.comparison.processes import main_module_hidden, worker_context
@@ -58,35 +58,37 @@ class LocalExecutor:
 
     home: Path
     workers: int | None = None  # None: as many as fill this machine
+    seeds_at_once: ClassVar[int | None] = None
 
-    def run(self, trials: Sequence[Trial], published: Published) -> Iterator[Outcome]:
+    def run(self, trials: Iterable[Trial], published: Published) -> Generator[Outcome]:
         """Yields each trial as it ends; where the caller stops listening the running ones save and stop.
 
+        trials: the next one is taken when a worker has room for it, after the last outcome was told.
         published: not used; workers read the prepared images from disk, which is quicker than a pipe.
         """
-        if not trials:
-            return
-        waiting, attempts = deque(trials), Counter[str]()
-        number = min(self.workers or workers_for(trials[0].config.runtime), len(trials))
-        workers = [_Worker(self.home) for _ in range(number)]
+        ahead, again, attempts = iter(trials), list[Trial](), Counter[str]()
+        workers: list[_Worker] = []
         try:
-            for worker in workers:
-                worker.begin(waiting.popleft())
+            while (trial := next(ahead, None)) is not None:
+                workers.append(_Worker(self.home))
+                workers[-1].begin(trial)
+                if len(workers) == (self.workers or workers_for(trial.config.runtime)):
+                    break
             while busy := [worker for worker in workers if worker.trial]:
                 for worker in _wait_for_any(busy):
                     trial, error, alive = worker.end()
                     if not alive:
                         worker.start()
-                    if lost := not alive or error == INTERRUPTED:
-                        attempts[trial.id] += 1
-                    if again := lost and attempts[trial.id] < ATTEMPTS:
-                        waiting.appendleft(trial)
-                    elif lost:
-                        error = keep_failure(self.home / trial.folder, TrainingError(KILLED))
-                    if waiting:
-                        worker.begin(waiting.popleft())
-                    if not again:
+                    lost = not alive or error == INTERRUPTED
+                    attempts[trial.id] += lost
+                    if lost and attempts[trial.id] < ATTEMPTS:
+                        again.append(trial)
+                    else:
+                        if lost:
+                            error = keep_failure(self.home / trial.folder, TrainingError(KILLED))
                         yield Outcome(trial, error)
+                    if following := again.pop() if again else next(ahead, None):
+                        worker.begin(following)
         finally:
             for worker in workers:
                 worker.stop()

@@ -2,9 +2,10 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -37,9 +38,11 @@ class StackedExecutor:
 
     home: Path
     together: int = TOGETHER
+    seeds_at_once: ClassVar[int | None] = 8
 
-    def run(self, trials: Sequence[Trial], published: Published) -> Iterator[Outcome]:
+    def run(self, trials: Iterable[Trial], published: Published) -> Generator[Outcome]:
         """Yields the trials of a group as it ends."""
+        trials = list(trials)
         if not trials:
             return
         device = choose_device(trials[0].config.runtime).device

@@ -3,11 +3,11 @@
 import os
 import socket
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from cnnkit.comparison.local import Outcome, keep_failure
 from cnnkit.comparison.trial import Trial, run_trial
@@ -17,6 +17,7 @@ from cnnkit.errors import Interrupted, UsageError
 from cnnkit.filenames import FAILURE, RESULT
 from cnnkit.files import write_atomically
 
+WAITING = 2  # trials that wait for room: a cluster that can grow sees that it should
 RETRIES = 3  # of a trial whose worker or node dies
 PATIENCE = 10  # seconds for a cluster to answer
 Files = dict[str, bytes]
@@ -28,25 +29,31 @@ class RayExecutor:
 
     home: Path
 
-    def run(self, trials: Sequence[Trial], published: Published) -> Iterator[Outcome]:
-        """Yields each trial as it ends, its files written here. Ray replaces lost workers and nodes."""
+    seeds_at_once: ClassVar[int | None] = None
+
+    def run(self, trials: Iterable[Trial], published: Published) -> Generator[Outcome]:
+        """Yields each trial as it ends, its files written here. Ray replaces lost workers and nodes.
+
+        trials: as many are taken as the cluster has room for, and `WAITING` more.
+        """
         import ray
 
-        images = ray.put(published)
-        task = ray.remote(_train_somewhere)
-        gpus = int(bool(ray.cluster_resources().get("GPU")))
-        waiting = {
-            task.options(
-                max_retries=RETRIES, retry_exceptions=[Stopped], **_resources(trial.config.runtime, gpus)
-            ).remote(trial, images): trial
-            for trial in trials
-        }
+        images, task = ray.put(published), ray.remote(_train_somewhere)
+        ahead, running = iter(trials), dict[Any, Trial]()
         try:
-            while waiting:
-                (done,), _ = ray.wait(list(waiting), num_returns=1)
-                yield self._outcome(waiting.pop(done), done)
+            while True:
+                while (not running or len(running) < _room(next(iter(running.values())))) and (
+                    trial := next(ahead, None)
+                ):
+                    options = _resources(trial.config.runtime, _gpus())
+                    submitted = task.options(max_retries=RETRIES, retry_exceptions=[Stopped], **options)
+                    running[submitted.remote(trial, images)] = trial
+                if not running:
+                    return
+                (done,), _ = ray.wait(list(running), num_returns=1)
+                yield self._outcome(running.pop(done), done)
         finally:
-            for reference in waiting:
+            for reference in running:
                 ray.cancel(reference)
 
     def _outcome(self, trial: Trial, reference: Any) -> Outcome:
@@ -90,6 +97,22 @@ def _knock(address: str | None) -> None:
     host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+
+
+def _gpus() -> int:
+    """1 where the cluster has any."""
+    import ray
+
+    return int(bool(ray.cluster_resources().get("GPU")))
+
+
+def _room(trial: Trial) -> int:
+    """How many trials like this one are submitted at the same time."""
+    import ray
+
+    has, takes = ray.cluster_resources(), _resources(trial.config.runtime, _gpus())
+    fit = has.get("GPU", 0) if takes["num_gpus"] else has.get("CPU", 0) // takes["num_cpus"]
+    return max(int(fit), 1) + WAITING
 
 
 def _resources(runtime: RuntimeConfig, gpus: int) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any
 
 from typing_extensions import NotRequired, TypedDict
 
@@ -9,10 +10,14 @@ from cnnkit.comparison.study_file import Earlier, Value
 from cnnkit.errors import UsageError
 from cnnkit.kept import is_plain
 from cnnkit.records import Record
-from cnnkit.stats import Interval, McNemar
+from cnnkit.sequential import ENOUGH
+from cnnkit.stats import Interval
 
 BETTER, WORSE, EQUIVALENT, UNDECIDED = "better", "worse", "equivalent", "undecided"
-OPPOSITE = {BETTER: WORSE, WORSE: BETTER, EQUIVALENT: EQUIVALENT, UNDECIDED: UNDECIDED}
+BETTER_HERE, WORSE_HERE = "better on these images", "worse on these images"
+OPPOSITE = {BETTER: WORSE, BETTER_HERE: WORSE_HERE, EQUIVALENT: EQUIVALENT, UNDECIDED: UNDECIDED}
+OPPOSITE |= {other: one for one, other in OPPOSITE.items()}
+DIFFERENT = (BETTER, WORSE, BETTER_HERE, WORSE_HERE)
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class SizeAccuracy(Interval):
 
 @dataclass(frozen=True)
 class ToBest(Record):
-    """How a level stands to the best: its difference, at most 0, and the verdict on it."""
+    """How a level stands to the best: its difference, and the verdict on it."""
 
     difference: Interval
     verdict: str
@@ -40,10 +45,12 @@ class LevelTiming(Record):
 
 @dataclass(frozen=True)
 class LevelResult(Record):
-    """One value of the factor, over the seeds that every level has finished.
+    """One value of the factor, over the seeds that it has finished.
 
-    accuracies: one a seed. seed_deviation: their standard deviation, None for one seed. sampling_error:
-    standard error from having measured on just these test images. changed: what `--match` did, in words.
+    accuracies: one for each of its seeds. failures: how many of its trainings failed. beaten_after: with how
+    many seeds of the study it was known to be worse than another level; None where it is not.
+    seed_deviation: standard deviation of the accuracies, None for one seed. sampling_error: standard error
+    from having measured on just these test images. changed: what `--match` did, in words.
     train_gap: by how much the accuracy on training images, measured without dropout, is above that on test
     images; None where a trial is of cnnkit 0.1.0, which did not measure it.
     """
@@ -55,6 +62,9 @@ class LevelResult(Record):
     changed: str
     accuracy: Interval
     accuracies: list[float]
+    seeds: list[int]
+    failures: int
+    beaten_after: int | None
     seed_deviation: float | None
     sampling_error: float
     by_object_size: list[SizeAccuracy]
@@ -64,27 +74,60 @@ class LevelResult(Record):
 
 
 @dataclass(frozen=True)
-class PairResult(Record):
-    """Two levels. difference: accuracy of a minus that of b. verdict: of a against b.
+class SeedRange(Record):
+    """How many seeds in all would decide. high: None beyond what is worth waiting for."""
 
-    p values are corrected for the number of pairs (Holm). seeds_needed: in all, for an undecided pair;
-    None where the pair is decided, or where no number of seeds would decide it soon.
+    low: int
+    high: int | None
+
+
+@dataclass(frozen=True)
+class PairResult(Record):
+    """Two levels, over the seeds that both have finished.
+
+    difference: accuracy of a minus that of b, with the interval that makes the verdict. verdict: of a against
+    b. different, equivalent: the evidence of a difference, and of one that is less than the margin: e-values,
+    20 is enough. image_error: standard error of the difference from having measured on just these test
+    images; None for fewer than two seeds. seeds_needed: for an undecided pair; None where that is not known,
+    or where no number of seeds would decide it soon.
     """
 
     a: str
     b: str
+    seeds: int
     difference: Interval
     verdict: str
-    p_different: float
-    p_equivalent: float
-    seeds_needed: int | None
-    images: McNemar
+    different: float
+    equivalent: float
+    image_error: float | None
+    seeds_needed: SeedRange | None
 
     def seen_from(self, level: str) -> ToBest:
         """Difference and verdict of one of both against the other."""
         if level == self.a:
             return ToBest(self.difference, self.verdict)
         return ToBest(self.difference.negated(), OPPOSITE[self.verdict])
+
+
+@dataclass(frozen=True)
+class LookResult(Record):
+    """What was known after so many seeds.
+
+    trainings: finished by then. leader: the best level that is not beaten. means: of each level, None where
+    it has none; in the order of the study, as in `beaten`. different, equivalent: evidence for each pair, in
+    the order of `pairs`. within: evidence that no level is better than the leader by the margin or more.
+    decided: whether the study may end here.
+    """
+
+    seeds: int
+    trainings: int
+    leader: str
+    means: list[float | None]
+    beaten: list[str]
+    different: list[float]
+    equivalent: list[float]
+    within: float
+    decided: bool
 
 
 @dataclass(frozen=True)
@@ -136,9 +179,10 @@ class TrialResult(Record):
 
 @dataclass(frozen=True)
 class StudyResults(Record):
-    """A comparison. levels: best first; empty, like pairs, where no seed is finished by every level.
+    """A comparison. levels: the leader first, then by accuracy; empty, like pairs, before there is any pair.
 
-    margin: percentage points. seeds: those that every level has finished.
+    margin: percentage points. seeds: those that two levels or more have finished. looks: what was known after
+    each of them, from the second on.
     """
 
     version: int
@@ -150,7 +194,7 @@ class StudyResults(Record):
     seeds: list[int]
     levels: list[LevelResult]
     pairs: list[PairResult]
-    friedman_p: float | None
+    looks: list[LookResult]
     trials: list[TrialResult]
     history: list[Earlier] = field(default_factory=list)
 
@@ -162,19 +206,32 @@ class StudyResults(Record):
     def failed(self) -> list[TrialResult]:
         return [trial for trial in self.trials if trial.error]
 
+    @property
+    def decided(self) -> bool:
+        """Whether the leader is known: all others are settled, or none is better by the margin or more."""
+        return bool(self.looks) and self.looks[-1].decided
+
+    @property
+    def within(self) -> bool:
+        """Whether it is known that no level is better than the best by the margin or more."""
+        return bool(self.looks) and self.looks[-1].within >= ENOUGH
+
     def complaint(self) -> str:
         """What no study comes to, in words; empty where there is nothing."""
         names = [level.name for level in self.levels]
         found = sorted(sorted((pair.a, pair.b)) for pair in self.pairs)
         if len({*names}) < len(names) or found != sorted(sorted(pair) for pair in combinations(names, 2)):
             return "its pairs are not those of its levels"
-        if (
-            any(len(level.accuracies) != len(self.seeds) for level in self.levels)
-            or not 0 < self.margin < 100
-        ):
-            return "its accuracies are not one a seed, or its margin is none"
+        if any(len(level.accuracies) != len(level.seeds) for level in self.levels):
+            return "its accuracies are not one a seed"
+        if not 0 < self.margin < 100:
+            return "its margin is none"
         if any(not 0 <= accuracy <= 1 for level in self.levels for accuracy in level.accuracies):
             return "an accuracy lies between 0 and 1"
+        if any(pair.verdict not in OPPOSITE for pair in self.pairs):
+            return "a verdict is none"
+        if any(len(look.different) != len(self.pairs) for look in self.looks):
+            return "a look has not the evidence of each pair"
         if any(not is_plain(trial.folder) for trial in self.trials):
             return "a trial's folder is no name"
         return ""
@@ -185,3 +242,24 @@ class StudyResults(Record):
             if {pair.a, pair.b} == {one, other}:
                 return pair
         raise UsageError(f"the study has no pair {one!r} and {other!r}")
+
+
+@dataclass(frozen=True)
+class FirstResults(Record):
+    """`results.json` of version 1, as far as it is still looked at: its verdicts came from other tests.
+
+    levels: `name` and `accuracies`, one for each of `seeds`.
+    """
+
+    version: int
+    key: str
+    margin: float
+    match: str
+    warnings: list[str]
+    test_images: int
+    seeds: list[int]
+    levels: list[dict[str, Any]]
+    pairs: list[dict[str, Any]]
+    friedman_p: float | None
+    trials: list[TrialResult]
+    history: list[Earlier] = field(default_factory=list)

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnkit.comparison.records import (
+    FirstResults,
     LevelResult,
     LevelTiming,
+    LookResult,
     PairResult,
     SizeAccuracy,
     StudyResults,
@@ -17,15 +19,23 @@ from cnnkit.comparison.records import (
     TrialResult,
     TrialTiming,
 )
-from cnnkit.comparison.study_file import StudyFile, TrialEntry, load_study, read_labels, trial_folder
-from cnnkit.comparison.verdicts import judge_pairs
+from cnnkit.comparison.study_file import (
+    LevelPlan,
+    StudyFile,
+    TrialEntry,
+    load_study,
+    read_labels,
+    trial_folder,
+)
+from cnnkit.comparison.verdicts import Observed
+from cnnkit.comparison.verdicts import judge as judge_study
 from cnnkit.errors import DamagedFile, RunError
 from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.filenames import FAILURE, LABELS, PREDICTIONS, RESULT, RESULTS, TRIAL
-from cnnkit.kept import read_kept, read_sealed, sha256
-from cnnkit.stats import Interval, deviation, friedman_test, mean_interval, sampling_error
+from cnnkit.kept import parse_json, read_kept, read_sealed, sha256
+from cnnkit.stats import Interval, deviation, mean_interval, sampling_error
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -39,22 +49,20 @@ class FinishedTrial:
 def analyse(folder: Path) -> StudyResults:
     """What `results.json` holds, from `study.json`, the labels and the trials' predictions alone.
 
-    Levels are ranked by mean accuracy. Only seeds with which every level has finished are counted. Times,
-    which no second run repeats, are under `timing`. Raises RunError where a file is damaged.
+    Levels are ranked by accuracy, the leader first. Times, which no second run repeats, are under `timing`.
+    Raises RunError where a file is damaged.
     """
     study = load_study(folder)
     labels = np.frombuffer(read_labels(folder, study), np.uint8)
     finished, rows = {}, []
     for entry in study.trials:
         trial, row = _trial(trial_folder(folder, entry.folder), entry, labels)
-        rows.append(row)
+        if trial or row.error:
+            rows.append(row)
         if trial:
             finished[entry.level, entry.seed] = trial
-    names = [level.name for level in study.levels]
-    seeds = [seed for seed in study.all_seeds if all((name, seed) in finished for name in names)]
-    counted = {name: [finished[name, seed] for seed in seeds] for name in names}
-    right = {name: np.stack([trial.right for trial in trials]) for name, trials in counted.items() if seeds}
-    pairs = judge_pairs(right, study.margin / 100) if seeds else []
+    observed, seeds = _observed(study, finished, rows, len(labels))
+    levels, looks, pairs = _judged(study, finished, observed, seeds)
     return StudyResults(
         version=VERSION,
         key=study.key,
@@ -63,51 +71,93 @@ def analyse(folder: Path) -> StudyResults:
         warnings=study.warnings,
         test_images=len(labels),
         seeds=seeds,
-        levels=_levels(study, counted, right, pairs) if seeds else [],
+        levels=levels,
         pairs=pairs,
-        friedman_p=friedman_test(np.stack([r.mean(1) for r in right.values()], axis=1)) if seeds else None,
+        looks=looks,
         trials=rows,
         history=study.history,
     )
 
 
-def _levels(
+def _observed(
     study: StudyFile,
-    counted: Mapping[str, Sequence[FinishedTrial]],
-    right: Mapping[str, NDArray[np.bool_]],
-    pairs: Sequence[PairResult],
-) -> list[LevelResult]:
-    """The levels, best first."""
-    best = max(right, key=lambda name: right[name].mean(1).mean())
+    finished: Mapping[tuple[str, int], FinishedTrial],
+    rows: Sequence[TrialResult],
+    images: int,
+) -> tuple[Observed, list[int]]:
+    """What the trials came to, and the seeds that were tried."""
+    seeds = sorted({row.seed for row in rows})
+    names = [level.name for level in study.levels]
+    right = np.zeros((len(names), len(seeds), images), bool)
+    accuracies = np.full(right.shape[:2], np.nan)
+    failed = np.zeros(right.shape[:2], bool)
+    for row in rows:
+        place = names.index(row.level), seeds.index(row.seed)
+        failed[place] = row.error is not None
+        if trial := finished.get((row.level, row.seed)):
+            right[place] = trial.right
+            accuracies[place] = trial.right.mean()
+    return Observed(names, accuracies, failed, right, images), seeds
+
+
+def _judged(
+    study: StudyFile,
+    finished: Mapping[tuple[str, int], FinishedTrial],
+    observed: Observed,
+    seeds: Sequence[int],
+) -> tuple[list[LevelResult], list[LookResult], list[PairResult]]:
+    """The levels, the leader first; all empty while fewer than two levels have finished a training."""
+    if len(observed.known.names) < 2:
+        return [], [], []
+    judge, looks, pairs = judge_study(observed, study.margin / 100)
+    plans = {level.name: level for level in study.levels}
+    leader = judge.names[judge.leader]
     levels = []
-    for plan in study.levels:
-        trials, of_level = counted[plan.name], right[plan.name]
-        accuracies = of_level.mean(1)
-        pair = next((pair for pair in pairs if {pair.a, pair.b} == {plan.name, best}), None)
-        level = LevelResult(
-            name=plan.name,
-            value=plan.value,
-            parameters=trials[0].result.parameters,
-            macs=trials[0].result.macs,
-            changed=plan.changed,
-            accuracy=mean_interval(accuracies).clipped(),
-            accuracies=accuracies.tolist(),
-            seed_deviation=deviation(accuracies) if len(trials) > 1 else None,
-            sampling_error=sampling_error(of_level),
-            by_object_size=_by_object_size(of_level, study.object_sizes),
-            to_best=pair.seen_from(plan.name) if pair and plan.name != best else None,
-            timing=_timing([trial.result for trial in trials]),
-            train_gap=_train_gap(trials),
+    for name in (judge.names[i] for i in judge.ranked()):
+        trials = {seed: finished[name, seed] for seed in seeds if (name, seed) in finished}
+        pair = next((pair for pair in pairs if {pair.a, pair.b} == {name, leader}), None)
+        level = _level(plans[name], trials, study.object_sizes)
+        failures = int(observed.failed[observed.names.index(name)].sum())
+        level = replace(
+            level,
+            failures=failures,
+            beaten_after=judge.beaten_after.get(name),
+            to_best=pair.seen_from(name) if pair and name != leader else None,
         )
         levels.append(level)
-    return sorted(levels, key=lambda level: -level.accuracy.mean)
+    return levels, looks, pairs
+
+
+def _level(plan: LevelPlan, trials: Mapping[int, FinishedTrial], sizes: Sequence[int]) -> LevelResult:
+    """A level alone: what it came to, without how it stands to others."""
+    right = np.stack([trial.right for trial in trials.values()])
+    accuracies, results = right.mean(1), [trial.result for trial in trials.values()]
+    return LevelResult(
+        name=plan.name,
+        value=plan.value,
+        parameters=results[0].parameters,
+        macs=results[0].macs,
+        changed=plan.changed,
+        accuracy=mean_interval(accuracies, 1 / right.shape[1]).clipped(),
+        accuracies=accuracies.tolist(),
+        seeds=list(trials),
+        failures=0,
+        beaten_after=None,
+        seed_deviation=deviation(accuracies) if len(trials) > 1 else None,
+        sampling_error=sampling_error(right),
+        by_object_size=_by_object_size(right, sizes),
+        to_best=None,
+        timing=_timing(results),
+        train_gap=_train_gap(list(trials.values())),
+    )
 
 
 def _by_object_size(right: NDArray[np.bool_], sizes: Sequence[int]) -> list[SizeAccuracy]:
     """Accuracy on the test images of each object size, pixels, over the seeds. right: (seeds, images)."""
     rows = []
     for k, size in enumerate(sizes):
-        interval = mean_interval(right[:, k :: len(sizes)].mean(1)).clipped()
+        of_size = right[:, k :: len(sizes)]
+        interval = mean_interval(of_size.mean(1), 1 / of_size.shape[1]).clipped()
         rows.append(SizeAccuracy(interval.mean, interval.low, interval.high, size))
     return rows
 
@@ -137,7 +187,7 @@ def _trial(
     run = RunDir(folder)
     row = TrialResult(entry.level, entry.seed, entry.folder, error=None)
     if not run.finished:
-        return None, replace(row, error=_failure(folder) or "not run yet")
+        return None, replace(row, error=_failure(folder) or None)
     kept = run.predictions()
     predictions = np.frombuffer(kept, np.uint8)
     if len(predictions) != len(labels):
@@ -177,16 +227,38 @@ def _facts(run: RunDir) -> TrialFacts:
 
 
 def read_results(folder: Path) -> StudyResults:
-    """What `results.json` holds, or would hold. Raises RunError where it is damaged."""
+    """What `results.json` holds, or would hold: one of version 1 is computed anew from the trials' files.
+
+    Raises RunError where it is damaged.
+    """
     path = folder / RESULTS
     try:
-        results = read_sealed(path, StudyResults)
+        results = _kept(path)
     except FileNotFoundError:
         return analyse(folder)
-    except DamagedFile as error:
-        raise RunError(str(error)) from error
-    if results.version != VERSION:
-        raise RunError(f"{path} is of version {results.version}, and this cnnkit reads version {VERSION}")
+    if isinstance(results, FirstResults):
+        return analyse(folder)
     if complaint := results.complaint():
         raise RunError(f"{path} is damaged: {complaint}")
     return results
+
+
+def _kept(path: Path) -> StudyResults | FirstResults:
+    """Raises FileNotFoundError, or RunError where it is damaged or of a newer version."""
+    try:
+        version = parse_json(read_kept(path)).get("version")
+        if version == 1:
+            first: FirstResults = read_sealed(path, FirstResults)
+            return first
+        results: StudyResults = read_sealed(path, StudyResults)
+    except DamagedFile as error:
+        raise RunError(str(error)) from error
+    if results.version != VERSION:
+        raise RunError(f"{path} is of version {version}, and this cnnkit reads up to version {VERSION}")
+    return results
+
+
+def first_results(folder: Path) -> FirstResults | None:
+    """What `results.json` holds where it is of version 1."""
+    kept = _kept(folder / RESULTS)
+    return kept if isinstance(kept, FirstResults) else None

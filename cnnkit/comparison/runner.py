@@ -1,8 +1,9 @@
 """Runs a study: trains the trials that are missing, then writes `results.json`."""
 
+import contextlib
 import shlex
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,16 +12,18 @@ from typing import Protocol
 import torch
 
 from cnnkit import signals
+from cnnkit.comparison.course import Course
+from cnnkit.comparison.going_on import refuse_another_study, with_kept
 from cnnkit.comparison.local import Outcome
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import analyse
-from cnnkit.comparison.study import StudyPlan, refuse_another_study, with_kept
+from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.study_file import TrialEntry, trial_folder
 from cnnkit.comparison.trial import Trial, data_hash, is_finished, refuse_changed, with_kept_folders
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import load_data
 from cnnkit.errors import Interrupted, RunError
-from cnnkit.events import Note, StudyBegun, StudyListener, TrialDone, ignore
+from cnnkit.events import Note, SeedDone, StudyBegun, StudyListener, TrialDone, ignore
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import LABELS, RESULTS, STUDY, TRIALS
 from cnnkit.files import remove_parts, write_atomically, write_json
@@ -30,9 +33,23 @@ from cnnkit.words import counted
 
 
 class Executor(Protocol):
-    """Runs trials; each leaves its run directory in the study's folder."""
+    """Runs trials; each leaves its run directory in the study's folder.
 
-    def run(self, trials: Sequence[Trial], published: Published) -> Iterator[Outcome]: ...
+    seeds_at_once: how many of a level it trains as one; None: it takes one trial after the other.
+    """
+
+    @property
+    def seeds_at_once(self) -> int | None: ...
+
+    def run(self, trials: Iterable[Trial], published: Published) -> Generator[Outcome]: ...
+
+
+class StudyInterrupted(Interrupted):
+    """results: the verdict so far, which is as valid as any."""
+
+    def __init__(self, stopped: Interrupted, results: StudyResults) -> None:
+        super().__init__(str(stopped), stopped.exit_code - 128)
+        self.results = results
 
 
 def run_study(
@@ -41,7 +58,7 @@ def run_study(
     """Runs the trials of a study that its folder does not hold yet; returns the results, which it keeps.
 
     A trial that fails is reported and its reason kept; the others go on.
-    Raises UsageError, before anything is written, where the folder is of another study, and Interrupted,
+    Raises UsageError, before anything is written, where the folder is of another study, and StudyInterrupted,
     after the running trials have saved, where Ctrl-C or SIGTERM arrives.
     """
     refuse_another_study(study, folder)  # before it is made, and before the images are read
@@ -55,18 +72,42 @@ def run_study(
         planned = [Trial(level.name, config, data) for level, config in study.trials()]
         trials = with_kept_folders(planned, folder / TRIALS)
         _write_plan(study, trials, published, folder)
-        missing = [trial for trial in trials if not _is_whole(folder, trial, published, notify)]
-        notify(_begun(study, len(trials), len(missing)))
-        with _interrupted_in_words(folder) as received:
-            for ended, outcome in enumerate(executor.run(missing, published), 1):
-                notify(_done(outcome, RunDir(folder / TRIALS / outcome.trial.folder)))
-                if received:
-                    raise KeyboardInterrupt(received[0])
-                if ended == len(missing) - 1:
-                    _import_statistics()
-        results = analyse(folder)
-        write_json(folder / RESULTS, sealed(results.to_dict()))
+        course = Course(study, trials, len(published[1]))
+        whole = [trial for trial in trials if _is_whole(folder, trial, published, notify)]
+        notify(_begun(study, len(trials), len(whole)))
+        for trial in whole:
+            seeds = list(course.ended(trial, RunDir(folder / TRIALS / trial.folder).result.test_accuracy))
+        if whole and seeds:
+            notify(seeds[-1])
+        try:
+            with _interrupted_in_words(folder) as received:
+                for done in _ended(course, executor, published, folder):
+                    notify(done)
+                    if received:
+                        raise KeyboardInterrupt(received[0])
+        except Interrupted as stopped:
+            raise StudyInterrupted(stopped, _keep_results(folder)) from stopped
+        return _keep_results(folder)
+
+
+def _keep_results(folder: Path) -> StudyResults:
+    results = analyse(folder)
+    write_json(folder / RESULTS, sealed(results.to_dict()))
     return results
+
+
+def _ended(
+    course: Course, executor: Executor, published: Published, folder: Path
+) -> Iterator[TrialDone | SeedDone]:
+    """Runs what is needed; yields each trial as it ends, and what is known after each seed."""
+    for trials in course.batches(executor.seeds_at_once):
+        with contextlib.closing(executor.run(trials, published)) as outcomes:
+            for outcome in outcomes:
+                done = _done(outcome, RunDir(folder / TRIALS / outcome.trial.folder))
+                yield done
+                yield from course.ended(outcome.trial, done.accuracy)
+                if course.over:
+                    return
 
 
 def _write_plan(study: StudyPlan, trials: Sequence[Trial], published: Published, folder: Path) -> None:
@@ -88,21 +129,25 @@ def _is_whole(folder: Path, trial: Trial, published: Published, notify: StudyLis
         return False
 
 
-def _import_statistics() -> None:
-    """Imports SciPy while the last trial runs and other cores are idle: saves 0.8 s at the end."""
-    import scipy.stats  # noqa: F401
-
-
-def _begun(study: StudyPlan, trials: int, missing: int) -> StudyBegun:
+def _begun(study: StudyPlan, trials: int, finished: int) -> StudyBegun:
     runtime = study.base.runtime
     threads = counted(runtime.threads or 1, "thread")
     return StudyBegun(
         title=f"{study.key} on {study.base.data.info.title}: "
-        f"{', '.join(level.name for level in study.levels)}, {counted(study.seeds, 'seed')} each",
+        f"{', '.join(level.name for level in study.levels)}, {_how_many(study)}",
         where=f"{runtime.device}, {runtime.precision}, {threads} a trial",
         trials=trials,
-        finished=trials - missing,
+        finished=finished,
         warnings=study.warnings(),
+        at_most=study.min_seeds is not None,
+    )
+
+
+def _how_many(study: StudyPlan) -> str:
+    if study.min_seeds is None:
+        return f"{counted(study.seeds, 'seed')} each"
+    return (
+        f"until it is decided within ±{study.margin:g} points, {study.min_seeds} to {study.seeds} seeds each"
     )
 
 

@@ -1,10 +1,19 @@
 """A comparison's result in a sentence."""
 
-import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from cnnkit.comparison.intervals import FEWEST_SEEDS
-from cnnkit.comparison.records import EQUIVALENT, UNDECIDED, WORSE, LevelResult, StudyResults
+from cnnkit.comparison.records import (
+    BETTER,
+    BETTER_HERE,
+    EQUIVALENT,
+    UNDECIDED,
+    WORSE,
+    WORSE_HERE,
+    LevelResult,
+    StudyResults,
+)
 from cnnkit.words import counted, listed
 
 
@@ -26,25 +35,51 @@ def _changes_of_the_margin(results: StudyResults) -> Iterator[str]:
 
 def _sentence(results: StudyResults) -> str:
     if not results.levels:
-        return "No seed has been trained for every level: there is nothing to compare yet."
+        return "No two values have finished a training: there is nothing to compare yet."
     best, *others = results.levels
-    key = results.key.rpartition(".")[2]
-    told = {verdict: [o for o in others if o.to_best and o.to_best.verdict == verdict] for verdict in ORDER}
+    key, accuracy = results.key.rpartition(".")[2], f"{best.accuracy.mean:.2%}"
+    told = {
+        verdict: [other for other in others if other.to_best and other.to_best.verdict == verdict]
+        for verdict in TEXTS
+    }
+    failures = "".join(_failures(results))
     if len(told[WORSE]) == len(others):
-        least = -max(other.to_best.difference.mean for other in others if other.to_best) * 100
-        lead = f"{least:.2f} points or more ahead of every other, and that is real"
-        return f"{key} {best.name} wins with {best.accuracy.mean:.2%}: {lead}."
-    parts = [text(told[verdict], results) for verdict, text in ORDER.items() if told[verdict]]
-    return f"{key} {best.name} is ahead with {best.accuracy.mean:.2%}: " + "; ".join(parts) + "."
+        lead = _worse(told[WORSE], results, all_of="every other")
+        return f"{key} {best.name} wins with {accuracy}: {lead}.{failures}"
+    parts = [text(told[verdict], results) for verdict, text in TEXTS.items() if told[verdict]]
+    if results.within and told[UNDECIDED]:
+        parts.insert(0, f"no other is better by {results.margin:g} points or more")
+    return f"{key} {best.name} is ahead with {accuracy}: " + "; ".join(parts) + f".{failures}"
 
 
-def _worse(levels: Sequence[LevelResult], results: StudyResults) -> str:
-    return f"it is really better than {_names(levels)}"
+def _worse(levels: Sequence[LevelResult], results: StudyResults, all_of: str = "") -> str:
+    return f"it is better than {all_of or _names(levels)} by {_least_lead(levels)}"
+
+
+def _worse_here(levels: Sequence[LevelResult], results: StudyResults) -> str:
+    return (
+        f"it is better than {_names(levels)} on these test images, by {_least_lead(levels)}: "
+        "more test images would tell whether on others too, more seeds would not"
+    )
+
+
+def _least_lead(levels: Sequence[LevelResult]) -> str:
+    """How far the best is ahead of each of them at least: the nearest end of their intervals."""
+    high = [o.to_best.difference.high for o in levels if o.to_best and o.to_best.difference.high is not None]
+    least = -max(high, default=0.0) * 100
+    if least < 0.0005:
+        return "a little"
+    return f"{least:.2f} points or more" if least >= 0.005 else f"{least:.3f} points or more"
 
 
 def _equivalent(levels: Sequence[LevelResult], results: StudyResults) -> str:
     verb = "is" if len(levels) == 1 else "are"
-    return f"{_names(levels)} {verb} as good, within ±{results.margin:g} points"
+    return f"{_names(levels)} {verb} as good, within ±{results.margin:g} points on these test images"
+
+
+def _better(levels: Sequence[LevelResult], results: StudyResults) -> str:
+    verb = "is" if len(levels) == 1 else "are"
+    return f"{_names(levels)} {verb} more accurate where it does not fail"
 
 
 def _undecided(levels: Sequence[LevelResult], results: StudyResults) -> str:
@@ -52,19 +87,35 @@ def _undecided(levels: Sequence[LevelResult], results: StudyResults) -> str:
 
 
 def _what_would_tell(levels: Sequence[LevelResult], results: StudyResults) -> str:
+    """A range for all of them together: how many seeds in all would decide the first, and the last."""
     if (seeds := len(results.seeds)) < FEWEST_SEEDS:
         return f"and {counted(seeds, 'seed')} {'is' if seeds == 1 else 'are'} too few to tell"
-    needed = {level.name: results.pair(results.best.name, level.name).seeds_needed for level in levels}
-    if not any(needed.values()):
+    needed = [results.pair(results.best.name, level.name).seeds_needed for level in levels]
+    known = [one for one in needed if one]
+    if not known:
         return "and no number of seeds would tell soon"
-    if len(set(needed.values())) == 1:
-        return f"about {needed[levels[0].name]:,} seeds would tell"
-    (first, number), *others = sorted(needed.items(), key=lambda pair: pair[1] or math.inf)
-    told = [f"{n:,} for {name}" if n else f"no number soon for {name}" for name, n in others]
-    return f"about {number:,} seeds would tell for {first}, {listed(told)}"
+    low, high = min(one.low for one in known), max(one.high or 0 for one in known)
+    if len(known) < len(needed) or any(one.high is None for one in known):
+        return f"{low:,} seeds or more would tell"
+    return f"about {low:,} seeds would tell" if low == high else f"about {low:,} to {high:,} seeds would tell"
 
 
-ORDER = {WORSE: _worse, EQUIVALENT: _equivalent, UNDECIDED: _undecided}
+def _failures(results: StudyResults) -> Iterator[str]:
+    """Levels whose trainings failed: they are never called better or as good."""
+    failed = Counter(trial.level for trial in results.failed)
+    tried = Counter(trial.level for trial in results.trials)
+    for name, failures in failed.items():
+        yield f" {name} failed in {failures} of {counted(tried[name], 'training')}."
+
+
+TEXTS = {
+    WORSE: _worse,
+    WORSE_HERE: _worse_here,
+    EQUIVALENT: _equivalent,
+    BETTER: _better,
+    BETTER_HERE: _better,
+    UNDECIDED: _undecided,
+}
 
 
 def _names(levels: Sequence[LevelResult]) -> str:

@@ -2,25 +2,22 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any, get_args
 
-from cnnkit.comparison.results import read_results
-from cnnkit.comparison.sentence import sentence
-from cnnkit.comparison.study_file import VERSION, Earlier, LevelPlan, StudyFile, TrialEntry, load_study
+from cnnkit.comparison.study_file import VERSION, Earlier, LevelPlan, StudyFile, TrialEntry
 from cnnkit.comparison.verdicts import fewest_seeds
 from cnnkit.comparison.widths import TOLERANCE, Cost, Match, cost_of, match_width
-from cnnkit.config.load import config_text, flat, parse_config
+from cnnkit.config.load import config_text, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import UsageError
-from cnnkit.filenames import LOCK, RESULTS, STUDY
-from cnnkit.files import PART
+from cnnkit.image_error import default_margin
 from cnnkit.stats import MOST_SEEDS
 from cnnkit.training.device import choose_device
 from cnnkit.words import counted, listed
 
+MIN_SEEDS, MAX_SEEDS = 3, 40  # of a study that ends once it is decided
 SHARED = (
     *("training.seed", "data.dataset", "data.root", "data.scene", "data.crop"),
     *("runtime.device", "runtime.threads"),
@@ -48,7 +45,8 @@ class Level:
 class StudyPlan:
     """A key, its values and the seeds. key: dotted. margin: of accuracy, percentage points.
 
-    history: what was decided with other margins, the oldest first.
+    seeds: how many; at most, where `min_seeds` is a number: the study then ends once it is decided, after so
+    many at least. history: what was decided with other margins, the oldest first.
     """
 
     key: str
@@ -57,6 +55,7 @@ class StudyPlan:
     margin: float
     match: Match
     base: Config
+    min_seeds: int | None = None
     history: tuple[Earlier, ...] = ()
 
     @property
@@ -116,6 +115,7 @@ class StudyPlan:
             config=config_text(self.base),
             trials=list(trials),
             history=list(self.history),
+            min_seeds=self.min_seeds,
         )
 
 
@@ -123,23 +123,27 @@ def plan_study(
     base: Config,
     key: str,
     values: Sequence[Any],
-    seeds: int,
-    margin: float = 0.1,
+    seeds: int | None = None,
+    margin: float | None = None,
     match: Match = "none",
     here: bool = True,
+    *,
+    min_seeds: int = MIN_SEEDS,
+    max_seeds: int = MAX_SEEDS,
 ) -> StudyPlan:
     """A study that can be run. values: of the key, as YAML would read them.
 
+    seeds: exactly so many; None: until the study is decided, between `min_seeds` and `max_seeds`.
+    margin: percentage points; None: `default_margin`, of this many test images.
     Device, precision and threads are settled for every trial alike: the weights of a trial then do not
     depend on who runs it. Where the configuration names no threads it is one on a CPU, so that as many
     trials as there are cores run side by side. here: False where other machines run the trials (Ray);
     device and precision then stay as configured, and the machine that runs a trial settles them.
     Raises UsageError where the factor, its values, the seeds or the budget make no study.
     """
-    if seeds < 1:
-        raise UsageError(f"--seeds {seeds}: a study needs at least one")
-    if seeds > MOST_SEEDS or base.training.seed + seeds >= 2**63:
-        raise UsageError(f"--seeds {seeds} from seed {base.training.seed} on: {MOST_SEEDS} are the most")
+    most = _most_seeds(base, seeds, min_seeds, max_seeds)
+    if margin is None:
+        margin = round(default_margin(base.data.info.test_images) * 100, 4)
     if match not in get_args(Match):
         raise UsageError(f"--match {match}: expected {listed(get_args(Match), 'or')}")
     if not 0 < margin < 100:
@@ -150,7 +154,21 @@ def plan_study(
     levels = _levels(base, key, values)
     if match != "none":
         levels = [levels[0], *(_matched(level, levels[0].cost, match) for level in levels[1:])]
-    return StudyPlan(key, tuple(levels), seeds, margin, match, base)
+    return StudyPlan(key, tuple(levels), most, margin, match, base, min_seeds if seeds is None else None)
+
+
+def _most_seeds(base: Config, seeds: int | None, min_seeds: int, max_seeds: int) -> int:
+    """Raises UsageError where the numbers of seeds make no study."""
+    option, most = ("--max-seeds", max_seeds) if seeds is None else ("--seeds", seeds)
+    if most < 1:
+        raise UsageError(f"{option} {most}: a study needs at least one")
+    if most > MOST_SEEDS or base.training.seed + most >= 2**63:
+        raise UsageError(f"{option} {most} from seed {base.training.seed} on: {MOST_SEEDS} are the most")
+    if seeds is None and not 2 <= min_seeds <= max_seeds:
+        raise UsageError(
+            f"--min-seeds {min_seeds}: expected 2 or more, and at most --max-seeds, which is {max_seeds}"
+        )
+    return most
 
 
 def _settled(base: Config) -> Config:
@@ -205,93 +223,3 @@ def _value_at(config: Config, key: str) -> Any:
     for part in key.split("."):
         node = node[part]
     return node
-
-
-def refuse_another_study(study: StudyPlan, folder: Path) -> None:
-    """Raises UsageError where a folder holds another study, or something else."""
-    if (folder / STUDY).exists():
-        if differences := _differences(load_study(folder), study):
-            raise UsageError(
-                f"{folder} holds another study ({'; '.join(differences)}); nothing is overwritten: "
-                "name another folder with --out"
-            )
-    elif folder.exists() and (not folder.is_dir() or any(not _is_leftover(p) for p in folder.iterdir())):
-        raise UsageError(f"{folder} is not empty and holds no study; name another folder with --out")
-
-
-def refuse_fewer(kept: StudyFile, study: StudyPlan, folder: Path) -> None:
-    """Raises UsageError where fewer seeds or values are asked for than the folder holds."""
-    if study.seeds < kept.seeds:
-        raise UsageError(
-            f"--seeds {study.seeds}: the study in {folder} has {kept.seeds}, and none is dropped; "
-            "give a larger number to add some, or leave --seeds out"
-        )
-    values = [level.value for level in study.levels]
-    if left_out := [level.name for level in kept.levels if level.value not in values]:
-        raise UsageError(
-            f"{folder} compares {listed(left_out)} too, and no value is dropped: name every value, "
-            "or go on with --resume and name none; for fewer values name another folder with --out"
-        )
-
-
-def _is_leftover(path: Path) -> bool:
-    """What a killed process leaves of a study that it sets up: lock, parts of files, empty folders."""
-    if path.is_dir() and not path.is_symlink():
-        return not any(path.iterdir())
-    return path.name == LOCK or (path.name.startswith(".") and path.suffix == PART)
-
-
-def planned_again(kept: StudyFile, **changes: Any) -> StudyPlan:
-    """The study that `study.json` tells of. changes: what `plan_study` is given instead."""
-    plan = {
-        "base": kept.base(),
-        "key": kept.key,
-        "values": [level.value for level in kept.levels],
-        **{name: getattr(kept, name) for name in ("seeds", "margin", "match")},
-    }
-    return plan_study(**{**plan, **changes})
-
-
-def with_kept(study: StudyPlan, folder: Path) -> StudyPlan:
-    """The study together with what its folder holds of it already: no seed and no value is dropped.
-
-    The values that the folder holds come first, so that the budget that others are matched to stays.
-    """
-    if not (folder / STUDY).exists():
-        return study
-    kept = load_study(folder)
-    values = [level.value for level in kept.levels]
-    values += [level.value for level in study.levels if level.value not in values]
-    seeds = max(kept.seeds, study.seeds)
-    # `study.base` is settled already, or is left to the machines that run the trials: hence not `here`.
-    plan = plan_study(study.base, study.key, values, seeds, study.margin, study.match, here=False)
-    return replace(plan, history=_history(kept, study.margin, folder))
-
-
-def _history(kept: StudyFile, margin: float, folder: Path) -> tuple[Earlier, ...]:
-    """What was decided with other margins than this one: a margin that is changed later leaves a trace."""
-    if margin == kept.margin or not (folder / RESULTS).exists():
-        return tuple(kept.history)
-    before = read_results(folder)
-    if not before.seeds or before.margin != kept.margin:  # nothing was decided with the margin that is left
-        return tuple(kept.history)
-    return (*kept.history, Earlier(before.margin, before.seeds, sentence(replace(before, history=[]))))
-
-
-def _differences(kept: StudyFile, study: StudyPlan) -> list[str]:
-    """What makes two studies two: more values, more seeds or another margin do not.
-
-    The factor is left out of the configurations: each level has its own value of it.
-    """
-    before, now = (
-        {"key": key, "match": match, **flat(config)}
-        for key, match, config in (
-            (kept.key, kept.match, kept.base()),
-            (study.key, study.match, study.base),
-        )
-    )
-    return [
-        f"{name} is {before[name]} there and {now[name]} here"
-        for name in now
-        if name != study.key and before[name] != now[name]
-    ]

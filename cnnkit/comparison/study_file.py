@@ -58,7 +58,8 @@ class StudyFile(Record):
 
     history: what was decided with other margins, the oldest first.
     object_sizes: pixels; test image i holds an object of size i % len. Empty where objects have no sizes.
-    labels: the hash of `labels.bin`; empty in a file of 0.1.0.
+    labels: the hash of `labels.bin`; empty in a file of 0.1.0. seeds: how many; at most, where `min_seeds` is
+    a number: the study then ends once it is decided, after so many at least.
     """
 
     version: int
@@ -74,6 +75,7 @@ class StudyFile(Record):
     trials: list[TrialEntry] = field(default_factory=list)
     history: list[Earlier] = field(default_factory=list)
     labels: str = ""
+    min_seeds: int | None = None
 
     @property
     def all_seeds(self) -> range:
@@ -117,6 +119,8 @@ def _complaints(study: StudyFile) -> Iterator[str]:
         yield f"it is of version {study.version}, and this cnnkit reads version {VERSION}"
     if not 1 <= study.seeds <= MOST_SEEDS or not 0 <= study.first_seed < 2**63 - study.seeds:
         yield f"{study.seeds} seeds from {study.first_seed} on make no study"
+    if study.min_seeds is not None and not 2 <= study.min_seeds <= study.seeds:
+        yield f"at least {study.min_seeds} seeds of {study.seeds}"
     if not 0 < study.margin < 100:
         yield f"a margin of {study.margin:g} points"
     names = {level.name for level in study.levels}

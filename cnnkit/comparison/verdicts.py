@@ -1,95 +1,235 @@
-"""Which differences are real: from who was right on which image to a verdict on every pair.
+"""Which differences are real: from who was right on which image, seed by seed, to a verdict on every pair.
 
-Two questions are told apart. Would another training come out the same way? That is asked over the
-seeds, and it alone makes the verdict. Would other test images? That is asked over the images (McNemar).
+Two questions are told apart. Would other seeds come out the same way? The evidence for that grows with each
+seed, and may be looked at whenever one likes. Would other test images? That no number of seeds can tell: it
+needs more images. Only where both answers are yes a level is called better.
 """
 
-import itertools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnkit.comparison.records import BETTER, EQUIVALENT, UNDECIDED, WORSE, PairResult
-from cnnkit.stats import (
-    LEVEL,
-    bootstrap_interval,
-    deviation,
-    equivalence_test,
-    holm,
-    mcnemar_test,
-    seeds_to_decide,
-    sign_flip_test,
-    smallest_sign_flip_p,
+from cnnkit.comparison.records import (
+    BETTER,
+    BETTER_HERE,
+    EQUIVALENT,
+    OPPOSITE,
+    UNDECIDED,
+    LookResult,
+    PairResult,
+    SeedRange,
 )
+from cnnkit.image_error import image_error
+from cnnkit.sequential import ENOUGH, Floats, Look, Watch, pair_indices, reach
+from cnnkit.stats import MOST_SEEDS, Interval
+
+FEWEST_SEEDS = 2  # of a look: one seed says nothing of the noise
+MOST_EVIDENCE = 1e12  # that is told
+LEADS, BEATEN, AS_GOOD, OPEN = "leads", "beaten", "as good", "open"
+FEWEST_TOLD = 8  # seeds: a smaller number that would decide is not known well enough to be told
 
 
 @dataclass(frozen=True)
-class Decision:
-    """What the seeds say of one pair. p values are corrected for the number of pairs (Holm)."""
+class Observed:
+    """What the trials of a study came to, in the order of its levels and seeds.
 
-    verdict: str
-    p_different: float
-    p_equivalent: float
-
-
-def decide(
-    differences: Sequence[NDArray[np.float64]], margin: float, resolution: float = 0.0
-) -> list[Decision]:
-    """A verdict for each pair of a study, from its paired differences (seeds,), fractions.
-
-    resolution: one test image's share, the step in which differences are measured.
-
-    `equivalent`: two one-sided tests put the true difference within ±margin, be it 0 or not. Otherwise
-    `better` or `worse`: the sign-flip test rejects a difference of 0. Either holds for all pairs of a
-    study together with probability 95 %, each kind for itself.
+    accuracies: (levels, seeds), fractions, NaN where there is none. failed: (levels, seeds), where a training
+    failed. right: (levels, seeds, images), which test image was classified right; False without a training;
+    None where only accuracies are known. images: how many test images; 0: not known.
     """
-    different = holm([sign_flip_test(values) for values in differences])
-    equivalent = holm([equivalence_test(values, margin, resolution) for values in differences])
-    decisions = []
-    for values, p_different, p_equivalent in zip(differences, different, equivalent, strict=True):
-        if p_equivalent <= LEVEL:
-            verdict = EQUIVALENT
-        elif p_different <= LEVEL:
-            verdict = BETTER if values.mean() > 0 else WORSE
-        else:
-            verdict = UNDECIDED
-        decisions.append(Decision(verdict, p_different, p_equivalent))
-    return decisions
+
+    names: Sequence[str]
+    accuracies: Floats
+    failed: NDArray[np.bool_]
+    right: NDArray[np.bool_] | None
+    images: int
+
+    @property
+    def known(self) -> "Observed":
+        """Without the levels that have no accuracy at all."""
+        has = np.asarray(np.isfinite(self.accuracies).any(1))
+        right = None if self.right is None else self.right[has]
+        names = [name for name, known in zip(self.names, has.tolist(), strict=True) if known]
+        return Observed(names, self.accuracies[has], self.failed[has], right, self.images)
+
+    def first(self, seeds: int) -> "Observed":
+        """What was known after so many seeds."""
+        right = None if self.right is None else self.right[:, :seeds]
+        return Observed(self.names, self.accuracies[:, :seeds], self.failed[:, :seeds], right, self.images)
 
 
-def judge_pairs(right: Mapping[str, NDArray[np.bool_]], margin: float) -> list[PairResult]:
-    """Every pair of levels. right: per level (seeds, images), which image which seed's training got right.
+class Judge:
+    """Looks at a study after each seed. What one look has decided stays decided. margin: a fraction."""
 
-    margin: as a fraction. Seeds and images are in the same order for every level.
-    """
-    names = list(itertools.combinations(right, 2))
-    differences = [right[a].mean(1) - right[b].mean(1) for a, b in names]
-    images = [mcnemar_test(right[a], right[b]) for a, b in names]
-    resolution = 1 / next(iter(right.values())).shape[1]
-    image_p = holm([test.p for test in images])
-    pairs = []
-    for i, decision in enumerate(decide(differences, margin, resolution)):
-        mean, spread = float(differences[i].mean()), max(deviation(differences[i]), resolution)
-        needed = None
-        if decision.verdict == UNDECIDED and math.isfinite(spread):
-            needed = seeds_to_decide(mean, spread, margin, len(names), len(differences[i]))
-        pair = PairResult(
-            *names[i],
-            difference=bootstrap_interval(differences[i]),
-            verdict=decision.verdict,
-            p_different=decision.p_different,
-            p_equivalent=decision.p_equivalent,
-            seeds_needed=needed,
-            images=replace(images[i], p=image_p[i]),
+    def __init__(self, names: Sequence[str], margin: float, images: int) -> None:
+        self.names, self.margin = names, margin
+        self.watch = Watch(len(names), margin, 1 / images if images else 0.0)
+        self.beaten_after: dict[str, int] = {}
+        self.seen: Look | None = None
+        self.leader = 0
+        self.failing = np.zeros(len(names), bool)
+
+    def look(self, observed: Observed) -> LookResult:
+        """observed: of all seeds so far, at least `FEWEST_SEEDS`."""
+        self.seen = seen = self.watch.look(observed.accuracies)
+        seeds = observed.accuracies.shape[1]
+        for level in np.flatnonzero(self.watch.beaten(seen)).tolist():
+            self.beaten_after.setdefault(self.names[level], seeds)
+        self.failing = np.asarray(observed.failed.any(1))
+        self.leader = self._leader(seen.fit.effect)
+        there = np.isfinite(observed.accuracies)
+        return LookResult(
+            seeds=seeds,
+            trainings=int(there.sum()),
+            leader=self.names[self.leader],
+            means=[
+                float(row[has].mean()) if has.any() else None
+                for row, has in zip(observed.accuracies, there, strict=True)
+            ],
+            beaten=[name for name in self.names if name in self.beaten_after],
+            different=_told(self.watch.evidence),
+            equivalent=_told(self.watch.near),
+            within=_told(self.watch.within_margin)[self.leader],
+            decided=self.watch.decided(self.leader, seen),
         )
-        pairs.append(pair)
-    return pairs
+
+    def _leader(self, effect: Floats) -> int:
+        """The best of the levels that are not beaten; one of those that never failed, if there is any."""
+        known = np.isfinite(effect)
+        going = known & [name not in self.beaten_after for name in self.names]
+        candidates = next((c for c in (going & ~self.failing, going) if c.any()), known)
+        return int(np.argmax(np.where(candidates, effect, -np.inf)))
+
+    def state(self, level: int) -> str:
+        """In a word how a level stands."""
+        if level == self.leader:
+            return LEADS
+        if self.names[level] in self.beaten_after:
+            return BEATEN
+        first, second = pair_indices(len(self.names))
+        pair = (np.minimum(level, self.leader) == first) & (np.maximum(level, self.leader) == second)
+        return AS_GOOD if self.watch.equivalent[pair].all() else OPEN
+
+    def ranked(self) -> list[int]:
+        """The levels, the leader first, then by their accuracy over the same seeds; without the unknown."""
+        assert self.seen is not None
+        effect = self.seen.fit.effect
+        known = [i for i in range(len(self.names)) if math.isfinite(effect[i])]
+        return sorted(known, key=lambda i: (i != self.leader, -effect[i]))
+
+
+def _mean(values: Floats) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else None
+
+
+def _told(evidence: Floats) -> list[float]:
+    return [float(value) for value in np.minimum(evidence, MOST_EVIDENCE)]
+
+
+def judge(observed: Observed, margin: float) -> tuple[Judge, list[LookResult], list[PairResult]]:
+    """A look after each seed, then a verdict on every pair, in the order of `combinations(names, 2)`.
+
+    margin: a fraction; a smaller difference counts for nothing.
+    """
+    observed = observed.known
+    judge = Judge(observed.names, margin, observed.images)
+    seeds = observed.accuracies.shape[1]
+    looks = [judge.look(observed.first(n)) for n in range(FEWEST_SEEDS, seeds + 1)]
+    if not looks:  # a single seed: there are differences, and nothing is known of them
+        judge.look(observed)
+    return judge, looks, list(_pairs(judge, observed))
+
+
+def _pairs(judge: Judge, observed: Observed) -> Iterator[PairResult]:
+    seen, watch = judge.seen, judge.watch
+    assert seen is not None
+    first, second = pair_indices(len(observed.names))
+    for pair, (a, b) in enumerate(zip(first.tolist(), second.tolist(), strict=True)):
+        mean, seeds = float(seen.fit.difference[pair]), int(seen.fit.seeds[pair])
+        elsewhere, error = _elsewhere(observed, a, b, float(seen.half_width[pair]), len(first))
+        verdict = _verdict(judge, pair, a, b, mean, elsewhere)
+        yield PairResult(
+            observed.names[a],
+            observed.names[b],
+            seeds=seeds,
+            difference=_interval(judge, pair, mean if seeds else 0.0, verdict, elsewhere),
+            verdict=verdict,
+            different=_told(watch.evidence)[pair],
+            equivalent=_told(watch.near)[pair],
+            image_error=error,
+            seeds_needed=_seeds_needed(judge, pair) if verdict == UNDECIDED else None,
+        )
+
+
+def _verdict(judge: Judge, pair: int, a: int, b: int, mean: float, elsewhere: float) -> str:
+    """Of a against b. A level whose trainings fail is never called better or equivalent."""
+    if judge.watch.equivalent[pair]:
+        return UNDECIDED if judge.failing[[a, b]].any() else EQUIVALENT
+    if not judge.watch.different[pair]:
+        return UNDECIDED
+    better = BETTER if abs(mean) > elsewhere else BETTER_HERE
+    if judge.failing[a if mean > 0 else b]:
+        return UNDECIDED
+    return better if mean > 0 else OPPOSITE[better]
+
+
+def _elsewhere(observed: Observed, a: int, b: int, of_seeds: float, pairs: int) -> tuple[float, float | None]:
+    """(half width of an interval for other seeds and other images, standard error of the images)."""
+    if observed.right is None:
+        return math.inf, None
+    both = np.isfinite(observed.accuracies[[a, b]]).all(0)
+    if both.sum() < FEWEST_SEEDS:
+        return math.inf, None
+    images = image_error(observed.right[a, both].astype(np.int8) - observed.right[b, both].astype(np.int8))
+    return images.half_width(of_seeds, pairs), images.error
+
+
+def _interval(judge: Judge, pair: int, mean: float, verdict: str, elsewhere: float) -> Interval:
+    """The one that makes the verdict. If that was made at an earlier look it ends at 0, or at the margin."""
+    seen, margin = judge.seen, judge.margin
+    assert seen is not None
+    if verdict == EQUIVALENT:
+        half = float(seen.near_half_width[pair])
+        return Interval(mean, max(mean - half, -margin), min(mean + half, margin))
+    half = float(seen.half_width[pair])
+    if verdict in (BETTER, OPPOSITE[BETTER]) or (verdict == UNDECIDED and elsewhere < math.inf):
+        half = elsewhere
+    if not half < math.inf:
+        return Interval(mean, None, None)
+    low, high = mean - half, mean + half
+    if verdict != UNDECIDED:
+        low, high = (max(low, 0.0), high) if mean > 0 else (low, min(high, 0.0))
+    return Interval(mean, max(low, -1.0), min(high, 1.0))
+
+
+def _seeds_needed(judge: Judge, pair: int) -> SeedRange | None:
+    """With how many seeds in all the pair would be decided, were its true difference near what it is now.
+
+    Near: within one standard error. The evidence must be enough for all pairs together.
+    """
+    assert judge.seen is not None
+    fit, watch = judge.seen.fit, judge.watch
+    seeds, variance, df = int(fit.seeds[pair]), float(fit.variance[pair]), int(fit.df[pair])
+    if seeds < FEWEST_SEEDS or df < 1 or watch.different[pair] or watch.equivalent[pair]:
+        return None
+    n = np.arange(seeds + 1, MOST_SEEDS + 1)
+    half = reach(n, variance, df * (n - 1) / (seeds - 1), ENOUGH * len(fit.seeds))
+    error = math.sqrt(variance / seeds)
+    needed = []
+    for distance in np.abs(float(fit.difference[pair]) + np.linspace(-1, 1, 9) * error):
+        enough = np.flatnonzero((half <= distance) | (half <= judge.margin - distance))
+        needed.append(max(int(n[enough[0]]), FEWEST_TOLD) if len(enough) else None)
+    told = [number for number in needed if number is not None]
+    if not told:
+        return None
+    return SeedRange(min(told), max(told) if len(told) == len(needed) else None)
 
 
 def fewest_seeds(levels: int) -> int:
-    """Seeds below which no pair of so many levels can be called better or worse, whatever comes out."""
-    pairs = levels * (levels - 1) // 2
-    return next(n for n in itertools.count(2) if smallest_sign_flip_p(n) * pairs <= LEVEL)
+    """Seeds below which no pair of so many levels can be called different, whatever comes out."""
+    seeds = np.arange(FEWEST_SEEDS, 10)
+    return int(seeds[np.isfinite(reach(seeds, 1.0, (levels - 1) * (seeds - 1)))][0])

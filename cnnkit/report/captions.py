@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from cnnkit.comparison.intervals import FEWEST_SEEDS, without_interval
 from cnnkit.comparison.records import (
     BETTER,
+    BETTER_HERE,
     EQUIVALENT,
     UNDECIDED,
     WORSE,
+    WORSE_HERE,
     LevelResult,
     PairResult,
     StudyResults,
@@ -48,15 +50,23 @@ def _range(interval: Interval, seeds: int, text: Callable[[float], str]) -> str:
     return f"{text(interval.low)} to {text(interval.high)}"
 
 
-def p_value(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+def evidence(e_value: float) -> str:
+    """An e-value, as precise as it matters."""
+    if e_value >= 1000:
+        return "> 1,000"
+    return f"{e_value:.0f}" if e_value >= 10 else f"{e_value:.1f}"
 
 
 def seeds_needed(pair: PairResult, seeds: int) -> str:
     """How many seeds would decide an undecided pair; empty for a decided one, or where nobody can tell."""
     if pair.verdict != UNDECIDED or seeds < FEWEST_SEEDS:
         return ""
-    return f"about {pair.seeds_needed:,} seeds" if pair.seeds_needed else "too many seeds"
+    needed = pair.seeds_needed
+    if needed is None:
+        return "too many seeds"
+    if needed.high is None:
+        return f"{needed.low:,} seeds or more"
+    return f"about {needed.low:,} to {needed.high:,} seeds"
 
 
 def dots_caption(results: StudyResults) -> str:
@@ -100,9 +110,10 @@ def _any_interval(intervals: Sequence[Interval]) -> bool:
 
 def matrix_caption(results: StudyResults) -> str:
     verdicts = [pair.verdict for pair in results.pairs]
-    different = sum(verdict in (BETTER, WORSE) for verdict in verdicts)
+    here = sum(verdict in (BETTER_HERE, WORSE_HERE) for verdict in verdicts)
     parts = [
-        f"{different} really different",
+        f"{sum(verdict in (BETTER, WORSE) for verdict in verdicts)} really different",
+        *([f"{here} different on these test images"] if here else []),
         f"{verdicts.count(EQUIVALENT)} equivalent within ±{results.margin:g} points",
         f"{verdicts.count(UNDECIDED)} undecided",
     ]
@@ -111,15 +122,9 @@ def matrix_caption(results: StudyResults) -> str:
         "Accuracy of the row minus that of the column, in percentage points: the mean of the differences "
         f"with each seed{interval}. Of {counted(len(verdicts), 'pair')}, {', '.join(parts)}."
     )
-    if results.friedman_p is not None:
-        text += f" A Friedman test that all are alike gives p {p_equals(results.friedman_p)}."
     widest = max(results.pairs, key=lambda pair: abs(pair.difference.mean))
     size = abs(widest.difference.mean) * 100
     return f"{text} The widest gap, {size:.2f} points, lies between {widest.a} and {widest.b}."
-
-
-def p_equals(p: float) -> str:
-    return p_value(p) if p < 0.001 else f"= {p_value(p)}"
 
 
 def cost_caption(costs: Mapping[str, Sequence[CostPoint]], same: Sequence[str]) -> str:

@@ -77,9 +77,7 @@ class DotRow:
     height: float
 
 
-def dot_rows(
-    levels: Sequence[LevelResult], seeds: Sequence[int], series: Mapping[str, int]
-) -> tuple[list[DotRow], list[Tick]]:
+def dot_rows(levels: Sequence[LevelResult], series: Mapping[str, int]) -> tuple[list[DotRow], list[Tick]]:
     """Every seed's accuracy, and the axis below."""
     bounds = [end for level in levels for end in (level.accuracy.low, level.accuracy.high)]
     axis = accuracy_axis([a for level in levels for a in level.accuracies], bounds)
@@ -91,7 +89,7 @@ def dot_rows(
     for level in levels:
         positions = [position(value) for value in level.accuracies]
         offsets = spread_dots(positions)
-        titles = [f"seed {seed}: {a:.2%}" for seed, a in zip(seeds, level.accuracies, strict=True)]
+        titles = [f"seed {seed}: {a:.2%}" for seed, a in zip(level.seeds, level.accuracies, strict=True)]
         accuracy = level.accuracy
         row = DotRow(
             series=series[level.name],

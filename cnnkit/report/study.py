@@ -74,7 +74,7 @@ def study_view(folder: Path) -> dict[str, Any]:
 
 
 def _statistics(results: StudyResults, series: Mapping[str, int]) -> dict[str, Any]:
-    rows, ticks = dot_rows(results.levels, results.seeds, series)
+    rows, ticks = dot_rows(results.levels, series)
     sized = bool(results.best.by_object_size)
     return {
         "dots": {"rows": rows, "ticks": ticks, "caption": dots_caption(results)},
@@ -91,9 +91,10 @@ def _sizes(levels: Sequence[LevelResult], series: Mapping[str, int]) -> PlottedP
 
 @dataclass(frozen=True)
 class MatrixCell:
-    """row: how the row's level stands to the column's. needed: how many seeds would decide, in words."""
+    """row: how its level stands to the column's, over `seeds`. needed: how many would decide, in words."""
 
     row: ToBest
+    seeds: int
     needed: str
 
 
@@ -108,7 +109,7 @@ def matrix_rows(results: StudyResults) -> list[tuple[str, list[MatrixCell | None
         cells: list[MatrixCell | None] = [None] * i
         for column in names[i + 1 :]:
             pair = results.pair(row, column)
-            cells.append(MatrixCell(pair.seen_from(row), seeds_needed(pair, len(results.seeds))))
+            cells.append(MatrixCell(pair.seen_from(row), pair.seeds, seeds_needed(pair, pair.seeds)))
         rows.append((row, cells))
     return rows
 

@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from cnnkit.comparison.records import BETTER, EQUIVALENT, UNDECIDED, WORSE
+from cnnkit.comparison.records import BETTER, BETTER_HERE, EQUIVALENT, UNDECIDED, WORSE, WORSE_HERE
 from cnnkit.report.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
-from cnnkit.report.captions import p_value, percent_range, points, points_range, seeds_needed
+from cnnkit.report.captions import evidence, percent_range, points, points_range, seeds_needed
 from cnnkit.report.colours import DARK, LIGHT
 from cnnkit.report.heat import CELL
 from cnnkit.report.plots import dashes_of, shape_of
 from cnnkit.words import counted
 
-SIGNS = {BETTER: "▲", WORSE: "▼", EQUIVALENT: "=", UNDECIDED: "?"}
+SIGNS = {BETTER: "▲", WORSE: "▼", BETTER_HERE: "△", WORSE_HERE: "▽", EQUIVALENT: "=", UNDECIDED: "?"}
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -27,7 +27,7 @@ def render(template: str, view: dict[str, Any]) -> str:
         undefined=StrictUndefined,
     )
     environment.filters |= {
-        f.__name__: f for f in (counted, p_value, percent_range, points, points_range, seeds_needed)
+        f.__name__: f for f in (counted, evidence, percent_range, points, points_range, seeds_needed)
     }
     environment.globals |= {
         "signs": SIGNS,

@@ -87,7 +87,7 @@ def open_trials(folder: Path, study: StudyFile, config: Config, results: StudyRe
         config=config,
         order=[level.name for level in results.levels] or levels,
         series={name: i for i, name in enumerate(levels)},
-        seeds=results.seeds,
+        seeds=[seed for seed in results.seeds if all((level.name, seed) in runs for level in results.levels)],
         runs=runs,
         hashes={key: trial.hashes or {} for key, trial in finished.items()},
         labels=labels,

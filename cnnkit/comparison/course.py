@@ -1,0 +1,118 @@
+"""The course of a study while it runs: which trials come next, and what is known after each seed."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from cnnkit.comparison.study import StudyPlan
+from cnnkit.comparison.trial import Trial
+from cnnkit.comparison.verdicts import FEWEST_SEEDS, Judge, Observed
+from cnnkit.events import SeedDone, Standing
+
+GIVEN_UP = 3  # failed trainings after which a level that has never finished one is trained no further
+
+
+class Course:
+    """What has ended, and what that means for the rest.
+
+    A study with a fixed number of seeds trains every level with each of them. Any other one drops a level
+    that is beaten, and ends once the leader is known.
+    """
+
+    def __init__(self, study: StudyPlan, trials: Sequence[Trial], test_images: int) -> None:
+        self.study, self.trials = study, trials
+        self.names = [level.name for level in study.levels]
+        self.seeds = list(study.all_seeds)
+        self.accuracies = np.full((len(self.names), len(self.seeds)), np.nan)
+        self.failed = np.zeros(self.accuracies.shape, bool)
+        self.test_images = test_images
+        self.looked_at = 0  # seeds
+        self.judge: Judge | None = None
+        self.decided = False
+
+    @property
+    def fixed(self) -> bool:
+        """Whether every level is trained with every seed, whatever comes out."""
+        return self.study.min_seeds is None
+
+    @property
+    def going(self) -> set[str]:
+        """The levels that are trained further."""
+        if self.fixed:
+            return {*self.names}
+        hopeless = ~np.isfinite(self.accuracies).any(1) & (self.failed.sum(1) >= GIVEN_UP)
+        beaten = self.judge.beaten_after if self.judge else {}
+        return {
+            name for name, out in zip(self.names, hopeless, strict=True) if not out and name not in beaten
+        }
+
+    @property
+    def over(self) -> bool:
+        """Whether no training is needed any more, though there are seeds left."""
+        if self.study.min_seeds is None:
+            return False
+        return len(self.going) < 2 or (self.decided and self.looked_at >= self.study.min_seeds)
+
+    def batches(self, at_once: int | None) -> Iterator[Iterable[Trial]]:
+        """The trials to run, in groups for one call of an executor.
+
+        at_once: seeds that it trains as one; None: it takes a trial when it has room for one, and only then
+        is it chosen.
+        """
+        if at_once is None:
+            yield self._next(self.seeds)
+            return
+        step = len(self.seeds) if self.fixed else max(at_once, self.study.min_seeds or 0)
+        for first in range(0, len(self.seeds), step):
+            if batch := list(self._next(self.seeds[first : first + step])):
+                yield batch
+
+    def _next(self, seeds: Sequence[int]) -> Iterator[Trial]:
+        for trial in self.trials:
+            if self.over:
+                return
+            level, seed = self._place(trial)
+            known = np.isfinite(self.accuracies[level, seed]) or self.failed[level, seed]
+            if trial.seed in seeds and trial.level in self.going and not known:
+                yield trial
+
+    def _place(self, trial: Trial) -> tuple[int, int]:
+        return self.names.index(trial.level), self.seeds.index(trial.seed)
+
+    def ended(self, trial: Trial, accuracy: float | None) -> Iterator[SeedDone]:
+        """Takes in a trial; None: it failed. Yields what is known after each seed that is whole by now."""
+        place = self._place(trial)
+        self.accuracies[place] = np.nan if accuracy is None else accuracy
+        self.failed[place] = accuracy is None
+        while self.looked_at < len(self.seeds) and self._is_whole(self.looked_at):
+            self.looked_at += 1
+            if done := self._look():
+                yield done
+
+    def _is_whole(self, seed: int) -> bool:
+        known = np.isfinite(self.accuracies[:, seed]) | self.failed[:, seed]
+        going = np.array([name in self.going for name in self.names])
+        return bool(known.any() and (known | ~going).all())
+
+    def _look(self) -> SeedDone | None:
+        """None while there is nothing to compare."""
+        n = self.looked_at
+        observed = Observed(self.names, self.accuracies[:, :n], self.failed[:, :n], None, self.test_images)
+        known = observed.known
+        if n < FEWEST_SEEDS or len(known.names) < 2:
+            return None
+        if self.judge is None or self.judge.names != known.names:
+            self.judge = Judge(known.names, self.study.margin / 100, self.test_images)
+        self.decided = self.judge.look(known).decided
+        return SeedDone(n, self._standings(self.judge, known), self.decided)
+
+    def _standings(self, judge: Judge, known: Observed) -> list[Standing]:
+        """Where each level stands, the leader first."""
+        standings = []
+        for level in judge.ranked():
+            own = known.accuracies[level][np.isfinite(known.accuracies[level])]
+            failures = int(known.failed[level].sum())
+            standings.append(
+                Standing(judge.names[level], float(own.mean()), len(own), failures, judge.state(level))
+            )
+        return standings

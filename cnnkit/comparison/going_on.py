@@ -1,0 +1,122 @@
+"""Going on with what a study's folder holds: nothing of it is dropped, and no other study is put there."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cnnkit.comparison.results import read_results
+from cnnkit.comparison.sentence import sentence
+from cnnkit.comparison.study import MAX_SEEDS, StudyPlan, plan_study
+from cnnkit.comparison.study_file import Earlier, StudyFile, load_study, trial_folder
+from cnnkit.config.load import flat
+from cnnkit.errors import UsageError
+from cnnkit.filenames import LOCK, RESULTS, STUDY
+from cnnkit.files import PART
+from cnnkit.words import listed
+
+
+def refuse_another_study(study: StudyPlan, folder: Path) -> None:
+    """Raises UsageError where a folder holds another study, or something else."""
+    if (folder / STUDY).exists():
+        if differences := _differences(load_study(folder), study):
+            raise UsageError(
+                f"{folder} holds another study ({'; '.join(differences)}); nothing is overwritten: "
+                "name another folder with --out"
+            )
+    elif folder.exists() and (not folder.is_dir() or any(not _is_leftover(p) for p in folder.iterdir())):
+        raise UsageError(f"{folder} is not empty and holds no study; name another folder with --out")
+
+
+def refuse_fewer(kept: StudyFile, study: StudyPlan, folder: Path) -> None:
+    """Raises UsageError where fewer seeds or values are asked for than the folder holds."""
+    if study.seeds < (held := seeds_held(kept, folder)):
+        option = "--seeds" if study.min_seeds is None else "--max-seeds"
+        raise UsageError(
+            f"{option} {study.seeds}: the study in {folder} has {held}, and none is dropped; "
+            f"give a larger number to add some, or leave {option} out"
+        )
+    values = [level.value for level in study.levels]
+    if left_out := [level.name for level in kept.levels if level.value not in values]:
+        raise UsageError(
+            f"{folder} compares {listed(left_out)} too, and no value is dropped: name every value, "
+            "or go on with --resume and name none; for fewer values name another folder with --out"
+        )
+
+
+def _is_leftover(path: Path) -> bool:
+    """What a killed process leaves of a study that it sets up: lock, parts of files, empty folders."""
+    if path.is_dir() and not path.is_symlink():
+        return not any(path.iterdir())
+    return path.name == LOCK or (path.name.startswith(".") and path.suffix == PART)
+
+
+def planned_again(kept: StudyFile, **changes: Any) -> StudyPlan:
+    """The study that `study.json` tells of. changes: what `plan_study` is given instead."""
+    plan: dict[str, Any] = {
+        "base": kept.base(),
+        "key": kept.key,
+        "values": [level.value for level in kept.levels],
+        "margin": kept.margin,
+        "match": kept.match,
+    }
+    until_decided = {"min_seeds", "max_seeds"} & {*changes}
+    if kept.min_seeds is not None:
+        plan |= {"min_seeds": kept.min_seeds, "max_seeds": kept.seeds}
+    elif until_decided:
+        plan |= {"max_seeds": max(kept.seeds, MAX_SEEDS)}
+    else:
+        plan |= {"seeds": kept.seeds}
+    return plan_study(**{**plan, **changes})
+
+
+def seeds_held(kept: StudyFile, folder: Path) -> int:
+    """How many seeds a study has: those planned, or where it ends once it is decided, those begun."""
+    if kept.min_seeds is None:
+        return kept.seeds
+    begun = [entry.seed for entry in kept.trials if trial_folder(folder, entry.folder).exists()]
+    return max(begun, default=kept.first_seed - 1) - kept.first_seed + 1
+
+
+def with_kept(study: StudyPlan, folder: Path) -> StudyPlan:
+    """The study together with what its folder holds of it already: no seed and no value is dropped.
+
+    The values that the folder holds come first, so that the budget that others are matched to stays.
+    """
+    if not (folder / STUDY).exists():
+        return study
+    kept = load_study(folder)
+    values = [level.value for level in kept.levels]
+    values += [level.value for level in study.levels if level.value not in values]
+    seeds = max(seeds_held(kept, folder), study.seeds)
+    # `study.base` is settled already, or is left to the machines that run the trials: hence not `here`.
+    plan = plan_study(study.base, study.key, values, seeds, study.margin, study.match, here=False)
+    return replace(plan, min_seeds=study.min_seeds, history=_history(kept, study.margin, folder))
+
+
+def _history(kept: StudyFile, margin: float, folder: Path) -> tuple[Earlier, ...]:
+    """What was decided with other margins than this one: a margin that is changed later leaves a trace."""
+    if margin == kept.margin or not (folder / RESULTS).exists():
+        return tuple(kept.history)
+    before = read_results(folder)
+    if not before.seeds or before.margin != kept.margin:  # nothing was decided with the margin that is left
+        return tuple(kept.history)
+    return (*kept.history, Earlier(before.margin, before.seeds, sentence(replace(before, history=[]))))
+
+
+def _differences(kept: StudyFile, study: StudyPlan) -> list[str]:
+    """What makes two studies two: more values, more seeds or another margin do not.
+
+    The factor is left out of the configurations: each level has its own value of it.
+    """
+    before, now = (
+        {"key": key, "match": match, **flat(config)}
+        for key, match, config in (
+            (kept.key, kept.match, kept.base()),
+            (study.key, study.match, study.base),
+        )
+    )
+    return [
+        f"{name} is {before[name]} there and {now[name]} here"
+        for name in now
+        if name != study.key and before[name] != now[name]
+    ]

@@ -1,0 +1,52 @@
+"""What the choice of test images puts into a difference of accuracies: other images, other differences."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+@dataclass(frozen=True)
+class OfImages:
+    """What the choice of test images puts into a difference. error: standard error; df: how well known."""
+
+    error: float
+    df: float
+
+    def half_width(self, of_seeds: float, pairs: int) -> float:
+        """Of an interval for other seeds and other images. of_seeds: `Look.half_width` of the pair.
+
+        Both are independent, so they add like the sides of a right triangle. The part of the images holds for
+        all `pairs` of a study together (Bonferroni).
+        """
+        from scipy.stats import t
+
+        return math.hypot(of_seeds, float(t.ppf(1 - 0.025 / pairs, self.df)) * self.error)
+
+
+def image_error(differences: ArrayLike) -> OfImages:
+    """differences: (seeds, images), of whether each of a pair is right: −1, 0 or 1.
+
+    The variance over images of the mean over seeds, less what seeds put into it (several readers and several
+    cases, both random: Obuchowski & Rockette 1995). Where few images differ it is known badly; its degrees
+    of freedom follow from the kurtosis (O'Neill, "Some useful moment results in sampling problems", 2014).
+    """
+    values = np.asarray(differences, float)
+    n, images = values.shape
+    if n < 2 or images < 2:
+        return OfImages(math.inf, 1.0)
+    centred = values - values.mean(1, keepdims=True)  # a seed's own level is no image's
+    means = centred.mean(0)
+    between, within = float(means.var(ddof=1)), float(centred.var(0, ddof=1).mean())
+    if between == 0:
+        return OfImages(0.0, 1.0)
+    kurtosis = float((means**4).mean()) / float((means**2).mean()) ** 2
+    df = max(1.0, 2 * images / (kurtosis - (images - 3) / (images - 1)))
+    return OfImages(math.sqrt(max(0.0, between - within / n) / images), df)
+
+
+def default_margin(images: int, errors: Sequence[float] = ()) -> float:
+    """The largest of 0.1 percentage points, two test images, and two standard errors of the images."""
+    return max(0.001, 2 / images, 2 * max(errors, default=0.0))
