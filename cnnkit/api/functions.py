@@ -141,6 +141,8 @@ def compare(
     *,
     min_seeds: int = 3,
     max_seeds: int = 40,
+    tune: int | None = None,
+    tune_keys: Sequence[str] = (),
     margin: float | None = None,
     match: "Match" = "none",
     workers: int | None = None,
@@ -152,9 +154,11 @@ def compare(
 
     vary: one dotted key and its values. seeds: exactly so many; None: until the leader is known, between
     `min_seeds` and `max_seeds`; a value that is beaten is trained no further. margin: percentage points up to
-    which a difference counts for nothing; None: 0.1, or two test images if these are more. match: "parameters" or "macs" scales the channels until all values cost what the first does.
-    out: the study's folder; what it holds of the same study is kept, and no value or seed is dropped.
-    workers: trials side by side, not with Ray.
+    which a difference counts for nothing; None: 0.1, or two test images if these are more. match:
+    "parameters" or "macs" scales the channels until all values cost what the first does. out: the study's
+    folder; what it holds of the same study is kept, and no value or seed is dropped. workers: trials side by
+    side, not with Ray. tune: so many points at which each value is tried first, on validation images alone;
+    it keeps the settings of the best. tune_keys: what is tuned, dotted keys; without any the learning rate.
     Raises UsageError where the values make no study or `out` holds another one, and Interrupted, after the
     running trials have saved, on Ctrl-C.
 
@@ -169,7 +173,7 @@ def compare(
     if isinstance(next(iter(vary.values())), str):
         raise UsageError('the values to compare are a list, such as {"model.pooling": ["max", "avg"]}')
     from cnnkit.api.study import run_plan
-    from cnnkit.comparison.study import plan_study
+    from cnnkit.comparison.study import plan_study, with_tuning
 
     ((key, values),) = vary.items()
     plan = plan_study(
@@ -183,6 +187,7 @@ def compare(
         min_seeds=min_seeds,
         max_seeds=max_seeds,
     )
+    plan = with_tuning(plan, tune, tune_keys)
     folder = None if out is None else Path(out)
     with StudyProgress(quiet=not progress) as listener:
         return run_plan(

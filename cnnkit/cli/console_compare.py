@@ -7,6 +7,7 @@ from cnnkit.cli.console import make_table, out, print_table
 from cnnkit.comparison.intervals import FEWEST_SEEDS, informative
 from cnnkit.comparison.records import LevelResult, StudyResults
 from cnnkit.comparison.sentence import sentence
+from cnnkit.comparison.tuning import changes
 from cnnkit.stats import Interval
 from cnnkit.words import counted
 
@@ -36,6 +37,8 @@ def print_comparison(results: StudyResults) -> None:
     for level in results.levels:
         if level.changed:
             say(out, f"{level.name}: {level.changed}", "dim")
+        if level.tuned and results.tuning:
+            say(out, f"{level.name} tuned: {changes(results.tuning, level.tuned)}", "dim")
     for trial in results.failed:
         say(out, f"{trial.level} seed {trial.seed} failed: {trial.error}", "red")
 

@@ -7,6 +7,7 @@ from typing import Any
 from typing_extensions import NotRequired, TypedDict
 
 from cnnkit.comparison.study_file import Earlier, Value
+from cnnkit.comparison.tuning import Tuned, Tuning
 from cnnkit.errors import UsageError
 from cnnkit.kept import is_plain
 from cnnkit.records import Record
@@ -52,7 +53,8 @@ class LevelResult(Record):
     seed_deviation: standard deviation of the accuracies, None for one seed. sampling_error: standard error
     from having measured on just these test images. changed: what `--match` did, in words.
     train_gap: by how much the accuracy on training images, measured without dropout, is above that on test
-    images; None where a trial is of cnnkit 0.1.0, which did not measure it.
+    images; None where a trial is of cnnkit 0.1.0, which did not measure it. tuned: the settings that were
+    chosen before, and why; None without tuning.
     """
 
     name: str
@@ -71,6 +73,7 @@ class LevelResult(Record):
     to_best: ToBest | None
     timing: LevelTiming
     train_gap: Interval | None = None
+    tuned: Tuned | None = None
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,7 @@ class StudyResults(Record):
     """A comparison. levels: the leader first, then by accuracy; empty, like pairs, before there is any pair.
 
     margin: percentage points. seeds: those that two levels or more have finished. looks: what was known after
-    each of them, from the second on.
+    each of them, from the second on. tuning: what every level was tuned over before.
     """
 
     version: int
@@ -197,6 +200,7 @@ class StudyResults(Record):
     looks: list[LookResult]
     trials: list[TrialResult]
     history: list[Earlier] = field(default_factory=list)
+    tuning: Tuning | None = None
 
     @property
     def best(self) -> LevelResult:

@@ -76,6 +76,7 @@ def analyse(folder: Path) -> StudyResults:
         looks=looks,
         trials=rows,
         history=study.history,
+        tuning=study.tuning,
     )
 
 
@@ -149,6 +150,7 @@ def _level(plan: LevelPlan, trials: Mapping[int, FinishedTrial], sizes: Sequence
         to_best=None,
         timing=_timing(results),
         train_gap=_train_gap(list(trials.values())),
+        tuned=plan.tuned,
     )
 
 

@@ -20,6 +20,7 @@ from cnnkit.filenames import RESULT
 from cnnkit.kept import read_sealed
 from cnnkit.records import Record
 from cnnkit.stats import MOST_SEEDS
+from cnnkit.words import listed
 
 MOST_POINTS = 1000
 Settings = dict[str, int | float | None]
@@ -35,6 +36,9 @@ class Tuning(Record):
     keys: list[str]
     seed: int
     points: list[Settings]
+
+    def __str__(self) -> str:
+        return f"over {len(self.points)} points of {listed(self.keys)}"
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,13 @@ class Tuned(Record):
     """What came out for a level. point: the chosen one; settings: those of it.
 
     val_accuracies: one a point, the first with the configuration's own settings; None where training failed.
+    folders: the names of the points' folders, below `tuning`.
     """
 
     point: int
     settings: Settings
     val_accuracies: list[float | None]
+    folders: list[str]
 
     @property
     def gain(self) -> float | None:
@@ -114,19 +120,23 @@ def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
     return Config.model_validate(values)
 
 
-def kept_point(folder: Path, trial_id: str) -> PointResult | None:
-    """What a folder of `tuning` holds; None where that training has to be run, or run again."""
+def kept_point(folder: Path, trial_id: str = "") -> PointResult | None:
+    """What a folder of `tuning` holds, of this trial if one is named.
+
+    None where that training has failed, or has to be run, or run again.
+    """
     try:
         result = read_sealed(folder / RESULT, PointResult)
     except (FileNotFoundError, DamagedFile):
         return None
-    return result if result.id == trial_id else None
+    return result if trial_id in ("", result.id) else None
 
 
-def best_point(tuning: Tuning, results: Sequence[PointResult | None]) -> Tuned:
+def best_point(tuning: Tuning, results: Sequence[PointResult | None], folders: Sequence[str]) -> Tuned:
     """The point of the best validation accuracy; of equal ones that of the least loss, then the first.
 
-    results: one a point, None where training failed. Where all failed the configuration stays as it is.
+    results, folders: one a point; None where training failed. Where all failed the configuration stays as it
+    is.
     """
 
     def worth(point: int) -> tuple[float, float]:
@@ -135,7 +145,32 @@ def best_point(tuning: Tuning, results: Sequence[PointResult | None]) -> Tuned:
 
     point = max(range(len(results)), key=worth)
     accuracies = [result.val_accuracy if result else None for result in results]
-    return Tuned(point, tuning.points[point], accuracies)
+    return Tuned(point, tuning.points[point], accuracies, list(folders))
+
+
+def changes(tuning: Tuning, tuned: Tuned) -> str:
+    """What a level was tuned to and what that gained, in words."""
+    own = tuning.points[0]
+    changed = [
+        f"{short_key(key)} {setting_text(own[key])} → {setting_text(value)}"
+        for key, value in tuned.settings.items()
+        if value != own[key]
+    ]
+    before, after = (tuned.val_accuracies[point] for point in (0, tuned.point))
+    if after is None:
+        return "every point failed, so nothing was changed"
+    if not changed:
+        return f"nothing was better than what is configured, {after:.2%} on validation images"
+    gained = "failed before" if before is None else f"{before:.2%} before"
+    return f"{', '.join(changed)}: {after:.2%} on validation images, {gained}"
+
+
+def short_key(key: str) -> str:
+    return key.rpartition(".")[2]
+
+
+def setting_text(value: Number | None) -> str:
+    return "null" if value is None else f"{value:g}"
 
 
 def _drawn(ranges: Mapping[str, Range], count: int, seed: int) -> list[dict[str, Number]]:
