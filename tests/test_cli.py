@@ -31,6 +31,8 @@ STUDY_OPTIONS = {
         "--seeds",
         "--match",
         "--margin",
+        "--tune",
+        "--tune-keys",
         "--workers",
         "--executor",
         "--ray-address",

@@ -22,6 +22,7 @@ SAMPLES = {  # two values of each option that does not take any text
     "--device": ("cpu", "mps"),
     "--seeds": ("2", "3"),
     "--margin": ("0.1", "0.5"),
+    "--tune": ("2", "3"),
     "--top": ("1", "2"),
     "--split": ("test", "train"),
     "--match": ("none", "macs"),
@@ -211,6 +212,8 @@ for path, line in (("compare", VARY), ("compare-pooling", POOLING)):
         "--seeds": (f"{line.replace('--seeds 2', '')} {STUDY}", "--seeds 3"),
         "--match": (f"{line} {STUDY}", "--match macs"),
         "--margin": (f"{line} {STUDY}", "--margin 0.5"),
+        "--tune": (f"{line} {STUDY}", "--tune 2"),
+        "--tune-keys": (f"{line} {STUDY} --tune 2", "--tune-keys training.weight_decay"),
         "--workers": (f"{line} {STUDY}", "--workers 7"),
         "--executor": (f"{line} {STUDY}", "--executor ray"),
         "--ray-address": (f"{line} {STUDY} --executor ray", "--ray-address nowhere:1"),
@@ -247,7 +250,7 @@ def dry(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError("no network")
 
     monkeypatch.setattr(LocalExecutor, "__init__", told)
-    monkeypatch.setattr(LocalExecutor, "run", lambda *_: iter(()))
+    monkeypatch.setattr(LocalExecutor, "run", lambda *_: (one for one in ()))
     monkeypatch.setattr(on_ray, "ray_cluster", refuse)
     monkeypatch.setattr(sources, "_fetch_once", fail)
 

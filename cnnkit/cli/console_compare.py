@@ -15,8 +15,14 @@ from cnnkit.words import counted
 def print_comparison(results: StudyResults) -> None:
     """The sentence, the ranked table, and what a person should know besides."""
     say(out, sentence(results), "bold")
-    out.print()
-    results = informative(results)
+    if results.levels:
+        out.print()
+        _print_levels(informative(results))
+    for trial in results.failed:
+        say(out, f"{trial.level} seed {trial.seed} failed: {trial.error}", "red")
+
+
+def _print_levels(results: StudyResults) -> None:
     ranked = make_table(
         results.key.rpartition(".")[2],
         *(
@@ -39,8 +45,6 @@ def print_comparison(results: StudyResults) -> None:
             say(out, f"{level.name}: {level.changed}", "dim")
         if level.tuned and results.tuning:
             say(out, f"{level.name} tuned: {changes(results.tuning, level.tuned)}", "dim")
-    for trial in results.failed:
-        say(out, f"{trial.level} seed {trial.seed} failed: {trial.error}", "red")
 
 
 def _row(level: LevelResult, results: StudyResults) -> Sequence[str]:
