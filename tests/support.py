@@ -165,10 +165,10 @@ class Here:
     fails: why a trial does not run, its text for `failure.txt`; empty for one that does.
     """
 
+    seeds_at_once: int | None = None
+
     def __init__(self, home: Path, fails: Callable[[Trial], str] = lambda _: "") -> None:
         self.home, self.fails = home, fails
-
-    seeds_at_once = None
 
     def one_by_one(self, home: Path) -> "Here":
         return Here(home, self.fails)

@@ -15,14 +15,15 @@ from cnnkit.words import counted
 def print_comparison(results: StudyResults) -> None:
     """The sentence, the ranked table, and what a person should know besides."""
     say(out, sentence(results), "bold")
+    results = informative(results)
     if results.levels:
         out.print()
-        _print_levels(informative(results))
+        _print_ranking(results)
     for trial in results.failed:
         say(out, f"{trial.level} seed {trial.seed} failed: {trial.error}", "red")
 
 
-def _print_levels(results: StudyResults) -> None:
+def _print_ranking(results: StudyResults) -> None:
     ranked = make_table(
         results.key.rpartition(".")[2],
         *(
@@ -73,7 +74,7 @@ def _legend(results: StudyResults) -> str:
 def _told(interval: Interval, seeds: int, sign: str = "") -> str:
     """A mean times 100, with its 95 % interval if that tells something; not as ± if it ends at 0 or 100 %."""
     mean, low, high = (
-        None if value is None else f"{value * 100:{sign}.3f}"
+        None if value is None else f"{value * 100 + 0.0:{sign}.3f}"
         for value in (interval.mean, interval.low, interval.high)
     )
     if interval.low is None or interval.high is None:

@@ -76,9 +76,11 @@ class Judge:
         """observed: of all seeds so far, at least `FEWEST_SEEDS`."""
         self.seen = seen = self.watch.look(observed.accuracies)
         seeds = observed.accuracies.shape[1]
-        for level in np.flatnonzero(self.watch.beaten(seen)).tolist():
-            self.beaten_after.setdefault(self.names[level], seeds)
         self.failing = np.asarray(observed.failed.any(1))
+        beaten = np.flatnonzero(self.watch.beaten(seen, by=~self.failing)).tolist()
+        self.beaten_after = {
+            self.names[level]: self.beaten_after.get(self.names[level], seeds) for level in beaten
+        }
         self.leader = self._leader(seen.fit.effect)
         there = np.isfinite(observed.accuracies)
         return LookResult(
