@@ -78,9 +78,8 @@ class Judge:
         seeds = observed.accuracies.shape[1]
         self.failing = np.asarray(observed.failed.any(1))
         beaten = np.flatnonzero(self.watch.beaten(seen, by=~self.failing)).tolist()
-        self.beaten_after = {
-            self.names[level]: self.beaten_after.get(self.names[level], seeds) for level in beaten
-        }
+        names = [self.names[level] for level in beaten]
+        self.beaten_after = {name: self.beaten_after.get(name) or seeds for name in names}
         self.leader = self._leader(seen.fit.effect)
         there = np.isfinite(observed.accuracies)
         return LookResult(
@@ -143,10 +142,11 @@ def judge(observed: Observed, margin: float) -> tuple[Judge, list[LookResult], l
     looks = [judge.look(observed.first(n)) for n in range(FEWEST_SEEDS, seeds + 1)]
     if not looks:  # a single seed: there are differences, and nothing is known of them
         judge.look(observed)
-    return judge, looks, list(_pairs(judge, observed))
+    return judge, looks, list(pairs_of(judge, observed))
 
 
-def _pairs(judge: Judge, observed: Observed) -> Iterator[PairResult]:
+def pairs_of(judge: Judge, observed: Observed) -> Iterator[PairResult]:
+    """A verdict on every pair, after the last look, which was at these."""
     seen, watch = judge.seen, judge.watch
     assert seen is not None
     first, second = pair_indices(len(observed.names))
