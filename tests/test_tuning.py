@@ -590,6 +590,21 @@ def test_what_tuning_changed_is_told_in_words(tuned: Tuned, told: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("rates", "chosen", "told"),
+    [
+        ([0.02, 0.01, 0.04, 0.03], 1, "0.02 → 0.01 (the lowest tried): "),
+        ([0.02, 0.01, 0.04, 0.03], 2, "0.02 → 0.04 (the highest tried): "),
+        ([0.02, 0.01, 0.04, 0.03], 3, "0.02 → 0.03: "),
+        ([0.02, 0.01], 1, "0.02 → 0.01: "),  # of two each is an end
+    ],
+)
+def test_a_setting_at_an_end_of_what_was_tried_is_told(rates: list[float], chosen: int, told: str) -> None:
+    tuning = Tuning([RATE], 1000, [{RATE: rate} for rate in rates])
+    tuned = Tuned(chosen, tuning.points[chosen], [0.9] * len(rates), [])
+    assert changes(tuning, tuned).startswith(f"learning_rate {told}")
+
+
+@pytest.mark.parametrize(
     ("seconds", "told"),
     [(0.2, "about 1 s"), (89, "about 89 s"), (100, "about 2 minutes"), (5400, "about 1.5 hours")],
 )

@@ -152,7 +152,7 @@ def changes(tuning: Tuning, tuned: Tuned) -> str:
     """What a level was tuned to and what that gained, in words."""
     own = tuning.points[0]
     changed = [
-        f"{short_key(key)} {setting_text(own[key])} → {setting_text(value)}"
+        f"{short_key(key)} {setting_text(own[key])} → {setting_text(value)}{_at_an_end(tuning, key, value)}"
         for key, value in tuned.settings.items()
         if value != own[key]
     ]
@@ -163,6 +163,14 @@ def changes(tuning: Tuning, tuned: Tuned) -> str:
         return f"nothing was better than what is configured, {after:.2%} on validation images"
     gained = "failed before" if before is None else f"{before:.2%} before"
     return f"{', '.join(changed)}: {after:.2%} on validation images, {gained}"
+
+
+def _at_an_end(tuning: Tuning, key: str, value: Number | None) -> str:
+    """What a person should know where a value beyond those that were tried might be better still."""
+    tried = {number for point in tuning.points if (number := point[key]) is not None}
+    if len(tried) < 3 or value not in (min(tried), max(tried)):
+        return ""
+    return f" (the {'lowest' if value == min(tried) else 'highest'} tried)"
 
 
 def short_key(key: str) -> str:
