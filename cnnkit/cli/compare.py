@@ -104,7 +104,7 @@ class Request:
     ] = None
     tune_keys: Annotated[
         str | None,
-        typer.Option(metavar="KEY,KEY,…", help="What to tune.", show_default="training.learning_rate"),
+        typer.Option(metavar="KEY,KEY,…", help="What to tune.", show_default="the learning rate"),
     ] = None
     workers: Annotated[
         str,
