@@ -21,6 +21,7 @@ WEIGHTS_SUFFIX = ".safetensors"
 STUDY, RESULTS = "study.json", "results.json"
 LABELS = "labels.bin"
 TRIALS = "trials"  # the folder of the trials' run directories
+TUNING = "tuning"  # the folder of the trainings that only choose settings
 LOCK = ".lock"
 
 # In the run directory of a trial.

@@ -33,6 +33,8 @@ STUDY_OPTIONS = {
         "--max-seeds",
         "--match",
         "--margin",
+        "--tune",
+        "--tune-keys",
         "--workers",
         "--executor",
         "--ray-address",

@@ -12,11 +12,11 @@ import pytest
 from cnnkit.comparison.records import LevelResult, LevelTiming, StudyResults, TrialResult
 from cnnkit.comparison.study_file import LevelPlan, StudyFile
 from cnnkit.comparison.verdicts import Observed, judge
-from cnnkit.report.axes import HEIGHT, WIDTH, Panel
+from cnnkit.report.axes import BOTTOM, HEIGHT, WIDTH, Mark, Panel
 from cnnkit.report.captions import matrix_caption
 from cnnkit.report.figures import evidence, told_seeds
 from cnnkit.report.growth import DASHED, LEAST, MOST, Growth, growth_view
-from cnnkit.report.labels import LETTER
+from cnnkit.report.labels import LETTER, LINE, labels_at_ends
 from cnnkit.report.trained import fate, seeds_of_levels, trainings
 from cnnkit.sequential import ENOUGH
 from cnnkit.stats import mean_interval
@@ -165,7 +165,19 @@ def test_every_line_has_its_name_at_its_end_within_the_plot(growth: Growth) -> N
             assert label.text_x > label.x
             assert label.text_x + LETTER * len(label.text) <= WIDTH
             assert 0 <= label.text_y <= HEIGHT
-        assert len({label.text_y for label in panel.labels}) == len(panel.labels)
+        heights = sorted(label.text_y for label in panel.labels)
+        assert all(below - above >= LINE for above, below in pairwise(heights))
+        assert [label.y for label in sorted(panel.labels, key=lambda label: label.text_y)] == sorted(
+            label.y for label in panel.labels
+        )
+
+
+def test_names_of_equal_ends_stand_one_below_another_within_the_plot() -> None:
+    lowest = HEIGHT - BOTTOM
+    labels = labels_at_ends([Mark(i, 100.0, lowest, False, "") for i in range(8)], list("abcdefgh"))
+    assert [label.text for label in labels] == list("abcdefgh")
+    assert all(below.text_y - above.text_y == LINE for above, below in pairwise(labels))
+    assert max(label.text_y for label in labels) <= lowest
 
 
 def test_the_caption_tells_the_last_evidence_and_when_it_was_enough(

@@ -25,7 +25,7 @@ from cnnkit.comparison.study import plan_study
 from cnnkit.config.load import parse_config
 from cnnkit.errors import DataError, UsageError
 from cnnkit.families.activations import ACTIVATIONS
-from cnnkit.filenames import PREDICTIONS, REPORT, RESULT, RESULTS, STUDY, TRIALS
+from cnnkit.filenames import METRICS, PREDICTIONS, REPORT, RESULT, RESULTS, STUDY, TRIALS
 from cnnkit.nn.pooling import SameConv2d
 from cnnkit.report.activations import activation_plots, values_and_slopes
 from cnnkit.report.axes import BOTTOM, HEIGHT, WIDTH, Axis, accuracy_axis, axis_over, labels
@@ -43,6 +43,7 @@ from cnnkit.report.plots import (
     spread_dots,
 )
 from cnnkit.report.study import study_view
+from cnnkit.sequential import ENOUGH, EXACT_LEVELS, NOISY, PRIOR
 from cnnkit.stats import Interval
 
 HOSTILE = "<script>alert(1)</script>&'\""
@@ -341,6 +342,47 @@ def test_a_failed_trial_is_told_and_its_seed_not_counted(tmp_path: Path) -> None
     assert "training accuracy, %" in page
     assert "0.5, seed 1: it broke" in page
     assert "All levels cost the same by MACs" in page
+
+
+def test_curves_are_over_the_seeds_that_every_level_has(study: Path) -> None:
+    results = results_of(study)
+    folders = {(trial["level"], trial["seed"]): trial["folder"] for trial in results["trials"]}
+    (study / TRIALS / folders["max", 1] / METRICS).unlink()
+    ends = {}
+    for level in STRATEGIES:
+        lines = (study / TRIALS / folders[level, 0] / METRICS).read_text().splitlines()
+        ends[level] = json.loads(lines[-1])["val_accuracy"]
+    caption = study_view(study)["curves"]["caption"]
+    best = max(ends, key=lambda level: ends[level])
+    assert "Lines are means over the one seed that every level has (seed 0)." in caption
+    assert f"At the end {best} has the highest validation accuracy, {ends[best]:.2%}" in caption.replace(
+        " %", "%"
+    )
+
+
+def test_a_beaten_level_is_pale_and_told(study: Path) -> None:
+    results = results_of(study)
+    last = results["levels"][-1]
+    last["beaten_after"] = 2
+    assert drawn(study).count("beaten after 2 seeds") == 0
+    (study / RESULTS).write_text(json.dumps(results))
+    page = drawn(study)
+    assert "2 seeds, beaten after 2 seeds" in page
+    pale = re.findall(r'<svg class="c\d beaten" .* aria-label="(.*)">', page)
+    assert pale == [f"{last['name']}: {last['accuracy']['mean']:.2%}, beaten after 2 seeds"]
+
+
+def test_the_method_tells_the_numbers_of_the_code(study: Path) -> None:
+    page = drawn(study)
+    method = page[page.index('id="method"') : page.index('id="warnings"')]
+    assert f"g = {PRIOR:g}," in method
+    assert f"reaches <b>{ENOUGH:g}</b> is at most 1 in {ENOUGH:g}" in method
+    assert f"more than {NOISY:g} times the common one" in method
+    assert f"more than {number_word(EXACT_LEVELS)} levels" in method
+
+
+def number_word(number: int) -> str:
+    return ["seven", "eight", "nine"][number - 7]
 
 
 def test_a_study_without_a_complete_seed_says_so(tmp_path: Path) -> None:

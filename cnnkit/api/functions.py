@@ -142,6 +142,8 @@ def compare(
     *,
     min_seeds: int = 3,
     max_seeds: int = 40,
+    tune: int | None = None,
+    tune_keys: Sequence[str] = (),
     margin: float | None = None,
     match: "Match" = "none",
     workers: int | None = None,
@@ -160,7 +162,9 @@ def compare(
     "parameters" or "macs" scales the channels until all values cost what the first does.
     out: the study's folder; what it holds of the same study is kept, and no value or seed is dropped.
     workers: trials side by side, not with Ray; of a function 1, in this process, or as many processes,
-    which import it from its module. match, executor, ray_address: not of a function.
+    which import it from its module. tune: so many points at which each value is tried first, on validation
+    images alone; it keeps the settings of the best. tune_keys: what is tuned, dotted keys; without any the
+    learning rate. match, executor, ray_address, tune: not of a function.
     Raises UsageError where the values make no study or `out` holds another one, and Interrupted, after the
     running trials have saved, on Ctrl-C: `out` then holds the verdict so far.
 
@@ -180,11 +184,11 @@ def compare(
         raise UsageError(f"a comparison varies one key, not {len(vary)}{told}")
     if isinstance(next(iter(vary.values())), str):
         raise UsageError('the values to compare are a list, such as {"model.pooling": ["max", "avg"]}')
-    if callable(config) and (match, executor, ray_address) != ("none", "local", None):
-        raise UsageError("match, executor and ray_address: for a configuration, not for a function")
+    if callable(config) and (match, executor, ray_address, tune) != ("none", "local", None, None):
+        raise UsageError("match, executor, ray_address and tune: for a configuration, not for a function")
     from cnnkit.api.study import run_function_plan, run_plan
     from cnnkit.comparison.function_plan import plan_function
-    from cnnkit.comparison.study import plan_study
+    from cnnkit.comparison.study import plan_study, with_tuning
 
     ((key, values),) = vary.items()
     folder = None if out is None else Path(out)
@@ -199,6 +203,7 @@ def compare(
             own = plan_function(config, key, list(values), **limits)
             return run_function_plan(config, own, folder, workers=workers, notify=listener)
         plan = plan_study(config, key, list(values), match=match, here=executor == "local", **limits)
+        plan = with_tuning(plan, tune, tune_keys)
         return run_plan(
             plan, folder, workers=workers, executor=executor, ray_address=ray_address, notify=listener
         )

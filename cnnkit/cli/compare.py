@@ -94,6 +94,18 @@ class Request:
             show_default="0.1, or two test images",
         ),
     ] = None
+    tune: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="First choose each value's settings: the best of N, on validation images.",
+            show_default="no tuning",
+        ),
+    ] = None
+    tune_keys: Annotated[
+        str | None,
+        typer.Option(metavar="KEY,KEY,…", help="What to tune.", show_default="the learning rate"),
+    ] = None
     workers: Annotated[
         str,
         typer.Option(
@@ -252,7 +264,7 @@ def _plan(request: Request, base: "Config | None", vary: str | None) -> "StudyPl
     Raises UsageError where the folder holds another study, or more than is asked for.
     """
     from cnnkit.comparison.going_on import planned_again, refuse_another_study, refuse_fewer
-    from cnnkit.comparison.study import plan_study
+    from cnnkit.comparison.study import plan_study, with_tuning
     from cnnkit.comparison.study_file import load_study
     from cnnkit.filenames import STUDY
 
@@ -268,9 +280,10 @@ def _plan(request: Request, base: "Config | None", vary: str | None) -> "StudyPl
         if (value := getattr(request, name)) is not None:
             given[name] = value.value if isinstance(value, Enum) else value
     another = not request.resume and kept is not None and kept.key != given["key"]  # which is refused later
+    tuned_keys = [key.strip() for key in (request.tune_keys or "").split(",") if key.strip()]
     if kept is None or another:
-        return plan_study(**given)
-    plan = planned_again(kept, **given)
+        return with_tuning(plan_study(**given), request.tune, tuned_keys)
+    plan = with_tuning(planned_again(kept, **given), request.tune, tuned_keys)
     assert request.out is not None
     refuse_another_study(plan, request.out)
     refuse_fewer(kept, plan, request.out)

@@ -8,6 +8,7 @@ STUDIES = [
     ("--seeds", ("--min-seeds", "--max-seeds"), "exactly so many are trained, whatever comes out"),
     ("--resume", CONFIGURATION, "a study goes on with the configuration that it was planned with"),
     ("--resume", ("--match",), "the networks of a study stay as wide as they were planned"),
+    ("--resume", ("--tune", "--tune-keys"), "a study goes on as it was tuned"),
     ("--executor ray", ("--workers",), "the cluster decides how many trials run side by side"),
     ("--executor local", ("--ray-address",), "trials run on a cluster only with --executor ray"),
 ]
@@ -32,7 +33,11 @@ ALONE = {
 # By command: an option that does nothing without another one, and the reason.
 WHERE_IT_LIES = ("--resume", "--out", "a study goes on in its folder")
 WHAT_IT_KEPT = ("--deep", "--verify", "it evaluates the weights that a study has kept")
-NEEDS = {"compare": [WHERE_IT_LIES, WHAT_IT_KEPT], "compare-pooling": [WHERE_IT_LIES]}
+WHAT_IS_TUNED = ("--tune-keys", "--tune", "it names what is tuned")
+NEEDS = {
+    "compare": [WHERE_IT_LIES, WHAT_IT_KEPT, WHAT_IS_TUNED],
+    "compare-pooling": [WHERE_IT_LIES, WHAT_IS_TUNED],
+}
 
 
 def exclusions_of(command: Any) -> Iterator[tuple[str, str, str]]:

@@ -91,7 +91,8 @@ def seeds_held(kept: StudyFile, folder: Path) -> int:
 def with_kept(study: StudyPlan, folder: Path) -> StudyPlan:
     """The study together with what its folder holds of it already: no seed and no value is dropped.
 
-    The values that the folder holds come first, so that the budget that others are matched to stays.
+    The values that the folder holds come first, so that the budget that others are matched to stays. What
+    they were tuned to stays, too, and others are tuned over the same points.
     """
     if not (folder / STUDY).exists():
         return study
@@ -101,7 +102,14 @@ def with_kept(study: StudyPlan, folder: Path) -> StudyPlan:
     seeds = max(seeds_held(kept, folder), study.seeds)
     # `study.base` is settled already, or is left to the machines that run the trials: hence not `here`.
     plan = plan_study(study.base, study.key, values, seeds, study.margin, study.match, here=False)
-    return replace(plan, min_seeds=study.min_seeds, history=history_with(kept, study.margin, folder))
+    tuned = {level.name: level.tuned for level in kept.levels}
+    return replace(
+        plan,
+        min_seeds=study.min_seeds,
+        history=history_with(kept, study.margin, folder),
+        tuning=kept.tuning,
+        levels=tuple(level.with_tuned(tuned.get(level.name)) for level in plan.levels),
+    )
 
 
 def history_with(kept: StudyFile | FunctionStudy, margin: float, folder: Path) -> tuple[Earlier, ...]:
@@ -123,10 +131,10 @@ def _differences(kept: StudyFile, study: StudyPlan) -> list[str]:
     The factor is left out of the configurations: each level has its own value of it.
     """
     before, now = (
-        {"key": key, "match": match, **flat(config)}
-        for key, match, config in (
-            (kept.key, kept.match, kept.base()),
-            (study.key, study.match, study.base),
+        {"key": key, "match": match, "tuning": tuning, **flat(config)}
+        for key, match, tuning, config in (
+            (kept.key, kept.match, str(kept.tuning or "none"), kept.base()),
+            (study.key, study.match, str(study.tuning or kept.tuning or "none"), study.base),
         )
     )
     return [

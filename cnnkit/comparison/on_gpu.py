@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from cnnkit.comparison.local import Outcome, keep_failure
+from cnnkit.comparison.local import LocalExecutor, Outcome, keep_failure
 from cnnkit.comparison.trial import Trial, open_folder, write_trial_json
 from cnnkit.data.dataset import Published, Splits
 from cnnkit.data.splits import held_out_and_rest
@@ -39,6 +39,10 @@ class StackedExecutor:
     home: Path
     together: int = TOGETHER
     seeds_at_once: ClassVar[int | None] = 8
+
+    def one_by_one(self, home: Path) -> LocalExecutor:
+        """Trainings of other settings do not go together: a worker process takes one after the other."""
+        return LocalExecutor(home)
 
     def run(self, trials: Iterable[Trial], published: Published) -> Generator[Outcome]:
         """Yields the trials of a group as it ends."""

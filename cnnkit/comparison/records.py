@@ -7,6 +7,7 @@ from typing import Any
 from typing_extensions import NotRequired, TypedDict
 
 from cnnkit.comparison.study_file import Earlier
+from cnnkit.comparison.tuning import Tuned, Tuning
 from cnnkit.errors import UsageError
 from cnnkit.kept import is_plain
 from cnnkit.records import Record
@@ -56,7 +57,8 @@ class LevelResult(Record):
     seed_deviation: standard deviation of the accuracies, None for one seed. sampling_error: standard error
     from having measured on just these test images. changed: what `--match` did, in words.
     train_gap: by how much the accuracy on training images, measured without dropout, is above that on test
-    images; None where a trial is of cnnkit 0.1.0, which did not measure it.
+    images; None where a trial is of cnnkit 0.1.0, which did not measure it. tuned: the settings that were
+    chosen before, and why; None without tuning.
     A person's own function leaves no parameters, macs and train_gap: None. Where it tells accuracies alone
     there is no sampling_error either. Its value may be any JSON value.
     """
@@ -77,6 +79,7 @@ class LevelResult(Record):
     to_best: ToBest | None
     timing: LevelTiming
     train_gap: Interval | None = None
+    tuned: Tuned | None = None
 
 
 @dataclass(frozen=True)
@@ -191,7 +194,8 @@ class StudyResults(Record):
 
     margin: percentage points. seeds: those that two levels or more have finished. looks: what was known after
     each of them, from the second on. function: the name of a person's own, whose accuracies these are; empty
-    for trainings of cnnkit. test_images: 0 where the function tells accuracies alone.
+    for trainings of cnnkit. test_images: 0 where the function tells accuracies alone. tuning: what every
+    level was tuned over before.
     """
 
     version: int
@@ -207,6 +211,7 @@ class StudyResults(Record):
     trials: list[TrialResult]
     history: list[Earlier] = field(default_factory=list)
     function: str = ""
+    tuning: Tuning | None = None
 
     @property
     def best(self) -> LevelResult:

@@ -84,6 +84,7 @@ def analyse(folder: Path) -> StudyResults:
         looks=looks,
         trials=rows,
         history=study.history,
+        tuning=study.tuning,
     )
 
 
@@ -99,6 +100,7 @@ def _level(plan: LevelPlan, trials: Mapping[int, FinishedTrial], sizes: Sequence
         changed=plan.changed,
         by_object_size=_by_object_size(right, sizes),
         train_gap=_train_gap(list(trials.values())),
+        tuned=plan.tuned,
     )
 
 

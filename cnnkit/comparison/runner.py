@@ -20,12 +20,13 @@ from cnnkit.comparison.results import analyse, rewritten
 from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.study_file import TrialEntry, trial_folder
 from cnnkit.comparison.trial import Trial, data_hash, is_finished, refuse_changed, with_kept_folders
+from cnnkit.comparison.tuning_trials import TuningRun
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import load_data
 from cnnkit.errors import Interrupted, RunError
-from cnnkit.events import Note, SeedDone, StudyBegun, StudyListener, TrialDone, ignore
+from cnnkit.events import Note, SeedDone, StudyBegun, StudyEvent, StudyListener, TrialDone, ignore
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import LABELS, RESULTS, STUDY, TRIALS
+from cnnkit.filenames import LABELS, RESULTS, STUDY, TRIALS, TUNING
 from cnnkit.files import remove_parts, write_atomically, write_json
 from cnnkit.kept import sealed, sha256
 from cnnkit.locks import alone_at
@@ -40,6 +41,9 @@ class Executor(Protocol):
 
     @property
     def seeds_at_once(self) -> int | None: ...
+
+    def one_by_one(self, home: Path) -> "Executor":
+        """One for trials that have nothing in common, and whose folders lie below `home`."""
 
     def run(self, trials: Iterable[Trial], published: Published) -> Generator[Outcome]: ...
 
@@ -72,9 +76,13 @@ def run_study(
                 notify(Note(told))
         remove_parts(folder)
         study = with_kept(study, folder)
-        planned = [Trial(level.name, config, data) for level, config in study.trials()]
-        trials = with_kept_folders(planned, folder / TRIALS)
-        _write_plan(study, trials, published, folder)
+        trials = _write_plan(study, data, published, folder)
+        if study.untuned:
+            tuning = TuningRun(study, folder / TUNING, data)
+            notify(tuning.begun(executor, published))
+            _listen(tuning.ended(executor, published), folder, notify)
+            study = tuning.study()
+            trials = _write_plan(study, data, published, folder)
         course = Course(study, trials, len(published[1]))
         whole = [trial for trial in trials if _is_whole(folder, trial, published, notify)]
         notify(_begun(study, len(trials), len(whole)))
@@ -82,15 +90,20 @@ def run_study(
             seeds = list(course.ended(trial, RunDir(folder / TRIALS / trial.folder).result.test_accuracy))
         if whole and seeds:
             notify(seeds[-1])
-        try:
-            with interrupted_in_words(folder, _again(folder)) as received:
-                for done in _ended(course, executor, published, folder):
-                    notify(done)
-                    if received:
-                        raise KeyboardInterrupt(received[0])
-        except Interrupted as stopped:
-            raise StudyInterrupted(stopped, keep_results(folder)) from stopped
+        _listen(_ended(course, executor, published, folder), folder, notify)
         return keep_results(folder)
+
+
+def _listen(events: Iterable[StudyEvent], folder: Path, notify: StudyListener) -> None:
+    """Tells what happens. Raises StudyInterrupted where Ctrl-C or SIGTERM arrives."""
+    try:
+        with interrupted_in_words(folder, _again(folder)) as received:
+            for event in events:
+                notify(event)
+                if received:
+                    raise KeyboardInterrupt(received[0])
+    except Interrupted as stopped:
+        raise StudyInterrupted(stopped, keep_results(folder)) from stopped
 
 
 def keep_results(folder: Path) -> StudyResults:
@@ -114,13 +127,16 @@ def _ended(
                 _import_statistics()
 
 
-def _write_plan(study: StudyPlan, trials: Sequence[Trial], published: Published, folder: Path) -> None:
-    """Writes `study.json` first: from then on `--resume` can go on after a kill."""
+def _write_plan(study: StudyPlan, data: str, published: Published, folder: Path) -> Sequence[Trial]:
+    """Writes `study.json` first: from then on `--resume` can go on after a kill. Returns the trials."""
+    planned = [Trial(level.name, config, data) for level, config in study.trials()]
+    trials = with_kept_folders(planned, folder / TRIALS)
     labels = published[1].labels.to(torch.uint8).numpy().tobytes()
     entries = [TrialEntry(trial.level, trial.seed, trial.folder) for trial in trials]
     kept = replace(study.to_file(entries), labels=sha256(labels))
     write_json(folder / STUDY, sealed(kept.to_dict()))
     write_atomically(folder / LABELS, labels)
+    return trials
 
 
 def _is_whole(folder: Path, trial: Trial, published: Published, notify: StudyListener) -> bool:

@@ -20,9 +20,15 @@ from cnnkit.words import counted, listed
 def sentence(results: StudyResults) -> str:
     """Which level wins, by how much, and whether that is real; and if not, what would tell.
 
-    If the margin was changed after results were known, that is told with what was decided before.
+    That each level was tuned is told; and if the margin was changed after results were known, that, with what
+    was decided before.
     """
-    return " ".join([verdict_alone(results), *changes_of_the_margin(results)])
+    return " ".join([verdict_alone(results), *_how_tuned(results), *changes_of_the_margin(results)])
+
+
+def _how_tuned(results: StudyResults) -> Iterator[str]:
+    if results.tuning and results.levels:
+        yield f"Each was tuned first, {results.tuning}, on validation images."
 
 
 def _seeds_without_effect(results: StudyResults) -> Iterator[str]:

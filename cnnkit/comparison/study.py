@@ -3,14 +3,16 @@
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, get_args
 
 from cnnkit.comparison.study_file import VERSION, Earlier, LevelPlan, StudyFile, TrialEntry
+from cnnkit.comparison.tuning import Tuned, Tuning, plan_tuning, with_settings
 from cnnkit.comparison.verdicts import fewest_seeds
 from cnnkit.comparison.widths import TOLERANCE, Cost, Match, cost_of, match_width
 from cnnkit.config.load import config_text, parse_config
+from cnnkit.config.ranges import DEFAULT_KEYS
 from cnnkit.config.schema import Config
 from cnnkit.errors import UsageError
 from cnnkit.image_error import default_margin
@@ -29,17 +31,24 @@ SHARED = (
 class Level:
     """One value of the factor, and the configuration that has it, with the study's first seed.
 
-    changed: what `--match` did to it, in words.
+    changed: what `--match` did to it, in words. tuned: where its tuning has ended; `config` then has the
+    settings that were chosen.
     """
 
     value: Any
     config: Config
     cost: Cost
     changed: str = ""
+    tuned: Tuned | None = None
 
     @property
     def name(self) -> str:
         return self.value if isinstance(self.value, str) else json.dumps(self.value)
+
+    def with_tuned(self, tuned: Tuned | None) -> "Level":
+        if tuned is None:
+            return self
+        return replace(self, config=with_settings(self.config, tuned.settings), tuned=tuned)
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,8 @@ class StudyPlan:
     """A key, its values and the seeds. key: dotted. margin: of accuracy, percentage points.
 
     seeds: how many; at most, where `min_seeds` is a number: the study then ends once it is decided, after so
-    many at least. history: what was decided with other margins, the oldest first.
+    many at least. history: what was decided with other margins, the oldest first. tuning: what every level is
+    tuned over before the seeds that count.
     """
 
     key: str
@@ -58,6 +68,12 @@ class StudyPlan:
     base: Config
     min_seeds: int | None = None
     history: tuple[Earlier, ...] = ()
+    tuning: Tuning | None = None
+
+    @property
+    def untuned(self) -> list[Level]:
+        """The levels whose settings have to be chosen before their trials are known."""
+        return [level for level in self.levels if self.tuning and not level.tuned]
 
     @property
     def all_seeds(self) -> range:
@@ -73,9 +89,11 @@ class StudyPlan:
         """All levels of one seed before the next seed, so that a machine that gets slower affects all levels.
 
         The costliest of a seed comes first, so that no core waits long for the last trial. On a GPU, where
-        the seeds of a level train together, they are gathered by level again.
+        the seeds of a level train together, they are gathered by level again. Of a level that is still to
+        be tuned there are none.
         """
-        costliest_first = sorted(self.levels, key=lambda level: -level.cost.macs)
+        known = [level for level in self.levels if level not in self.untuned]
+        costliest_first = sorted(known, key=lambda level: -level.cost.macs)
         for seed, level in product(self.all_seeds, costliest_first):
             training = level.config.training.model_copy(update={"seed": seed})
             yield level, level.config.model_copy(update={"training": training})
@@ -94,7 +112,10 @@ class StudyPlan:
 
     def to_file(self, trials: Sequence[TrialEntry] = ()) -> StudyFile:
         """What `study.json` holds of it."""
-        levels = [LevelPlan(level.name, level.value, *level.cost, level.changed) for level in self.levels]
+        levels = [
+            LevelPlan(level.name, level.value, *level.cost, level.changed, level.tuned)
+            for level in self.levels
+        ]
         return StudyFile(
             version=VERSION,
             key=self.key,
@@ -109,6 +130,7 @@ class StudyPlan:
             trials=list(trials),
             history=list(self.history),
             min_seeds=self.min_seeds,
+            tuning=self.tuning,
         )
 
 
@@ -156,6 +178,19 @@ def plan_study(
     if match != "none":
         levels = [levels[0], *(_matched(level, levels[0].cost, match) for level in levels[1:])]
     return StudyPlan(key, tuple(levels), most, margin, match, base, min_seeds if seeds is None else None)
+
+
+def with_tuning(study: StudyPlan, points: int | None, keys: Sequence[str] = ()) -> StudyPlan:
+    """The study, with each level tuned first. points: how many to try of each; None: no tuning.
+
+    keys: to tune, dotted; without any `DEFAULT_KEYS`. Raises UsageError where that cannot be.
+    """
+    if points is None:
+        if keys:
+            raise UsageError("--tune-keys needs --tune: it names what is tuned")
+        return study
+    configs = [level.config for level in study.levels]
+    return replace(study, tuning=plan_tuning(points, keys or DEFAULT_KEYS, configs, [study.key]))
 
 
 def refuse_margin(margin: float) -> None:

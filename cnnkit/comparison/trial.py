@@ -8,6 +8,7 @@ from typing import Any
 
 from cnnkit.comparison.records import TrialFacts
 from cnnkit.comparison.study_file import SHOWN, differences, folder_name, load_study, trial_folder
+from cnnkit.comparison.validation_only import train_for_validation
 from cnnkit.config.load import config_text, differing_keys
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published
@@ -29,12 +30,14 @@ class Trial:
     """level: the factor's value, in words. data: `data_hash`, of what it is trained and tested on.
 
     kept_in: the name of its folder, if an older version named it differently.
+    validation_only: it serves to choose settings, and never sees a test image.
     """
 
     level: str
     config: Config
     data: str
     kept_in: str = ""
+    validation_only: bool = False
 
     @property
     def seed(self) -> int:
@@ -96,6 +99,9 @@ def run_trial(trial: Trial, folder: Path, published: Published | None = None) ->
     published: the images, where the caller has them.
     Raises Interrupted, after saving, where Ctrl-C or SIGTERM arrives while it trains.
     """
+    if trial.validation_only:
+        train_for_validation(trial.config, trial.id, folder, published)
+        return
     run = open_folder(trial, folder)
     setting = prepare(trial.config, published=published)
     write_trial_json(trial, folder, setting)

@@ -10,6 +10,7 @@ from cnnkit.comparison.function_study import is_of_function
 from cnnkit.comparison.records import FirstResults, StudyResults
 from cnnkit.comparison.results import analyse, first_results, read_results
 from cnnkit.comparison.study_file import StudyFile, differences, function_in, load_study, trial_folder
+from cnnkit.comparison.verified_tuning import untrue_tuning
 from cnnkit.comparison.widths import cost_of
 from cnnkit.errors import RunError, UsageError
 from cnnkit.events import ignore
@@ -26,6 +27,7 @@ from cnnkit.filenames import (
     STUDY,
     TRIAL,
     TRIALS,
+    TUNING,
 )
 from cnnkit.words import counted, listed
 
@@ -65,6 +67,11 @@ def verify(folder: Path, deep: bool = False, told: Callable[[str], None] = ignor
     told(f"{_what_came_out(folder)} in {RESULTS} come out of {PREDICTIONS} and {LABELS}")
     _raise([*_contradictions(folder, study), *_of_another_plan(folder, study)])
     told(f"the {CONFIG} of every trial is what {STUDY} plans")
+    _raise(list(untrue_tuning(folder, study)))
+    if study.tuning:
+        told(
+            f"the settings of each level are the best of those tried, from {CONFIG} and {RESULT} in {TUNING}"
+        )
     _raise([sentence for run in runs for sentence in _forged(run)])
     told(f"best epoch, validation and seconds in each {RESULT} are those of {METRICS}")
     told(f"parameters and multiply-accumulates, counted again from {CONFIG}, are those of {RESULT}")
@@ -164,7 +171,7 @@ ORIGINS = (
     (r"trials\[(\d+)\]\.hashes", TRIAL),
     (r"trials\[(\d+)\]\.(test_|val_|best_|clean_|timing|error)", RESULT),
     (
-        r"trials|key|margin|history|match|warnings|seeds|levels\[\d+\]\.(name|value|changed|by_object_size$|by_object_size.*\.size)",
+        r"trials|key|margin|history|match|warnings|seeds|tuning|levels\[\d+\]\.(name|value|changed|tuned|by_object_size$|by_object_size.*\.size)",
         STUDY,
     ),
     (r"test_images", LABELS),

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cnnkit.comparison.records import LevelResult, LookResult, StudyResults
-from cnnkit.report.axes import LEFT, RIGHT, WIDTH, Axis, Line, Mark, Panel, Tick, axis_over
+from cnnkit.report.axes import LEFT, RIGHT, WIDTH, Axis, Line, Mark, Panel, Tick, axis_over, short
 from cnnkit.report.figures import evidence
-from cnnkit.report.labels import ASIDE, LETTER, LINE, LONGEST, labels_beside
+from cnnkit.report.labels import ASIDE, LETTER, LINE, LONGEST, labels_at_ends
 from cnnkit.report.plots import whole_ticks
 from cnnkit.report.trained import fate
 from cnnkit.sequential import ENOUGH
@@ -62,7 +62,8 @@ def _evidence_panel(results: StudyResults, courses: Sequence[PairGrowth], series
     panel = _panel(f"evidence, compared with {results.best.name}; 20 is enough", results, y_axis)
     panel.front = panel.points([panel.x_axis.low, panel.x_axis.high], [ENOUGH, ENOUGH])
     enough = Tick(panel.y(ENOUGH), f"{ENOUGH:g}")
-    panel.y_ticks = [enough, *(tick for tick in panel.y_ticks if abs(tick.place - enough.place) > LINE)]
+    ticks = [Tick(panel.y(value), short(value)) for value in y_axis.ticks()]
+    panel.y_ticks = [enough, *(tick for tick in ticks if abs(tick.place - enough.place) > LINE)]
     ends: list[tuple[Mark, str]] = []
     for course in courses:
         number, name = series[course.level.name], course.level.name
@@ -128,7 +129,7 @@ def _mark_beaten(panel: Panel, level: LevelResult, series: int, values: Mapping[
 
 def _label(panel: Panel, ends: Sequence[tuple[Mark, str]]) -> None:
     marks, names = [mark for mark, _ in ends], [name for _, name in ends]
-    panel.labels += labels_beside(marks, names, left=False)
+    panel.labels += labels_at_ends(marks, names)
 
 
 def _told(results: StudyResults, courses: Sequence[PairGrowth]) -> Iterator[str]:

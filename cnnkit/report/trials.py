@@ -89,7 +89,6 @@ def open_trials(folder: Path, study: StudyFile, config: Config, results: StudyRe
         if (kept := predictions_left(run, len(labels), config.data.info.classes, _hash_of(finished[key])))
         is not None
     }
-    order = [level.name for level in results.levels] or levels
     return Trials(
         folder=folder,
         config=config,
@@ -277,7 +276,7 @@ def _shared(trials: Trials) -> list[str]:
     if same:
         sentences.append(f"Trials with the same seed use the same {listed(same)}: their hashes are equal.")
     if other := [name for name, yes in agree.items() if not yes]:
-        sentences.append(f"They differ in {listed(other)}, because the compared key changes it.")
+        sentences.append(f"They differ in {listed(other)}, because what the levels differ in changes it.")
     layers = set.intersection(*(set(h["weights"]) for group in groups for h in group))
     alike = [n for n in layers if all(len({h["weights"][n] for h in group}) == 1 for group in groups)]
     every = set.union(*(set(h["weights"]) for group in groups for h in group))
