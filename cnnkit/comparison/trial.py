@@ -173,8 +173,9 @@ def shared_hashes(trial: Trial, setting: Setting) -> dict[str, Any]:
         for epoch in epochs
     )
     model = build_model(config.model, splits.info, seed)
+    tested = [] if splits.tested is None else [splits.tested]
     return {
-        "split": fingerprint([splits.validation.images, splits.validation.labels]),
+        "split": fingerprint([splits.validation.images, splits.validation.labels, *tested]),
         "order": fingerprint(order),
         "augmentation": fingerprint(
             generator_for(seed, "augmentation", epoch, device=device).get_state() for epoch in epochs

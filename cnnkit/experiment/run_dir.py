@@ -28,6 +28,7 @@ from cnnkit.filenames import (
     RESULT,
     RUNS,
     STATE,
+    TESTED,
     WEIGHTS_SUFFIX,
 )
 from cnnkit.files import PART, json_text, remove_parts, write_atomically
@@ -139,6 +140,10 @@ class RunDir:
         """The class that each test image was taken for, one byte an image."""
         return self._bytes(PREDICTIONS)
 
+    def tested(self) -> bytes | None:
+        """Which of all published images were tested on, uint32, little-endian; None: the test split."""
+        return self._bytes(TESTED) if self.config.data.redrawn else None
+
     def keep_result(self, result: RunResult) -> None:
         """Writes `manifest.json`, then `result.json`: a run that has a result is finished."""
         raw = (json_text(result.to_dict()) + "\n").encode()
@@ -152,9 +157,11 @@ class RunDir:
                 "\n".join(damage) + "\nput back what was there, or train again into another folder"
             )
 
-    def write_predictions(self, classes: bytes) -> None:
-        """The class that each test image was taken for, one byte an image."""
+    def write_predictions(self, classes: bytes, tested: bytes | None = None) -> None:
+        """The class that each test image was taken for, one byte an image. tested: as `tested` gives it."""
         write_atomically(self.path / PREDICTIONS, classes)
+        if tested is not None:
+            write_atomically(self.path / TESTED, tested)
 
     def forget_state(self) -> None:
         """Removes what only going on would need, for a run that has ended."""

@@ -104,6 +104,16 @@ class DatasetInfo(ImageInfo):
         shape = (channels, max(1, height - 2 * pixels), max(1, width - 2 * pixels))
         return replace(self, shape=shape, crop=pixels)
 
+    @property
+    def images(self) -> int:
+        """All published images together."""
+        return self.train_images + self.test_images
+
+    def in_folds(self, folds: int) -> "DatasetInfo":
+        """The record where one of so many equally large folds of all images is tested on."""
+        tested = self.images // folds
+        return replace(self, train_images=self.images - tested, test_images=tested)
+
     def in_scenes(
         self, size: int, object_sizes: tuple[int, ...], train_images: int, test_images: int
     ) -> "DatasetInfo":
