@@ -24,7 +24,7 @@ VALUES = ["stride", "max"]
 
 
 def planned(tiny: Tiny, key: str = "model.pooling", values: list[str] = VALUES, **options: Any) -> StudyPlan:
-    return plan_study(tiny("training.epochs=1"), key, values, **{"seeds": 3, **options})
+    return plan_study(tiny("training.epochs=1"), key, values, **{"seeds": 3, "margin": 0.1, **options})
 
 
 @pytest.fixture
