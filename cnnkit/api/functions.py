@@ -139,8 +139,10 @@ def compare(
     seeds: int | None = None,
     out: str | Path | None = None,
     *,
-    min_seeds: int = 3,
+    min_seeds: int | None = None,
     max_seeds: int = 40,
+    folds: int | None = None,
+    resample_test: bool = False,
     margin: float | None = None,
     match: "Match" = "none",
     workers: int | None = None,
@@ -151,9 +153,11 @@ def compare(
     """Trains each value of a key under the same seeds, and tells which differences are real.
 
     vary: one dotted key and its values. seeds: exactly so many; None: until the leader is known, between
-    `min_seeds` and `max_seeds`; a value that is beaten is trained no further. margin: percentage points up to
-    which a difference counts for nothing; None: 0.1, or two test images if these are more. match:
-    "parameters" or "macs" scales the channels until all values cost what the first does.
+    `min_seeds` (None: 3, or as many as there are folds) and `max_seeds`; a value that is beaten is trained no
+    further. folds: seeds test on one fold of all images after another, instead of the test split;
+    resample_test: each seed draws a test split of its own. margin: percentage points up to which a difference
+    counts for nothing; None: 0.1, or two test images if these are more. match: "parameters" or "macs" scales
+    the channels until all values cost what the first does.
     out: the study's folder; what it holds of the same study is kept, and no value or seed is dropped.
     workers: trials side by side, not with Ray.
     Raises UsageError where the values make no study or `out` holds another one, and Interrupted, after the
@@ -174,7 +178,7 @@ def compare(
 
     ((key, values),) = vary.items()
     plan = plan_study(
-        config,
+        load.with_own_test_images(config, folds, resample_test),
         key,
         list(values),
         seeds,

@@ -73,7 +73,7 @@ class Request:
     ] = None
     min_seeds: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Decide nothing before so many seeds.", show_default="3"),
+        typer.Option(metavar="N", help="Decide nothing before so many seeds.", show_default="3, or K"),
     ] = None
     max_seeds: Annotated[
         int | None,
@@ -94,6 +94,15 @@ class Request:
             show_default="0.1, or two test images",
         ),
     ] = None
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K", help="Test each seed on another fold of all images.", show_default="the test split"
+        ),
+    ] = None
+    resample_test: Annotated[
+        bool, typer.Option("--resample-test", help="Test each seed on images that it draws from all.")
+    ] = False
     workers: Annotated[
         str,
         typer.Option(
@@ -201,9 +210,13 @@ def _compare(request: Request, vary: str | None) -> None:
     config = None if request.resume else chosen_config(request.named, request.config)
     factor = vary.partition("=")[0].strip() if vary else ""
     refuse_setting(request.overrides, factor, f"{factor} is what is compared")
-    from cnnkit.config.load import load_config
+    if request.folds is not None:
+        refuse_setting(request.overrides, "data.folds", "--folds gives it")
+    from cnnkit.config.load import load_config, with_own_test_images
 
     base = None if config is None else load_config(config, request.overrides)
+    if base is not None:
+        base = with_own_test_images(base, request.folds, request.resample_test)
     if request.executor is ExecutorName.local:
         from cnnkit.comparison.processes import import_ahead
 

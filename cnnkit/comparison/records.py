@@ -182,7 +182,8 @@ class StudyResults(Record):
     """A comparison. levels: the leader first, then by accuracy; empty, like pairs, before there is any pair.
 
     margin: percentage points. seeds: those that two levels or more have finished. looks: what was known after
-    each of them, from the second on.
+    each of them, from the second on. test_images: of one training. pool: out of how many each seed chooses
+    those; 0: all seeds have the same ones.
     """
 
     version: int
@@ -197,6 +198,12 @@ class StudyResults(Record):
     looks: list[LookResult]
     trials: list[TrialResult]
     history: list[Earlier] = field(default_factory=list)
+    pool: int = 0
+
+    @property
+    def these_images(self) -> str:
+        """What the verdicts of this study rest on, in words."""
+        return "these images" if self.pool else "these test images"
 
     @property
     def best(self) -> LevelResult:

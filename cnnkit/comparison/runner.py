@@ -21,7 +21,7 @@ from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.study_file import TrialEntry, trial_folder
 from cnnkit.comparison.trial import Trial, data_hash, is_finished, refuse_changed, with_kept_folders
 from cnnkit.data.dataset import Published
-from cnnkit.data.prepare import load_data
+from cnnkit.data.prepare import all_tested, load_data
 from cnnkit.errors import Interrupted, RunError
 from cnnkit.events import Note, SeedDone, StudyBegun, StudyListener, TrialDone, ignore
 from cnnkit.experiment.run_dir import RunDir
@@ -72,8 +72,8 @@ def run_study(
         planned = [Trial(level.name, config, data) for level, config in study.trials()]
         trials = with_kept_folders(planned, folder / TRIALS)
         _write_plan(study, trials, published, folder)
-        course = Course(study, trials, len(published[1]))
-        whole = [trial for trial in trials if _is_whole(folder, trial, published, notify)]
+        course = Course(study, trials, study.base.data.info.test_images)
+        whole = [trial for trial in trials if _is_whole(folder, trial, notify)]
         notify(_begun(study, len(trials), len(whole)))
         for trial in whole:
             seeds = list(course.ended(trial, RunDir(folder / TRIALS / trial.folder).result.test_accuracy))
@@ -113,18 +113,19 @@ def _ended(
 
 def _write_plan(study: StudyPlan, trials: Sequence[Trial], published: Published, folder: Path) -> None:
     """Writes `study.json` first: from then on `--resume` can go on after a kill."""
-    labels = published[1].labels.to(torch.uint8).numpy().tobytes()
+    tested = all_tested(study.base.data, published)
+    labels = tested.labels.to(torch.uint8).numpy().tobytes()
     entries = [TrialEntry(trial.level, trial.seed, trial.folder) for trial in trials]
     kept = replace(study.to_file(entries), labels=sha256(labels))
     write_json(folder / STUDY, sealed(kept.to_dict()))
     write_atomically(folder / LABELS, labels)
 
 
-def _is_whole(folder: Path, trial: Trial, published: Published, notify: StudyListener) -> bool:
+def _is_whole(folder: Path, trial: Trial, notify: StudyListener) -> bool:
     """Whether a trial need not be run. One that is damaged is run again, and that is told."""
     home = trial_folder(folder, trial.folder)
     try:
-        return is_finished(home, len(published[1]))
+        return is_finished(home, trial.config.data)
     except RunError as error:
         notify(Note(f"{error}; {trial.level}, seed {trial.seed}, is trained again"))
         return False

@@ -48,6 +48,11 @@ def load_data(config: DataConfig, notify: NoteListener = ignore) -> Published:
     return _draw_scenes(published, config.scene) if config.drawn else published
 
 
+def all_tested(config: DataConfig, published: Published) -> ImageDataset:
+    """The images that some seed may be tested on, before any crop: the test split, or all of them."""
+    return published.all if config.redrawn else published.test
+
+
 def load_objects(config: DataConfig) -> Tensor:
     """The test scenes of a configuration without their clutter: (N, 1, S, S) uint8."""
     digits = load_dataset(config.source.name, data_root(config.root)).test.images

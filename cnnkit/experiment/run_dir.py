@@ -140,9 +140,9 @@ class RunDir:
         """The class that each test image was taken for, one byte an image."""
         return self._bytes(PREDICTIONS)
 
-    def tested(self) -> bytes | None:
-        """Which of all published images were tested on, uint32, little-endian; None: the test split."""
-        return self._bytes(TESTED) if self.config.data.redrawn else None
+    def tested(self) -> bytes:
+        """Which of all published images were tested on, uint32, little-endian, where the seed chose them."""
+        return self._bytes(TESTED)
 
     def keep_result(self, result: RunResult) -> None:
         """Writes `manifest.json`, then `result.json`: a run that has a result is finished."""

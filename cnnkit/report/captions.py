@@ -74,7 +74,7 @@ def dots_caption(results: StudyResults) -> str:
     best, worst = levels[0], levels[-1]
     shaded = _any_interval([level.accuracy for level in levels])
     text = (
-        f"Each mark is one training, measured on the {results.test_images:,} test images; the upright "
+        f"Each mark is one training, measured on {_test_images(results)}; the upright "
         f"line is their mean{', the shade its 95 % interval' if shaded else ''}. {best.name} averages "
         f"{best.accuracy.mean:.2%}, {worst.name} {worst.accuracy.mean:.2%}. "
     )
@@ -85,9 +85,16 @@ def dots_caption(results: StudyResults) -> str:
     low, high = min(spread) * 100, max(spread) * 100
     return (
         f"{text}From seed to seed the accuracy of a level varies by {low:.2f} to {high:.2f} points "
-        "(standard deviation). Other test images would give another accuracy, too: by up to "
-        f"{sampling:.2f} points (standard error), but for all levels in much the same way."
+        f"(standard deviation). {results.these_images.replace('these', 'Other')} would give another "
+        f"accuracy, too: by up to {sampling:.2f} points (standard error), but for all levels in much "
+        "the same way."
     )
+
+
+def _test_images(results: StudyResults) -> str:
+    if results.pool:
+        return f"{results.test_images:,} of {results.pool:,} images, others with each seed"
+    return f"the {results.test_images:,} test images"
 
 
 def sizes_caption(levels: Sequence[LevelResult]) -> str:
@@ -113,7 +120,7 @@ def matrix_caption(results: StudyResults) -> str:
     here = sum(verdict in (BETTER_HERE, WORSE_HERE) for verdict in verdicts)
     parts = [
         f"{sum(verdict in (BETTER, WORSE) for verdict in verdicts)} really different",
-        *([f"{here} different on these test images"] if here else []),
+        *([f"{here} different on {results.these_images}"] if here else []),
         f"{verdicts.count(EQUIVALENT)} equivalent within ±{results.margin:g} points",
         f"{verdicts.count(UNDECIDED)} undecided",
     ]
@@ -192,7 +199,8 @@ def confusion_caption(
     return text
 
 
-def gallery_caption(shown: int, told_apart: int, clear: int, seeds: int) -> str:
+def gallery_caption(shown: int, told_apart: int, clear: int, seeds: int, each: str) -> str:
+    """seeds: with how many an image was tested at most; each: these, in words."""
     if seeds == 1:
         return (
             f"On {counted(told_apart, 'test image')} one level is right and another wrong; {shown} are "
@@ -200,7 +208,7 @@ def gallery_caption(shown: int, told_apart: int, clear: int, seeds: int) -> str:
         )
     return (
         f"On {counted(told_apart, 'test image')} one level is right with more seeds than another, on {clear} "
-        f"with all {seeds} seeds while another is right with none. The {shown} with the largest differences "
+        f"with {each} while another is right with none. The {shown} with the largest differences "
         "are shown. Under each: with how many seeds each level is right, and its most frequent wrong answer."
     )
 
