@@ -89,16 +89,16 @@ def test_a_study_that_was_to_end_by_itself_may_get_a_fixed_number_of_seeds(
 ) -> None:
     folder = tmp_path / "study"
     line = ("compare-pooling", tiny_file, "--set", "training.epochs=1", "--strategies", "stride,max")
-    assert call(capsys, *line, "--max-seeds", 4, "--margin", 99, "--out", folder, "--workers", 1).code == 0
-    assert read_results(folder).seeds == [0, 1, 2]
+    assert call(capsys, *line, "--max-seeds", 6, "--margin", 99, "--out", folder, "--workers", 1).code == 0
+    assert read_results(folder).seeds == [0, 1, 2, 3]
     for entry in json.loads((folder / STUDY).read_text())["trials"]:
         (folder / TRIALS / entry["folder"]).mkdir(exist_ok=True)  # as a training leaves that was begun ahead
-    assert resumed(capsys, folder, "--seeds", 3).code == 0
+    assert resumed(capsys, folder, "--seeds", 4).code == 0
     assert resumed(capsys, folder, "--seeds", 2).code == 2
-    outcome = resumed(capsys, folder, "--seeds", 4)
+    outcome = resumed(capsys, folder, "--seeds", 5)
     assert outcome.code == 0
     results = read_results(folder)
-    assert {level.name: level.seeds for level in results.levels} == {name: [0, 1, 2, 3] for name in VALUES}
+    assert {level.name: level.seeds for level in results.levels} == {name: [0, 1, 2, 3, 4] for name in VALUES}
     assert json.loads((folder / STUDY).read_text())["min_seeds"] is None
 
 
