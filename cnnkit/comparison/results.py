@@ -200,7 +200,7 @@ def _timing(results: Sequence[RunResult]) -> LevelTiming:
     )
 
 
-def tested_images(run: RunDir, images: int, pool: int) -> NDArray[np.int64]:
+def images_tested(run: RunDir, images: int, pool: int) -> NDArray[np.int64]:
     """Which `images` of a pool a trial was tested on, sorted. Raises RunError where they are none of it."""
     raw = run.tested()
     tested = np.frombuffer(raw[: len(raw) // 4 * 4], "<u4").astype(np.int64)
@@ -221,7 +221,7 @@ def _trial(
     predictions = np.frombuffer(kept, np.uint8)
     if len(predictions) != images:
         raise RunError(f"{folder / PREDICTIONS} holds {len(predictions):,} predictions, not {images:,}")
-    tested = tested_images(run, images, len(labels)) if redrawn else None
+    tested = images_tested(run, images, len(labels)) if redrawn else None
     if tested is not None:
         labels = labels[tested]
     result, right = run.result, predictions == labels

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit.comparison.records import FirstResults, StudyResults
-from cnnkit.comparison.results import analyse, first_results, read_results, tested_images
+from cnnkit.comparison.results import analyse, first_results, images_tested, read_results
 from cnnkit.comparison.study_file import StudyFile, differences, load_study, read_labels, trial_folder
 from cnnkit.comparison.widths import cost_of
 from cnnkit.errors import RunError
@@ -199,7 +199,7 @@ def _tested_on_others(run: RunDir, labels: bytes) -> Iterator[str]:
 
     config, classes = run.config, torch.frombuffer(bytearray(labels), dtype=torch.uint8).long()
     tested, _ = redrawn_test_and_rest(config.data, classes, config.training.seed)
-    if tested.tolist() != tested_images(run, len(tested), len(classes)).tolist():
+    if tested.tolist() != images_tested(run, len(tested), len(classes)).tolist():
         yield f"{run.path / TESTED} does not name the images that seed {config.training.seed} is tested on"
 
 

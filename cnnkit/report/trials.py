@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnkit.comparison.records import StudyResults, TrialResult
-from cnnkit.comparison.results import tested_images
+from cnnkit.comparison.results import images_tested
 from cnnkit.comparison.study_file import StudyFile, trial_folder
 from cnnkit.config.schema import Config, DataConfig
 from cnnkit.data.dataset import ImageDataset
@@ -105,7 +105,7 @@ def _predictions(run: RunDir, images: int, data: DataConfig, kept_hash: str) -> 
     tested = data.info.test_images
     kept = predictions_left(run, tested, data.info.classes, kept_hash)
     with contextlib.suppress(RunError):
-        numbers = tested_images(run, tested, images)
+        numbers = images_tested(run, tested, images)
         if kept is not None:
             everywhere = np.full(images, UNTESTED, np.uint8)
             everywhere[numbers] = kept
