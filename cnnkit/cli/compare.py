@@ -110,7 +110,9 @@ class Request:
             help="Trials at the same time; auto: one per core, or on CUDA all seeds as one.",
         ),
     ] = "auto"
-    executor: Annotated[ExecutorName, typer.Option(help="Where trials run.")] = ExecutorName.local
+    executor: Annotated[
+        ExecutorName, typer.Option(metavar="PLACE", help="Where trials run: local or ray.")
+    ] = ExecutorName.local
     ray_address: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="The Ray cluster; without it $RAY_ADDRESS, or a new one."),
@@ -180,7 +182,9 @@ def compare_pooling_command(
     strategies: Annotated[
         str | None, typer.Option(metavar="A,B,…", help="Which poolings or heads.", show_default="all")
     ] = None,
-    where: Annotated[Where, typer.Option(help="In each stage, or at the head.")] = Where.stages,
+    where: Annotated[
+        Where, typer.Option(metavar="PLACE", help="stages: in each of them; head: at the head.")
+    ] = Where.stages,
 ) -> None:
     """Tell which pooling wins on your problem, by how much, and whether the difference is real."""
     key = _key_of_kept(request) if request.resume else KEY_OF[where]

@@ -20,6 +20,7 @@ from cnnkit.comparison.results import analyse
 from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.study_file import TrialEntry, trial_folder
 from cnnkit.comparison.trial import Trial, data_hash, is_finished, refuse_changed, with_kept_folders
+from cnnkit.config.schema import DataConfig
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import all_tested, load_data
 from cnnkit.errors import Interrupted, RunError
@@ -141,7 +142,7 @@ def _begun(study: StudyPlan, trials: int, finished: int) -> StudyBegun:
     threads = counted(runtime.threads or 1, "thread")
     return StudyBegun(
         title=f"{study.key} on {study.base.data.info.title}: "
-        f"{', '.join(level.name for level in study.levels)}, {_how_many(study)}",
+        f"{', '.join(level.name for level in study.levels)}, {_how_many(study)}{_tested_on(study.base.data)}",
         where=f"{runtime.device}, {runtime.precision}, {threads} a trial",
         trials=trials,
         finished=finished,
@@ -156,6 +157,12 @@ def _how_many(study: StudyPlan) -> str:
     return (
         f"until it is decided within ±{study.margin:g} points, {study.min_seeds} to {study.seeds} seeds each"
     )
+
+
+def _tested_on(data: DataConfig) -> str:
+    if data.folds:
+        return f", each tested on one of {data.folds} folds"
+    return ", each tested on a split that it draws" if data.resample_test else ""
 
 
 def _done(outcome: Outcome, run: RunDir) -> TrialDone:

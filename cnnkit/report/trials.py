@@ -210,8 +210,8 @@ def gallery_view(trials: Trials, test: ImageDataset) -> dict[str, Any] | None:
             answers = of_level[of_level[:, i] != UNTESTED, i]
             wrong = Counter(answers[answers != trials.labels[i]].tolist()).most_common(1)
             taken = names[wrong[0][0]] if wrong else ""
-            told = f"{int((answers == trials.labels[i]).sum())}/{len(answers)}"
-            rows.append({"series": trials.series[level], "name": level, "right": told, "taken": taken})
+            row = {"series": trials.series[level], "name": level, "taken": taken, "tested": len(answers)}
+            rows.append({**row, "right": int((answers == trials.labels[i]).sum())})
         truth = names[int(trials.labels[i])]
         cards.append({"image": whole_image(test.images[i], crop), "number": i, "truth": truth, "rows": rows})
     clear = int(((apart == tested) & (tested > 0)).sum())
