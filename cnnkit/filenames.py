@@ -12,6 +12,7 @@ METRICS = "metrics.jsonl"
 RESULT = "result.json"
 BEST, LAST, STATE = "best.safetensors", "last.safetensors", "state.pt"
 PREDICTIONS = "predictions.bin"
+TESTED = "tested.bin"
 MANIFEST = "manifest.json"
 FAILURE = "failure.txt"  # why a training cannot go on
 CURVES = "curves.svg"

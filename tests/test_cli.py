@@ -31,6 +31,8 @@ STUDY_OPTIONS = {
         "--seeds",
         "--min-seeds",
         "--max-seeds",
+        "--folds",
+        "--resample-test",
         "--match",
         "--margin",
         "--tune",

@@ -73,7 +73,7 @@ class Request:
     ] = None
     min_seeds: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Decide nothing before so many seeds.", show_default="3"),
+        typer.Option(metavar="N", help="Decide nothing before so many seeds.", show_default="3, or K"),
     ] = None
     max_seeds: Annotated[
         int | None,
@@ -106,6 +106,15 @@ class Request:
         str | None,
         typer.Option(metavar="KEY,KEY,…", help="What to tune.", show_default="the learning rate"),
     ] = None
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K", help="Test each seed on another fold of all images.", show_default="the test split"
+        ),
+    ] = None
+    resample_test: Annotated[
+        bool, typer.Option("--resample-test", help="Test each seed on images that it draws from all.")
+    ] = False
     workers: Annotated[
         str,
         typer.Option(
@@ -113,7 +122,9 @@ class Request:
             help="Trials at the same time; auto: one per core, or on CUDA all seeds as one.",
         ),
     ] = "auto"
-    executor: Annotated[ExecutorName, typer.Option(help="Where trials run.")] = ExecutorName.local
+    executor: Annotated[
+        ExecutorName, typer.Option(metavar="PLACE", help="Where trials run: local or ray.")
+    ] = ExecutorName.local
     ray_address: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="The Ray cluster; without it $RAY_ADDRESS, or a new one."),
@@ -183,7 +194,9 @@ def compare_pooling_command(
     strategies: Annotated[
         str | None, typer.Option(metavar="A,B,…", help="Which poolings or heads.", show_default="all")
     ] = None,
-    where: Annotated[Where, typer.Option(help="In each stage, or at the head.")] = Where.stages,
+    where: Annotated[
+        Where, typer.Option(metavar="PLACE", help="stages: in each of them; head: at the head.")
+    ] = Where.stages,
 ) -> None:
     """Tell which pooling wins on your problem, by how much, and whether the difference is real."""
     key = _key_of_kept(request) if request.resume else KEY_OF[where]
@@ -213,9 +226,13 @@ def _compare(request: Request, vary: str | None) -> None:
     config = None if request.resume else chosen_config(request.named, request.config)
     factor = vary.partition("=")[0].strip() if vary else ""
     refuse_setting(request.overrides, factor, f"{factor} is what is compared")
-    from cnnkit.config.load import load_config
+    if request.folds is not None:
+        refuse_setting(request.overrides, "data.folds", "--folds gives it")
+    from cnnkit.config.load import load_config, with_own_test_images
 
     base = None if config is None else load_config(config, request.overrides)
+    if base is not None:
+        base = with_own_test_images(base, request.folds, request.resample_test)
     if request.executor is ExecutorName.local:
         from cnnkit.comparison.processes import import_ahead
 

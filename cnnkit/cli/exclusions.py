@@ -4,8 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 CONFIGURATION = ("CONFIG", "--config", "--set")
+REDRAWN = ("--folds", "--resample-test")
 STUDIES = [
     ("--seeds", ("--min-seeds", "--max-seeds"), "exactly so many are trained, whatever comes out"),
+    ("--folds", ("--resample-test",), "a seed tests on its fold, or on a split that it draws"),
+    ("--resume", REDRAWN, "a study goes on with the test images that it was planned with"),
     ("--resume", CONFIGURATION, "a study goes on with the configuration that it was planned with"),
     ("--resume", ("--match",), "the networks of a study stay as wide as they were planned"),
     ("--resume", ("--tune", "--tune-keys"), "a study goes on as it was tuned"),

@@ -195,7 +195,8 @@ class StudyResults(Record):
     margin: percentage points. seeds: those that two levels or more have finished. looks: what was known after
     each of them, from the second on. function: the name of a person's own, whose accuracies these are; empty
     for trainings of cnnkit. test_images: 0 where the function tells accuracies alone. tuning: what every
-    level was tuned over before.
+    level was tuned over before. pool: out of how many images each seed chooses its test images; 0: all seeds
+    have the same ones.
     """
 
     version: int
@@ -212,6 +213,12 @@ class StudyResults(Record):
     history: list[Earlier] = field(default_factory=list)
     function: str = ""
     tuning: Tuning | None = None
+    pool: int = 0
+
+    @property
+    def these_images(self) -> str:
+        """What the verdicts of this study rest on, in words."""
+        return "these images" if self.pool else "these test images"
 
     @property
     def best(self) -> LevelResult:

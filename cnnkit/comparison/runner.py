@@ -21,8 +21,9 @@ from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.study_file import TrialEntry, trial_folder
 from cnnkit.comparison.trial import Trial, data_hash, is_finished, refuse_changed, with_kept_folders
 from cnnkit.comparison.tuning_trials import TuningRun
+from cnnkit.config.schema import DataConfig
 from cnnkit.data.dataset import Published
-from cnnkit.data.prepare import load_data
+from cnnkit.data.prepare import all_tested, load_data
 from cnnkit.errors import Interrupted, RunError
 from cnnkit.events import Note, SeedDone, StudyBegun, StudyEvent, StudyListener, TrialDone, ignore
 from cnnkit.experiment.run_dir import RunDir
@@ -83,8 +84,8 @@ def run_study(
             _listen(tuning.ended(executor, published), folder, notify)
             study = tuning.study()
             trials = _write_plan(study, data, published, folder)
-        course = Course(study, trials, len(published[1]))
-        whole = [trial for trial in trials if _is_whole(folder, trial, published, notify)]
+        course = Course(study, trials, study.base.data.info.test_images)
+        whole = [trial for trial in trials if _is_whole(folder, trial, notify)]
         notify(_begun(study, len(trials), len(whole)))
         for trial in whole:
             seeds = list(course.ended(trial, RunDir(folder / TRIALS / trial.folder).result.test_accuracy))
@@ -131,7 +132,7 @@ def _write_plan(study: StudyPlan, data: str, published: Published, folder: Path)
     """Writes `study.json` first: from then on `--resume` can go on after a kill. Returns the trials."""
     planned = [Trial(level.name, config, data) for level, config in study.trials()]
     trials = with_kept_folders(planned, folder / TRIALS)
-    labels = published[1].labels.to(torch.uint8).numpy().tobytes()
+    labels = all_tested(study.base.data, published).labels.to(torch.uint8).numpy().tobytes()
     entries = [TrialEntry(trial.level, trial.seed, trial.folder) for trial in trials]
     kept = replace(study.to_file(entries), labels=sha256(labels))
     write_json(folder / STUDY, sealed(kept.to_dict()))
@@ -139,11 +140,11 @@ def _write_plan(study: StudyPlan, data: str, published: Published, folder: Path)
     return trials
 
 
-def _is_whole(folder: Path, trial: Trial, published: Published, notify: StudyListener) -> bool:
+def _is_whole(folder: Path, trial: Trial, notify: StudyListener) -> bool:
     """Whether a trial need not be run. One that is damaged is run again, and that is told."""
     home = trial_folder(folder, trial.folder)
     try:
-        return is_finished(home, len(published[1]))
+        return is_finished(home, trial.config.data)
     except RunError as error:
         notify(Note(f"{error}; {trial.level}, seed {trial.seed}, is trained again"))
         return False
@@ -160,7 +161,8 @@ def _begun(study: StudyPlan, trials: int, finished: int) -> StudyBegun:
     within = f" within ±{study.margin:g} points"
     return StudyBegun(
         title=f"{study.key} on {study.base.data.info.title}: "
-        f"{', '.join(level.name for level in study.levels)}, {how_many(study, within)}",
+        f"{', '.join(level.name for level in study.levels)}, {how_many(study, within)}"
+        f"{_tested_on(study.base.data)}",
         where=f"{runtime.device}, {runtime.precision}, {threads} a trial",
         trials=trials,
         finished=finished,
@@ -175,6 +177,12 @@ def how_many(study: Planned, within: str = "") -> str:
     if study.min_seeds is None:
         return f"{counted(seeds, 'seed')} each"
     return f"until it is decided{within}, {study.min_seeds} to {seeds} seeds each"
+
+
+def _tested_on(data: DataConfig) -> str:
+    if data.folds:
+        return f", each tested on one of {data.folds} folds"
+    return ", each tested on a split that it draws" if data.resample_test else ""
 
 
 def _done(outcome: Outcome, run: RunDir) -> TrialDone:

@@ -72,9 +72,10 @@ def _worse(levels: Sequence[LevelResult], results: StudyResults, all_of: str = "
 
 
 def _worse_here(levels: Sequence[LevelResult], results: StudyResults) -> str:
-    here = f"it is better than {_names(levels)} on these test images, by {_least_lead(levels)}: "
+    here = f"it is better than {_names(levels)} on {results.these_images}, by {_least_lead(levels)}: "
     if results.test_images:
-        return here + "more test images would tell whether on others too, more seeds would not"
+        more = results.these_images.replace("these", "more")
+        return f"{here}{more} would tell whether on others too, more seeds would not"
     return here + "whether on others too, accuracies alone cannot tell"
 
 
@@ -89,7 +90,7 @@ def _least_lead(levels: Sequence[LevelResult]) -> str:
 
 def _equivalent(levels: Sequence[LevelResult], results: StudyResults) -> str:
     verb = "is" if len(levels) == 1 else "are"
-    return f"{_names(levels)} {verb} as good, within ±{results.margin:g} points on these test images"
+    return f"{_names(levels)} {verb} as good, within ±{results.margin:g} points on {results.these_images}"
 
 
 def _better(levels: Sequence[LevelResult], results: StudyResults) -> str:

@@ -23,6 +23,7 @@ from cnnkit.words import counted, listed
 MIN_SEEDS, MAX_SEEDS = 3, 40  # of a study that ends once it is decided
 SHARED = (
     *("training.seed", "data.dataset", "data.root", "data.scene", "data.crop"),
+    *("data.folds", "data.resample_test"),
     *("runtime.device", "runtime.threads"),
 )
 
@@ -100,7 +101,19 @@ class StudyPlan:
 
     def warnings(self) -> list[str]:
         """What a person should know before waiting for the result, and again when reading it."""
-        return [*warnings_of_power(len(self.levels), self.seeds), *self._warnings_of_cost()]
+        power = warnings_of_power(len(self.levels), self.seeds)
+        return [*power, *self._warnings_of_splits(), *self._warnings_of_cost()]
+
+    def _warnings_of_splits(self) -> Iterator[str]:
+        data, folds = self.base.data, self.base.data.folds
+        if data.redrawn and data.info.writers_apart:
+            yield (
+                f"in the published splits of {data.info.title} nobody writes in both; in those that a seed "
+                "draws writers do, and accuracies are higher"
+            )
+        if folds and self.min_seeds is None and (self.seeds % folds or self.all_seeds[0] % folds):
+            seeds = counted(self.seeds, "seed")
+            yield f"{seeds} from {self.all_seeds[0]} on do not test each image equally often in {folds} folds"
 
     def _warnings_of_cost(self) -> Iterator[str]:
         for kind, unit in (("parameters", "parameters"), ("macs", "multiply-accumulates")):
@@ -152,12 +165,13 @@ def plan_study(
     match: Match = "none",
     here: bool = True,
     *,
-    min_seeds: int = MIN_SEEDS,
+    min_seeds: int | None = None,
     max_seeds: int = MAX_SEEDS,
 ) -> StudyPlan:
     """A study that can be run. values: of the key, as YAML would read them.
 
-    seeds: exactly so many; None: until the study is decided, between `min_seeds` and `max_seeds`.
+    seeds: exactly so many; None: until the study is decided, between `min_seeds` (None: `MIN_SEEDS`, or as
+    many as there are folds) and `max_seeds`.
     margin: percentage points; None: `default_margin` for the number of test images, rounded up to 0.01.
     Device, precision and threads are settled for every trial alike: the weights of a trial then do not
     depend on who runs it. Where the configuration names no threads it is one on a CPU, so that as many
@@ -165,6 +179,8 @@ def plan_study(
     device and precision then stay as configured, and the machine that runs a trial settles them.
     Raises UsageError where the factor, its values, the seeds or the budget make no study.
     """
+    if min_seeds is None:
+        min_seeds = min(max(MIN_SEEDS, base.data.folds or 0), max(MIN_SEEDS, max_seeds))
     most = most_seeds(base.training.seed, seeds, min_seeds, max_seeds)
     if margin is None:
         margin = math.ceil(round(default_margin(base.data.info.test_images) * 10_000, 6)) / 100

@@ -10,12 +10,12 @@ from cnnkit.comparison.records import TrialFacts
 from cnnkit.comparison.study_file import SHOWN, differences, folder_name, load_study, trial_folder
 from cnnkit.comparison.validation_only import train_for_validation
 from cnnkit.config.load import config_text, differing_keys
-from cnnkit.config.schema import Config
+from cnnkit.config.schema import Config, DataConfig
 from cnnkit.data.dataset import Published
 from cnnkit.errors import CnnkitError, RunError, UsageError
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.experiment.train import Setting, prepare, run_experiment
-from cnnkit.filenames import CONFIG, PREDICTIONS, RESULT, STUDY, TRIAL
+from cnnkit.filenames import CONFIG, PREDICTIONS, RESULT, STUDY, TESTED, TRIAL
 from cnnkit.files import write_atomically, write_json
 from cnnkit.nn.model import build_model
 from cnnkit.random import generator_for
@@ -124,8 +124,8 @@ def write_trial_json(trial: Trial, folder: Path, setting: Setting) -> None:
     write_json(folder / TRIAL, {**facts, "hashes": {"data": trial.data, **shared_hashes(trial, setting)}})
 
 
-def is_finished(folder: Path, test_images: int) -> bool:
-    """Whether a finished trial is there, with all that a comparison reads of it.
+def is_finished(folder: Path, data: DataConfig) -> bool:
+    """Whether a finished trial is there, with all that a comparison reads of it. data: which it has.
 
     Raises RunError where one has finished and is damaged since.
     """
@@ -134,8 +134,11 @@ def is_finished(folder: Path, test_images: int) -> bool:
         return False
     run.check()
     run.record(TRIAL, TrialFacts)
-    if run.result and (found := len(run.predictions())) != test_images:
-        raise RunError(f"{folder / PREDICTIONS} holds {found:,} predictions, not {test_images:,}")
+    images = data.info.test_images
+    if run.result and (found := len(run.predictions())) != images:
+        raise RunError(f"{folder / PREDICTIONS} holds {found:,} predictions, not {images:,}")
+    if data.redrawn and (found := len(run.tested())) != 4 * images:
+        raise RunError(f"{folder / TESTED} holds {found:,} bytes, not {4 * images:,}")
     return True
 
 
@@ -177,8 +180,9 @@ def shared_hashes(trial: Trial, setting: Setting) -> dict[str, Any]:
         for epoch in epochs
     )
     model = build_model(config.model, splits.info, seed)
+    tested = [] if splits.tested is None else [splits.tested]
     return {
-        "split": fingerprint([splits.validation.images, splits.validation.labels]),
+        "split": fingerprint([splits.validation.images, splits.validation.labels, *tested]),
         "order": fingerprint(order),
         "augmentation": fingerprint(
             generator_for(seed, "augmentation", epoch, device=device).get_state() for epoch in epochs

@@ -7,7 +7,7 @@ needs more images. Only where both answers are yes a level is called better.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from cnnkit.comparison.records import (
     PairResult,
     SeedRange,
 )
-from cnnkit.image_error import image_error
+from cnnkit.image_error import OfImages, image_error, image_error_of_redrawn
 from cnnkit.sequential import ENOUGH, Floats, Look, Watch, pair_indices, reach
 from cnnkit.stats import MOST_SEEDS, Interval
 
@@ -38,7 +38,8 @@ class Observed:
 
     accuracies: (levels, seeds), fractions, NaN where there is none. failed: (levels, seeds), where a training
     failed. right: (levels, seeds, images), which test image was classified right; False without a training;
-    None where only accuracies are known. images: how many test images; 0: not known.
+    None where only accuracies are known. images: how many test images; 0: not known. pool: out of how many
+    each seed chooses them; 0: all seeds have the same ones.
     """
 
     names: Sequence[str]
@@ -46,6 +47,7 @@ class Observed:
     failed: NDArray[np.bool_]
     right: NDArray[np.bool_] | None
     images: int
+    pool: int = 0
 
     @property
     def known(self) -> "Observed":
@@ -53,12 +55,16 @@ class Observed:
         has = np.asarray(np.isfinite(self.accuracies).any(1))
         right = None if self.right is None else self.right[has]
         names = [name for name, known in zip(self.names, has.tolist(), strict=True) if known]
-        return Observed(names, self.accuracies[has], self.failed[has], right, self.images)
+        return replace(
+            self, names=names, accuracies=self.accuracies[has], failed=self.failed[has], right=right
+        )
 
     def first(self, seeds: int) -> "Observed":
         """What was known after so many seeds."""
         right = None if self.right is None else self.right[:, :seeds]
-        return Observed(self.names, self.accuracies[:, :seeds], self.failed[:, :seeds], right, self.images)
+        return replace(
+            self, accuracies=self.accuracies[:, :seeds], failed=self.failed[:, :seeds], right=right
+        )
 
 
 class Judge:
@@ -152,7 +158,8 @@ def pairs_of(judge: Judge, observed: Observed) -> Iterator[PairResult]:
     first, second = pair_indices(len(observed.names))
     for pair, (a, b) in enumerate(zip(first.tolist(), second.tolist(), strict=True)):
         mean, seeds = float(seen.fit.difference[pair]), int(seen.fit.seeds[pair])
-        elsewhere, error = _elsewhere(observed, a, b, float(seen.half_width[pair]), len(first))
+        of_images = _of_images(observed, seen, pair, a, b)
+        elsewhere = of_images.half_width(float(seen.half_width[pair]), len(first)) if of_images else math.inf
         verdict = _verdict(judge, pair, a, b, mean, elsewhere)
         yield PairResult(
             observed.names[a],
@@ -162,7 +169,7 @@ def pairs_of(judge: Judge, observed: Observed) -> Iterator[PairResult]:
             verdict=verdict,
             different=_told(watch.evidence)[pair],
             equivalent=_told(watch.near)[pair],
-            image_error=error,
+            image_error=of_images.error if of_images else None,
             seeds_needed=_seeds_needed(judge, pair) if verdict == UNDECIDED else None,
         )
 
@@ -179,15 +186,15 @@ def _verdict(judge: Judge, pair: int, a: int, b: int, mean: float, elsewhere: fl
     return better if mean > 0 else OPPOSITE[better]
 
 
-def _elsewhere(observed: Observed, a: int, b: int, of_seeds: float, pairs: int) -> tuple[float, float | None]:
-    """(half width of an interval for other seeds and other images, standard error of the images)."""
-    if observed.right is None:
-        return math.inf, None
+def _of_images(observed: Observed, seen: Look, pair: int, a: int, b: int) -> OfImages | None:
+    """What the choice of images puts into the difference of a pair; None where that is not known."""
     both = np.isfinite(observed.accuracies[[a, b]]).all(0)
-    if both.sum() < FEWEST_SEEDS:
-        return math.inf, None
-    images = image_error(observed.right[a, both].astype(np.int8) - observed.right[b, both].astype(np.int8))
-    return images.half_width(of_seeds, pairs), images.error
+    if observed.right is None or both.sum() < FEWEST_SEEDS:
+        return None
+    if observed.pool:
+        variance, df = float(seen.fit.variance[pair]), float(seen.fit.df[pair])
+        return image_error_of_redrawn(variance, df, observed.images, observed.pool - observed.images)
+    return image_error(observed.right[a, both].astype(np.int8) - observed.right[b, both].astype(np.int8))
 
 
 def _interval(judge: Judge, pair: int, mean: float, verdict: str, elsewhere: float) -> Interval:
