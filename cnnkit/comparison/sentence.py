@@ -57,11 +57,19 @@ def verdict_alone(results: StudyResults) -> str:
         verdict: [other for other in others if other.to_best and other.to_best.verdict == verdict]
         for verdict in TEXTS
     }
+    told[UNDECIDED] = [level for level in told[UNDECIDED] if level.beaten_after is None]
+    beaten = [
+        level
+        for level in others
+        if level.beaten_after and level.to_best and level.to_best.verdict == UNDECIDED
+    ]
     failures = "".join([*_failures(results), *_seeds_without_effect(results)])
     if len(told[WORSE]) == len(others):
         lead = _worse(told[WORSE], results, all_of="every other")
         return f"{key} {best.name} wins with {accuracy}: {lead}.{failures}"
     parts = [text(told[verdict], results) for verdict, text in TEXTS.items() if told[verdict]]
+    if beaten:  # by another than the leader, with which they were not compared for long
+        parts.append(f"{_names(beaten)} {'is' if len(beaten) == 1 else 'are'} worse than another")
     if results.within and told[UNDECIDED]:
         parts.insert(0, f"no other is better by {results.margin:g} points or more")
     return f"{key} {best.name} is ahead with {accuracy}: " + "; ".join(parts) + f".{failures}"

@@ -51,8 +51,9 @@ class Observed:
 
     @property
     def known(self) -> "Observed":
-        """Without the levels that have no accuracy at all."""
-        has = np.asarray(np.isfinite(self.accuracies).any(1))
+        """Without the levels that have no seed in common with any other."""
+        there = np.isfinite(self.accuracies)
+        has = np.asarray((there & (there.sum(0) > 1)).any(1))
         right = None if self.right is None else self.right[has]
         names = [name for name, known in zip(self.names, has.tolist(), strict=True) if known]
         return replace(
