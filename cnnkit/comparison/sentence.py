@@ -57,7 +57,8 @@ def verdict_alone(results: StudyResults) -> str:
         verdict: [other for other in others if other.to_best and other.to_best.verdict == verdict]
         for verdict in TEXTS
     }
-    told[UNDECIDED] = [level for level in told[UNDECIDED] if level.beaten_after is None]
+    undecided = told[UNDECIDED]
+    told[UNDECIDED] = [level for level in undecided if level.beaten_after is None]
     beaten = [
         level
         for level in others
