@@ -98,7 +98,15 @@ def test_a_run_directory_holds_the_files_in_its_table_and_the_result_its_keys(
     capsys: pytest.CaptureFixture[str], tiny_file: Path
 ) -> None:
     for words in (
-        ["train", "--config", tiny_file, "--out", "run"],
+        [
+            "train",
+            "--config",
+            tiny_file,
+            "--out",
+            "run",
+            "--set",
+            "data.folds=4",
+        ],  # which keeps one file more
         ["eval", "run"],
         ["eval", "run/last.safetensors"],
         ["report", "run"],
