@@ -1,7 +1,5 @@
 """What a person sees of a comparison: the sentence, then the ranked table."""
 
-from collections.abc import Sequence
-
 from cnnkit.api.progress import say
 from cnnkit.cli.console import make_table, out, print_table
 from cnnkit.comparison.intervals import FEWEST_SEEDS, informative
@@ -24,21 +22,11 @@ def print_comparison(results: StudyResults) -> None:
 
 
 def _print_ranking(results: StudyResults) -> None:
-    ranked = make_table(
-        results.key.rpartition(".")[2],
-        *(
-            "seeds",
-            "accuracy, %",
-            "to the best, points",
-            "verdict",
-            "parameters",
-            "MACs",
-            "training",
-            "images/s",
-        ),
-    )
-    for level in results.levels:
-        ranked.add_row(*_row(level, results))
+    rows = [_row(level, results) for level in results.levels]
+    shown = [title for title in rows[0] if any(row[title] for row in rows)]
+    ranked = make_table(results.key.rpartition(".")[2], *shown)
+    for level, row in zip(results.levels, rows, strict=True):
+        ranked.add_row(level.name, *(row[title] for title in shown))
     print_table(ranked)
     say(out, _legend(results), "dim")
     for level in results.levels:
@@ -48,24 +36,24 @@ def _print_ranking(results: StudyResults) -> None:
             say(out, f"{level.name} tuned: {changes(results.tuning, level.tuned)}", "dim")
 
 
-def _row(level: LevelResult, results: StudyResults) -> Sequence[str]:
+def _row(level: LevelResult, results: StudyResults) -> dict[str, str]:
+    """What each column tells of a level; what is not known of any level is left out of the table."""
     to_best, timing = level.to_best, level.timing
     shared = results.pair(level.name, results.best.name).seeds if to_best else 0
-    return (
-        level.name,
-        str(len(level.seeds)),
-        _told(level.accuracy, len(level.seeds)),
-        _told(to_best.difference, shared, "+") if to_best else "",
-        to_best.verdict if to_best else "the best",
-        f"{level.parameters:,}",
-        f"{level.macs / 1e6:.1f} M",
-        f"{timing.train_seconds:.1f} s",
-        f"{timing.images_per_second:,.0f}",
-    )
+    return {
+        "seeds": str(len(level.seeds)),
+        "accuracy, %": _told(level.accuracy, len(level.seeds)),
+        "to the best, points": _told(to_best.difference, shared, "+") if to_best else "",
+        "verdict": to_best.verdict if to_best else "the best",
+        "parameters": "" if level.parameters is None else f"{level.parameters:,}",
+        "MACs": "" if level.macs is None else f"{level.macs / 1e6:.1f} M",
+        "training": f"{timing.train_seconds:.1f} s",
+        "images/s": "" if timing.images_per_second is None else f"{timing.images_per_second:,.0f}",
+    }
 
 
 def _legend(results: StudyResults) -> str:
-    medians = "training, images/s: medians"
+    medians = "training: median seconds" if results.function else "training, images/s: medians"
     if (seeds := max(len(level.seeds) for level in results.levels)) < FEWEST_SEEDS:
         return f"means over {counted(seeds, 'seed')}; a 95 % interval needs {FEWEST_SEEDS}; {medians}"
     return f"± and [ ]: 95 % intervals; those to the best hold for all pairs together; {medians}"

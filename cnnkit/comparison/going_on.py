@@ -4,13 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cnnkit.comparison.function_study import FunctionStudy
 from cnnkit.comparison.results import read_results
-from cnnkit.comparison.sentence import sentence
+from cnnkit.comparison.sentence import verdict_alone
 from cnnkit.comparison.study import MAX_SEEDS, StudyPlan, plan_study
 from cnnkit.comparison.study_file import Earlier, StudyFile, load_study, trial_folder
 from cnnkit.config.load import flat
 from cnnkit.errors import UsageError
-from cnnkit.filenames import FAILURE, LOCK, RESULT, RESULTS, STUDY
+from cnnkit.filenames import FAILURE, LOCK, RESULT, STUDY, TRIALS
 from cnnkit.files import PART
 from cnnkit.words import listed
 
@@ -23,7 +24,13 @@ def refuse_another_study(study: StudyPlan, folder: Path) -> None:
                 f"{folder} holds another study ({'; '.join(differences)}); nothing is overwritten: "
                 "name another folder with --out"
             )
-    elif folder.exists() and (not folder.is_dir() or any(not _is_leftover(p) for p in folder.iterdir())):
+    else:
+        refuse_something_else(folder)
+
+
+def refuse_something_else(folder: Path) -> None:
+    """Raises UsageError where a folder without a study is not empty."""
+    if folder.exists() and (not folder.is_dir() or any(not _is_leftover(p) for p in folder.iterdir())):
         raise UsageError(f"{folder} is not empty and holds no study; name another folder with --out")
 
 
@@ -99,20 +106,23 @@ def with_kept(study: StudyPlan, folder: Path) -> StudyPlan:
     return replace(
         plan,
         min_seeds=study.min_seeds,
-        history=_history(kept, study.margin, folder),
+        history=history_with(kept, study.margin, folder),
         tuning=kept.tuning,
         levels=tuple(level.with_tuned(tuned.get(level.name)) for level in plan.levels),
     )
 
 
-def _history(kept: StudyFile, margin: float, folder: Path) -> tuple[Earlier, ...]:
-    """What was decided with other margins than this one: a margin that is changed later leaves a trace."""
-    if margin == kept.margin or not (folder / RESULTS).exists():
+def history_with(kept: StudyFile | FunctionStudy, margin: float, folder: Path) -> tuple[Earlier, ...]:
+    """What was decided with other margins than this one: a margin that is changed later leaves a trace.
+
+    Where `results.json` is gone, the trials that are there tell what could be known.
+    """
+    if margin == kept.margin or not any(folder.glob(f"{TRIALS}/*/{RESULT}")):
         return tuple(kept.history)
     before = read_results(folder)
-    if not before.seeds or before.margin != kept.margin:  # nothing was decided with the margin that is left
+    if not before.levels or before.margin != kept.margin:  # nothing was decided with the margin that is left
         return tuple(kept.history)
-    return (*kept.history, Earlier(before.margin, before.seeds, sentence(replace(before, history=[]))))
+    return (*kept.history, Earlier(before.margin, before.seeds, verdict_alone(before)))
 
 
 def _differences(kept: StudyFile, study: StudyPlan) -> list[str]:

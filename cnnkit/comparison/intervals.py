@@ -1,4 +1,4 @@
-"""Which intervals tell something, and what is said where one does not."""
+"""Which intervals tell something."""
 
 from dataclasses import replace
 from typing import TypeVar
@@ -19,11 +19,6 @@ def informative(results: StudyResults) -> StudyResults:
         levels=[_level(level, results) for level in results.levels],
         pairs=[replace(pair, difference=_interval(pair.difference, pair.seeds)) for pair in results.pairs],
     )
-
-
-def without_interval(seeds: int) -> str:
-    """Why there is no interval."""
-    return "too few seeds" if seeds < FEWEST_SEEDS else "all seeds equal"
 
 
 def _level(level: LevelResult, results: StudyResults) -> LevelResult:

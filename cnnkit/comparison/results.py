@@ -1,18 +1,22 @@
 """`results.json`: every number of a comparison, computed from what its trials left behind."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnkit.comparison.function_results import analyse_function
+from cnnkit.comparison.function_study import is_of_function
+from cnnkit.comparison.ranking import level_alone, observe, ranked
 from cnnkit.comparison.records import (
+    VERSION,
     FirstResults,
     LevelResult,
     LevelTiming,
-    LookResult,
-    PairResult,
     SizeAccuracy,
     StudyResults,
     TrialFacts,
@@ -21,21 +25,16 @@ from cnnkit.comparison.records import (
 )
 from cnnkit.comparison.study_file import (
     LevelPlan,
-    StudyFile,
     TrialEntry,
     load_study,
     read_labels,
     trial_folder,
 )
-from cnnkit.comparison.verdicts import Observed
-from cnnkit.comparison.verdicts import judge as judge_study
 from cnnkit.errors import DamagedFile, RunError
 from cnnkit.experiment.run_dir import RunDir, RunResult
-from cnnkit.filenames import FAILURE, LABELS, PREDICTIONS, RESULT, RESULTS, TRIAL
+from cnnkit.filenames import LABELS, PREDICTIONS, RESULT, RESULTS, TRIAL
 from cnnkit.kept import parse_json, read_kept, read_sealed, sha256
-from cnnkit.stats import Interval, deviation, mean_interval, sampling_error
-
-VERSION = 2
+from cnnkit.stats import Interval, mean_interval
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,12 @@ class FinishedTrial:
 def analyse(folder: Path) -> StudyResults:
     """What `results.json` holds, from `study.json`, the labels and the trials' predictions alone.
 
+    Of a study of a person's own function: from what its calls returned.
     Levels are ranked by accuracy, the leader first. Times, which no second run repeats, are under `timing`.
     Raises RunError where a file is damaged.
     """
+    if is_of_function(folder):
+        return analyse_function(folder)
     study = load_study(folder)
     labels = np.frombuffer(read_labels(folder, study), np.uint8)
     finished, rows = {}, []
@@ -61,8 +63,14 @@ def analyse(folder: Path) -> StudyResults:
             rows.append(row)
         if trial:
             finished[entry.level, entry.seed] = trial
-    observed, seeds = _observed(study, finished, rows, len(labels))
-    levels, looks, pairs = _judged(study, finished, observed, seeds)
+    plans = {level.name: level for level in study.levels}
+    observed, seeds = observe([*plans], rows, {key: trial.right for key, trial in finished.items()})
+
+    def level_of(name: str) -> LevelResult:
+        trials = {seed: finished[name, seed] for seed in seeds if (name, seed) in finished}
+        return _level(plans[name], trials, study.object_sizes)
+
+    levels, looks, pairs = ranked(observed, study.margin, level_of)
     return StudyResults(
         version=VERSION,
         key=study.key,
@@ -80,75 +88,17 @@ def analyse(folder: Path) -> StudyResults:
     )
 
 
-def _observed(
-    study: StudyFile,
-    finished: Mapping[tuple[str, int], FinishedTrial],
-    rows: Sequence[TrialResult],
-    images: int,
-) -> tuple[Observed, list[int]]:
-    """What the trials came to, and the seeds that were tried."""
-    seeds = sorted({row.seed for row in rows})
-    names = [level.name for level in study.levels]
-    right = np.zeros((len(names), len(seeds), images), bool)
-    accuracies = np.full(right.shape[:2], np.nan)
-    failed = np.zeros(right.shape[:2], bool)
-    for row in rows:
-        place = names.index(row.level), seeds.index(row.seed)
-        failed[place] = row.error is not None
-        if trial := finished.get((row.level, row.seed)):
-            right[place] = trial.right
-            accuracies[place] = trial.right.mean()
-    return Observed(names, accuracies, failed, right, images), seeds
-
-
-def _judged(
-    study: StudyFile,
-    finished: Mapping[tuple[str, int], FinishedTrial],
-    observed: Observed,
-    seeds: Sequence[int],
-) -> tuple[list[LevelResult], list[LookResult], list[PairResult]]:
-    """The levels, the leader first; all empty while fewer than two levels have finished a training."""
-    if len(observed.known.names) < 2:
-        return [], [], []
-    judge, looks, pairs = judge_study(observed, study.margin / 100)
-    plans = {level.name: level for level in study.levels}
-    leader = judge.names[judge.leader]
-    levels = []
-    for name in (judge.names[i] for i in judge.ranked()):
-        trials = {seed: finished[name, seed] for seed in seeds if (name, seed) in finished}
-        pair = next((pair for pair in pairs if {pair.a, pair.b} == {name, leader}), None)
-        level = _level(plans[name], trials, study.object_sizes)
-        failures = int(observed.failed[observed.names.index(name)].sum())
-        level = replace(
-            level,
-            failures=failures,
-            beaten_after=judge.beaten_after.get(name),
-            to_best=pair.seen_from(name) if pair and name != leader else None,
-        )
-        levels.append(level)
-    return levels, looks, pairs
-
-
 def _level(plan: LevelPlan, trials: Mapping[int, FinishedTrial], sizes: Sequence[int]) -> LevelResult:
-    """A level alone: what it came to, without how it stands to others."""
+    """A level alone, without how it stands to others."""
     right = np.stack([trial.right for trial in trials.values()])
-    accuracies, results = right.mean(1), [trial.result for trial in trials.values()]
-    return LevelResult(
-        name=plan.name,
-        value=plan.value,
+    results = [trial.result for trial in trials.values()]
+    alone = level_alone(plan.name, plan.value, list(trials), right.mean(1), _timing(results), right)
+    return replace(
+        alone,
         parameters=results[0].parameters,
         macs=results[0].macs,
         changed=plan.changed,
-        accuracy=mean_interval(accuracies, 1 / right.shape[1]).clipped(),
-        accuracies=accuracies.tolist(),
-        seeds=list(trials),
-        failures=0,
-        beaten_after=None,
-        seed_deviation=deviation(accuracies) if len(trials) > 1 else None,
-        sampling_error=sampling_error(right),
         by_object_size=_by_object_size(right, sizes),
-        to_best=None,
-        timing=_timing(results),
         train_gap=_train_gap(list(trials.values())),
         tuned=plan.tuned,
     )
@@ -189,7 +139,7 @@ def _trial(
     run = RunDir(folder)
     row = TrialResult(entry.level, entry.seed, entry.folder, error=None)
     if not run.finished:
-        return None, replace(row, error=_failure(folder) or None)
+        return None, replace(row, error=run.failure or None)
     kept = run.predictions()
     predictions = np.frombuffer(kept, np.uint8)
     if len(predictions) != len(labels):
@@ -210,17 +160,6 @@ def _trial(
         clean_train_accuracy=result.clean_train_accuracy,
     )
     return FinishedTrial(result, right), row
-
-
-def _failure(folder: Path) -> str:
-    """The first line of why a trial failed; empty where that is not told."""
-    try:
-        told = read_kept(folder / FAILURE).decode("utf-8", "replace").splitlines()
-    except FileNotFoundError:
-        return ""
-    except DamagedFile as error:
-        return str(error)
-    return told[0] if told else ""
 
 
 def _facts(run: RunDir) -> TrialFacts:
@@ -248,7 +187,7 @@ def read_results(folder: Path) -> StudyResults:
 def _kept(path: Path) -> StudyResults | FirstResults:
     """Raises FileNotFoundError, or RunError where it is damaged or of a newer version."""
     try:
-        version = parse_json(read_kept(path)).get("version")
+        version = _version(path)
         if version == 1:
             first: FirstResults = read_sealed(path, FirstResults)
             return first
@@ -258,6 +197,27 @@ def _kept(path: Path) -> StudyResults | FirstResults:
     if results.version != VERSION:
         raise RunError(f"{path} is of version {version}, and this cnnkit reads up to version {VERSION}")
     return results
+
+
+def _version(path: Path) -> Any:
+    raw = read_kept(path)
+    try:
+        return parse_json(raw).get("version")
+    except DamagedFile as error:
+        raise DamagedFile(f"{path} is damaged or was changed: {error}") from error
+
+
+def rewritten(folder: Path) -> list[str]:
+    """What a study that goes on writes anew because it is damaged, a sentence each; of a whole one, none."""
+    found = []
+    study = load_study(folder)
+    for read in (lambda: _kept(folder / RESULTS), lambda: read_labels(folder, study)):
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                read()
+            except RunError as error:
+                found.append(f"{error}; it is written anew")
+    return found
 
 
 def first_results(folder: Path) -> FirstResults | None:

@@ -12,11 +12,11 @@ from typing import Protocol
 import torch
 
 from cnnkit import signals
-from cnnkit.comparison.course import Course
+from cnnkit.comparison.course import Course, Planned
 from cnnkit.comparison.going_on import refuse_another_study, with_kept
 from cnnkit.comparison.local import Outcome
 from cnnkit.comparison.records import StudyResults
-from cnnkit.comparison.results import analyse
+from cnnkit.comparison.results import analyse, rewritten
 from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.study_file import TrialEntry, trial_folder
 from cnnkit.comparison.trial import Trial, data_hash, is_finished, refuse_changed, with_kept_folders
@@ -71,6 +71,9 @@ def run_study(
     with alone_at(folder, "study"):
         refuse_another_study(study, folder)
         refuse_changed(folder, data)
+        if (folder / STUDY).exists():
+            for told in rewritten(folder):
+                notify(Note(told))
         remove_parts(folder)
         study = with_kept(study, folder)
         trials = _write_plan(study, data, published, folder)
@@ -88,29 +91,29 @@ def run_study(
         if whole and seeds:
             notify(seeds[-1])
         _listen(_ended(course, executor, published, folder), folder, notify)
-        return _keep_results(folder)
+        return keep_results(folder)
 
 
 def _listen(events: Iterable[StudyEvent], folder: Path, notify: StudyListener) -> None:
     """Tells what happens. Raises StudyInterrupted where Ctrl-C or SIGTERM arrives."""
     try:
-        with _interrupted_in_words(folder) as received:
+        with interrupted_in_words(folder, _again(folder)) as received:
             for event in events:
                 notify(event)
                 if received:
                     raise KeyboardInterrupt(received[0])
     except Interrupted as stopped:
-        raise StudyInterrupted(stopped, _keep_results(folder)) from stopped
+        raise StudyInterrupted(stopped, keep_results(folder)) from stopped
 
 
-def _keep_results(folder: Path) -> StudyResults:
+def keep_results(folder: Path) -> StudyResults:
     results = analyse(folder)
     write_json(folder / RESULTS, sealed(results.to_dict()))
     return results
 
 
 def _ended(
-    course: Course, executor: Executor, published: Published, folder: Path
+    course: Course[Trial], executor: Executor, published: Published, folder: Path
 ) -> Iterator[TrialDone | SeedDone]:
     """Runs what is needed; yields each trial as it ends, and what is known after each seed."""
     for trials in course.batches(executor.seeds_at_once):
@@ -154,9 +157,10 @@ def _import_statistics() -> None:
 def _begun(study: StudyPlan, trials: int, finished: int) -> StudyBegun:
     runtime = study.base.runtime
     threads = counted(runtime.threads or 1, "thread")
+    within = f" within ±{study.margin:g} points"
     return StudyBegun(
         title=f"{study.key} on {study.base.data.info.title}: "
-        f"{', '.join(level.name for level in study.levels)}, {_how_many(study)}",
+        f"{', '.join(level.name for level in study.levels)}, {how_many(study, within)}",
         where=f"{runtime.device}, {runtime.precision}, {threads} a trial",
         trials=trials,
         finished=finished,
@@ -165,12 +169,12 @@ def _begun(study: StudyPlan, trials: int, finished: int) -> StudyBegun:
     )
 
 
-def _how_many(study: StudyPlan) -> str:
+def how_many(study: Planned, within: str = "") -> str:
+    """Seeds, in words. within: the margin, in words."""
+    seeds = len(study.all_seeds)
     if study.min_seeds is None:
-        return f"{counted(study.seeds, 'seed')} each"
-    return (
-        f"until it is decided within ±{study.margin:g} points, {study.min_seeds} to {study.seeds} seeds each"
-    )
+        return f"{counted(seeds, 'seed')} each"
+    return f"until it is decided{within}, {study.min_seeds} to {seeds} seeds each"
 
 
 def _done(outcome: Outcome, run: RunDir) -> TrialDone:
@@ -180,15 +184,18 @@ def _done(outcome: Outcome, run: RunDir) -> TrialDone:
     return TrialDone(trial.level, trial.seed, run.result.test_accuracy, run.result.train_seconds, None)
 
 
+def _again(folder: Path) -> str:
+    return f"cnnkit compare --resume --out {shlex.quote(str(folder))}"
+
+
 @contextmanager
-def _interrupted_in_words(folder: Path) -> Iterator[list[int]]:
-    """Turns Ctrl-C and SIGTERM while trials run into Interrupted, with how to go on."""
+def interrupted_in_words(folder: Path, again: str) -> Iterator[list[int]]:
+    """Turns Ctrl-C and SIGTERM while trials run into Interrupted. again: how to go on."""
     try:
         with signals.raised() as received:
             yield received
     except KeyboardInterrupt as error:
         number = error.args[0] if error.args else signal.SIGINT
-        again = f"cnnkit compare --resume --out {shlex.quote(str(folder))}"
         raise Interrupted(
             f"stopped; trials that have ended are kept in {folder}; go on with: {again}", number
         ) from error

@@ -23,23 +23,34 @@ def sentence(results: StudyResults) -> str:
     That each level was tuned is told; and if the margin was changed after results were known, that, with what
     was decided before.
     """
-    return " ".join([_sentence(results), *_how_tuned(results), *_changes_of_the_margin(results)])
+    return " ".join([verdict_alone(results), *how_tuned(results), *changes_of_the_margin(results)])
 
 
-def _how_tuned(results: StudyResults) -> Iterator[str]:
+def how_tuned(results: StudyResults) -> list[str]:
+    """That each level was tuned; empty if not."""
     if results.tuning and results.levels:
-        yield f"Each was tuned first, {results.tuning}, on validation images."
+        return [f"Each was tuned first, {results.tuning}, on validation images."]
+    return []
 
 
-def _changes_of_the_margin(results: StudyResults) -> Iterator[str]:
-    if results.history:
-        yield "The margin was changed after the results were known."
+def _seeds_without_effect(results: StudyResults) -> Iterator[str]:
+    """A person's function may forget its seed: then nothing is known of other trainings."""
+    accuracies = [level.accuracies for level in results.levels]
+    if results.function and all(len(a) > 1 and len({*a}) == 1 for a in accuracies):
+        yield f" Every seed gave the same accuracies: does {results.function} use its seed?"
+
+
+def changes_of_the_margin(results: StudyResults) -> list[str]:
+    """That the margin was changed after results were known, and what was decided before; empty if not."""
     told = [(earlier.margin, len(earlier.seeds), earlier.sentence) for earlier in results.history]
-    for margin, seeds, words in dict.fromkeys(told):
-        yield f"With ±{margin:g} points and {counted(seeds, 'seed')}: “{words}”"
+    before = [
+        f"With ±{margin:g} points and {counted(seeds, 'seed')}: “{words}”"
+        for margin, seeds, words in dict.fromkeys(told)
+    ]
+    return ["The margin was changed after the results were known.", *before] if before else []
 
 
-def _sentence(results: StudyResults) -> str:
+def verdict_alone(results: StudyResults) -> str:
     if not results.levels:
         return "No two values have finished a training: there is nothing to compare yet."
     best, *others = results.levels
@@ -48,7 +59,7 @@ def _sentence(results: StudyResults) -> str:
         verdict: [other for other in others if other.to_best and other.to_best.verdict == verdict]
         for verdict in TEXTS
     }
-    failures = "".join(_failures(results))
+    failures = "".join([*_failures(results), *_seeds_without_effect(results)])
     if len(told[WORSE]) == len(others):
         lead = _worse(told[WORSE], results, all_of="every other")
         return f"{key} {best.name} wins with {accuracy}: {lead}.{failures}"
@@ -63,10 +74,10 @@ def _worse(levels: Sequence[LevelResult], results: StudyResults, all_of: str = "
 
 
 def _worse_here(levels: Sequence[LevelResult], results: StudyResults) -> str:
-    return (
-        f"it is better than {_names(levels)} on these test images, by {_least_lead(levels)}: "
-        "more test images would tell whether on others too, more seeds would not"
-    )
+    here = f"it is better than {_names(levels)} on these test images, by {_least_lead(levels)}: "
+    if results.test_images:
+        return here + "more test images would tell whether on others too, more seeds would not"
+    return here + "whether on others too, accuracies alone cannot tell"
 
 
 def _least_lead(levels: Sequence[LevelResult]) -> str:

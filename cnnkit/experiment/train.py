@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,13 +16,13 @@ from cnnkit import signals
 from cnnkit.config.costs import layer_costs
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published, Splits, pixel_statistics
-from cnnkit.errors import Interrupted, RunError
+from cnnkit.errors import Interrupted, OutOfMemory, RunError, TrainingError
 from cnnkit.events import Begun, Listener, Note, ignore
 from cnnkit.experiment.checkpoints import load_state, load_weights, save_state, save_weights
 from cnnkit.experiment.measure import measure, resident_splits
 from cnnkit.experiment.run_dir import RunDir, RunResult, resume_command
-from cnnkit.filenames import BEST, ENVIRONMENT, LAST, STATE
-from cnnkit.files import write_json
+from cnnkit.filenames import BEST, ENVIRONMENT, FAILURE, LAST, STATE
+from cnnkit.files import write_atomically, write_json
 from cnnkit.nn.model import build_model
 from cnnkit.random import generator_for
 from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
@@ -92,14 +93,19 @@ def _run(config: Config, run: RunDir, notify: Listener, setting: Setting, rememb
         _restore(training, run)
         _warn_of_another_machine(run, placement, notify)
     else:
-        write_environment(run, placement)
+        write_environment(run.path, placement)
     setup_seconds = setting.seconds + time.perf_counter() - started
 
     begun = describe(training)
     notify(begun)
     if resuming and training.finished:
         notify(Note("training had ended; only the test was missing"))
-    _train_and_keep(training, splits, run, notify)
+    try:
+        _train_and_keep(training, splits, run, notify)
+    except TrainingError as error:
+        if not isinstance(error, OutOfMemory):  # another machine may have more
+            write_atomically(run.path / FAILURE, str(error))
+        raise
     if remember:
         _remember_training_images(run, splits, placement)
     return finish(training, splits, run, begun, setup_seconds)
@@ -155,6 +161,7 @@ def finish(training: Training, splits: Splits, run: RunDir, begun: Begun, setup_
         clean_train_loss=best.clean_train_loss,
         calibration=test.calibration(),
     )
+    (run.path / FAILURE).unlink(missing_ok=True)  # of an earlier try
     run.keep_result(result)
     return result
 
@@ -230,24 +237,34 @@ def _warn_of_another_machine(run: RunDir, placement: Placement, notify: Listener
         notify(Note(f"resumed with another {', '.join(changed)}: the weights will not be bitwise the same"))
 
 
-def write_environment(run: RunDir, placement: Placement) -> None:
-    """Keeps versions, device, git commit of the current folder and command line."""
+def write_environment(folder: Path, placement: Placement | None = None) -> None:
+    """Keeps versions, device, git commit of the current folder and command line.
+
+    placement: None where cnnkit does not train itself.
+    """
+    own = (
+        {}
+        if placement is None
+        else {
+            "torch": torch.__version__,
+            "device": str(placement.device),
+            "device_name": placement.name,
+            "precision": placement.precision,
+            "threads": placement.threads,
+        }
+    )
     environment = {
         "cnnkit": cnnkit.__version__,
         "python": platform.python_version(),
-        "torch": torch.__version__,
         "numpy": np.__version__,
         "platform": platform.platform(),
-        "device": str(placement.device),
-        "device_name": placement.name,
-        "precision": placement.precision,
-        "threads": placement.threads,
+        **own,
         "git_commit": _git("rev-parse", "HEAD"),
         "git_changes": None if (changes := _git("status", "--porcelain")) is None else bool(changes),
         "command": ["cnnkit", *sys.argv[1:]] if sys.argv[0].endswith("__main__.py") else sys.argv,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
-    write_json(run.path / ENVIRONMENT, environment)
+    write_json(folder / ENVIRONMENT, environment)
 
 
 @functools.cache  # else each trial would start two processes

@@ -33,9 +33,10 @@ GALLERY_SHOWN = 18
 CURVES = (  # field of an epoch's record, title, scale, whether it may be logarithmic
     ("val_accuracy", "validation accuracy, %", 100.0, False),
     ("val_loss", "validation loss, nats", 1.0, True),
+    ("train_accuracy", "training accuracy, %", 100.0, False),
     ("train_loss", "training loss, nats", 1.0, True),
 )
-CURVES_WITHOUT_VALIDATION = (("train_accuracy", "training accuracy, %", 100.0, False), CURVES[-1])
+CURVES_WITHOUT_VALIDATION = CURVES[2:]
 SHARED = {"data": "data", "split": "split", "order": "data order", "augmentation": "augmentation stream"}
 
 
@@ -74,7 +75,13 @@ def open_trials(folder: Path, study: StudyFile, config: Config, results: StudyRe
     finished = {(t.level, t.seed): t for t in results.trials if not t.error}
     levels = [level.name for level in study.levels]
     labels, damage = labels_left(folder, study)
-    runs = {key: RunDir(trial_folder(folder, trial.folder)) for key, trial in finished.items()}
+    order = [level.name for level in results.levels] or levels
+    runs = {}
+    for key, trial in finished.items():
+        try:
+            runs[key] = RunDir(trial_folder(folder, trial.folder))
+        except RunError as error:
+            damage.append(str(error))
     damage += [sentence for run in runs.values() for sentence in damaged_files(run)]
     predictions = {
         key: kept
@@ -85,9 +92,9 @@ def open_trials(folder: Path, study: StudyFile, config: Config, results: StudyRe
     return Trials(
         folder=folder,
         config=config,
-        order=[level.name for level in results.levels] or levels,
+        order=order,
         series={name: i for i, name in enumerate(levels)},
-        seeds=[seed for seed in results.seeds if all((level.name, seed) in runs for level in results.levels)],
+        seeds=[seed for seed in results.seeds if all((name, seed) in runs for name in order)],
         runs=runs,
         hashes={key: trial.hashes or {} for key, trial in finished.items()},
         labels=labels,
@@ -111,11 +118,11 @@ def missing_predictions(trials: Trials) -> str:
 
 
 def curves_view(trials: Trials) -> dict[str, Any] | None:
-    """Panels of accuracies and losses over the epochs; None where no trial has kept any."""
-    histories: dict[str, list[list[EpochRecord]]] = {level: [] for level in trials.order}
-    for (level, _), run in trials.runs.items():
-        with contextlib.suppress(RunError):
-            histories[level].append(run.metrics())
+    """Panels of accuracies and losses over the epochs; None where no trial has kept any.
+
+    Over the seeds that every level has, so that none is ahead for its easier seeds.
+    """
+    histories, shared = _histories(trials)
     panels: list[Panel] = []
     caption = ""
     held_out = any(h[0].val_accuracy is not None for of_level in histories.values() for h in of_level if h)
@@ -124,10 +131,22 @@ def curves_view(trials: Trials) -> dict[str, Any] | None:
         curves = _curves(histories, trials.series, name.replace("train", fields), scale)
         if curves:
             panels.append(curve_panel(title, curves, log))
-            caption = caption or curves_caption(
-                curves, title.partition(",")[0], max(map(len, histories.values()))
-            )
+            caption = caption or curves_caption(curves, title.partition(",")[0], shared)
     return {"panels": panels, "caption": f"{caption} {HOW_MEASURED[fields]}"} if panels else None
+
+
+def _histories(trials: Trials) -> tuple[dict[str, list[list[EpochRecord]]], list[int]]:
+    """The epochs of each level's trials, and the seeds that these are of; none: each level's own."""
+    kept: dict[tuple[str, int], list[EpochRecord]] = {}
+    for trial, run in trials.runs.items():
+        with contextlib.suppress(RunError):
+            kept[trial] = run.metrics()
+    shared = [seed for seed in trials.seeds if all((level, seed) in kept for level in trials.order)]
+    histories: dict[str, list[list[EpochRecord]]] = {level: [] for level in trials.order}
+    for (level, seed), epochs in kept.items():
+        if not shared or seed in shared:
+            histories[level].append(epochs)
+    return histories, shared
 
 
 def _curves(
@@ -160,7 +179,7 @@ def confusion_view(trials: Trials) -> dict[str, Any] | None:
     widest = max([float(np.abs(mistakes_alone(d)).max()) for d in differences.values()] + [1e-9])
     maps: list[HeatMap] = [mistakes_map(confusions[best], names, best, trials.series[best])]
     maps += [heat_map(d, names, n, widest, trials.series[n], signed=True) for n, d in differences.items()]
-    return {"maps": maps, "caption": confusion_caption(confusions, names, trials.order)}
+    return {"maps": maps, "caption": confusion_caption(confusions, names, trials.order, trials.predicted)}
 
 
 def mean_confusion(
