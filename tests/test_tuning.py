@@ -506,6 +506,7 @@ def test_the_report_shows_each_point_and_marks_what_was_chosen(tuned: Path) -> N
             shown = f"{accuracy:.2%}"
             assert (f"<b>{shown}</b>" if number == level.tuned.point else f">{shown}<") in section
     assert section.count("as configured") == 1
+    assert "Each was tuned first, over 3 points of training.learning_rate, on validation images." in text
     study_json = kept_json(tuned / STUDY)
     keep_json(
         tuned / STUDY,

@@ -23,12 +23,14 @@ def sentence(results: StudyResults) -> str:
     That each level was tuned is told; and if the margin was changed after results were known, that, with what
     was decided before.
     """
-    return " ".join([verdict_alone(results), *_how_tuned(results), *changes_of_the_margin(results)])
+    return " ".join([verdict_alone(results), *how_tuned(results), *changes_of_the_margin(results)])
 
 
-def _how_tuned(results: StudyResults) -> Iterator[str]:
+def how_tuned(results: StudyResults) -> list[str]:
+    """That each level was tuned; empty if not."""
     if results.tuning and results.levels:
-        yield f"Each was tuned first, {results.tuning}, on validation images."
+        return [f"Each was tuned first, {results.tuning}, on validation images."]
+    return []
 
 
 def _seeds_without_effect(results: StudyResults) -> Iterator[str]:

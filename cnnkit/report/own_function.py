@@ -25,6 +25,7 @@ NOTHING: dict[str, Any] = {
     **dict.fromkeys(("tuning", "sizes", "activations", "curves", "confusion", "networks", "evidence")),
     "images_missing": "",
     "predictions_missing": "",
+    "tuning": None,
     "shared": [],
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 from cnnkit.comparison.function_study import FunctionStudy
 from cnnkit.comparison.intervals import informative
 from cnnkit.comparison.records import LevelResult, StudyResults, ToBest
-from cnnkit.comparison.sentence import changes_of_the_margin, verdict_alone
+from cnnkit.comparison.sentence import changes_of_the_margin, how_tuned, verdict_alone
 from cnnkit.comparison.study_file import StudyFile, load_study
 from cnnkit.report.activations import activation_plots
 from cnnkit.report.axes import Panel, short
@@ -53,7 +53,7 @@ def study_view(folder: Path) -> dict[str, Any]:
         "results": results,
         "info": config.data.info,
         "config": config,
-        "sentence": verdict_alone(results),
+        "sentence": " ".join([verdict_alone(results), *how_tuned(results)]),
         "changes_of_the_margin": changes_of_the_margin(results),
         "trainings": trainings(study, results),
         "damage": [*damage, *trials.damage],
