@@ -279,12 +279,16 @@ class Watch:
         """(levels,): than which no other is better by the margin or more."""
         return np.asarray(self.within_margin >= ENOUGH)
 
-    def beaten(self, seen: Look) -> Bools:
-        """(levels,): which are worse than some other level. They need no further trainings."""
+    def beaten(self, seen: Look, by: Bools | None = None) -> Bools:
+        """(levels,): which are worse than some other level. They need no further trainings.
+
+        by: the levels that count as better; None: all.
+        """
         first, second = pair_indices(self.levels)
+        by = np.ones(self.levels, bool) if by is None else by
         beaten = np.zeros(self.levels, bool)
-        beaten[second[self.different & (seen.fit.difference > 0)]] = True
-        beaten[first[self.different & (seen.fit.difference < 0)]] = True
+        beaten[second[self.different & (seen.fit.difference > 0) & by[first]]] = True
+        beaten[first[self.different & (seen.fit.difference < 0) & by[second]]] = True
         return beaten
 
     def settled(self, leader: int, seen: Look) -> bool:

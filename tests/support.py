@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -165,10 +165,12 @@ class Here:
     fails: why a trial does not run, its text for `failure.txt`; empty for one that does.
     """
 
+    seeds_at_once: int | None = None
+
     def __init__(self, home: Path, fails: Callable[[Trial], str] = lambda _: "") -> None:
         self.home, self.fails = home, fails
 
-    def run(self, trials: Sequence[Trial], *_: object) -> Iterator[comparison.Outcome]:
+    def run(self, trials: Iterable[Trial], *_: object) -> Generator[comparison.Outcome]:
         threads = torch.get_num_threads()
         for trial in trials:
             folder = self.home / trial.folder

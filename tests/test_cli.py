@@ -29,6 +29,8 @@ Capture = pytest.CaptureFixture[str]
 STUDY_OPTIONS = {
     *(
         "--seeds",
+        "--min-seeds",
+        "--max-seeds",
         "--match",
         "--margin",
         "--workers",

@@ -129,7 +129,7 @@ def test_verify_finds_nothing_to_complain_of_in_an_untouched_study(finished: Pat
 
 def change_a_number(folder: Path) -> None:
     results = kept_json(folder / RESULTS)
-    results["pairs"][0]["p_different"] *= 1 + 1e-5
+    results["pairs"][0]["different"] *= 1 + 1e-5
     keep_json(folder / RESULTS, results)
 
 
@@ -224,7 +224,7 @@ def test_a_trial_that_is_no_longer_whole_is_run_again(
 
 def test_verify_allows_a_statistic_the_rounding_of_another_scipy(finished: Path) -> None:
     results = kept_json(finished / RESULTS)
-    results["pairs"][0]["p_different"] *= 1 + 1e-9
+    results["pairs"][0]["different"] *= 1 + 1e-9
     results["levels"][0]["sampling_error"] *= 1 - 1e-9
     keep_json(finished / RESULTS, results)
     assert verify(finished)
@@ -327,12 +327,21 @@ def test_a_failed_trial_is_told_with_its_reason_and_the_others_go_on(tiny: Tiny,
     assert verify(tmp_path / "study") == analyse(tmp_path / "study")
 
 
-def test_seeds_that_not_every_level_has_finished_are_not_counted(finished: Path) -> None:
+def test_a_pair_is_judged_over_the_seeds_that_both_have(finished: Path) -> None:
     (sorted((finished / TRIALS).glob("max-seed1-*"))[0] / RESULT).unlink()
     results = analyse(finished)
-    assert results.seeds == [0, 2]
-    assert all(len(level.accuracies) == 2 for level in results.levels)
-    assert [trial.error for trial in results.trials].count("not run yet") == 1
+    seeds = {level.name: level.seeds for level in results.levels}
+    assert seeds == {"max": [0, 2], "stride": [0, 1, 2]}
+    assert results.seeds == [0, 1, 2]
+    accuracies = {
+        level.name: dict(zip(level.seeds, level.accuracies, strict=True)) for level in results.levels
+    }
+    (pair,) = results.pairs
+    assert pair.seeds == 2
+    sign = 1 if pair.a == "max" else -1
+    expected = np.mean([accuracies["max"][seed] - accuracies["stride"][seed] for seed in (0, 2)])
+    assert pair.difference.mean == pytest.approx(sign * expected)
+    assert results.failed == []  # it has not failed: it is not there
 
 
 @posix_signals
@@ -391,7 +400,7 @@ def interrupted_import(log: Path, *arguments: object) -> None:
     library = Path.cwd() / "library.py"
     library.write_text("import os, signal, time; time.sleep(0.5); os.kill(os.getpid(), signal.SIGINT); 1")
     sys.path.insert(0, str(library.parent))
-    runner._import_statistics = lambda: __import__("library")
+    runner._import_statistics = lambda: __import__("library")  # type: ignore[assignment]
     command(log, *arguments)
 
 
@@ -413,7 +422,7 @@ def test_the_command_prints_the_answer_and_the_ranked_table(
     lines = [line.split() for line in told.out.splitlines() if line.strip()]
     for level in results["levels"]:
         (row,) = [line for line in lines if line[0] == level["name"]]
-        assert row[1] == f"{level['accuracy']['mean'] * 100:.3f}"
+        assert row[1:3] == ["3", f"{level['accuracy']['mean'] * 100:.3f}"]
         assert f"{level['parameters']:,}" in row
     assert "6 of 6 trials are there already" in told.err
 

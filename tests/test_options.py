@@ -21,6 +21,8 @@ COMMANDS = {path: one for path, one in commands(typer.main.get_command(app)) if 
 SAMPLES = {  # two values of each option that does not take any text
     "--device": ("cpu", "mps"),
     "--seeds": ("2", "3"),
+    "--min-seeds": ("3", "4"),
+    "--max-seeds": ("5", "6"),
     "--margin": ("0.1", "0.5"),
     "--top": ("1", "2"),
     "--split": ("test", "train"),
@@ -209,6 +211,8 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
 for path, line in (("compare", VARY), ("compare-pooling", POOLING)):
     ACTS[path] |= {
         "--seeds": (f"{line.replace('--seeds 2', '')} {STUDY}", "--seeds 3"),
+        "--min-seeds": (f"{line.replace('--seeds 2', '')} {STUDY}", "--min-seeds 4"),
+        "--max-seeds": (f"{line.replace('--seeds 2', '')} {STUDY}", "--max-seeds 5"),
         "--match": (f"{line} {STUDY}", "--match macs"),
         "--margin": (f"{line} {STUDY}", "--margin 0.5"),
         "--workers": (f"{line} {STUDY}", "--workers 7"),
@@ -247,7 +251,7 @@ def dry(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError("no network")
 
     monkeypatch.setattr(LocalExecutor, "__init__", told)
-    monkeypatch.setattr(LocalExecutor, "run", lambda *_: iter(()))
+    monkeypatch.setattr(LocalExecutor, "run", lambda *_: (none for none in ()))
     monkeypatch.setattr(on_ray, "ray_cluster", refuse)
     monkeypatch.setattr(sources, "_fetch_once", fail)
 

@@ -24,7 +24,7 @@ VALUES = ["stride", "max"]
 
 
 def planned(tiny: Tiny, key: str = "model.pooling", values: list[str] = VALUES, **options: Any) -> StudyPlan:
-    return plan_study(tiny("training.epochs=1"), key, values, **{"seeds": 3, **options})
+    return plan_study(tiny("training.epochs=1"), key, values, **{"seeds": 3, "margin": 0.1, **options})
 
 
 @pytest.fixture
@@ -82,6 +82,24 @@ def test_what_is_not_said_again_is_the_study_s_own(study: Path, tiny_file: Path,
     assert call(capsys, *line, "--out", study, "--workers", 1).code == 0
     kept = json.loads((study / STUDY).read_text())
     assert (kept["margin"], kept["seeds"]) == (0.5, 3)
+
+
+def test_a_study_that_was_to_end_by_itself_may_get_a_fixed_number_of_seeds(
+    tiny_file: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    folder = tmp_path / "study"
+    line = ("compare-pooling", tiny_file, "--set", "training.epochs=1", "--strategies", "stride,max")
+    assert call(capsys, *line, "--max-seeds", 6, "--margin", 99, "--out", folder, "--workers", 1).code == 0
+    assert read_results(folder).seeds == [0, 1, 2, 3]
+    for entry in json.loads((folder / STUDY).read_text())["trials"]:
+        (folder / TRIALS / entry["folder"]).mkdir(exist_ok=True)  # as a training leaves that was begun ahead
+    assert resumed(capsys, folder, "--seeds", 4).code == 0
+    assert resumed(capsys, folder, "--seeds", 2).code == 2
+    outcome = resumed(capsys, folder, "--seeds", 5)
+    assert outcome.code == 0
+    results = read_results(folder)
+    assert {level.name: level.seeds for level in results.levels} == {name: [0, 1, 2, 3, 4] for name in VALUES}
+    assert json.loads((folder / STUDY).read_text())["min_seeds"] is None
 
 
 def test_poolings_at_the_head_go_on_at_the_head(tiny: Tiny, tmp_path: Path, capsys: Capture) -> None:

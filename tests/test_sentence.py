@@ -1,5 +1,6 @@
 """The sentence that a comparison ends with, and the intervals beside it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -7,116 +8,158 @@ import pytest
 
 from cnnkit.cli.console_compare import print_comparison
 from cnnkit.comparison.intervals import informative
-from cnnkit.comparison.records import EQUIVALENT, UNDECIDED, WORSE, LevelResult, LevelTiming, StudyResults
+from cnnkit.comparison.records import (
+    BETTER,
+    BETTER_HERE,
+    EQUIVALENT,
+    OPPOSITE,
+    UNDECIDED,
+    WORSE,
+    WORSE_HERE,
+    LevelResult,
+    LevelTiming,
+    LookResult,
+    PairResult,
+    SeedRange,
+    StudyResults,
+    TrialResult,
+)
 from cnnkit.comparison.sentence import sentence
-from cnnkit.comparison.verdicts import judge_pairs
 from cnnkit.report.captions import percent_range, points_range
-from cnnkit.stats import mean_interval
+from cnnkit.stats import Interval, mean_interval
+
+Needed = SeedRange | None
 
 
-def results_of(needed: dict[str, int | None], verdict: str = UNDECIDED, seeds: int = 4) -> StudyResults:
-    """A study whose best level is stride; needed: per other level, how many seeds would decide it."""
-    names = ["stride", *needed]
-    rows = {name: np.arange(100) < 90 - 10 * i for i, name in enumerate(names)}
-    right = {name: np.stack([row] * seeds) for name, row in rows.items()}
-    pairs = [
-        replace(pair, verdict=UNDECIDED, seeds_needed=needed[pair.b] if pair.a == "stride" else 999)
-        for pair in judge_pairs(right, 0.001)
-    ]
-    levels = []
+def results_of(
+    verdicts: Mapping[str, str],
+    needed: Mapping[str, Needed] | None = None,
+    seeds: int = 4,
+    within: float = 1.0,
+    lead: float = 0.1,
+) -> StudyResults:
+    """A study whose best level is stride. verdicts: of each other level against it; each a `lead` behind."""
+    names = ["stride", *verdicts]
+    accuracies = {name: [0.9 - lead * i] * seeds for i, name in enumerate(names)}
+    pairs, levels = [], []
+    for i, a in enumerate(names):
+        for b in names[i + 1 :]:
+            gap = lead * (names.index(b) - i)
+            verdict = OPPOSITE[verdicts[b]] if a == "stride" else UNDECIDED
+            told = (needed or {}).get(b) if a == "stride" else None
+            interval = Interval(gap, gap - 0.01, gap + 0.01)
+            pairs.append(PairResult(a, b, seeds, interval, verdict, 1.0, 1.0, 0.001, told))
     for name in names:
         pair = next((pair for pair in pairs if (pair.a, pair.b) == ("stride", name)), None)
-        accuracy = mean_interval(right[name].mean(1))
         levels.append(
             LevelResult(
-                *(name, name, 1, 1, "", accuracy, right[name].mean(1).tolist(), 0.0, 0.0, []),
-                to_best=replace(pair.seen_from(name), verdict=verdict) if pair else None,
+                *(name, name, 1, 1, "", mean_interval(accuracies[name]), accuracies[name]),
+                *(list(range(seeds)), 0, None, 0.0, 0.0, []),
+                to_best=pair.seen_from(name) if pair else None,
                 timing=LevelTiming(1.0, 1.0),
             )
         )
+    look = LookResult(seeds, 8, "stride", [], [], [1.0] * len(pairs), [1.0] * len(pairs), within, within > 20)
     return StudyResults(
-        *(1, "model.pooling", 0.1, "none", [], 100, list(range(seeds)), levels, pairs, None), trials=[]
+        *(2, "model.pooling", 0.1, "none", [], 100, list(range(seeds)), levels, pairs, [look]), trials=[]
     )
+
+
+def undecided(needed: Mapping[str, Needed], seeds: int = 4) -> StudyResults:
+    return results_of(dict.fromkeys(needed, UNDECIDED), needed, seeds)
 
 
 @pytest.mark.parametrize(
     ("needed", "told"),
     [
-        ({"max": 33}, "undecided, about 33 seeds would tell."),
-        ({"max": 33, "avg": 33}, "undecided, about 33 seeds would tell."),
-        ({"max": 33, "avg": 61}, "undecided, about 33 seeds would tell for max, 61 for avg."),
-        ({"max": 61, "avg": 33}, "undecided, about 33 seeds would tell for avg, 61 for max."),
-        ({"max": None, "avg": 33}, "about 33 seeds would tell for avg, no number soon for max."),
+        ({"max": SeedRange(33, 50)}, "undecided, about 33 to 50 seeds would tell."),
+        ({"max": SeedRange(8, 8)}, "undecided, about 8 seeds would tell."),
+        ({"max": SeedRange(33, None)}, "undecided, 33 seeds or more would tell."),
+        ({"max": SeedRange(33, 50), "avg": SeedRange(20, 61)}, "about 20 to 61 seeds would tell."),
+        ({"max": SeedRange(33, 50), "avg": None}, "undecided, 33 seeds or more would tell."),
         ({"max": None, "avg": None}, "undecided, and no number of seeds would tell soon."),
     ],
 )
-def test_each_undecided_pair_is_told_its_own_number_of_seeds(
-    needed: dict[str, int | None], told: str
-) -> None:
-    assert sentence(results_of(needed)).endswith(told)
+def test_undecided_levels_are_told_one_range_of_seeds_together(needed: dict[str, Needed], told: str) -> None:
+    said = sentence(undecided(needed))
+    assert said.endswith(told)
+    assert said.count("undecided") == 1
 
 
-def test_few_seeds_promise_no_number() -> None:
-    assert sentence(results_of({"max": 33}, seeds=2)).endswith("undecided, and 2 seeds are too few to tell.")
-    assert sentence(results_of({"max": 33}, seeds=1)).endswith("undecided, and 1 seed is too few to tell.")
+@pytest.mark.parametrize(("seeds", "told"), [(2, "2 seeds are too few"), (1, "1 seed is too few")])
+def test_few_seeds_promise_no_number(seeds: int, told: str) -> None:
+    assert told in sentence(undecided({"max": SeedRange(33, 50)}, seeds))
 
 
-def test_the_winner_is_named_with_its_lead_over_the_next() -> None:
-    told = sentence(results_of({"max": None, "avg": None}, WORSE))
-    assert told == (
-        "pooling stride wins with 90.00%: 10.00 points or more ahead of every other, and that is real."
+def test_the_winner_is_named_with_the_least_of_its_leads() -> None:
+    """The end of the interval, not the point estimate of 10 points."""
+    told = sentence(results_of({"max": WORSE, "avg": WORSE}))
+    assert told == "pooling stride wins with 90.00%: it is better than every other by 9.00 points or more."
+
+
+def test_each_kind_of_verdict_has_its_words() -> None:
+    told = sentence(
+        results_of({"max": WORSE, "avg": WORSE_HERE, "concat": EQUIVALENT, "mixed": UNDECIDED}, lead=0.02)
     )
+    assert "it is better than max by 1.00 points or more" in told
+    assert "better than avg on these test images, by 3.00 points or more: more test images" in told
+    assert "concat is as good, within ±0.1 points on these test images" in told
+    assert "whether it is better than mixed is undecided" in told
 
 
-def test_equivalent_levels_are_as_good() -> None:
-    assert "max and avg are as good, within ±0.1 points" in sentence(
-        results_of({"max": None, "avg": None}, EQUIVALENT)
-    )
+def test_a_leader_that_none_is_much_better_than_is_told_so() -> None:
+    told = sentence(results_of({"max": UNDECIDED}, {"max": SeedRange(9, 20)}, within=25.0))
+    assert "no other is better by 0.1 points or more; whether it is better than max is undecided" in told
 
 
-def table_of(capsys: pytest.CaptureFixture[str], right: dict[str, list[list[bool]]]) -> str:
-    """What the terminal shows. right: per level (seeds, images)."""
-    arrays = {name: np.array(rows) for name, rows in right.items()}
-    few = results_of({"max": None}, seeds=len(arrays["stride"]))
-    pairs = judge_pairs(arrays, 0.001)
-    levels = [
-        replace(level, accuracy=mean_interval(arrays[level.name].mean(1)).clipped()) for level in few.levels
-    ]
-    levels[1] = replace(levels[1], to_best=pairs[0].seen_from("max"))
-    print_comparison(replace(few, levels=levels, pairs=pairs))
-    return capsys.readouterr().out
+@pytest.mark.parametrize("lead", [0.0102, 0.01002])
+def test_a_small_lead_is_not_rounded_to_nothing(lead: float) -> None:
+    told = sentence(results_of({"max": WORSE}, lead=lead))
+    assert ("by 0.02 points or more" if lead == 0.0102 else "by 0.002 points or more") in told
+
+
+def test_failures_stand_in_the_sentence() -> None:
+    trials = [TrialResult("max", seed, "x", "why" if seed < 2 else None) for seed in range(5)]
+    told = sentence(replace(results_of({"max": BETTER}), trials=trials))
+    assert "max is more accurate where it does not fail" in told
+    assert told.endswith("max failed in 2 of 5 trainings.")
+    assert {BETTER, BETTER_HERE} <= {*OPPOSITE}
+
+
+def test_nothing_to_compare_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    nothing = replace(results_of({"max": WORSE}), levels=[], pairs=[], looks=[])
+    print_comparison(nothing)
+    assert capsys.readouterr().out.strip() == sentence(nothing)
 
 
 def test_two_seeds_have_no_interval_but_are_told_what_one_needs(capsys: pytest.CaptureFixture[str]) -> None:
-    table = table_of(capsys, {"stride": [[1, 1, 1], [1, 1, 0]], "max": [[1, 0, 0], [0, 0, 0]]})
+    print_comparison(undecided({"max": None}, seeds=2))
+    table = capsys.readouterr().out
     assert "[" not in table
     assert "±" not in table
-    assert "-66.667" in table
+    assert "-10.000" in table
     assert "a 95 % interval needs 3" in table
 
 
-def test_equal_differences_are_told_as_equal_and_not_as_an_interval(
+def test_equal_accuracies_are_told_as_equal_and_not_as_an_interval(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    table = table_of(capsys, {"stride": [[1, 1], [1, 1], [1, 1]], "max": [[1, 0], [0, 1], [1, 0]]})
-    assert "-50.000 each" in table
-    assert "50.000 each" in table
-    assert "[" not in table.replace("[ ]", "")
+    print_comparison(undecided({"max": None}))
+    assert "90.000 each" in capsys.readouterr().out
 
 
 def test_an_interval_that_ends_at_0_is_not_written_as_its_half_width(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    table = table_of(capsys, {"stride": [[1, 1], [1, 1], [1, 1]], "max": [[0, 0], [1, 1], [0, 1]]})
-    assert "50.000 [0.000, 100.000]" in table
+    results = undecided({"max": None})
+    wide = replace(results.levels[1], accuracy=Interval(0.5, 0.0, 1.0))
+    print_comparison(replace(results, levels=[results.levels[0], wide]))
+    assert "50.000 [0.000, 100.000]" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("seeds", "told"),
-    [(1, "too few seeds"), (2, "too few seeds"), (4, "all seeds equal")],
-)
+@pytest.mark.parametrize(("seeds", "told"), [(1, "too few seeds"), (2, "too few seeds")])
 def test_the_report_says_why_there_is_no_interval(seeds: int, told: str) -> None:
-    results = informative(results_of({"max": None}, seeds=seeds))
+    results = informative(undecided({"max": None}, seeds=seeds))
     shown = [*(level.accuracy for level in results.levels), *(pair.difference for pair in results.pairs)]
     assert {interval.low for interval in shown} == {None}
     assert {percent_range(interval, seeds) for interval in shown} == {told}
@@ -124,8 +167,8 @@ def test_the_report_says_why_there_is_no_interval(seeds: int, told: str) -> None
 
 
 def test_three_seeds_that_differ_keep_their_intervals() -> None:
-    results = results_of({"max": None}, seeds=3)
-    wide = replace(results.levels[0], accuracy=mean_interval([0.5, 0.6, 0.7]))
+    results = undecided({"max": None}, seeds=3)
+    wide = replace(results.levels[0], accuracy=mean_interval(np.array([0.5, 0.6, 0.7])))
     kept = informative(replace(results, levels=[wide, *results.levels[1:]])).levels[0].accuracy
     assert kept == wide.accuracy
     assert percent_range(kept, 3) == "35.159 to 84.841"

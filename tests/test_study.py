@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from support import begun
 
-from cnnkit.comparison.study import StudyPlan, plan_study, planned_again, refuse_another_study
+from cnnkit.comparison.going_on import planned_again, refuse_another_study
+from cnnkit.comparison.study import StudyPlan, plan_study
 from cnnkit.comparison.study_file import load_study
 from cnnkit.comparison.trial import Trial, shared_hashes
 from cnnkit.comparison.widths import TOLERANCE, cost_of
@@ -116,14 +117,30 @@ def test_unmatched_levels_carry_a_warning_with_the_ratio(tiny: Tiny) -> None:
 
 
 def test_a_study_that_cannot_decide_says_so(tiny: Tiny) -> None:
-    assert not any("whatever comes out" in warning for warning in pooling_study(tiny, 8).warnings())
-    assert any("whatever comes out" in warning for warning in pooling_study(tiny, 7).warnings())
+    assert not any("whatever comes out" in warning for warning in pooling_study(tiny, 3).warnings())
+    assert any("whatever comes out" in warning for warning in pooling_study(tiny, 2).warnings())
 
 
 def test_a_study_can_be_planned_again_from_its_file(tiny: Tiny, tmp_path: Path) -> None:
-    study = pooling_study(tiny, 3, match="parameters", margin=0.2)
-    write_json(tmp_path / STUDY, study.to_file().to_dict())
-    assert planned_again(load_study(tmp_path)) == study
+    for seeds in ({"seeds": 3}, {"min_seeds": 4, "max_seeds": 9}):
+        study = plan_study(tiny(), "model.pooling", STRATEGIES, match="parameters", margin=0.2, **seeds)
+        write_json(tmp_path / STUDY, study.to_file().to_dict())
+        assert planned_again(load_study(tmp_path)) == study
+
+
+def test_how_many_seeds_can_be_changed_either_way(tiny: Tiny, tmp_path: Path) -> None:
+    fixed = pooling_study(tiny, 12).to_file()
+    assert (planned_again(fixed, max_seeds=20).min_seeds, planned_again(fixed, min_seeds=5).seeds) == (3, 40)
+    open_ended = plan_study(tiny(), "model.pooling", STRATEGIES).to_file()
+    assert (open_ended.min_seeds, open_ended.seeds) == (3, 40)
+    again = planned_again(open_ended, seeds=5)
+    assert (again.min_seeds, again.seeds) == (None, 5)
+
+
+def test_the_margin_is_fixed_beforehand_and_no_finer_than_two_images(tiny: Tiny) -> None:
+    assert pooling_study(tiny).margin == 0.56  # 2 / 360 is 0.556 %
+    large = plan_study(tiny("data.dataset=mnist", "data.validation=5000"), "model.pooling", STRATEGIES)
+    assert large.margin == 0.1
 
 
 def test_more_seeds_more_values_and_another_margin_are_the_same_study(tiny: Tiny, tmp_path: Path) -> None:
@@ -177,6 +194,9 @@ def test_a_folder_of_something_else_is_refused(tiny: Tiny, tmp_path: Path) -> No
         ("model.pooling", ["max", ["max", "max"]], {}, "is max, which is there twice"),
         ("model.pooling", STRATEGIES, {"seeds": 10**8}, "1000 are the most"),
         ("model.pooling", STRATEGIES, {"seeds": 0}, "at least one"),
+        ("model.pooling", STRATEGIES, {"seeds": None, "min_seeds": 1}, "--min-seeds 1: expected 2 or more"),
+        ("model.pooling", STRATEGIES, {"seeds": None, "max_seeds": 2}, "at most --max-seeds, which is 2"),
+        ("model.pooling", STRATEGIES, {"seeds": None, "max_seeds": 10**8}, "1000 are the most"),
         ("model.pooling", STRATEGIES, {"margin": 0}, "above 0"),
         ("model.pooling", STRATEGIES, {"margin": float("nan")}, "above 0"),
         ("model.head", ["flatten", "avg"], {"match": "macs"}, "no width"),

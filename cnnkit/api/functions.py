@@ -152,7 +152,8 @@ def compare(
 
     vary: one dotted key and its values. seeds: exactly so many; None: until the leader is known, between
     `min_seeds` and `max_seeds`; a value that is beaten is trained no further. margin: percentage points up to
-    which a difference counts for nothing; None: 0.1, or two test images if these are more. match: "parameters" or "macs" scales the channels until all values cost what the first does.
+    which a difference counts for nothing; None: 0.1, or two test images if these are more. match:
+    "parameters" or "macs" scales the channels until all values cost what the first does.
     out: the study's folder; what it holds of the same study is kept, and no value or seed is dropped.
     workers: trials side by side, not with Ray.
     Raises UsageError where the values make no study or `out` holds another one, and Interrupted, after the

@@ -14,8 +14,15 @@ from cnnkit.words import counted
 def print_comparison(results: StudyResults) -> None:
     """The sentence, the ranked table, and what a person should know besides."""
     say(out, sentence(results), "bold")
-    out.print()
     results = informative(results)
+    if results.levels:
+        out.print()
+        _print_ranking(results)
+    for trial in results.failed:
+        say(out, f"{trial.level} seed {trial.seed} failed: {trial.error}", "red")
+
+
+def _print_ranking(results: StudyResults) -> None:
     ranked = make_table(
         results.key.rpartition(".")[2],
         *(
@@ -36,8 +43,6 @@ def print_comparison(results: StudyResults) -> None:
     for level in results.levels:
         if level.changed:
             say(out, f"{level.name}: {level.changed}", "dim")
-    for trial in results.failed:
-        say(out, f"{trial.level} seed {trial.seed} failed: {trial.error}", "red")
 
 
 def _row(level: LevelResult, results: StudyResults) -> Sequence[str]:
@@ -66,7 +71,7 @@ def _legend(results: StudyResults) -> str:
 def _told(interval: Interval, seeds: int, sign: str = "") -> str:
     """A mean times 100, with its 95 % interval if that tells something; not as ± if it ends at 0 or 100 %."""
     mean, low, high = (
-        None if value is None else f"{value * 100:{sign}.3f}"
+        None if value is None else f"{value * 100 + 0.0:{sign}.3f}"
         for value in (interval.mean, interval.low, interval.high)
     )
     if interval.low is None or interval.high is None:

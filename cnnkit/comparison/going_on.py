@@ -10,7 +10,7 @@ from cnnkit.comparison.study import MAX_SEEDS, StudyPlan, plan_study
 from cnnkit.comparison.study_file import Earlier, StudyFile, load_study, trial_folder
 from cnnkit.config.load import flat
 from cnnkit.errors import UsageError
-from cnnkit.filenames import LOCK, RESULTS, STUDY
+from cnnkit.filenames import FAILURE, LOCK, RESULT, RESULTS, STUDY
 from cnnkit.files import PART
 from cnnkit.words import listed
 
@@ -70,11 +70,15 @@ def planned_again(kept: StudyFile, **changes: Any) -> StudyPlan:
 
 
 def seeds_held(kept: StudyFile, folder: Path) -> int:
-    """How many seeds a study has: those planned, or where it ends once it is decided, those begun."""
+    """How many seeds a study has: those planned, or where it ends once it is decided, those tried."""
     if kept.min_seeds is None:
         return kept.seeds
-    begun = [entry.seed for entry in kept.trials if trial_folder(folder, entry.folder).exists()]
-    return max(begun, default=kept.first_seed - 1) - kept.first_seed + 1
+    tried = [
+        entry.seed
+        for entry in kept.trials
+        if any((trial_folder(folder, entry.folder) / name).exists() for name in (RESULT, FAILURE))
+    ]
+    return max(tried, default=kept.first_seed - 1) - kept.first_seed + 1
 
 
 def with_kept(study: StudyPlan, folder: Path) -> StudyPlan:

@@ -108,6 +108,7 @@ def _ended(
                 yield from course.ended(outcome.trial, done.accuracy)
                 if course.over:
                     return
+                _import_statistics()
 
 
 def _write_plan(study: StudyPlan, trials: Sequence[Trial], published: Published, folder: Path) -> None:
@@ -127,6 +128,11 @@ def _is_whole(folder: Path, trial: Trial, published: Published, notify: StudyLis
     except RunError as error:
         notify(Note(f"{error}; {trial.level}, seed {trial.seed}, is trained again"))
         return False
+
+
+def _import_statistics() -> None:
+    """Imports SciPy while trials run in other processes: saves 0.8 s at the end."""
+    import scipy.stats  # noqa: F401
 
 
 def _begun(study: StudyPlan, trials: int, finished: int) -> StudyBegun:

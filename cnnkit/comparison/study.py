@@ -1,6 +1,7 @@
 """What is compared: one factor (a configuration key and its values), and seeds to repeat each over."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -134,7 +135,7 @@ def plan_study(
     """A study that can be run. values: of the key, as YAML would read them.
 
     seeds: exactly so many; None: until the study is decided, between `min_seeds` and `max_seeds`.
-    margin: percentage points; None: `default_margin`, of this many test images.
+    margin: percentage points; None: `default_margin` for the number of test images, rounded up to 0.01.
     Device, precision and threads are settled for every trial alike: the weights of a trial then do not
     depend on who runs it. Where the configuration names no threads it is one on a CPU, so that as many
     trials as there are cores run side by side. here: False where other machines run the trials (Ray);
@@ -143,7 +144,7 @@ def plan_study(
     """
     most = _most_seeds(base, seeds, min_seeds, max_seeds)
     if margin is None:
-        margin = round(default_margin(base.data.info.test_images) * 100, 4)
+        margin = math.ceil(round(default_margin(base.data.info.test_images) * 10_000, 6)) / 100
     if match not in get_args(Match):
         raise UsageError(f"--match {match}: expected {listed(get_args(Match), 'or')}")
     if not 0 < margin < 100:

@@ -76,9 +76,10 @@ class Judge:
         """observed: of all seeds so far, at least `FEWEST_SEEDS`."""
         self.seen = seen = self.watch.look(observed.accuracies)
         seeds = observed.accuracies.shape[1]
-        for level in np.flatnonzero(self.watch.beaten(seen)).tolist():
-            self.beaten_after.setdefault(self.names[level], seeds)
         self.failing = np.asarray(observed.failed.any(1))
+        beaten = np.flatnonzero(self.watch.beaten(seen, by=~self.failing)).tolist()
+        names = [self.names[level] for level in beaten]
+        self.beaten_after = {name: self.beaten_after.get(name) or seeds for name in names}
         self.leader = self._leader(seen.fit.effect)
         there = np.isfinite(observed.accuracies)
         return LookResult(
@@ -141,10 +142,11 @@ def judge(observed: Observed, margin: float) -> tuple[Judge, list[LookResult], l
     looks = [judge.look(observed.first(n)) for n in range(FEWEST_SEEDS, seeds + 1)]
     if not looks:  # a single seed: there are differences, and nothing is known of them
         judge.look(observed)
-    return judge, looks, list(_pairs(judge, observed))
+    return judge, looks, list(pairs_of(judge, observed))
 
 
-def _pairs(judge: Judge, observed: Observed) -> Iterator[PairResult]:
+def pairs_of(judge: Judge, observed: Observed) -> Iterator[PairResult]:
+    """A verdict on every pair, after the last look, which was at these."""
     seen, watch = judge.seen, judge.watch
     assert seen is not None
     first, second = pair_indices(len(observed.names))
