@@ -174,9 +174,10 @@ class Dependence:
 class FactorialLook:
     """What one look tells: of each factor, of each two factors, and of the first at each value of another.
 
-    simple: fits of `Design.simple`, flat.
+    simple: fits of `Design.simple`, flat. networks: the effect of each, mean 0.
     """
 
+    networks: Floats
     main: list[Look]
     interactions: dict[tuple[int, int], Effects]
     simple: dict[int, Fit]
@@ -223,7 +224,7 @@ class FactorialWatch:
         for given, question in self.dependence.items():
             question.look(simple[given])
         self._main_looks = main
-        return FactorialLook(main, twos, simple)
+        return FactorialLook(fit.effect, main, twos, simple)
 
     def leader(self, factor: int) -> int:
         """The value of the best marginal mean, of those that are not beaten."""

@@ -43,9 +43,7 @@ class Fit:
 def fit_pairs(accuracies: ArrayLike, resolution: float = 0.0) -> Fit:
     """Every pair of levels."""
     values = np.asarray(accuracies, float)
-    first, second = pair_indices(len(values))
-    each = np.eye(len(values))
-    return fit_contrasts(values, each[first] - each[second], resolution)
+    return fit_contrasts(values, pair_weights(len(values)), resolution)
 
 
 def fit_contrasts(values: Floats, weights: Floats, resolution: float = 0.0) -> Fit:
@@ -96,6 +94,12 @@ def _centred(values: Floats, there: Bools) -> Floats:
 def pair_indices(levels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     first, second = np.triu_indices(levels, 1)
     return first, second
+
+
+def pair_weights(levels: int) -> Floats:
+    """(pairs, levels): 1 for the first of a pair, -1 for the second."""
+    first, second = pair_indices(levels)
+    return np.asarray(np.eye(levels)[first] - np.eye(levels)[second])
 
 
 def e_values(distance: ArrayLike, seeds: ArrayLike, variance: Floats, df: ArrayLike) -> Floats:

@@ -150,10 +150,11 @@ def compare(
 ) -> "Study":
     """Trains each value of a key under the same seeds, and tells which differences are real.
 
-    vary: one dotted key and its values. seeds: exactly so many; None: until the leader is known, between
-    `min_seeds` and `max_seeds`; a value that is beaten is trained no further. margin: percentage points up to
-    which a difference counts for nothing; None: 0.1, or two test images if these are more. match:
-    "parameters" or "macs" scales the channels until all values cost what the first does.
+    vary: dotted keys and their values; of several keys every combination is trained. seeds: exactly so many;
+    None: until the leader is known, between `min_seeds` and `max_seeds`; a value that is beaten is trained no
+    further, but a combination is. margin: percentage points up to which a difference counts for nothing;
+    None: 0.1, or two test images if these are more. match: "parameters" or "macs" scales the channels until
+    all values cost what the first does.
     out: the study's folder; what it holds of the same study is kept, and no value or seed is dropped.
     workers: trials side by side, not with Ray.
     Raises UsageError where the values make no study or `out` holds another one, and Interrupted, after the
@@ -164,23 +165,21 @@ def compare(
     >>> [level.name for level in study.results.levels if level.accuracy.mean < 0.1]
     []
     """
-    if len(vary) != 1:
-        told = f": {', '.join(vary)}" if vary else ""
-        raise UsageError(f"a comparison varies one key, not {len(vary)}{told}")
-    if isinstance(next(iter(vary.values())), str):
+    if not vary:
+        raise UsageError("a comparison varies a key, or several: vary is empty")
+    if any(isinstance(values, str) for values in vary.values()):
         raise UsageError('the values to compare are a list, such as {"model.pooling": ["max", "avg"]}')
     from cnnkit.api.study import run_plan
+    from cnnkit.comparison.going_on import as_planned
     from cnnkit.comparison.study import plan_study
 
-    ((key, values),) = vary.items()
     plan = plan_study(
         config,
-        key,
-        list(values),
-        seeds,
-        margin,
-        match,
+        seeds=seeds,
+        margin=margin,
+        match=match,
         here=executor == "local",
+        **as_planned({key: list(values) for key, values in vary.items()}),
         min_seeds=min_seeds,
         max_seeds=max_seeds,
     )

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from cnnkit.api.progress import say
 from cnnkit.cli.console import make_table, out, print_table
 from cnnkit.comparison.intervals import FEWEST_SEEDS, informative
-from cnnkit.comparison.records import LevelResult, StudyResults
+from cnnkit.comparison.records import FactorResult, LevelResult, MarginalResult, StudyResults, pair_in
 from cnnkit.comparison.sentence import sentence
 from cnnkit.stats import Interval
-from cnnkit.words import counted
+from cnnkit.words import counted, short_key
+
+STANDING = ("seeds", "accuracy, %", "to the best, points", "verdict")
 
 
 def print_comparison(results: StudyResults) -> None:
@@ -17,25 +19,24 @@ def print_comparison(results: StudyResults) -> None:
     results = informative(results)
     if results.levels:
         out.print()
+        for factor in results.factors:
+            _print_effects(factor)
         _print_ranking(results)
     for trial in results.failed:
         say(out, f"{trial.level} seed {trial.seed} failed: {trial.error}", "red")
 
 
+def _print_effects(factor: FactorResult) -> None:
+    table = make_table(short_key(factor.key), *STANDING)
+    for level in factor.levels:
+        table.add_row(*_standing(level, factor))
+    print_table(table)
+    out.print()
+
+
 def _print_ranking(results: StudyResults) -> None:
-    ranked = make_table(
-        results.key.rpartition(".")[2],
-        *(
-            "seeds",
-            "accuracy, %",
-            "to the best, points",
-            "verdict",
-            "parameters",
-            "MACs",
-            "training",
-            "images/s",
-        ),
-    )
+    name = "combination" if results.factors else short_key(results.key)
+    ranked = make_table(name, *STANDING, "parameters", "MACs", "training", "images/s")
     for level in results.levels:
         ranked.add_row(*_row(level, results))
     print_table(ranked)
@@ -45,15 +46,22 @@ def _print_ranking(results: StudyResults) -> None:
             say(out, f"{level.name}: {level.changed}", "dim")
 
 
-def _row(level: LevelResult, results: StudyResults) -> Sequence[str]:
-    to_best, timing = level.to_best, level.timing
-    shared = results.pair(level.name, results.best.name).seeds if to_best else 0
+def _standing(level: LevelResult | MarginalResult, ranked: StudyResults | FactorResult) -> Sequence[str]:
+    to_best = level.to_best
+    shared = pair_in(ranked.pairs, level.name, ranked.levels[0].name).seeds if to_best else 0
     return (
         level.name,
         str(len(level.seeds)),
         _told(level.accuracy, len(level.seeds)),
         _told(to_best.difference, shared, "+") if to_best else "",
         to_best.verdict if to_best else "the best",
+    )
+
+
+def _row(level: LevelResult, results: StudyResults) -> Sequence[str]:
+    timing = level.timing
+    return (
+        *_standing(level, results),
         f"{level.parameters:,}",
         f"{level.macs / 1e6:.1f} M",
         f"{timing.train_seconds:.1f} s",

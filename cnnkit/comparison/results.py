@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnkit.comparison.factors import NO_EFFECTS, judge_factors
+from cnnkit.comparison.first_version import FirstResults
 from cnnkit.comparison.records import (
-    FirstResults,
     LevelResult,
     LevelTiming,
     LookResult,
@@ -63,6 +64,9 @@ def analyse(folder: Path) -> StudyResults:
             finished[entry.level, entry.seed] = trial
     observed, seeds = _observed(study, finished, rows, len(labels))
     levels, looks, pairs = _judged(study, finished, observed, seeds)
+    effects = NO_EFFECTS
+    if study.factors:
+        looks, effects = judge_factors(study, observed, seeds, looks)
     return StudyResults(
         version=VERSION,
         key=study.key,
@@ -76,6 +80,9 @@ def analyse(folder: Path) -> StudyResults:
         looks=looks,
         trials=rows,
         history=study.history,
+        factors=effects.main,
+        interactions=effects.interactions,
+        dependence=effects.dependence,
     )
 
 

@@ -139,8 +139,7 @@ def _begun(study: StudyPlan, trials: int, finished: int) -> StudyBegun:
     runtime = study.base.runtime
     threads = counted(runtime.threads or 1, "thread")
     return StudyBegun(
-        title=f"{study.key} on {study.base.data.info.title}: "
-        f"{', '.join(level.name for level in study.levels)}, {_how_many(study)}",
+        title=f"{study.key} on {study.base.data.info.title}: {_what(study)}, {_how_many(study)}",
         where=f"{runtime.device}, {runtime.precision}, {threads} a trial",
         trials=trials,
         finished=finished,
@@ -149,12 +148,21 @@ def _begun(study: StudyPlan, trials: int, finished: int) -> StudyBegun:
     )
 
 
+def _what(study: StudyPlan) -> str:
+    if not study.factors:
+        return ", ".join(level.name for level in study.levels)
+    of_keys = " × ".join(f"({', '.join(factor.names)})" for factor in study.factors)
+    return f"{of_keys}, {counted(len(study.levels), 'network')}"
+
+
 def _how_many(study: StudyPlan) -> str:
     if study.min_seeds is None:
         return f"{counted(study.seeds, 'seed')} each"
-    return (
-        f"until it is decided within ±{study.margin:g} points, {study.min_seeds} to {study.seeds} seeds each"
-    )
+    seeds = f"{study.min_seeds} to {study.seeds} seeds each"
+    if study.factors:
+        trainings = (len(study.levels) * number for number in (study.min_seeds, study.seeds))
+        seeds += f", {' to '.join(f'{number:,}' for number in trainings)} trainings"
+    return f"until it is decided within ±{study.margin:g} points, {seeds}"
 
 
 def _done(outcome: Outcome, run: RunDir) -> TrialDone:

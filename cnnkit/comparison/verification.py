@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from cnnkit.comparison.records import FirstResults, StudyResults
+from cnnkit.comparison.first_version import FirstResults
+from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import analyse, first_results, read_results
 from cnnkit.comparison.study_file import StudyFile, differences, load_study, trial_folder
 from cnnkit.comparison.widths import cost_of
@@ -41,6 +42,7 @@ ROUNDED = (
     "seed_deviation",
     "sampling_error",
 )
+EFFECTS = ("factors", "interactions", "dependence")  # all of them means and statistics
 
 
 def verify(folder: Path, deep: bool = False, told: Callable[[str], None] = ignore) -> StudyResults:
@@ -137,9 +139,10 @@ def _differing(kept: Any, again: Any, key: str) -> Iterator[tuple[str, str]]:
 
 def _is_rounding(kept: Any, again: Any, key: str) -> bool:
     numbers = isinstance(kept, float) and isinstance(again, float)
+    effect = key.startswith(EFFECTS)
     return (
         numbers
-        and re.sub(r"\[\d+\]$", "", key.rpartition(".")[2]) in ROUNDED
+        and (effect or re.sub(r"\[\d+\]$", "", key.rpartition(".")[2]) in ROUNDED)
         and math.isclose(kept, again, rel_tol=ROUNDING, abs_tol=1e-9)
     )
 
