@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cnnkit.comparison.records import (
     APART,
@@ -17,12 +16,14 @@ from cnnkit.comparison.records import (
     InteractionResult,
     LookResult,
     MarginalResult,
+    StudyResults,
 )
 from cnnkit.comparison.study_file import FactorPlan, LevelPlan, StudyFile
 from cnnkit.comparison.verdicts import MOST_EVIDENCE, Judge, Observed, beyond_images, interval_of, pairs_of
 from cnnkit.events import Standing
 from cnnkit.factorial import Design, FactorialLook, FactorialWatch
-from cnnkit.stats import mean_interval
+from cnnkit.sequential import Floats
+from cnnkit.stats import Interval, mean_interval
 from cnnkit.words import short_key
 
 
@@ -62,6 +63,24 @@ def judge_factors(
     return told, Effects(main, list(judge.interactions(observed)), list(judge.dependence()))
 
 
+def means_over(weights: Floats, accuracies: Floats) -> Floats:
+    """(…, networks), (networks, seeds) -> (…, seeds): means, NaN where a network that is weighed is missing."""
+    known = np.isfinite(accuracies)
+    return np.where((weights > 0) @ ~known, np.nan, weights @ np.where(known, accuracies, 0.0))
+
+
+def means_at(study: StudyFile, results: StudyResults, given: int) -> list[list[Interval]]:
+    """Accuracy of each value of the first key, at each value of another one, over all the rest."""
+    levels = {level.name: level for level in results.levels}
+    accuracies = np.full((len(study.levels), len(results.seeds)), np.nan)
+    for network, plan in enumerate(study.levels):
+        level = levels[plan.name]
+        accuracies[network, [results.seeds.index(seed) for seed in level.seeds]] = level.accuracies
+    means = means_over(design_of(study.levels).means(0, given), accuracies)
+    resolution = 1 / results.test_images
+    return [[mean_interval(at[np.isfinite(at)], resolution).clipped() for at in row] for row in means]
+
+
 class FactorsJudge:
     """Looks at a study of several keys after each seed; rows of `Observed` are its networks.
 
@@ -88,18 +107,11 @@ class FactorsJudge:
             judge.take(seen, np.asarray(failing.any(others)), observed.accuracies.shape[1])
         return self.watch.decided
 
-    def marginals(self, axis: int, accuracies: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(values of the key, seeds), NaN where a combination is missing. accuracies: of the networks."""
-        means = self.design.means(axis)
-        known = np.isfinite(accuracies)
-        missing = (means > 0) @ ~known
-        return np.where(missing, np.nan, means @ np.where(known, accuracies, 0.0))
-
     def standings(self, observed: Observed) -> Iterator[Standing]:
         """Where each value of each key stands, the leader first."""
         failures = observed.failed.sum(1)[self.design.networks]
         for axis, (judge, factor) in enumerate(zip(self.judges, self.factors, strict=True)):
-            marginals = self.marginals(axis, observed.accuracies)
+            marginals = means_over(self.design.means(axis), observed.accuracies)
             failed = np.moveaxis(failures, axis, 0).reshape(len(marginals), -1).sum(1)
             for number in judge.ranked():
                 own = marginals[number][np.isfinite(marginals[number])]
@@ -114,7 +126,10 @@ class FactorsJudge:
     def _main_effect(self, axis: int, observed: Observed, seeds: Sequence[int]) -> FactorResult:
         judge, factor = self.judges[axis], self.factors[axis]
         pairs = list(pairs_of(judge, observed))
-        leader, marginals = judge.names[judge.leader], self.marginals(axis, observed.accuracies)
+        leader, marginals = (
+            judge.names[judge.leader],
+            means_over(self.design.means(axis), observed.accuracies),
+        )
         levels = []
         for number in judge.ranked():
             name, of_seeds = judge.names[number], marginals[number]

@@ -19,6 +19,7 @@ from cnnkit.report.captions import (
     sizes_caption,
 )
 from cnnkit.report.damage import results_left
+from cnnkit.report.effects import effects_view
 from cnnkit.report.networks import images_view
 from cnnkit.report.parts import Parts
 from cnnkit.report.plots import CostPoint, cost_panel, dot_rows, size_panel
@@ -66,8 +67,10 @@ def study_view(folder: Path) -> dict[str, Any]:
         **parts.draw("gallery filters maps evidence", lambda: images_view(trials), NO_IMAGES),
         **provenance_view(trials),
         "failures": parts.failures,
+        "effects": None,
     }
     if results.levels:
+        view["effects"] = parts.draw("effects", lambda: effects_view(study, results), None)
         plots = parts.draw("seeds sizes pairs costs", lambda: _statistics(results, trials.series), NO_PLOTS)
         view |= {**plots, "confusion": parts.draw("confusions", lambda: confusion_view(trials), None)}
     return view
