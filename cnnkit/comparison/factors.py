@@ -64,7 +64,7 @@ def judge_factors(
 
 
 def means_over(weights: Floats, accuracies: Floats) -> Floats:
-    """(…, networks), (networks, seeds) -> (…, seeds): means, NaN where a network that is weighed is missing."""
+    """(…, networks), (networks, seeds) -> (…, seeds): means, NaN where a network is missing."""
     known = np.isfinite(accuracies)
     return np.where((weights > 0) @ ~known, np.nan, weights @ np.where(known, accuracies, 0.0))
 
@@ -126,10 +126,8 @@ class FactorsJudge:
     def _main_effect(self, axis: int, observed: Observed, seeds: Sequence[int]) -> FactorResult:
         judge, factor = self.judges[axis], self.factors[axis]
         pairs = list(pairs_of(judge, observed))
-        leader, marginals = (
-            judge.names[judge.leader],
-            means_over(self.design.means(axis), observed.accuracies),
-        )
+        marginals = means_over(self.design.means(axis), observed.accuracies)
+        leader = judge.names[judge.leader]
         levels = []
         for number in judge.ranked():
             name, of_seeds = judge.names[number], marginals[number]

@@ -108,12 +108,12 @@ def winner_depends(one: DependenceResult, results: StudyResults) -> str:
     leaders = listed([f"{best} with {value}" for value, best in one.leaders.items()])
     names = listed(one.everywhere) if one.everywhere else ""
     verb = "is" if len(one.everywhere) == 1 else "are"
-    within = f"{names} {verb} nowhere behind by {results.margin:g} points or more"
+    within = f"{names} {verb} behind by {results.margin:g} points or more with no {on}"
     if one.changes >= ENOUGH:
         rest = f"; but {within}" if names else ""
         answer = f"On these test images the best {key} depends on {on}: {leaders}{rest}."
     elif names:
-        answer = f"That does not depend on {on}: with each, {within} on these test images."
+        answer = f"The best {key} does not depend on {on}: on these test images {within}."
     else:
         answer = f"Whether the best {key} depends on {on} is undecided: now it is {leaders}."
     return " ".join([answer, *_differences_depend(one, results)])

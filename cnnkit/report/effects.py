@@ -1,4 +1,4 @@
-"""What the report of a study of several keys draws: a panel for each value of a key, and their interaction."""
+"""The report of a study of several keys: a panel for each value of a key, and the interaction of two."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from cnnkit.stats import Interval
 from cnnkit.words import listed, short_key
 
 COLOURS = 8  # of the series
+HIGHEST = 12.0  # place of a number, SVG units
 BESIDE = 0.06  # how far marks at one value stand apart, in values
 
 
@@ -73,8 +74,8 @@ def _together(study: StudyFile, results: StudyResults, given: int) -> Together:
         answer=winner_depends(results.dependence[given - 1], results),
         panels=panels,
         lines=_interaction(f"accuracy, %, against {on}", on, first.names, other.names, means, y_axis),
-        caption=f"Mean accuracy,{averaged} and its 95 % interval over the seeds, in one scale. Lines that run "
-        f"side by side: {key} and {on} add up. Lines that cross: which {key} is best depends on {on}. "
+        caption=f"Mean accuracy,{averaged} and its 95 % interval over the seeds, in one scale. Lines that "
+        f"run side by side: {key} and {on} add up. Lines that cross: which {key} is best depends on {on}. "
         "Intervals of single means are wider than those of differences, which are taken seed by seed: the "
         "sentence tells which are real.",
     )
@@ -87,7 +88,9 @@ def _panel(title: str, names: Sequence[str], intervals: Sequence[Interval], y_ax
     for number, (name, interval) in enumerate(zip(names, intervals, strict=True)):
         top = _mark(panel, number, panel.x(number), name, interval)
         if len(names) <= MOST_WRITTEN:
-            panel.notes.append(Written(panel.x(number), round(top - 8, 1), f"{interval.mean:.2%}"[:-1]))
+            panel.notes.append(
+                Written(panel.x(number), max(round(top - 8, 1), HIGHEST), f"{interval.mean:.2%}"[:-1])
+            )
     return panel
 
 
