@@ -108,7 +108,7 @@ def winner_depends(one: DependenceResult, results: StudyResults) -> str:
     leaders = listed([f"{best} with {value}" for value, best in one.leaders.items()])
     names = listed(one.everywhere) if one.everywhere else ""
     verb = "is" if len(one.everywhere) == 1 else "are"
-    within = f"{names} {verb} behind by {results.margin:g} points or more with no {on}"
+    within = f"{names} {verb} with each the best, or less than {results.margin:g} points behind"
     if one.changes >= ENOUGH:
         rest = f"; but {within}" if names else ""
         answer = f"On these test images the best {key} depends on {on}: {leaders}{rest}."
