@@ -14,8 +14,10 @@
 Each message says what is wrong, where, and what to do. None of them needs a traceback.
 """
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
+from traceback import walk_tb
 
 
 class CnnkitError(Exception):
@@ -95,6 +97,30 @@ class TrainingError(CnnkitError):
 
 class OutOfMemory(TrainingError):
     pass
+
+
+# What torch's allocator says, and oneDNN. The latter says it for want of memory: shapes are checked before.
+NO_MEMORY = ("allocate memory", "could not create a primitive", "could not create a memory object")
+
+
+def lacks_memory(error: BaseException | None) -> bool:
+    """Whether an exception, or one that it came from, was raised for want of memory.
+
+    An import may then end in a SystemError which tells no cause.
+    """
+    while error is not None:
+        of_import = isinstance(error, SystemError) and _raised_in_an_import(error)
+        if of_import or isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            return True
+        if any(words in str(error) for words in NO_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _raised_in_an_import(error: BaseException) -> bool:
+    files = (frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__))
+    return any(file.startswith("<frozen importlib") for file in files)
 
 
 class ImageError(CnnkitError):

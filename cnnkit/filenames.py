@@ -13,6 +13,7 @@ RESULT = "result.json"
 BEST, LAST, STATE = "best.safetensors", "last.safetensors", "state.pt"
 PREDICTIONS = "predictions.bin"
 MANIFEST = "manifest.json"
+FAILURE = "failure.txt"  # why a training cannot go on
 CURVES = "curves.svg"
 WEIGHTS_SUFFIX = ".safetensors"
 
@@ -24,7 +25,6 @@ LOCK = ".lock"
 
 # In the run directory of a trial.
 TRIAL = "trial.json"
-FAILURE = "failure.txt"
 
 # In both a study's folder and a run directory.
 REPORT = "report.html"

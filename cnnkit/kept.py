@@ -8,7 +8,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import stat
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,18 +27,22 @@ def read_kept(path: Path, any_size: bool = False) -> bytes:
     any_size: as for weights; other files have at most `LARGEST` bytes.
     """
     try:
-        kind = path.stat()
-        if not stat.S_ISREG(kind.st_mode):
-            raise DamagedFile(f"{path} is no file")
+        refuse_what_is_no_file(path)
         if not path.resolve().is_relative_to(path.parent.resolve()):
             raise DamagedFile(f"{path} is a link that leads out of its folder: it is not followed")
-        if kind.st_size > LARGEST and not any_size:
+        if path.stat().st_size > LARGEST and not any_size:
             raise DamagedFile(f"{path} is damaged: it has more than {LARGEST >> 20} MB")
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(f"{path} is missing") from error
     except OSError as error:
         raise DamagedFile(f"{path} cannot be read: {error.strerror}") from error
+
+
+def refuse_what_is_no_file(path: Path) -> None:
+    """Raises DamagedFile: a pipe would be waited for, for ever. A file that is missing is another matter."""
+    if path.exists() and not path.is_file():
+        raise DamagedFile(f"{path} is no file")
 
 
 def is_plain(name: str) -> bool:

@@ -16,9 +16,10 @@ def alone_at(folder: Path, what: str) -> Iterator[None]:
     """Holds the lock of a folder, which it makes, for the length of a `with` block.
 
     what: that the folder holds, for the message: "run" or "study". Raises UsageError where another process,
-    or another thread of this one, holds the lock.
+    or another thread of this one, holds the lock, and where something else lies in its place.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    _refuse_odd(folder / LOCK)
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
@@ -32,6 +33,13 @@ def alone_at(folder: Path, what: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _refuse_odd(path: Path) -> None:
+    """Raises UsageError where a link, a folder or a pipe is in the place of the lock."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        kind = "a link" if path.is_symlink() else "a folder" if path.is_dir() else "no file"
+        raise UsageError(f"{path} is {kind}; cnnkit keeps its lock there, in a file: remove it and try again")
 
 
 def _holder(folder: Path) -> str:

@@ -10,11 +10,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as safetensors_of
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
 from cnnkit.errors import DamagedFile
 from cnnkit.files import write_atomically
+from cnnkit.kept import refuse_what_is_no_file
 
 CHECKSUM = "checksum"
 
@@ -65,22 +67,33 @@ def _sorted_header(raw: bytes) -> bytes:
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """(tensors, metadata) of a safetensors file. Raises DamagedFile where its bytes have changed."""
-    _refuse_what_is_no_file(path)
+    refuse_what_is_no_file(path)
     try:
         with _named_in_utf8(path) as name, safe_open(name, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError) as error:
         raise DamagedFile(f"{path} is damaged or no safetensors file: {error}") from error
+    return _whole(path, tensors, metadata)
+
+
+def parse_tensors(path: Path, raw: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The same of bytes that were read already. path: for the message."""
+    try:
+        tensors = safetensors_of(raw)
+        length = int.from_bytes(raw[:8], "little")
+        metadata = json.loads(raw[8 : 8 + length]).get("__metadata__", {})
+    except (SafetensorError, ValueError, LookupError) as error:
+        raise DamagedFile(f"{path} is damaged or no safetensors file: {error}") from error
+    return _whole(path, tensors, metadata)
+
+
+def _whole(
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]
+) -> tuple[dict[str, Tensor], dict[str, str]]:
     if metadata.pop(CHECKSUM, None) != fingerprint([tensors, metadata]):
         raise DamagedFile(f"{path} is damaged, or was not written by cnnkit: its checksum does not match")
     return tensors, metadata
-
-
-def _refuse_what_is_no_file(path: Path) -> None:
-    """A pipe would be waited for, for ever."""
-    if path.exists() and not path.is_file():
-        raise DamagedFile(f"{path} is no file")
 
 
 @contextlib.contextmanager
@@ -103,7 +116,7 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
 
 def load_state(path: Path) -> dict[str, Any]:
     """What `save_state` wrote; never runs code from the file. Raises DamagedFile."""
-    _refuse_what_is_no_file(path)
+    refuse_what_is_no_file(path)
     raw = path.read_bytes()
     try:
         content = torch.load(BytesIO(raw), map_location="cpu", weights_only=True)

@@ -1,8 +1,17 @@
 """Pieces of sentences: lists and plurals."""
 
+import re
 from collections.abc import Sequence
 
 TIMES = " × "  # between keys that are varied together
+
+# Of a terminal, without tab and newline; and those that turn the direction of writing.
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """The text with `\\x1b` and the like in place of control characters: a terminal would obey them."""
+    return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def listed(names: Sequence[str], last: str = "and") -> str:

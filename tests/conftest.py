@@ -1,6 +1,7 @@
 """Every test has its own cache, its own folder, and two threads."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -47,6 +48,20 @@ def tiny() -> Callable[..., Config]:
         return parse_config(TINY, "tiny", overrides)
 
     return make
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A copy, for a test to spoil, of the run that a module's own fixture `finished` has trained."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+@pytest.fixture
+def trials_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`compare --workers N` runs its trials in this process, which saves the workers' start."""
+    from support import Here
+
+    monkeypatch.setattr("cnnkit.comparison.local.LocalExecutor", lambda home, _: Here(home))
 
 
 @pytest.fixture

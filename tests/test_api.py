@@ -180,7 +180,7 @@ def test_a_weights_file_alone_is_enough_to_predict_and_to_measure(run: cnnkit.Ru
     opened = cnnkit.open_run(alone)
     assert opened.config == run.config
     assert opened.evaluate("test").evaluation.accuracy == run.result.test_accuracy
-    with pytest.raises(cnnkit.UsageError, match="weights file alone"):
+    with pytest.raises(cnnkit.UsageError, match="is a file"):
         _ = opened.result
 
 

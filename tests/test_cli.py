@@ -21,7 +21,7 @@ from cnnkit.cli.app import app
 from cnnkit.config.load import shipped_configs
 from cnnkit.data.prepare import load_dataset
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import BEST
+from cnnkit.filenames import BEST, CONFIG, FAILURE, STUDY, TRIALS
 from cnnkit.nn.model import CNN
 from cnnkit.tensor_files import load_tensors, save_tensors
 
@@ -128,12 +128,13 @@ def test_train_prints_the_figures_of_its_result(tiny_file: Path, capsys: Capture
 
 
 def test_train_tells_the_figures_of_every_epoch_on_standard_error(tiny_file: Path, capsys: Capture) -> None:
-    outcome = call(capsys, "train", "--config", tiny_file, "--out", "mine")
+    outcome = call(capsys, "train", "--config", tiny_file, "--set", "model.dropout=0.5", "--out", "mine")
     assert outcome.code == 0
+    assert "on training images after each epoch, without dropout" in outcome.err
     for record in RunDir(Path("mine")).metrics():
         (line,) = (line for line in outcome.err.splitlines() if line.strip().startswith(f"{record.epoch}/2"))
-        assert record.val_accuracy is not None
-        told = [record.epoch, 2, record.train_loss, record.train_accuracy, record.val_accuracy]
+        clean = (record.clean_train_loss, record.clean_train_accuracy, record.val_accuracy)
+        told = [record.epoch, 2, *(figure for figure in clean if figure is not None)]
         assert figures(line)[:5] == pytest.approx(told, abs=1e-4)
         assert figures(line)[5] == pytest.approx(record.images_per_second, abs=1)
     assert "1/2" not in outcome.out
@@ -172,6 +173,13 @@ def test_eval_gives_exactly_what_training_reported(run: Path, capsys: Capture) -
     assert (measured["accuracy"], measured["loss"]) == (result["test_accuracy"], result["test_loss"])
     assert measured == json.loads((run / "eval-test.json").read_text())
     assert (run / "confusion-test.svg").is_file()
+
+
+def test_report_without_a_folder_draws_the_latest_run(tiny_file: Path, capsys: Capture) -> None:
+    call(capsys, "train", tiny_file, "--set", "training.epochs=1", "--out", "mine")
+    outcome = call(capsys, "report")
+    assert (outcome.code, outcome.out) == (0, f"{Path('mine/report.html')}\n")
+    assert outcome.err == "the latest run: mine\n"
 
 
 def test_eval_without_a_run_measures_the_latest(tiny_file: Path, capsys: Capture) -> None:
@@ -401,6 +409,14 @@ USAGE: list[tuple[str, str]] = [
     ("eval", "cnnkit train"),
     ("eval {run}x", "did you mean {run}?"),
     ("eval {tmp}", "no run directory"),
+    ("eval {tmp}/nosuch", "nosuch does not exist"),
+    ("eval {study}", "is a study; name one of its trials, such as {study}/trials/one, or see all of it"),
+    ("predict {study} {tiny}", "is a study"),
+    ("train --resume {study}", "is a study"),
+    ("train --resume {tiny}", "is a file; name the run directory"),
+    ("report {tmp}/nosuch", "does not exist"),
+    ("report {tiny}", "is a file; name the folder of a comparison"),
+    ("report", "name a run, or train one"),
     ("eval {run} --split nosuch", "nosuch"),
     ("eval {run} --device gpu", "gpu"),
     ("eval {run} --device cuda:99", "cuda:99"),
@@ -417,7 +433,7 @@ USAGE: list[tuple[str, str]] = [
     ("config check {tiny} nosuch", "nosuch"),
 ]
 FAILURES: list[tuple[str, str]] = [
-    ("eval {tiny}", "tiny.yaml"),
+    ("eval {tiny}", "name a run directory or a weights file"),
     ("predict {run} {tiny}", "tiny.yaml"),
     ("train --config {tiny} --out {tiny}/below", "tiny.yaml"),
     ("train --config {tiny} --set training.optimizer=sgd --set training.learning_rate=1e30", "step"),
@@ -445,12 +461,30 @@ def words_of(line: str, **places: Path) -> list[str]:
 def test_every_mistake_is_told_in_words_with_its_exit_code(
     line: str, told: str, code: int, run: Path, tiny_file: Path, tmp_path: Path, capsys: Capture
 ) -> None:
-    places = {"run": run, "tiny": tiny_file, "tmp": tmp_path}
+    study = tmp_path / "study"
+    for file in (study / STUDY, study / TRIALS / "one" / CONFIG):
+        file.parent.mkdir(parents=True)
+        file.touch()
+    places = {"run": run, "tiny": tiny_file, "tmp": tmp_path, "study": study}
     outcome = call(capsys, *words_of(line, **places))
     assert told.format(**places) in outcome.err
     assert "Traceback" not in outcome.err
     assert outcome.code == code
     assert "accuracy" not in outcome.out
+
+
+def test_a_run_that_diverged_is_told_what_helps_and_not_to_go_on(tiny_file: Path, capsys: Capture) -> None:
+    sgd = ("--set", "training.optimizer=sgd", "--set", "training.learning_rate=1e30")
+    assert call(capsys, "train", tiny_file, *sgd, "--out", "mine").code == 1
+    for line in (("eval", "mine"), ("predict", "mine", tiny_file), ("train", "--resume", "mine")):
+        told = call(capsys, *line).err
+        assert "training.gradient_clip" in told, line
+        assert "cnnkit train --resume" not in told, line
+    assert "go on with" not in call(capsys, "train", tiny_file, "--out", "mine").err
+    assert call(capsys, "report", "mine").code == 0
+    assert "training.gradient_clip" in Path("mine/report.html").read_text(encoding="utf-8")
+    (Path("mine") / FAILURE).unlink()  # as a killed process leaves a run
+    assert "cnnkit train --resume mine" in call(capsys, "eval", "mine").err
 
 
 @pytest.mark.parametrize("root", ["~nosuchuser/data", r'"a\0b"', "x" * 5000])

@@ -77,6 +77,8 @@ def test_runs_are_offered_the_newest_first(line: str, offered: Offered, tiny: Ca
     os.utime(Path(older) / "config.yaml", (0, 0))
     assert [run for run in offered(line) if run != "runs/latest"] == [newer, older]
     assert offered(f"{line}runs/older") == [older]
+    away = create_run(tiny(), "away", Path("away")).path  # type: ignore[arg-type]
+    assert offered(line)[0] == str(away)
     Path("elsewhere").mkdir()
     assert offered(f"{line}else") == ["elsewhere/"]
 
@@ -85,4 +87,17 @@ def test_runs_are_offered_the_newest_first(line: str, offered: Offered, tiny: Ca
 def test_studies_are_offered(line: str, offered: Offered) -> None:
     Path("runs/compare-one").mkdir(parents=True)
     Path("runs/compare-one/study.json").touch()
-    assert offered(line) == ["runs/compare-one"]
+    assert offered(line)[0] == "runs/compare-one"
+
+
+FOLDERS = (
+    *("train digits --out ", "train --resume ", "compare --resume --out ", "compare --verify ", "report "),
+    *("predict a.png --save-seen ", "data mnist --root "),
+)
+
+
+@pytest.mark.parametrize("line", FOLDERS)
+def test_where_a_folder_is_wanted_no_file_is_offered(line: str, offered: Offered) -> None:
+    Path("notes.txt").touch()
+    Path("mine").mkdir()
+    assert offered(line) == ["mine/"]

@@ -50,6 +50,7 @@ model.channels = (32, 64)
 model.kernel_sizes = 3
 model.pooling = 'max'
 model.pool_size = 2
+model.order = 'activation_first'
 model.head = 'flatten'
 model.hidden = (128,)
 model.dropout = 0.25

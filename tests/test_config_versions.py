@@ -44,7 +44,7 @@ def settings(text: str, kept: bool = True, overrides: tuple[str, ...] = ()) -> t
 
 def test_a_kept_text_begins_with_the_schema_version() -> None:
     text = config_text(Config())
-    assert text.splitlines()[0] == "schema: 1"
+    assert text.splitlines()[0] == "schema: 2"
     assert parse_config(text) == parse_config(text, kept=True) == Config()
 
 
@@ -82,7 +82,7 @@ def test_a_text_of_a_newer_version_is_refused_with_what_to_do() -> None:
 
 @pytest.mark.parametrize("version", ["one", "-1", "1.0", "true", "null", "[1]"])
 def test_a_version_that_is_none_is_refused(version: str) -> None:
-    assert "a whole number up to 1" in refusal(f"schema: {version}\n")
+    assert "a whole number up to 2" in refusal(f"schema: {version}\n")
 
 
 def test_an_override_of_the_version_is_an_unknown_key() -> None:
@@ -91,7 +91,7 @@ def test_an_override_of_the_version_is_an_unknown_key() -> None:
 
 
 def test_differing_keys_are_those_that_are_not_the_default_and_the_version() -> None:
-    assert differing_keys(Config()) == {"schema": 1}
+    assert differing_keys(Config()) == {"schema": 2}
     config = parse_config(
         DIGITS, overrides=["model.channels=[8, 9]", "training.epochs=5", "data.augment.zoom=0.1"]
     )
@@ -101,7 +101,7 @@ def test_differing_keys_are_those_that_are_not_the_default_and_the_version() -> 
         "data.dataset": "digits",
         "data.validation": 0.1,
         "model.channels": [8, 9],
-        "schema": 1,
+        "schema": 2,
     }
     assert list(differing) == sorted(differing)
     assert json.loads(json.dumps(differing)) == differing
@@ -133,4 +133,15 @@ def test_weights_that_0_1_0_kept_are_read_with_their_configuration() -> None:
 def test_what_config_show_prints_is_every_key_without_a_version(capsys: pytest.CaptureFixture[str]) -> None:
     shown = call(capsys, "config", "show", "--config", "digits").out
     assert "schema" not in shown
-    assert config_text(load_config("digits")) == f"schema: 1\n{shown}"
+    assert config_text(load_config("digits")) == f"schema: 2\n{shown}"
+
+
+@pytest.mark.parametrize("text", [DIGITS, "schema: 1\n" + DIGITS])
+def test_what_an_earlier_version_kept_pools_first_and_goes_on_so(text: str) -> None:
+    before = parse_config(text, kept=True)
+    assert before.model.order == "pooling_first"
+    assert [stage.pools_first for stage in before.model.stages] == [True, True]
+    again = parse_config(config_text(before), kept=True)
+    assert again == before
+    assert parse_config("schema: 2\n" + DIGITS, kept=True).model.order == "activation_first"
+    assert parse_config(DIGITS).model.order == "activation_first"

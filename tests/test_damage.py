@@ -14,11 +14,13 @@ import pytest
 from conftest import TINY
 from support import Here, Outcome, call, finished_run, keep_json, kept_json
 
+from cnnkit.comparison.results import rewritten
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import StudyPlan, plan_study
 from cnnkit.comparison.verification import verify
 from cnnkit.config.load import parse_config
 from cnnkit.errors import CnnkitError, RunError, UsageError
+from cnnkit.experiment.checkpoints import load_weights
 from cnnkit.experiment.manifest import write_manifest
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import (
@@ -74,11 +76,6 @@ def study(finished_study: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
     return finished_run(tmp_path_factory.mktemp("damage") / "run", shared_cache, "training.epochs=1")
-
-
-@pytest.fixture
-def run(finished: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
 def trial_of(study: Path, number: int = 0) -> Path:
@@ -152,11 +149,13 @@ def test_resume_of_a_damaged_study_names_the_file_and_mends_it_or_stops(
 ) -> None:
     path = study / name if name in OF_STUDY else trial_of(study) / name
     path.write_bytes(next(flips(path)))
+    anew = rewritten(study) if name in (LABELS, RESULTS) else []
     told = call(capsys, "compare", "--resume", "--out", study, "--workers", 1)
-    assert name in (LABELS, RESULTS) or name in told.err
+    assert name in told.err + "".join(anew)
     assert told.code == (1 if name == STUDY else 0)
     if told.code == 0:
         assert call(capsys, "compare", "--verify", study).code == 0
+        assert rewritten(study) == []
 
 
 def test_a_page_names_damaged_files_wherever_their_folder_lies(run: Path, capsys: Told) -> None:
@@ -175,6 +174,19 @@ def test_a_run_of_this_version_without_its_manifest_is_damaged(run: Path, capsys
         told = call(capsys, *command)
         assert told.code == 1
         assert f"{MANIFEST} is missing" in " ".join(told.err.split())
+
+
+def test_the_weights_of_a_run_are_read_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, names = Path.read_bytes, []
+
+    def counted_read(path: Path) -> bytes:
+        names.append(path.name)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counted_read)
+    monkeypatch.setattr("cnnkit.tensor_files.safe_open", None)  # the other way to read them
+    load_weights(run)
+    assert names.count(BEST) == 1
 
 
 def test_what_is_added_later_is_not_in_the_manifest(run: Path, capsys: Told) -> None:
@@ -210,6 +222,14 @@ def forge_configuration(trial: Path) -> None:
     forge_result()(trial)
 
 
+def forge_cost(trial: Path) -> None:
+    """Only `study.json` tells it."""
+    path = trial.parent.parent / STUDY
+    content = kept_json(path)
+    content["levels"][0]["macs"] += 1
+    keep_json(path, content)
+
+
 def forge_results_of(study: Path) -> None:
     """Writes `results.json` again, from files that were forged."""
     from cnnkit.comparison.results import analyse
@@ -224,8 +244,9 @@ def forge_results_of(study: Path) -> None:
         (forge_result(val_loss=0.001), rf"{RESULT}: val_loss"),
         (forge_result(epochs=9, best_epoch=9), rf"{METRICS} holds 1 epoch"),
         (forge_result(train_seconds=0.001), rf"{RESULT}: train_seconds"),
-        (forge_result(parameters=1), r"costs"),
-        (forge_result(macs=1), r"costs"),
+        (forge_result(parameters=1), rf"^\S+/{RESULT}: parameters is 1, and \d+ comes out again$"),
+        (forge_result(macs=1), rf"^\S+/{RESULT}: macs is 1, and \d+ comes out again$"),
+        (forge_cost, rf"max has .* in {STUDY}, and others by this configuration"),
         (forge_configuration, rf"{CONFIG}: training.learning_rate is 0.01 in {STUDY} and 0.02 in the trial"),
     ],
 )
@@ -365,12 +386,13 @@ def test_a_linked_trials_folder_is_refused(study: Path, tmp_path: Path, whole: b
         told = call(capsys, *command, study)
         assert told.code == 1
         assert "leads out of the study" in told.err
+    assert "leads out of the study" in (study / REPORT).read_text(encoding="utf-8")
 
 
 def test_eval_neither_makes_nor_fills_the_folder_that_a_weights_file_names(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Told
 ) -> None:
-    from cnnkit.experiment.checkpoints import load_weights, save_weights
+    from cnnkit.experiment.checkpoints import save_weights
     from cnnkit.experiment.run_dir import RunDir
 
     def no_network(*_: object) -> None:

@@ -1,16 +1,22 @@
 """Too little memory, closed streams, odd names, links in a circle: an answer in words, no traceback."""
 
+import errno
+import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
 from conftest import TINY
-from support import Tiny, call
+from rich.console import Console
+from support import Tiny, call, finished_run
 
 import cnnkit
 from cnnkit.config.load import flat, parse_config
@@ -30,9 +36,14 @@ CPU = torch.device("cpu")
 posix_names = pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes any bytes as a name")
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
+    return finished_run(tmp_path_factory.mktemp("hostile") / "run", shared_cache, "training.epochs=1")
+
+
 @pytest.fixture
-def run(tiny: Tiny, tmp_path: Path) -> Path:
-    return cnnkit.train(tiny("training.epochs=1", "runtime.threads=1"), tmp_path / "run", progress=False).path
+def run(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
 # --- memory -----------------------------------------------------------------------------------------
@@ -97,6 +108,45 @@ def test_running_out_of_memory_while_printing_is_told(
     monkeypatch.setattr("cnnkit.cli.console.print_evaluation", fail)
     outcome = call(capsys, "eval", run)
     assert (outcome.code, outcome.err.startswith("error: out of memory")) == (1, True)
+
+
+def in_an_import() -> None:
+    Path("core.py").write_text("raise SystemError('error return without exception set')")
+    with mock.patch.object(sys, "path", [os.getcwd()]):  # noqa: PTH109
+        importlib.import_module("core")
+
+
+def in_torch() -> None:
+    raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 920064 bytes")
+
+
+def in_the_system() -> None:
+    try:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    except OSError as error:
+        raise RuntimeError("can't start new thread") from error
+
+
+@pytest.mark.parametrize("fail", [in_an_import, in_torch, in_the_system])
+def test_too_little_memory_anywhere_is_told_in_words(
+    fail: Callable[[], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cnnkit.cli.app.app", lambda **_: fail())
+    outcome = call(capsys, "config", "list")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err == "error: out of memory; close other programs, or choose a smaller network\n"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a mistake of ours"), SystemError("a mistake of ours")])
+def test_another_error_keeps_its_traceback(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("cnnkit.cli.app.app", fail)
+    with pytest.raises(type(error), match="of ours"):
+        call(capsys, "config", "list")
 
 
 def test_a_weights_file_that_claims_a_huge_network_is_refused_before_it_is_built(
@@ -196,13 +246,44 @@ def test_a_folder_whose_name_is_not_utf_8_holds_a_run_like_any_other(
     (Path(name) / "report.html").read_text(encoding="utf-8")
 
 
+HOSTILE = "a\x1b[31m\x9b2J\r\x07\u202eb"
+SEEN = r"a\x1b[31m\x9b2J\r\x07\u202eb"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows takes no such names")
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("eval {0}", "train {0}.yaml", "predict run {0}.png", "config copy digits {0}.yaml", "report {0}"),
+        *(
+            "train tiny.yaml --set model.pooling={0}",
+            "compare --resume --out {0}",
+            "config check {0} tiny.yaml",
+        ),
+        *("predict run {0}x.png", "train tiny.yaml --set training.epochs=1 -q --out {0}"),
+        *("report {0}run", "compare --verify {0}"),
+    ],
+)
+def test_a_terminal_obeys_no_name(
+    line: str, run: Path, tiny_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Console, "is_terminal", True)
+    Path(HOSTILE + "x.png").write_text("no picture")
+    if "{0}run" in line:
+        Path(HOSTILE + "run").symlink_to(run)
+    outcome = call(capsys, *(word.format(HOSTILE) for word in line.split()))
+    assert SEEN in "".join((outcome.out + outcome.err).split("\n"))
+    assert not set("\x9b\r\x07\u202e") & set(outcome.out + outcome.err)
+    assert "\x1b[31m" not in outcome.out + outcome.err
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 def test_links_in_a_circle_are_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "loop").symlink_to("loop")
     for command in (["eval", "loop"], ["predict", "loop", "a.png"], ["train", "--resume", "loop"]):
         outcome = call(capsys, *command)
         assert outcome.code == 2
-        assert "is no run directory" in " ".join(outcome.err.split())
+        assert "is neither a folder nor a file" in " ".join(outcome.err.split())
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")

@@ -62,6 +62,59 @@ def test_a_system_that_does_not_tell_counts_as_idle(monkeypatch: pytest.MonkeyPa
         assert IdleCores().fit(FOUR, RuntimeConfig()) == FOUR
 
 
+class Machine:
+    """A clock that only sleeping moves on, and two cores of which others use so much at each time.
+
+    busy: (from, to, cores), times in seconds. The system's counters hold whole hundredths, rounded down.
+    """
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, stat: Path, busy: list[tuple[float, float, float]]
+    ) -> None:
+        self.now, self.stat, self.busy = 0.0, stat, busy
+        monkeypatch.setattr(idle_cores, "SYSTEM_TIMES", stat)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+        monkeypatch.setattr(os, "sysconf", lambda _: 100)
+        monkeypatch.setattr(time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(time, "process_time", lambda: 0.0)
+        monkeypatch.setattr(time, "sleep", self.sleep)
+        self.sleep(0.0)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        used = sum(cores * max(0.0, min(self.now, to) - begin) for begin, to, cores in self.busy)
+        first = max(0.0, self.now - used)
+        second = self.now - max(0.0, used - self.now)
+        idle = (int(100 * first + 1e-6), int(100 * second + 1e-6))
+        self.stat.write_text("".join(f"cpu{core} 0 0 0 {ticks} 0 0\n" for core, ticks in enumerate(idle)))
+
+
+@pytest.mark.parametrize(
+    ("busy", "threads", "seconds"),
+    [
+        ([], 2, 0.1),
+        ([(0.0, 0.03, 1.0)], 2, 0.3),  # 1.7 free cores in the first look
+        ([(0.0, 0.1, 1.0)], 2, 0.3),  # a whole core, which is free a moment later
+        ([(0.0, 9.0, 1.0)], 1, 0.3),
+        ([(0.0, 9.0, 0.5)], 1, 0.3),
+        ([(0.0, 9.0, 2.0)], 1, 0.3),
+        ([(0.08, 9.0, 1.0)], 2, 0.1),  # begun too late to be seen
+        ([(0.05, 9.0, 1.0)], 1, 0.3),
+    ],
+)
+def test_a_moment_of_work_takes_no_thread_and_a_busy_core_does(
+    busy: list[tuple[float, float, float]],
+    threads: int,
+    seconds: float,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    two = replace(FOUR, threads=2)
+    machine = Machine(monkeypatch, tmp_path / "stat", busy)
+    assert IdleCores().fit(two, RuntimeConfig()).threads == threads
+    assert machine.now == pytest.approx(seconds)
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="only Linux tells which cores are allowed")
 def test_only_cores_that_the_process_may_use_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     stat = tmp_path / "stat"
@@ -70,7 +123,7 @@ def test_only_cores_that_the_process_may_use_count(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(time, "process_time", lambda: 0.0)
     rows = ["cpu  1 2 3 4", *(f"cpu{core} 5 5 5 {idle} 70 0 0 3" for core, idle in enumerate((7, 20, 400)))]
     stat.write_text("\n".join(rows))
-    assert idle_cores._free_seconds() == 420 / os.sysconf("SC_CLK_TCK")
+    assert idle_cores._free_seconds() == (420 + 2 * 70) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.mark.skipif(not Path("/proc/stat").is_file(), reason="only Linux has /proc/stat")

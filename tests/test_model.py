@@ -17,7 +17,7 @@ from cnnkit.config.geometry import grids, head_features
 from cnnkit.config.schema import ModelConfig
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.heads import HEADS
-from cnnkit.families.poolings import POOLINGS
+from cnnkit.families.poolings import ORDERS, POOLINGS, Pooling
 from cnnkit.nn.layers import Dropout
 from cnnkit.nn.model import CNN, build_model
 from cnnkit.nn.pooling import Downsampling, HeadLayer, SameConv2d
@@ -29,10 +29,6 @@ SMALL: dict[str, Any] = {"channels": (4, 6), "kernel_sizes": (5, 3), "hidden": (
 
 def small(seed: int = 0, **changes: Any) -> CNN:
     return build_model(ModelConfig(**{**SMALL, **changes}), INFO, seed)
-
-
-def as_written(maps: Tensor, layer: Downsampling) -> Tensor:
-    return torch.cat([F.avg_pool2d(maps, layer.factor)] * layer.pooling.multiplies_channels, dim=1)
 
 
 def weight_layers(model: CNN) -> list[nn.Conv2d | nn.Linear]:
@@ -50,9 +46,11 @@ def counted_by_hooks(model: CNN) -> list[LayerCost]:
     rows: list[LayerCost] = []
     names = {module: name for name, module in model.named_modules()}
 
-    def record(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        if isinstance(module, Downsampling):  # which may take a short cut around its convolution
-            record(module.convolution, inputs, module.convolution(*inputs))
+    def record_convolution(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        assert isinstance(module, Downsampling)  # which may take a short cut around its convolution
+        record(module.convolution, inputs, module.convolution(inputs[0]))
+
+    def record(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
         macs = 0
         if isinstance(module, nn.Conv2d | nn.Linear):
             positions = output.numel() // module.weight.shape[0]
@@ -61,8 +59,9 @@ def counted_by_hooks(model: CNN) -> list[LayerCost]:
         rows.append(LayerCost(names[module], kind_of(module), tuple(output.shape[1:]), parameters, macs))
 
     leaves = [m for m in model.modules() if not isinstance(m, SameConv2d) and not list(m.children())]
-    layers = [*leaves, *(m for m in model.modules() if isinstance(m, Downsampling))]
-    hooks = [layer.register_forward_hook(record) for layer in layers]
+    downsamplings = [m for m in model.modules() if isinstance(m, Downsampling)]
+    hooks = [layer.register_forward_hook(record) for layer in [*leaves, *downsamplings]]
+    hooks += [layer.register_forward_pre_hook(record_convolution) for layer in downsamplings]
     was_training = model.training
     with torch.inference_mode():
         model.eval()(torch.zeros(1, *model.info.shape, device=next(model.parameters()).device))
@@ -85,6 +84,7 @@ def models(draw: st.DrawFn) -> tuple[ModelConfig, tuple[int, int, int], int]:
         kernel_sizes=one_each(st.integers(1, 5)),
         pooling=one_each(st.sampled_from(sorted(POOLINGS))),
         pool_size=(pool_size := one_each(st.integers(1, 3))),
+        order=one_each(st.sampled_from(sorted(ORDERS))),
         head=draw(st.sampled_from(sorted(HEADS))),
         hidden=tuple(draw(st.lists(st.integers(1, 8), max_size=2))),
         dropout=draw(st.sampled_from([0.0, 0.5])),
@@ -177,12 +177,17 @@ def test_all_dropout_of_a_network_comes_from_the_stream_it_is_given() -> None:
         ),
         (
             {"pooling": "concat"},
+            (1 * 32 * 25) + 2 * 32 + (64 * 64 * 9) + 2 * 64 + (128 * 49 * 128 + 128) + (128 * 10 + 10),
+            (1 * 32 * 25) * 28**2 + (64 * 64 * 9) * 14**2 + 128 * 49 * 128 + 128 * 10,
+        ),
+        (
+            {"pooling": "concat", "order": "pooling_first"},  # the norm sees both halves
             (1 * 32 * 25) + 2 * 64 + (64 * 64 * 9) + 2 * 128 + (128 * 49 * 128 + 128) + (128 * 10 + 10),
             (1 * 32 * 25) * 28**2 + (64 * 64 * 9) * 14**2 + 128 * 49 * 128 + 128 * 10,
         ),
         (
             {"pooling": ("concat", "stride"), "head": "concat", "hidden": ()},
-            (1 * 32 * 25) + 2 * 64 + (64 * 64 * 9) + 2 * 64 + (2 * 64 * 10 + 10),
+            (1 * 32 * 25) + 2 * 32 + (64 * 64 * 9) + 2 * 64 + (2 * 64 * 10 + 10),
             (1 * 32 * 25) * 28**2 + (64 * 64 * 9) * 7**2 + 2 * 64 * 10,
         ),
     ],
@@ -205,7 +210,7 @@ def test_costs_are_those_counted_by_torch(
     rows = counted_by_hooks(model)
     with pytest.MonkeyPatch.context() as patch, FlopCounterMode(display=False) as counter, torch.no_grad():
         for strategy in (POOLINGS["avg"], POOLINGS["concat"]):  # without their short cut
-            patch.setattr(strategy, "forward", lambda layer, maps: as_written(layer.convolution(maps), layer))
+            patch.setattr(type(strategy), "forward", Pooling.forward)
         logits = model(torch.zeros(1, *shape))
     assert 2 * sum(row.macs for row in rows) == counter.get_total_flops()
     assert sum(row.parameters for row in rows) == sum(p.numel() for p in model.parameters())
@@ -228,13 +233,14 @@ def test_the_configuration_foretells_every_grid_and_the_head(
 
 
 def test_a_summary_names_each_layer_in_the_order_in_which_images_pass() -> None:
-    rows = layer_costs(ModelConfig(**SMALL, dropout=0.25), INFO)
+    orders = ("activation_first", "pooling_first")
+    rows = layer_costs(ModelConfig(**SMALL, dropout=0.25, order=orders), INFO)
     assert [(row.kind, row.output_shape) for row in rows] == [
         ("Normalize", (1, 12, 12)),
         ("SameConv2d", (4, 12, 12)),
+        ("BatchNorm2d", (4, 12, 12)),
+        ("ReLU", (4, 12, 12)),
         ("MaxPool", (4, 6, 6)),
-        ("BatchNorm2d", (4, 6, 6)),
-        ("ReLU", (4, 6, 6)),
         ("SameConv2d", (6, 6, 6)),
         ("MaxPool", (6, 3, 3)),
         ("BatchNorm2d", (6, 3, 3)),
@@ -329,16 +335,65 @@ def test_a_network_without_an_activation_is_one_linear_function_and_others_are_n
         assert (float(bent.detach().abs().max()) < 1e-5) == linear
 
 
-def test_a_network_is_convolution_downsampling_norm_activation_and_then_dense_layers() -> None:
-    model = small(dropout=0.0, activation="silu", seed=3).eval()
+@pytest.mark.parametrize("pooling", ["max", "avg", "concat", "stride"])
+@pytest.mark.parametrize("order", ["activation_first", "pooling_first"])
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_a_network_is_its_stages_in_their_order_and_then_dense_layers(
+    pooling: str, order: str, batch_norm: bool
+) -> None:
+    """Against the formula: an untrained norm has mean 0 and variance 1."""
+    changes = {"dropout": 0.0, "activation": "silu", "batch_norm": batch_norm}
+    model = small(pooling=pooling, order=order, seed=3, **changes).eval()
     parts = model.state_dict()
     images = torch.randint(0, 256, (4, *SHAPE)).float()
 
+    def pooled(maps: Tensor) -> Tensor:
+        kinds = {"max": [F.max_pool2d], "avg": [F.avg_pool2d], "concat": [F.max_pool2d, F.avg_pool2d]}
+        if pooling == "stride":
+            return maps[..., ::2, ::2]
+        return torch.cat([kind(maps, 2) for kind in kinds[pooling]], dim=1)
+
+    def activated(maps: Tensor) -> Tensor:
+        return F.silu(maps / math.sqrt(1 + 1e-5) if batch_norm else maps)
+
     def stage(maps: Tensor, number: int, padding: int) -> Tensor:
-        maps = F.conv2d(maps, parts[f"stages.{number}.downsampling.convolution.weight"], padding=padding)
-        return F.silu(F.max_pool2d(maps, 2) / math.sqrt(1 + 1e-5))  # an untrained norm's mean 0, variance 1
+        name = f"stages.{number}.downsampling.convolution"
+        maps = F.conv2d(maps, parts[f"{name}.weight"], parts.get(f"{name}.bias"), padding=padding)
+        return activated(pooled(maps)) if order == "pooling_first" else pooled(activated(maps))
 
     features = stage(stage(images, 0, 2), 1, 1).movedim(1, -1).flatten(1)
     hidden, logits = (layer for layer in weight_layers(model) if isinstance(layer, nn.Linear))
     expected = F.silu(features @ hidden.weight.T + hidden.bias) @ logits.weight.T + logits.bias
     torch.testing.assert_close(model(images), expected)
+
+
+def test_stages_may_differ_in_their_order_and_share_the_names_of_their_weights() -> None:
+    each = small(order=["activation_first", "pooling_first"], pooling="concat")
+    assert [stage.pools_first for stage in each.stages] == [False, True]
+    names = {order: set(small(order=order).state_dict()) for order in ("activation_first", "pooling_first")}
+    assert names["activation_first"] == names["pooling_first"] == set(each.state_dict())
+
+
+@pytest.mark.parametrize("side", [12, 13])
+def test_a_stage_that_skips_is_the_same_in_both_orders(side: int) -> None:
+    """While it trains, too: the norm sees the same grid."""
+    shape, changes = (1, side, side), {"pooling": "stride", "dropout": 0.0}
+    images = torch.randint(0, 256, (6, *shape)).float()
+    made = [
+        build_model(ModelConfig(**SMALL | changes, order=order), info(shape), 1)(images)
+        for order in ("activation_first", "pooling_first")
+    ]
+    assert torch.equal(*made)
+
+
+def test_the_order_matters_where_maps_are_averaged() -> None:
+    images = torch.randint(0, 256, (6, *SHAPE)).float()
+    made = {order: small(pooling="avg", order=order, dropout=0.0)(images) for order in ORDERS}
+    assert not torch.allclose(*made.values(), rtol=0.01)
+
+
+def test_of_a_rising_activation_without_a_norm_the_maximum_commutes() -> None:
+    images = torch.randint(0, 256, (6, *SHAPE)).float()
+    changes = {"pooling": "max", "activation": "relu", "batch_norm": False, "dropout": 0.0}
+    first, second = (small(order=order, **changes)(images) for order in ORDERS)
+    assert torch.equal(first, second)

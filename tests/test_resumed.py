@@ -1,38 +1,49 @@
 """A study that goes on: every option acts as it says, or is refused; a margin that changes leaves a trace."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Outcome, call
+from conftest import TINY
+from support import Here, Outcome, call
 
-from cnnkit.comparison.local import LocalExecutor
 from cnnkit.comparison.results import read_results
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.sentence import sentence
 from cnnkit.comparison.study import StudyPlan, plan_study
 from cnnkit.comparison.verification import verify
+from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
 from cnnkit.filenames import RESULTS, STUDY, TRIALS
 
 Tiny = Callable[..., Config]
 Capture = pytest.CaptureFixture[str]
 VALUES = ["stride", "max"]
+pytestmark = pytest.mark.usefixtures("trials_here")
 
 
 def planned(tiny: Tiny, key: str = "model.pooling", values: list[str] = VALUES, **options: Any) -> StudyPlan:
     return plan_study(tiny("training.epochs=1"), key, values, **{"seeds": 3, "margin": 0.1, **options})
 
 
-@pytest.fixture
-def study(tiny: Tiny, tmp_path: Path) -> Path:
-    """A finished study of two poolings and three seeds."""
-    folder = tmp_path / "study"
-    run_study(planned(tiny), folder, LocalExecutor(folder / TRIALS, 1))
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
+    """A finished study of two poolings and three seeds. No test may change it: copy it."""
+    folder = tmp_path_factory.mktemp("resumed") / "study"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(shared_cache))
+        plan = planned(lambda *overrides: parse_config(TINY, "tiny", overrides))
+        run_study(plan, folder, Here(folder / TRIALS))
     return folder
+
+
+@pytest.fixture
+def study(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "study"))
 
 
 def resumed(capsys: Capture, study: Path, *options: object, command: str = "compare-pooling") -> Outcome:
@@ -104,7 +115,7 @@ def test_a_study_that_was_to_end_by_itself_may_get_a_fixed_number_of_seeds(
 
 def test_poolings_at_the_head_go_on_at_the_head(tiny: Tiny, tmp_path: Path, capsys: Capture) -> None:
     folder = tmp_path / "study"
-    run_study(planned(tiny, "model.head", ["max", "avg"]), folder, LocalExecutor(folder / TRIALS, 1))
+    run_study(planned(tiny, "model.head", ["max", "avg"]), folder, Here(folder / TRIALS))
     assert resumed(capsys, folder, "--strategies", "max,avg,concat").code == 0
     assert {level.name for level in read_results(folder).levels} == {"max", "avg", "concat"}
 
@@ -113,7 +124,7 @@ def test_a_study_of_another_key_is_no_comparison_of_poolings(
     tiny: Tiny, tmp_path: Path, capsys: Capture
 ) -> None:
     folder = tmp_path / "study"
-    run_study(planned(tiny, "model.dropout", [0, 0.5]), folder, LocalExecutor(folder / TRIALS, 1))
+    run_study(planned(tiny, "model.dropout", [0, 0.5]), folder, Here(folder / TRIALS))
     outcome = resumed(capsys, folder)
     assert outcome.code == 2
     assert f"cnnkit compare --resume --out {folder}" in outcome.err
@@ -131,7 +142,12 @@ def test_a_margin_that_is_changed_after_the_fact_leaves_a_trace(study: Path, cap
     results = read_results(study)
     assert [(one.margin, one.seeds) for one in results.history] == [(0.1, [0, 1, 2]), (40, [0, 1, 2])]
     assert results.history[0].sentence == said
-    assert said in (study / "report.html").read_text(encoding="utf-8")
+    page = (study / "report.html").read_text(encoding="utf-8")
+    heading = page.partition("<h1>")[2].partition("</h1>")[0]
+    disclosed = page.partition('<p id="margin-changed">')[2].partition("</p>")[0]
+    assert "margin was changed" not in heading
+    assert disclosed.startswith("The margin was changed after the results were known.")
+    assert said in disclosed
     assert verify(study) == results
 
 
@@ -150,9 +166,17 @@ def test_the_same_margin_and_one_given_before_there_are_results_leave_none(
 ) -> None:
     resumed(capsys, study, "--margin", 0.1)
     assert read_results(study).history == []
+    shutil.rmtree(study / TRIALS)
     (study / RESULTS).unlink()
     resumed(capsys, study, "--margin", 0.3)
     assert read_results(study).history == []
+
+
+def test_a_margin_leaves_its_trace_also_where_the_results_were_deleted(study: Path, capsys: Capture) -> None:
+    said = sentence(read_results(study))
+    (study / RESULTS).unlink()
+    resumed(capsys, study, "--margin", 40)
+    assert [one.sentence for one in read_results(study).history] == [said]
 
 
 def test_from_python_what_cannot_act_is_refused_as_well(tiny: Tiny, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ from cnnkit.experiment.latest import latest_run
 from cnnkit.experiment.measure import measure_split
 from cnnkit.experiment.run_dir import RunDir, create_run, open_run
 from cnnkit.experiment.train import begin, prepare, run_experiment
-from cnnkit.filenames import BEST, CURVES, LAST, STATE
+from cnnkit.filenames import BEST, CURVES, LAST, LOCK, STATE
 from cnnkit.locks import alone_at
 from cnnkit.nn.model import CNN, build_model
 from cnnkit.report.confusion import draw_confusion
@@ -376,6 +376,28 @@ def test_a_run_that_is_being_trained_is_refused_with_the_process_that_trains_it(
     assert outcome.code == 2
     assert f"process {os.getpid()} is at the run in {own}" in outcome.err
     assert not (own / "result.json").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+@pytest.mark.parametrize("kind", ["a folder", "a link", "no file"])
+@pytest.mark.parametrize("command", ["train {tiny} --out mine", "compare {tiny} {vary} --out mine"])
+def test_what_lies_in_the_place_of_the_lock_is_named_and_stays(
+    tiny_file: Path, kind: str, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = Path("mine") / LOCK
+    lock.parent.mkdir()
+    if kind == "a folder":
+        lock.mkdir()
+    elif kind == "a link":
+        lock.symlink_to("nowhere")
+    else:
+        os.mkfifo(lock)
+    words = command.format(tiny=tiny_file, vary="--vary model.pooling=max,avg --seeds 1").split()
+    outcome = call(capsys, *words)
+    assert outcome.code == 2
+    assert f"{lock} is {kind}" in outcome.err
+    assert "remove it" in outcome.err
+    assert os.path.lexists(lock)
 
 
 def test_no_second_training_begins_between_the_first_look_at_a_folder_and_its_first_file(

@@ -92,3 +92,11 @@ sys.exit(main())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split()[-2:] == ["True", "True"]
+
+
+def test_little_is_imported_before_ctrl_c_has_an_answer() -> None:
+    """Until then Python itself answers it, with a traceback."""
+    told = "import sys; before = set(sys.modules); import cnnkit.__main__; print(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-S", "-c", told], capture_output=True, text=True, check=True)
+    assert "cnnkit.signals" in done.stdout.split()
+    assert not {"typing", "re", "typer", "torch"} & {*done.stdout.split()}

@@ -4,9 +4,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support import call, finished_run
+from support import Here, Tiny, call, finished_run
 
 import cnnkit
+from cnnkit.comparison.runner import run_study
+from cnnkit.comparison.study import plan_study
+from cnnkit.filenames import REPORT, TRIALS
 
 Told = pytest.CaptureFixture[str]
 OF_A_RUN = {
@@ -28,6 +31,13 @@ OF_A_STUDY = {
 
 def fail(*_: object, **__: object) -> None:
     raise MemoryError("no <room> left\nat all")
+
+
+def test_a_study_whose_every_trial_failed_has_a_page(tiny: Tiny, tmp_path: Path, capsys: Told) -> None:
+    plan = plan_study(tiny("training.epochs=1"), "model.pooling", ["max", "avg"], 2)
+    run_study(plan, tmp_path / "study", Here(tmp_path / "study" / TRIALS, lambda _: "out of memory"))
+    assert call(capsys, "report", tmp_path / "study").code == 0
+    assert "out of memory" in (tmp_path / "study" / REPORT).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

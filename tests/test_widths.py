@@ -31,6 +31,7 @@ STUDIES = {
 # What a learner types, also wrongly; each with its exit code.
 COMMANDS = (
     (0, *TRAIN, "again"),
+    (0, *TRAIN, "again", "--report"),
     (0, "train", "--resume", "run"),
     (0, "eval", "run"),
     (0, "eval", "run/last.safetensors", "--split", "validation"),
@@ -42,6 +43,7 @@ COMMANDS = (
     (1, *COMPARE, "again", "--vary", "training.learning_rate=0.01,1e30", "--seeds", "1"),
     (0, "compare", "--verify", "one"),
     (0, "config", "list"),
+    (0, "config", "keys"),
     (0, "config", "show", "--config", "fast"),
     (0, "config", "check", "tiny.yaml"),
     (2, "config", "check", "tiny.yaml", "wrong.yaml"),

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,6 +18,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -33,14 +34,26 @@ from cnnkit.events import (
     StudyEvent,
     TrialDone,
 )
-from cnnkit.words import counted
+from cnnkit.words import counted, visible
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 ROOMY = 100  # columns of a terminal in which a line of progress finds room
 PIPE_WIDTH = 160  # columns where no terminal says how many there are: tables stay whole
-err = Console(highlight=False, markup=False, width=None if sys.stderr.isatty() else PIPE_WIDTH, stderr=True)
+HOW_MEASURED = "loss and accuracy: on training images after each epoch, without dropout"
+
+
+class PlainConsole(Console):
+    """A console on which a control character in a name, or in an error's text, is seen and not obeyed."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))
+
+
+ERR_WIDTH = None if sys.stderr.isatty() else PIPE_WIDTH  # None: as wide as the terminal
+err = PlainConsole(highlight=False, markup=False, width=ERR_WIDTH, stderr=True)
 
 
 def say(console: Console, text: str | Text, style: str = "", hang: int | None = None) -> None:
@@ -48,7 +61,8 @@ def say(console: Console, text: str | Text, style: str = "", hang: int | None = 
 
     hang: columns in which a line goes on; None: below its first letter, or below what follows its caret.
     """
-    lines = (Text(text, style) if isinstance(text, str) else text).split(allow_blank=True) or [Text()]
+    styled = Text(visible(text), style) if isinstance(text, str) else text
+    lines = styled.split(allow_blank=True) or [Text()]
     parts: list[Text] = []
     for line in lines:
         begins = hang or len(re.match(r" *(\^ )?", line.plain)[0])  # type: ignore[index]
@@ -131,6 +145,7 @@ class TrainingProgress(LiveBar):
         self.epochs = event.epochs
         cost = f"{event.parameters:,} parameters, {event.macs / 1e6:.1f} M multiply-accumulates"
         say(err, f"{event.title}: {cost}; {event.device}")
+        say(err, HOW_MEASURED, "dim")
         err.print("epoch     loss  accuracy  validation  images/s     time", style="bold")
         if self.bar:
             self.task = self.bar.add_task("starting", total=None, so_far="")
@@ -161,9 +176,12 @@ def _so_far(event: StepDone) -> str:
 
 
 def _epoch_line(record: EpochRecord, epochs: int) -> str:
-    validation = "" if record.val_accuracy is None else f"{record.val_accuracy:.2%}"
+    """Empty cells for what was not measured."""
+    loss = "" if record.clean_train_loss is None else f"{record.clean_train_loss:.4f}"
+    shares = (record.clean_train_accuracy, record.val_accuracy)
+    accuracy, validation = ("" if share is None else f"{share:.2%}" for share in shares)
     return (
-        f"{record.epoch:>2}/{epochs:<2}  {record.train_loss:7.4f}   {record.train_accuracy:7.2%}  "
+        f"{record.epoch:>2}/{epochs:<2}  {loss:>7}   {accuracy:>7}  "
         f"{validation:>10}  {record.images_per_second:8,.0f}  {record.seconds:5.1f} s"
     )
 

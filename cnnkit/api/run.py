@@ -43,7 +43,7 @@ class Run:
     def folder(self) -> RunDir:
         """The run directory. Raises UsageError where `path` is a weights file, or nothing."""
         if self.path.is_file():
-            raise UsageError(f"{self.path} is a weights file alone; name the run directory")
+            raise UsageError(f"{self.path} is a file; name the run directory")
         return open_run(self.path)
 
     @property

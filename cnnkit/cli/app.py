@@ -9,14 +9,20 @@ import sys
 from contextlib import nullcontext
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from cnnkit import __version__
 from cnnkit.cli.command import App
 from cnnkit.cli.compare import compare_command, compare_pooling_command
-from cnnkit.cli.completion import complete_data_set, complete_run, whole_words
+from cnnkit.cli.completion import (
+    complete_data_set,
+    complete_folder,
+    complete_run,
+    complete_run_directory,
+    whole_words,
+)
 from cnnkit.cli.config import config_app
 from cnnkit.cli.options import (
     ConfigArgument,
@@ -29,16 +35,14 @@ from cnnkit.cli.options import (
     print_json,
     refuse_setting,
 )
+from cnnkit.cli.predict import predict_command
 from cnnkit.cli.report import report_command, show_report
-from cnnkit.cli.runs import folder_of_latest, latest_named, refuse_finished, run_and_images
-from cnnkit.errors import CnnkitError, ImageError, UsageError
+from cnnkit.cli.runs import folder_of_latest, latest_named, refuse_finished
+from cnnkit.errors import CnnkitError, UsageError
 from cnnkit.events import Note
 from cnnkit.families.datasets import published_names
 from cnnkit.filenames import CURVES
-from cnnkit.words import listed
-
-if TYPE_CHECKING:
-    from cnnkit.api.run import Run
+from cnnkit.words import listed, visible
 
 app = App(
     name="cnnkit",
@@ -76,10 +80,15 @@ def train_command(
     named: ConfigArgument = None,
     config: ConfigOption = None,
     overrides: SetOption = [],  # noqa: B006
-    out: Annotated[Path | None, typer.Option(help="Run directory; without it a new one below runs/.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Run directory; without it a new one below runs/.", autocompletion=complete_folder),
+    ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Continue an interrupted run.", autocompletion=complete_run),
+        typer.Option(
+            metavar="RUN", help="Continue an interrupted run.", autocompletion=complete_run_directory
+        ),
     ] = None,
     device: DeviceOption = None,
     with_report: Annotated[
@@ -147,62 +156,7 @@ def eval_command(
 app.command("compare-pooling")(compare_pooling_command)
 app.command("compare")(compare_command)
 app.command("report")(report_command)
-
-
-@app.command("predict")
-def predict_command(
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="[RUN] IMAGE",
-            help="Run directory or weights file, without it the latest run; then image files, of any size.",
-            autocompletion=complete_run,
-        ),
-    ],
-    top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 3,
-    save_seen: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write there what the network saw of each image.")
-    ] = None,
-    device: DeviceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Say what your own image files show."""
-    from cnnkit.api.functions import open_run
-
-    run, images = run_and_images(files)
-    opened = open_run(latest_named(_note) if run is None else run)
-    if save_seen is not None:
-        if save_seen.exists() and not save_seen.is_dir():
-            raise UsageError(f"--save-seen {save_seen}: this is a file; name a folder")
-        save_seen.mkdir(parents=True, exist_ok=True)
-    told = [_predicted(opened, image, top, save_seen, device, as_json) for image in images]
-    if as_json:
-        print_json({"predictions": told})
-    raise typer.Exit(int(any("error" in row for row in told)))
-
-
-def _predicted(
-    run: "Run", image: Path, top: int, save_seen: Path | None, device: str | None, silent: bool
-) -> dict[str, Any]:
-    """One image's row of the JSON; printed as well, unless `silent`. Errors and warnings are always told."""
-    from cnnkit.cli.console import print_error, print_prediction, print_warning
-    from cnnkit.data.picture_files import write_beside
-
-    try:
-        (prediction,) = run.predict(image, device)
-    except ImageError as error:
-        print_error(error)
-        return {"image": str(image), "error": str(error)}
-    likeliest = list(zip(prediction.classes, prediction.probabilities, strict=True))[:top]
-    rows = [{"class": name, "probability": probability} for name, probability in likeliest]
-    told = {"image": str(image), "top": rows, "warnings": list(prediction.warnings)}
-    if save_seen is not None:
-        told["seen"] = str(write_beside(save_seen, image.stem, prediction.seen))
-    if not silent:
-        print_prediction(str(image), likeliest)
-    for warning in prediction.warnings:
-        print_warning(f"{image}: {warning}")
-    return told
+app.command("predict")(predict_command)
 
 
 @app.command("summary")
@@ -238,7 +192,9 @@ def data_command(
         str,
         typer.Argument(help=f"{listed(published_names(), 'or')}.", autocompletion=complete_data_set),
     ],
-    root: Annotated[Path | None, typer.Option(help="Folder of the data sets.")] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of the data sets.", autocompletion=complete_folder)
+    ] = None,
 ) -> None:
     """Find or download a data set, check it and prepare it."""
     from cnnkit.families.datasets import DATASETS
@@ -282,14 +238,11 @@ def main() -> int:
 
         print_error(error)
         return error.exit_code
-    except MemoryError:
-        typer.echo("error: out of memory; close other programs, or choose a smaller network", err=True)
-        return 1
     except ImportError as error:  # for want of memory, too
         typer.echo(f"error: {error}", err=True)
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        typer.echo(f"error: {where}{error.strerror or error}", err=True)
+        typer.echo(f"error: {visible(where)}{error.strerror or error}", err=True)
         return 1
     return 0

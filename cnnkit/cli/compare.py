@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cnnkit.cli.completion import complete_study
+from cnnkit.cli.completion import complete_study, complete_study_or_folder
 from cnnkit.cli.options import (
     ConfigArgument,
     ConfigOption,
@@ -110,7 +110,7 @@ class Request:
         Path | None,
         typer.Option(
             help="Folder of the study; without it a new one below runs/. What it holds is kept.",
-            autocompletion=complete_study,
+            autocompletion=complete_study_or_folder,
         ),
     ] = None
     resume: Annotated[bool, typer.Option("--resume", help="Continue the study in --out as planned.")] = False

@@ -30,17 +30,42 @@ def complete_data_set(incomplete: str) -> list[str]:
 
 
 def complete_run(incomplete: str) -> list[str]:
-    """The runs below `runs/`, the newest first; if there are none, every path."""
-    return _folders_holding(CONFIG, incomplete) or list(_paths(incomplete))
+    """The runs below `runs/`, the newest first, and the latest run; if there are none, every path."""
+    return _runs(incomplete) or list(_paths(incomplete))
+
+
+def complete_run_directory(incomplete: str) -> list[str]:
+    """The same, without weights files; if there are none, every folder."""
+    return _runs(incomplete) or complete_folder(incomplete)
 
 
 def complete_study(incomplete: str) -> list[str]:
-    return _folders_holding(STUDY, incomplete) or list(_paths(incomplete))
+    return _folders_holding(STUDY, incomplete) or complete_folder(incomplete)
 
 
 def complete_run_or_study(incomplete: str) -> list[str]:
-    found = [*_folders_holding(STUDY, incomplete), *_folders_holding(CONFIG, incomplete)]
-    return found or list(_paths(incomplete))
+    return [*_folders_holding(STUDY, incomplete), *_runs(incomplete)] or complete_folder(incomplete)
+
+
+def complete_folder(incomplete: str) -> list[str]:
+    return [path for path in _paths(incomplete) if path.endswith("/")]
+
+
+def complete_study_or_folder(incomplete: str) -> list[str]:
+    """The studies below `runs/`, the newest first, and every folder."""
+    return [*_folders_holding(STUDY, incomplete), *complete_folder(incomplete)]
+
+
+def _runs(incomplete: str) -> list[str]:
+    """The runs below `runs/`, and the latest one where that lies elsewhere."""
+    from cnnkit.errors import UsageError
+    from cnnkit.experiment.latest import latest_run
+
+    found = _folders_holding(CONFIG, incomplete)
+    with contextlib.suppress(UsageError, OSError):
+        if (latest := str(latest_run())).startswith(incomplete) and latest not in found:
+            found.insert(0, latest)
+    return found
 
 
 def complete_set(incomplete: str) -> list[str]:

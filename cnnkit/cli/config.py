@@ -55,10 +55,14 @@ def schema_command() -> None:
 
 @config_app.command("keys")
 def keys_command() -> None:
-    """Print the table of all keys, in Markdown."""
-    from cnnkit.config.docs import keys_table
+    """Show every key with its values; in a pipe or a file as a table in Markdown."""
+    from cnnkit.cli.console import out, print_keys
+    from cnnkit.config.docs import key_rows, keys_table
 
-    typer.echo(keys_table(), nl=False)
+    if out.is_terminal:
+        print_keys(key_rows())
+    else:
+        typer.echo(keys_table(), nl=False)
 
 
 @config_app.command("copy")
@@ -82,14 +86,16 @@ def copy_command(
     ] = None,
 ) -> None:
     """Copy a shipped configuration, to make it your own, and the schema that editors check it with."""
+    from cnnkit.api.progress import err, say
+    from cnnkit.cli.console import print_path
     from cnnkit.config.load import SCHEMA_FILE, copy_config
 
     if config is not None and path is None and name != config:
         name, path = None, name
     source = chosen_config(name, config)
     copy = copy_config(source, Path(path or f"{source}.yaml"))
-    typer.echo(copy)
-    typer.echo(f"{copy.parent / SCHEMA_FILE}: with it an editor completes and checks the keys", err=True)
+    print_path(copy)
+    say(err, f"{copy.parent / SCHEMA_FILE}: with it an editor completes and checks the keys")
 
 
 @config_app.command("check")

@@ -3,22 +3,24 @@
 import copy
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+import typer
 from rich.measure import Measurement
 from rich.table import Column, Table
 from rich.text import Text
 
-from cnnkit.api.progress import PIPE_WIDTH, err, say
+from cnnkit.api.progress import PIPE_WIDTH, PlainConsole, err, say
 from cnnkit.errors import CnnkitError
 from cnnkit.stats import wilson_interval
+from cnnkit.words import visible
 
 if TYPE_CHECKING:
     from cnnkit.config.costs import LayerCost
     from cnnkit.experiment.run_dir import RunResult
 
-out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+out = PlainConsole(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def print_result(result: "RunResult") -> None:
@@ -52,7 +54,7 @@ def _print_pairs(rows: Mapping[str, str]) -> None:
     width = max(map(len, rows))
     for name, value in rows.items():
         style = "bold" if name.endswith("accuracy") else ""
-        say(out, Text(f"{name:<{width}}  ").append(value, style), hang=width + 2)
+        say(out, Text(f"{name:<{width}}  ").append(visible(value), style), hang=width + 2)
 
 
 def print_evaluation(measured: Mapping[str, Any], title: str) -> None:
@@ -100,20 +102,33 @@ def print_summary(rows: Sequence["LayerCost"], title: str) -> None:
     print_table(table)
 
 
+def print_keys(rows: Sequence[tuple[str, str, str, str]]) -> None:
+    """rows: key, values, default and documentation. Each key has a line of its own, whatever the width."""
+    for key, values, default, documentation in rows:
+        say(out, Text.assemble((key, "bold"), ("  default ", "dim"), default), hang=4)
+        say(out, f"    {documentation}", hang=4)
+        say(out, "    " + values.replace("`", ""), "dim", hang=4)
+
+
 def print_prediction(path: str, top: Sequence[tuple[str, float]]) -> None:
     """top: classes with their probabilities, the likeliest first."""
     (best, probability), *others = top
     rest = ", ".join(f"{name} {share:.1%}" for name, share in others)
-    told = Text.assemble(path, f"  {best}  ", (f"{probability:.1%}", "bold"))
+    told = Text.assemble(visible(path), f"  {best}  ", (f"{probability:.1%}", "bold"))
     say(out, told.append(f"  ({rest})" if rest else "", "dim"), hang=2)
 
 
+def print_path(path: Path) -> None:
+    """A path alone; as it is where another program reads it."""
+    typer.echo(visible(str(path)) if out.is_terminal else path)
+
+
 def print_error(error: CnnkitError) -> None:
-    say(err, Text("error: ", "bold red") + Text(str(error), "default"))
+    say(err, Text("error: ", "bold red") + Text(visible(str(error)), "default"))
 
 
 def print_warning(text: str) -> None:
-    say(err, Text("warning: ", "bold yellow") + Text(text, "default"))
+    say(err, Text("warning: ", "bold yellow") + Text(visible(text), "default"))
 
 
 def _count(number: int) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cnnkit.cli.completion import complete_run_or_study
+from cnnkit.cli.runs import latest_named
 
 if TYPE_CHECKING:
     from cnnkit.api.run import Run
@@ -14,24 +15,25 @@ if TYPE_CHECKING:
 
 def report_command(
     folder: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="DIR",
-            help="Folder of a comparison, or a run directory.",
+            help="Folder of a comparison, or a run directory; without it the latest run.",
             autocompletion=complete_run_or_study,
+            show_default=False,
         ),
-    ],
+    ] = None,
 ) -> None:
     """Draw report.html from what a comparison or a run has kept; exit code 1 where some of it is damaged."""
     from cnnkit.api.progress import print_note
-    from cnnkit.cli.console import print_error
+    from cnnkit.cli.console import print_error, print_path
     from cnnkit.errors import DamagedFile
     from cnnkit.events import NotDrawn, Note
     from cnnkit.experiment.latest import followed
     from cnnkit.report.page import write_report
 
     notes: list[Note] = []
-    typer.echo(write_report(followed(folder), notes.append))
+    print_path(write_report(latest_named(print_note) if folder is None else followed(folder), notes.append))
     damaged = [note for note in notes if not isinstance(note, NotDrawn)]
     for note in notes:
         if note in damaged:
@@ -43,8 +45,10 @@ def report_command(
 
 def show_report(run: "Run", wanted: bool, silent: bool) -> None:
     """Writes the report of a run, or says how to see it."""
+    from cnnkit.api.progress import err, say
+    from cnnkit.cli.console import out
+
     if wanted:
-        report = run.report()
-        typer.echo(f"to look at: {report}", err=silent)
+        say(err if silent else out, f"to look at: {run.report()}")
     elif not silent:
-        typer.echo(f"to look at: cnnkit report {shlex.quote(str(run.path))}")
+        say(out, f"to look at: cnnkit report {shlex.quote(str(run.path))}")

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit.comparison.results import read_results
-from cnnkit.comparison.sentence import sentence
+from cnnkit.comparison.sentence import verdict_alone
 from cnnkit.comparison.study import MAX_SEEDS, StudyPlan, plan_study
 from cnnkit.comparison.study_file import Earlier, StudyFile, load_study, name_of, trial_folder
 from cnnkit.config.load import flat
 from cnnkit.errors import UsageError
-from cnnkit.filenames import FAILURE, LOCK, RESULT, RESULTS, STUDY
+from cnnkit.filenames import FAILURE, LOCK, RESULT, STUDY, TRIALS
 from cnnkit.files import PART
 from cnnkit.words import listed
 
@@ -113,13 +113,16 @@ def with_kept(study: StudyPlan, folder: Path) -> StudyPlan:
 
 
 def _history(kept: StudyFile, margin: float, folder: Path) -> tuple[Earlier, ...]:
-    """What was decided with other margins than this one: a margin that is changed later leaves a trace."""
-    if margin == kept.margin or not (folder / RESULTS).exists():
+    """What was decided with other margins than this one: a margin that is changed later leaves a trace.
+
+    Where `results.json` is gone, the trials that are there tell what could be known.
+    """
+    if margin == kept.margin or not any(folder.glob(f"{TRIALS}/*/{RESULT}")):
         return tuple(kept.history)
     before = read_results(folder)
-    if not before.seeds or before.margin != kept.margin:  # nothing was decided with the margin that is left
+    if not before.levels or before.margin != kept.margin:  # nothing was decided with the margin that is left
         return tuple(kept.history)
-    return (*kept.history, Earlier(before.margin, before.seeds, sentence(replace(before, history=[]))))
+    return (*kept.history, Earlier(before.margin, before.seeds, verdict_alone(before)))
 
 
 def _differences(kept: StudyFile, study: StudyPlan) -> list[str]:

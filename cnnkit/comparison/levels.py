@@ -115,7 +115,7 @@ def _name(level: Level, factors: Sequence[FactorPlan]) -> str:
 def spelled_out(config: Config) -> dict[str, Any]:
     """Equal for two ways to write one network, such as `max` and `[max, max]`."""
     settings = config.model_dump()
-    for name in ("channels", "kernel_sizes", "pooling", "pool_size"):
+    for name in ("channels", "kernel_sizes", "pooling", "pool_size", "order"):
         del settings["model"][name]
     return {**settings, "stages": config.model.stages}
 

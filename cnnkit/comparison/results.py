@@ -1,8 +1,10 @@
 """`results.json`: every number of a comparison, computed from what its trials left behind."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +34,7 @@ from cnnkit.comparison.verdicts import Observed
 from cnnkit.comparison.verdicts import judge as judge_study
 from cnnkit.errors import DamagedFile, RunError
 from cnnkit.experiment.run_dir import RunDir, RunResult
-from cnnkit.filenames import FAILURE, LABELS, PREDICTIONS, RESULT, RESULTS, TRIAL
+from cnnkit.filenames import LABELS, PREDICTIONS, RESULT, RESULTS, TRIAL
 from cnnkit.kept import parse_json, read_kept, read_sealed, sha256
 from cnnkit.stats import Interval, deviation, mean_interval, sampling_error
 
@@ -194,7 +196,7 @@ def _trial(
     run = RunDir(folder)
     row = TrialResult(entry.level, entry.seed, entry.folder, error=None)
     if not run.finished:
-        return None, replace(row, error=_failure(folder) or None)
+        return None, replace(row, error=run.failure or None)
     kept = run.predictions()
     predictions = np.frombuffer(kept, np.uint8)
     if len(predictions) != len(labels):
@@ -215,17 +217,6 @@ def _trial(
         clean_train_accuracy=result.clean_train_accuracy,
     )
     return FinishedTrial(result, right), row
-
-
-def _failure(folder: Path) -> str:
-    """The first line of why a trial failed; empty where that is not told."""
-    try:
-        told = read_kept(folder / FAILURE).decode("utf-8", "replace").splitlines()
-    except FileNotFoundError:
-        return ""
-    except DamagedFile as error:
-        return str(error)
-    return told[0] if told else ""
 
 
 def _facts(run: RunDir) -> TrialFacts:
@@ -253,7 +244,7 @@ def read_results(folder: Path) -> StudyResults:
 def _kept(path: Path) -> StudyResults | FirstResults:
     """Raises FileNotFoundError, or RunError where it is damaged or of a newer version."""
     try:
-        version = parse_json(read_kept(path)).get("version")
+        version = _version(path)
         if version == 1:
             first: FirstResults = read_sealed(path, FirstResults)
             return first
@@ -263,6 +254,27 @@ def _kept(path: Path) -> StudyResults | FirstResults:
     if results.version != VERSION:
         raise RunError(f"{path} is of version {version}, and this cnnkit reads up to version {VERSION}")
     return results
+
+
+def _version(path: Path) -> Any:
+    raw = read_kept(path)
+    try:
+        return parse_json(raw).get("version")
+    except DamagedFile as error:
+        raise DamagedFile(f"{path} is damaged or was changed: {error}") from error
+
+
+def rewritten(folder: Path) -> list[str]:
+    """What a study that goes on writes anew because it is damaged, a sentence each; of a whole one, none."""
+    found = []
+    study = load_study(folder)
+    for read in (lambda: _kept(folder / RESULTS), lambda: read_labels(folder, study)):
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                read()
+            except RunError as error:
+                found.append(f"{error}; it is written anew")
+    return found
 
 
 def first_results(folder: Path) -> FirstResults | None:

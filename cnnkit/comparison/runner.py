@@ -16,7 +16,7 @@ from cnnkit.comparison.course import Course
 from cnnkit.comparison.going_on import refuse_another_study, with_kept
 from cnnkit.comparison.local import Outcome
 from cnnkit.comparison.records import StudyResults
-from cnnkit.comparison.results import analyse
+from cnnkit.comparison.results import analyse, rewritten
 from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.study_file import TrialEntry, trial_folder
 from cnnkit.comparison.trial import Trial, data_hash, is_finished, refuse_changed, with_kept_folders
@@ -67,6 +67,9 @@ def run_study(
     with alone_at(folder, "study"):
         refuse_another_study(study, folder)
         refuse_changed(folder, data)
+        if (folder / STUDY).exists():
+            for told in rewritten(folder):
+                notify(Note(told))
         remove_parts(folder)
         study = with_kept(study, folder)
         planned = [Trial(level.name, config, data) for level, config in study.trials()]

@@ -33,15 +33,17 @@ def sentence(results: StudyResults) -> str:
 
     If the margin was changed after results were known, that is told with what was decided before.
     """
-    return " ".join([_sentence(results), *_changes_of_the_margin(results)])
+    return " ".join([verdict_alone(results), *changes_of_the_margin(results)])
 
 
-def _changes_of_the_margin(results: StudyResults) -> Iterator[str]:
-    if results.history:
-        yield "The margin was changed after the results were known."
+def changes_of_the_margin(results: StudyResults) -> list[str]:
+    """That the margin was changed after results were known, and what was decided before; empty if not."""
     told = [(earlier.margin, len(earlier.seeds), earlier.sentence) for earlier in results.history]
-    for margin, seeds, words in dict.fromkeys(told):
-        yield f"With ±{margin:g} points and {counted(seeds, 'seed')}: “{words}”"
+    before = [
+        f"With ±{margin:g} points and {counted(seeds, 'seed')}: “{words}”"
+        for margin, seeds, words in dict.fromkeys(told)
+    ]
+    return ["The margin was changed after the results were known.", *before] if before else []
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Ranking:
         return pair_in(self.pairs, self.levels[0].name, level).seeds_needed
 
 
-def _sentence(results: StudyResults) -> str:
+def verdict_alone(results: StudyResults) -> str:
     failures = "".join(_failures(results))
     if not results.levels:
         return "No two values have finished a training: there is nothing to compare yet."

@@ -55,10 +55,15 @@ def _stage_costs(
         f"{name}.downsampling.convolution", "SameConv2d", shape, weights + bias, weights * height * width
     )
     after = (made, grid[0] // k, grid[1] // k)
-    yield LayerCost(f"{name}.downsampling", pooling.kind, after, *pooling.own_cost(made, after[1:]))
+    downsampling = LayerCost(f"{name}.downsampling", pooling.kind, after, *pooling.own_cost(made, after[1:]))
+    if stage.pools_first:
+        yield downsampling
+        shape = after
     if model.batch_norm:
-        yield LayerCost(f"{name}.norm", "BatchNorm2d", after, 2 * made)
-    yield LayerCost(f"{name}.activation", ACTIVATIONS[model.activation].kind, after)
+        yield LayerCost(f"{name}.norm", "BatchNorm2d", shape, 2 * shape[0])
+    yield LayerCost(f"{name}.activation", ACTIVATIONS[model.activation].kind, shape)
+    if not stage.pools_first:
+        yield downsampling
     if model.feature_dropout:
         yield LayerCost(f"{name}.dropout", "Dropout", after)
 

@@ -19,11 +19,16 @@ def json_schema() -> str:
 def keys_table() -> str:
     """Every key with its values, default and one line of documentation, in Markdown."""
     rows = ["| key | values | default | what it is |", "|---|---|---|---|"]
-    rows += [
-        f"| `{key}` | {_values(field_schema)} | `{_flow(default)}` | {documentation} |"
+    rows += [f"| `{key}` | {values} | `{default}` | {what} |" for key, values, default, what in key_rows()]
+    return "\n".join(rows) + "\n"
+
+
+def key_rows() -> list[tuple[str, str, str, str]]:
+    """(key, values, default, documentation) of every key; names in the values stand in backquotes."""
+    return [
+        (key, _values(field_schema), _flow(default), documentation)
         for key, field_schema, default, documentation in _keys(Config, "")
     ]
-    return "\n".join(rows) + "\n"
 
 
 def key_names() -> list[str]:

@@ -13,6 +13,7 @@ from cnnkit.config.schema import Config
 from cnnkit.config.validation import validate
 from cnnkit.config.yaml_tree import YamlTree
 from cnnkit.errors import ConfigError, Place, Problem, UsageError
+from cnnkit.filenames import CONFIG, ENVIRONMENT
 
 LARGEST_FILE = 32_000  # bytes
 SECTIONS = frozenset([*((name,) for name in Config.model_fields), ("data", "augment"), ("data", "scene")])
@@ -23,10 +24,12 @@ SCHEMA_FILE = "cnnkit.schema.json"  # beside a copy of a shipped configuration
 def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Reads a YAML file, or a shipped configuration by its name, with `key=value` overrides on top.
 
+    A run's `config.yaml` means what it meant when it was written.
     Raises ConfigError with every problem found, each with file, line and column.
     """
     path = find_config(source)
-    return parse_config(_read(path), str(path), overrides)
+    of_run = path.name == CONFIG and (path.parent / ENVIRONMENT).exists()
+    return parse_config(_read(path), str(path), overrides, kept=of_run)
 
 
 def parse_config(

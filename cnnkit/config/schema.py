@@ -15,11 +15,12 @@ from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.datasets import DATASETS, DatasetInfo
 from cnnkit.families.heads import HEADS
 from cnnkit.families.optimizers import OPTIMIZERS
-from cnnkit.families.poolings import POOLINGS
+from cnnkit.families.poolings import ACTIVATION_FIRST, ORDERS, POOLING_FIRST, POOLINGS
 from cnnkit.families.schedules import SCHEDULES
 from cnnkit.words import counted
 
 Strategy = Annotated[str, OneOf(POOLINGS)]
+Order = Annotated[str, OneOf(ORDERS)]
 HeadName = Annotated[str, OneOf(HEADS)]
 ActivationName = Annotated[str, OneOf(ACTIVATIONS)]
 OptimizerName = Annotated[str, OneOf(OPTIMIZERS)]
@@ -147,12 +148,13 @@ class DataConfig(Section):
 
 @dataclass(frozen=True)
 class StageConfig:
-    """One stage: convolution, downsampling, norm, activation."""
+    """One stage. pools_first: convolution, downsampling, norm, activation; else downsampling comes last."""
 
     channels: int
     kernel_size: int
     pooling: str
     pool_size: int
+    pools_first: bool
 
     @property
     def out_channels(self) -> int:
@@ -177,6 +179,11 @@ class ModelConfig(Section):
     pool_size: OneOrEach[Count] = Field(
         2, description="k: a stage divides height and width by k; one for all stages, or one each"
     )
+    order: OneOrEach[Order] = Field(
+        ACTIVATION_FIRST,
+        description="what comes first after the convolution: norm and activation, or the downsampling; "
+        "one for all stages, or one each",
+    )
     head: HeadName = Field("flatten", description="what the dense layers see of the last feature maps")
     hidden: Listed[Count] = Field((128,), description="units of each dense layer before the logits")
     dropout: Probability = Field(0.25, description="before each dense layer: probability of zeroing a value")
@@ -189,8 +196,13 @@ class ModelConfig(Section):
     @property
     def stages(self) -> tuple[StageConfig, ...]:
         n = len(self.channels)
-        parts = (self.channels, *(_spread(v, n) for v in (self.kernel_sizes, self.pooling, self.pool_size)))
-        return tuple(StageConfig(*stage) for stage in zip(*parts, strict=True))
+        poolings, orders = _spread(self.pooling, n), _spread(self.order, n)
+        pools_first = [
+            order == POOLING_FIRST or POOLINGS[pooling].skips
+            for pooling, order in zip(poolings, orders, strict=True)
+        ]
+        sizes = (_spread(self.kernel_sizes, n), poolings, _spread(self.pool_size, n))
+        return tuple(map(StageConfig, self.channels, *sizes, pools_first))
 
     @property
     def strategy(self) -> str:
@@ -214,7 +226,7 @@ class ModelConfig(Section):
                 "give one for all stages, or as many as `channels` has",
                 frozenset({"model.channels", f"model.{key}"}),
             )
-            for key in ("kernel_sizes", "pooling", "pool_size")
+            for key in ("kernel_sizes", "pooling", "pool_size", "order")
             if isinstance(value := getattr(self, key), tuple) and len(value) != n
         ]
         if complaints:

@@ -15,10 +15,11 @@ from cnnkit.config.load import config_text, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import ConfigError, DamagedFile, RunError, UsageError
 from cnnkit.experiment.manifest import read_checked
-from cnnkit.experiment.run_dir import RunDir, did_you_mean, open_run, resume_command
-from cnnkit.filenames import BEST, CONFIG, LAST, STATE
+from cnnkit.experiment.no_run import did_you_mean
+from cnnkit.experiment.run_dir import RunDir, open_run, resume_command
+from cnnkit.filenames import BEST, CONFIG, LAST, STATE, WEIGHTS_SUFFIX
 from cnnkit.nn.model import CNN, build_model
-from cnnkit.tensor_files import load_tensors, save_tensors
+from cnnkit.tensor_files import load_tensors, parse_tensors, save_tensors
 from cnnkit.training.familiarity import Familiarity
 from cnnkit.training.temperature import COLDEST, HOTTEST
 
@@ -48,19 +49,23 @@ def load_weights(path: Path) -> Weights:
     """
     file = path
     if path.is_dir():
-        file = open_run(path).path / BEST
+        run = open_run(path)
+        file = run.path / BEST
         if not file.is_file():
-            raise RunError(f"{path} has no weights yet; go on with it: {resume_command(path)}")
+            failed = f"its training failed: {run.failure}" if run.failure else ""
+            raise RunError(f"{path} has no weights; {failed or f'go on with it: {resume_command(path)}'}")
     try:
         if path.is_dir():
-            read_checked(file.parent, BEST)
-        tensors, metadata = load_tensors(file)
+            tensors, metadata = parse_tensors(file, read_checked(file.parent, BEST))
+        else:
+            tensors, metadata = load_tensors(file)
     except FileNotFoundError as error:
         raise UsageError(f"{file}: no such run or weights file{did_you_mean(file)}") from error
     except DamagedFile as error:
         other = file.parent / LAST
+        again = "train again" if file.suffix == WEIGHTS_SUFFIX else "name a run directory or a weights file"
         remedy = f", or measure {other} if that is whole" if other.exists() and other != file else ""
-        raise RunError(f"{error}; train again{remedy}") from error
+        raise RunError(f"{error}; {again}{remedy}") from error
     except OSError as error:
         raise RunError(f"{file} cannot be read: {error.strerror}") from error
     if "config" not in metadata:

@@ -1,7 +1,6 @@
 """The run directory: what one training keeps, and how it is found and opened again."""
 
 import contextlib
-import difflib
 import json
 import os
 import shlex
@@ -18,9 +17,11 @@ from cnnkit.errors import DamagedFile, RunError, UsageError
 from cnnkit.events import EpochRecord
 from cnnkit.experiment.latest import LATEST, point_latest_at
 from cnnkit.experiment.manifest import damage_of, read_checked, write_manifest
+from cnnkit.experiment.no_run import did_you_mean, what_is_no_run
 from cnnkit.filenames import (
     CONFIG,
     ENVIRONMENT,
+    FAILURE,
     LAST,
     LOCK,
     METRICS,
@@ -28,10 +29,9 @@ from cnnkit.filenames import (
     RESULT,
     RUNS,
     STATE,
-    WEIGHTS_SUFFIX,
 )
 from cnnkit.files import PART, json_text, remove_parts, write_atomically
-from cnnkit.kept import parse_json
+from cnnkit.kept import parse_json, read_kept
 from cnnkit.locks import alone_at
 from cnnkit.records import Record, validated
 
@@ -117,6 +117,17 @@ class RunDir:
         return (self.path / RESULT).is_file()
 
     @property
+    def failure(self) -> str:
+        """Why the training failed, in one line; empty where it did not."""
+        try:
+            told = read_kept(self.path / FAILURE).decode("utf-8", "replace").splitlines()
+        except FileNotFoundError:
+            return ""
+        except DamagedFile as error:
+            return str(error)
+        return told[0] if told else ""
+
+    @property
     def result(self) -> RunResult:
         """What `result.json` holds, with the place where the run is now."""
         result: RunResult = self.record(RESULT, RunResult)
@@ -200,9 +211,10 @@ def refuse_used(out: Path) -> None:
     if out.is_file():
         raise UsageError(f"{out} is a file; name a folder")
     if out.exists() and (not out.is_dir() or _holds_something(out)):
+        going_on = (out / CONFIG).is_file() and not RunDir(out).failure
         raise UsageError(
-            f"{out} is not empty, and nothing is overwritten; name another folder, "
-            f"or go on with the run in it: {resume_command(out)}"
+            f"{out} is not empty, and nothing is overwritten; name another folder"
+            + f", or go on with the run in it: {resume_command(out)}" * going_on
         )
 
 
@@ -252,7 +264,7 @@ def open_run(path: Path) -> RunDir:
     """The run in a directory, `latest` links followed. Raises UsageError where there is none."""
     path = Path(os.path.realpath(path)) if path.is_symlink() else path  # `resolve` fails on a loop of links
     if not (path / CONFIG).is_file():
-        raise UsageError(f"{path} is no run directory: it holds no {CONFIG}{did_you_mean(path)}")
+        raise UsageError(f"{path} {what_is_no_run(path)}{did_you_mean(path)}")
     return RunDir(path)
 
 
@@ -269,12 +281,3 @@ def _new_folder(parent: Path, name: str) -> Path:
             number += 1
         else:
             return path
-
-
-def did_you_mean(path: Path) -> str:
-    with contextlib.suppress(OSError):
-        near = [entry for entry in path.parent.iterdir() if entry.name != path.name]
-        names = [entry.name for entry in near if (entry / CONFIG).is_file() or entry.suffix == WEIGHTS_SUFFIX]
-        if close := difflib.get_close_matches(path.name, names, n=1):
-            return f"; did you mean {path.parent / close[0]}?"
-    return ""

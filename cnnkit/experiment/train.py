@@ -15,13 +15,13 @@ from cnnkit import signals
 from cnnkit.config.costs import layer_costs
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published, Splits, pixel_statistics
-from cnnkit.errors import Interrupted, RunError
+from cnnkit.errors import Interrupted, OutOfMemory, RunError, TrainingError
 from cnnkit.events import Begun, Listener, Note, ignore
 from cnnkit.experiment.checkpoints import load_state, load_weights, save_state, save_weights
 from cnnkit.experiment.measure import measure, resident_splits
 from cnnkit.experiment.run_dir import RunDir, RunResult, resume_command
-from cnnkit.filenames import BEST, ENVIRONMENT, LAST, STATE
-from cnnkit.files import write_json
+from cnnkit.filenames import BEST, ENVIRONMENT, FAILURE, LAST, STATE
+from cnnkit.files import write_atomically, write_json
 from cnnkit.nn.model import build_model
 from cnnkit.random import generator_for
 from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
@@ -99,7 +99,12 @@ def _run(config: Config, run: RunDir, notify: Listener, setting: Setting, rememb
     notify(begun)
     if resuming and training.finished:
         notify(Note("training had ended; only the test was missing"))
-    _train_and_keep(training, splits, run, notify)
+    try:
+        _train_and_keep(training, splits, run, notify)
+    except TrainingError as error:
+        if not isinstance(error, OutOfMemory):  # another machine may have more
+            write_atomically(run.path / FAILURE, str(error))
+        raise
     if remember:
         _remember_training_images(run, splits, placement)
     return finish(training, splits, run, begun, setup_seconds)
@@ -155,6 +160,7 @@ def finish(training: Training, splits: Splits, run: RunDir, begun: Begun, setup_
         clean_train_loss=best.clean_train_loss,
         calibration=test.calibration(),
     )
+    (run.path / FAILURE).unlink(missing_ok=True)  # of an earlier try
     run.keep_result(result)
     return result
 

@@ -1,6 +1,7 @@
 """`CNN`, the network that a configuration describes, and its initial weights."""
 
 import math
+from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
@@ -17,24 +18,50 @@ from cnnkit.random import generator_for
 
 
 class Stage(nn.Sequential):
-    """Convolution → downsampling → norm → activation: (N, C, H, W) -> (N, C', ⌊H/k⌋, ⌊W/k⌋)."""
+    """Convolution, norm, activation and downsampling: (N, C, H, W) -> (N, C', ⌊H/k⌋, ⌊W/k⌋).
 
-    def __init__(self, in_channels: int, stage: StageConfig, model: ModelConfig) -> None:
-        downsampling = Downsampling(
-            POOLINGS[stage.pooling],
-            in_channels,
-            stage.channels,
-            stage.kernel_size,
-            stage.pool_size,
-            bias=not model.batch_norm,  # BatchNorm has a bias of its own
-        )
-        super().__init__()
-        self.add_module("downsampling", downsampling)
-        if model.batch_norm:
-            self.add_module("norm", nn.BatchNorm2d(downsampling.out_channels))
-        self.add_module("activation", ACTIVATIONS[model.activation].build())
-        if model.feature_dropout:
-            self.add_module("dropout", Dropout(model.feature_dropout, whole_maps=True))
+    layers: by name, `downsampling` first. pools_first: whether that is all done before norm and activation;
+    otherwise only the convolution is. The weights have the same names in both orders.
+    """
+
+    def __init__(self, layers: "OrderedDict[str, nn.Module]", pools_first: bool) -> None:
+        super().__init__(layers)
+        self.pools_first = pools_first
+
+    def forward(self, images: Tensor) -> Tensor:
+        downsampling = self.get_submodule("downsampling")
+        if self.pools_first:
+            maps = self.activated(downsampling(images))
+        else:
+            maps = downsampling(images, self.activated)
+        return self._after("dropout", maps)
+
+    def activated(self, maps: Tensor) -> Tensor:
+        """Maps after norm and activation, of the same shape."""
+        return self._after("activation", self._after("norm", maps))
+
+    def _after(self, name: str, maps: Tensor) -> Tensor:
+        """What a layer makes of maps, if the stage has it."""
+        return self.get_submodule(name)(maps) if name in self._modules else maps
+
+
+def build_stage(in_channels: int, stage: StageConfig, model: ModelConfig) -> Stage:
+    """A stage with weights of its own."""
+    downsampling = Downsampling(
+        POOLINGS[stage.pooling],
+        in_channels,
+        stage.channels,
+        stage.kernel_size,
+        stage.pool_size,
+        bias=not model.batch_norm,  # BatchNorm has a bias of its own
+    )
+    layers: OrderedDict[str, nn.Module] = OrderedDict(downsampling=downsampling)
+    if model.batch_norm:
+        layers["norm"] = nn.BatchNorm2d(downsampling.out_channels if stage.pools_first else stage.channels)
+    layers["activation"] = ACTIVATIONS[model.activation].build()
+    if model.feature_dropout:
+        layers["dropout"] = Dropout(model.feature_dropout, whole_maps=True)
+    return Stage(layers, stage.pools_first)
 
 
 class CNN(nn.Module):
@@ -48,7 +75,7 @@ class CNN(nn.Module):
         self.stages = nn.Sequential()
         channels = info.shape[0]
         for stage in config.stages:
-            self.stages.append(Stage(channels, stage, config))
+            self.stages.append(build_stage(channels, stage, config))
             channels = stage.out_channels
         self.head = HeadLayer(HEADS[config.head])
         self.dense = nn.Sequential()

@@ -1,5 +1,7 @@
 """The torch modules of a stage's pooling and of the head; `cnnkit.families` has what they compute."""
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -62,8 +64,11 @@ class Downsampling(nn.Module):
         self.convolution = SameConv2d(in_channels, filters, kernel_size, stride, bias)
         pooling.add_parameters(self)
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.pooling.forward(self, images)
+    def forward(self, images: Tensor, between: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """between: what is done to the convolution's maps before they are reduced; it keeps their shape."""
+        if between is None:
+            return self.pooling.forward(self, images)
+        return self.pooling.reduce(self, between(self.pooling.convolve(self, images)))
 
 
 class HeadLayer(nn.Module):

@@ -211,8 +211,8 @@ def filters_caption(count: Mapping[str, int], size: int, same_start: bool, seed:
     text = (
         f"The {fewest}{counted(shown[-1], 'filter')} of {size} × {size} weights of the first convolution, "
         f"before and after training with seed {seed}, both in one scale; vermillion is above 0, blue below. "
-        "A map is drawn at every place of the image, with a scale of its own, before downsampling, norm and "
-        "activation."
+        "A map is drawn at every place of the image, with a scale of its own, before norm, activation and "
+        "downsampling."
     )
     if same_start and len(count) > 1:
         text += (
@@ -234,7 +234,7 @@ def maps_caption(number: int, image: str, stages: Sequence[Mapping[str, Sequence
         told.append(f"stage {number_of_stage}, {', '.join(strengths)}")
     return (
         f"Test image {number:,}, of class {image}. Downsampling keeps a part of the grid. Strength: the mean "
-        "of the values that are left, without their sign, when that of the convolution is 1 "
+        "of the values that are left, without their sign, when that before is 1 "
         f"({'; '.join(told)}). More than 1 means that the dropped values were the weaker "
         "ones. Each map and what is left of it share one colour scale."
     )

@@ -50,8 +50,8 @@ class Level:
         trained, untrained = (signed_image(w[number], self.strongest) for w in (self.trained, self.untrained))
         drawn = None
         if self.maps is not None:
-            dense = self.maps.dense[number]
-            drawn = signed_image(dense, float(dense.abs().max()))
+            convolved = self.maps.convolved[number]
+            drawn = signed_image(convolved, float(convolved.abs().max()))
         return Line(self.series, self.name, untrained, trained, drawn)
 
 

@@ -20,7 +20,7 @@ from cnnkit.data.sources import at_hand, data_root
 from cnnkit.errors import CnnkitError
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.families.poolings import POOLINGS
-from cnnkit.nn.model import CNN
+from cnnkit.nn.model import CNN, Stage
 from cnnkit.nn.pooling import Downsampling, SameConv2d
 
 POSITIVE, NEGATIVE = (213, 94, 0), (0, 114, 178)  # Okabe and Ito's vermillion and blue
@@ -60,17 +60,20 @@ def signed_image(values: Tensor, strongest: float, faded: Tensor | None = None) 
 class StageMaps:
     """What one image becomes in one stage.
 
-    dense: (C, H, W), the convolution at every place. after: (parts, C, h, w), what downsampling leaves,
-    before norm and activation. faded: (H, W) bool, places that the stage never computes, or None.
+    convolved: (C, H, W), maps of the convolution, at every place. dense: the maps that are reduced: the same,
+    or what norm and activation make of them if `activated`. after: (parts, C, h, w), what downsampling leaves
+    of these. faded: (H, W) bool, places that the stage never computes, or None.
     """
 
+    convolved: Tensor
     dense: Tensor
     after: Tensor
     faded: Tensor | None
+    activated: bool
 
     @property
     def kept(self) -> list[float]:
-        """Mean |value| that each part leaves, as a share of that of the convolution."""
+        """Mean |value| that each part leaves, as a share of that before."""
         whole = float(self.dense.abs().mean()) or 1.0
         return [float(part.abs().mean()) / whole for part in self.after]
 
@@ -81,11 +84,15 @@ def stage_maps(model: CNN, image: Tensor) -> list[StageMaps]:
     stages = []
     with torch.inference_mode():
         maps = model.normalize(image[None])
-        for stage, downsampling in zip(model.stages, downsamplings(model), strict=True):
-            dense = downsampling.convolution.dense(maps)[0]
-            after = downsampling(maps)[0]
+        for stage, downsampling in zip(stages_of(model), downsamplings(model), strict=True):
+            convolved = downsampling.convolution.dense(maps)
+            if stage.pools_first:
+                dense, after = convolved[0], downsampling(maps)[0]
+            else:
+                dense, after = stage.activated(convolved)[0], downsampling(maps, stage.activated)[0]
             parts = after.reshape(downsampling.pooling.multiplies_channels, len(dense), *after.shape[1:])
-            stages.append(StageMaps(dense, parts, _never_computed(downsampling.convolution, dense)))
+            faded = _never_computed(downsampling.convolution, dense)
+            stages.append(StageMaps(convolved[0], dense, parts, faded, not stage.pools_first))
             maps = stage(maps)
     return stages
 
@@ -97,6 +104,10 @@ def _never_computed(convolution: SameConv2d, dense: Tensor) -> Tensor | None:
     faded = torch.ones(dense.shape[1:], dtype=torch.bool)
     faded[::rows, ::columns] = False
     return faded
+
+
+def stages_of(model: CNN) -> list[Stage]:
+    return [module for module in model.stages if isinstance(module, Stage)]
 
 
 def downsamplings(model: CNN) -> list[Downsampling]:
@@ -119,7 +130,7 @@ def liveliest_channels(of_levels: Sequence[StageMaps]) -> list[int]:
 
 @dataclass(frozen=True)
 class Channel:
-    """One feature map: the convolution's, and what each part of the strategy leaves of it."""
+    """One feature map: before it is reduced, and what each part of the strategy leaves of it."""
 
     number: int
     dense: str
@@ -130,12 +141,13 @@ class Channel:
 class DrawnStage:
     """One level in the picture of one stage.
 
-    share: of the convolution's grid, that a part keeps. others: channels that are folded away. left_out: how
-    many are not drawn.
+    what: the maps that are reduced. share: of their grid, that a part keeps. others: channels that are
+    folded away. left_out: how many are not drawn.
     """
 
     series: int
     name: str
+    what: str
     before: str
     grid: str
     strided: bool
@@ -155,6 +167,7 @@ def draw_stage(
     return DrawnStage(
         series,
         name,
+        "activation" if maps.activated else "convolution",
         grid_size(maps.dense),
         grid_size(maps.after),
         maps.faded is not None,
@@ -167,7 +180,7 @@ def draw_stage(
 
 
 def _channel(number: int, parts: Sequence[str], maps: StageMaps) -> Channel:
-    """A convolution's map and what pooling leaves of it share one colour scale, so that fading shows."""
+    """A map and what pooling leaves of it share one colour scale, so that fading shows."""
     dense = maps.dense[number]
     strongest = float(dense.abs().max())
     after = [(p, signed_image(m[number], strongest)) for p, m in zip(parts, maps.after, strict=True)]

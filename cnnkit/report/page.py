@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cnnkit.errors import UsageError
 from cnnkit.events import NotDrawn, Note, NoteListener, ignore
+from cnnkit.experiment.no_run import did_you_mean, what_is_no_run
 from cnnkit.experiment.run_dir import open_run
 from cnnkit.filenames import CONFIG, REPORT, STUDY
 from cnnkit.files import write_atomically
@@ -25,10 +26,9 @@ def write_report(folder: Path, notify: NoteListener = ignore) -> Path:
     elif (folder / CONFIG).is_file():
         template, view = "run.html.j2", run_view(open_run(folder))
     else:
-        what = "is no folder" if not folder.is_dir() else f"holds neither {STUDY} nor {CONFIG}"
-        raise UsageError(
-            f"{folder} {what}; name the folder of a comparison (cnnkit compare --out DIR) or of a run"
-        )
+        what = f"holds neither {STUDY} nor {CONFIG}" if folder.is_dir() else what_is_no_run(folder)
+        remedy = "name the folder of a comparison (cnnkit compare --out DIR) or of a run"
+        raise UsageError(f"{folder} {what.partition(';')[0]}{did_you_mean(folder) or f'; {remedy}'}")
     damage: list[str] = view["damage"]
     page = render(template, {**view, "damage": without_folder(damage, folder)})
     write_atomically(folder / REPORT, page)

@@ -95,6 +95,8 @@ def _config(run: RunDir, weights: Weights | None) -> Config:
 def _sentence(run: RunDir, result: RunResult | None, title: str) -> str:
     if result is None and run.finished:
         return f"The result of this training on {title} is damaged."
+    if result is None and run.failure:
+        return f"This training on {title} failed: {run.failure}."
     if result is None:
         return f"This training on {title} has not ended: there is no test result yet."
     accuracy, images = result.test_accuracy, result.test_images

@@ -7,7 +7,7 @@ from typing import Any
 
 from cnnkit.comparison.intervals import informative
 from cnnkit.comparison.records import LevelResult, StudyResults, ToBest
-from cnnkit.comparison.sentence import sentence
+from cnnkit.comparison.sentence import changes_of_the_margin, verdict_alone
 from cnnkit.comparison.study_file import load_study
 from cnnkit.report.activations import activation_plots
 from cnnkit.report.axes import Panel, short
@@ -55,7 +55,8 @@ def study_view(folder: Path) -> dict[str, Any]:
         "results": results,
         "info": config.data.info,
         "config": config,
-        "sentence": sentence(results),
+        "sentence": verdict_alone(results),
+        "changes_of_the_margin": changes_of_the_margin(results),
         "damage": [*damage, *trials.damage],
         "series": [(trials.series[name], name) for name in trials.order],
         "series_of": trials.series,

@@ -34,9 +34,10 @@ GALLERY_SHOWN = 18
 CURVES = (  # field of an epoch's record, title, scale, whether it may be logarithmic
     ("val_accuracy", "validation accuracy, %", 100.0, False),
     ("val_loss", "validation loss, nats", 1.0, True),
+    ("train_accuracy", "training accuracy, %", 100.0, False),
     ("train_loss", "training loss, nats", 1.0, True),
 )
-CURVES_WITHOUT_VALIDATION = (("train_accuracy", "training accuracy, %", 100.0, False), CURVES[-1])
+CURVES_WITHOUT_VALIDATION = CURVES[2:]
 SHARED = {"data": "data", "split": "split", "order": "data order", "augmentation": "augmentation stream"}
 
 
@@ -75,7 +76,13 @@ def open_trials(folder: Path, study: StudyFile, config: Config, results: StudyRe
     finished = {(t.level, t.seed): t for t in results.trials if not t.error}
     levels = [level.name for level in study.levels]
     labels, damage = labels_left(folder, study)
-    runs = {key: RunDir(trial_folder(folder, trial.folder)) for key, trial in finished.items()}
+    order = [level.name for level in results.levels] or levels
+    runs = {}
+    for key, trial in finished.items():
+        try:
+            runs[key] = RunDir(trial_folder(folder, trial.folder))
+        except RunError as error:
+            damage.append(str(error))
     damage += [sentence for run in runs.values() for sentence in damaged_files(run)]
     predictions = {
         key: kept
@@ -86,9 +93,9 @@ def open_trials(folder: Path, study: StudyFile, config: Config, results: StudyRe
     return Trials(
         folder=folder,
         config=config,
-        order=[level.name for level in results.levels] or levels,
+        order=order,
         series=series_of(study),
-        seeds=[seed for seed in results.seeds if all((level.name, seed) in runs for level in results.levels)],
+        seeds=[seed for seed in results.seeds if all((level, seed) in runs for level in order)],
         runs=runs,
         hashes={key: trial.hashes or {} for key, trial in finished.items()},
         labels=labels,

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from cnnkit.config.schema import RuntimeConfig
-from cnnkit.errors import OutOfMemory, UsageError
+from cnnkit.errors import NO_MEMORY, OutOfMemory, UsageError
 from cnnkit.training.startup import keep_freed_memory
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -137,10 +137,6 @@ def _gains_from_bf16(device: torch.device) -> bool:
     return "amx_bf16" in cpu or ("avx512_bf16" in cpu and "AuthenticAMD" in cpu)
 
 
-# What torch's allocator says, and oneDNN. The latter says it for want of memory: shapes are checked before.
-ALLOCATION_FAILED = ("allocate memory", "could not create a primitive", "could not create a memory object")
-
-
 @contextlib.contextmanager
 def out_of_memory_in_words(batch_size: int | None = None) -> Iterator[None]:
     """Turns torch's ways of running out of memory into one message that says what to lower.
@@ -153,7 +149,7 @@ def out_of_memory_in_words(batch_size: int | None = None) -> Iterator[None]:
         if not (
             isinstance(error, torch.OutOfMemoryError | MemoryError)
             or isinstance(error.__context__, torch.OutOfMemoryError)  # while a CUDA graph was recorded
-            or any(words in str(error) for words in ALLOCATION_FAILED)
+            or any(words in str(error) for words in NO_MEMORY)
         ):
             raise
         where, lower = "", "lower model.channels or model.hidden, or choose another runtime.device"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnkit.nn.layers import Dropout, Normalize
-from cnnkit.nn.model import CNN
+from cnnkit.nn.model import CNN, Stage
 from cnnkit.nn.pooling import Downsampling, HeadLayer
 
 
@@ -74,7 +74,8 @@ def wide(layers: Sequence[nn.Module]) -> nn.Module:
     first = layers[0]
     if isinstance(first, nn.Sequential):
         rows = zip(*(layer.named_children() for layer in layers), strict=True)
-        return nn.Sequential(OrderedDict((row[0][0], wide([layer for _, layer in row])) for row in rows))
+        widened = OrderedDict((row[0][0], wide([layer for _, layer in row])) for row in rows)
+        return Stage(widened, first.pools_first) if isinstance(first, Stage) else nn.Sequential(widened)
     for kind, make in WIDE.items():
         if isinstance(first, kind):
             return make(layers)
@@ -94,8 +95,8 @@ class WideDownsampling(nn.Module):
         self.layer.convolution.groups = self.count
         self.convolution = self.layer.convolution  # under the name that it has in a single network
 
-    def forward(self, maps: Tensor) -> Tensor:
-        maps = self.layer(maps)
+    def forward(self, maps: Tensor, between: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        maps = self.layer(maps, between)
         times = self.layer.pooling.multiplies_channels
         if times == 1:
             return maps
