@@ -302,3 +302,33 @@ def test_several_keys_on_the_command_line_and_in_python(
         progress=False,
     )
     assert [factor.key for factor in again.results.factors] == ["model.pooling", "model.dropout"]
+
+
+def test_the_order_is_varied_beside_the_pooling_and_stride_has_none(
+    tiny_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["compare-pooling", tiny_file, "--strategies", "stride,max", "--orders", "--seeds", 2]
+    outcome = call(capsys, *line, "--set", "training.epochs=1", "--out", tmp_path / "study", "--workers", 1)
+    assert outcome.code == 0
+    study, results = load_study(tmp_path / "study"), read_results(tmp_path / "study")
+    names = ["stride, activation_first/pooling_first", "max, activation_first", "max, pooling_first"]
+    assert [level.name for level in study.levels] == names
+    assert len(results.trials) == 3 * 2
+    by_name = {level.name: level for level in results.levels}
+    (order,) = results.factors[1].pairs
+    max_alone = by_name[names[1]].accuracy.mean - by_name[names[2]].accuracy.mean
+    assert order.difference.mean == pytest.approx(max_alone / 2)  # of stride the difference is 0
+    resumed = call(capsys, "compare-pooling", "--resume", "--out", tmp_path / "study")
+    assert resumed.code == 0
+    assert "6 of 6 trials are there already" in resumed.err
+
+
+def test_going_on_may_name_one_of_the_keys(
+    study_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "study"
+    shutil.copytree(study_folder, folder)
+    line = ["compare", "--resume", "--out", folder]
+    assert "compares avg too" in call(capsys, *line, "--vary", "model.pooling=stride,max").err
+    assert "key is " in call(capsys, *line, "--vary", "model.hidden=[8],[16]").err
+    assert call(capsys, *line, "--vary", "model.dropout=0,0.5").code == 0

@@ -23,7 +23,7 @@ from cnnkit.cli.options import (
 )
 from cnnkit.errors import UsageError
 from cnnkit.families.heads import HEADS
-from cnnkit.families.poolings import POOLINGS
+from cnnkit.families.poolings import ORDERS, POOLINGS
 from cnnkit.words import counted
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class ExecutorName(str, Enum):
 
 
 KEY_OF = {Where.stages: "model.pooling", Where.head: "model.head"}
+ORDER = "model.order"
 
 
 def all_of(where: Where) -> list[str]:
@@ -175,13 +176,17 @@ def compare_pooling_command(
         str | None, typer.Option(metavar="A,B,…", help="Which poolings or heads.", show_default="all")
     ] = None,
     where: Annotated[Where, typer.Option(help="In each stage, or at the head.")] = Where.stages,
+    orders: Annotated[
+        bool, typer.Option("--orders", help="Also vary what comes first, activation or downsampling.")
+    ] = False,
 ) -> None:
     """Tell which pooling wins on your problem, by how much, and whether the difference is real."""
     key = _key_of_kept(request) if request.resume else KEY_OF[where]
     values = strategies
     if values is None and not request.resume:
         values = ",".join(all_of(where))
-    _compare(request, [] if values is None else [f"{key}={values}"])
+    vary = [] if values is None else [f"{key}={values}"]
+    _compare(request, [*vary, f"{ORDER}={','.join(ORDERS)}"] if orders else vary)
 
 
 def _key_of_kept(request: Request) -> str:
@@ -189,7 +194,7 @@ def _key_of_kept(request: Request) -> str:
     from cnnkit.comparison.study_file import load_study
 
     assert request.out is not None
-    key = load_study(request.out).key
+    key = next(iter(load_study(request.out).varied))
     if key not in KEY_OF.values():
         again = f"cnnkit compare --resume --out {shlex.quote(str(request.out))}"
         raise UsageError(
@@ -266,12 +271,15 @@ def _plan(request: Request, base: "Config | None", vary: list[str]) -> "StudyPla
     if base is not None:
         given["base"] = base
     varied = _factors(vary)
+    if request.resume and kept and varied and {*varied} <= {*kept.varied}:
+        varied = {**kept.varied, **varied}
     if varied:
         given |= as_planned(varied)
     for name in ("seeds", "min_seeds", "max_seeds", "margin", "match"):
         if (value := getattr(request, name)) is not None:
             given[name] = value.value if isinstance(value, Enum) else value
-    if kept is None or (varied and [*varied] != [*kept.varied]):  # another one, which is refused later
+    another = not request.resume and kept and [*varied] != [*kept.varied]  # which is refused later
+    if kept is None or another:
         return plan_study(**given)
     plan = planned_again(kept, **given)
     assert request.out is not None
