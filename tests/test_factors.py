@@ -178,6 +178,7 @@ def test_the_sentence_tells_that_the_same_value_wins(tiny: Tiny) -> None:
 def test_with_few_seeds_the_sentence_decides_nothing(tiny: Tiny) -> None:
     words = sentence(told(planned(tiny), CROSSING, 2))
     assert "Whether the best pooling depends on dropout is undecided: now it is max with 0.0" in words
+    assert "is undecided: now it is max with each." in sentence(told(planned(tiny), SAME_WINNER, 2))
 
 
 def test_differences_that_are_the_same_are_called_so(tiny: Tiny) -> None:

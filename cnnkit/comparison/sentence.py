@@ -107,7 +107,9 @@ def several_keys(results: StudyResults) -> str:
 def winner_depends(one: DependenceResult, results: StudyResults) -> str:
     """Whether the winner depends on another key, and whether differences do."""
     key, on = short_key(one.key), short_key(one.on)
-    leaders = listed([f"{best} with {value}" for value, best in one.leaders.items()])
+    best = [*dict.fromkeys(one.leaders.values())]
+    places = [f"{leader} with {value}" for value, leader in one.leaders.items()]
+    leaders = listed(places) if len(best) > 1 else f"{best[0]} with each"
     names = listed(one.everywhere) if one.everywhere else ""
     verb = "is" if len(one.everywhere) == 1 else "are"
     within = f"{names} {verb} with each the best, or less than {results.margin:g} points behind"
