@@ -76,7 +76,7 @@ def _together(study: StudyFile, results: StudyResults, given: int) -> Together:
         lines=_interaction(f"accuracy, %, against {on}", on, first.names, other.names, means, y_axis),
         caption=f"Mean accuracy,{averaged} and its 95 % interval over the seeds, in one scale. Lines that "
         f"run side by side: {key} and {on} add up. Lines that cross: which {key} is best depends on {on}. "
-        "Intervals of single means are wider than those of differences, which are taken seed by seed: the "
+        "Intervals of single means say little of differences, which are taken seed by seed: the "
         "sentence tells which are real.",
     )
 
