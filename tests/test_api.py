@@ -79,7 +79,9 @@ def test_the_example_of_each_function_runs(
         cnnkit.train(cnnkit.load_config("digits", {"training.epochs": 1}), "runs/one", progress=False)
         one = cnnkit.load_config("digits", {"training.epochs": 1})
         cnnkit.compare(one, {"model.pooling": ["max", "avg"]}, 1, "studies/a", progress=False)
-    (test,) = doctest.DocTestFinder(recurse=False).find(function, globs={"cnnkit": cnnkit, "torch": torch})
+    (test,) = doctest.DocTestFinder(recurse=False).find(
+        function, globs={"cnnkit": cnnkit, "torch": torch, "np": np}
+    )
     assert test.examples
     outcome = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test)
     assert outcome.failed == 0, capsys.readouterr().out

@@ -30,7 +30,7 @@ from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import FAILURE, LABELS, LAST, PREDICTIONS, RESULT, RESULTS, STATE, STUDY, TRIALS
 from cnnkit.files import write_json
 from cnnkit.locks import alone_at
-from cnnkit.report.captions import points
+from cnnkit.report.figures import points
 from cnnkit.report.page import write_report
 
 Tiny = Callable[..., Config]

@@ -14,7 +14,7 @@ from support import Here, call, keep_json, kept_json
 
 import cnnkit
 from cnnkit.comparison.course import GIVEN_UP, Course
-from cnnkit.comparison.factors import Effects, design_of, judge_factors, means_at
+from cnnkit.comparison.factors import Effects, design_of, judge_factors, judge_for, means_at
 from cnnkit.comparison.going_on import planned_again, refuse_another_study, refuse_fewer
 from cnnkit.comparison.records import APART, APART_HERE, EQUIVALENT, StudyResults
 from cnnkit.comparison.results import analyse, read_results
@@ -55,7 +55,8 @@ def ran(
     study: StudyPlan, truth: dict[str, tuple[float, float]], fails: Callable[[Trial], bool] = lambda _: False
 ) -> tuple[list[Trial], Course]:
     """What a study would train if its accuracies were these, and its course."""
-    course = Course(study, [Trial(level.name, config, "data") for level, config in study.trials()], 10_000)
+    trials = [Trial(level.name, config, "data") for level, config in study.trials()]
+    course = Course(study, trials, 10_000, judge_for(study.to_file(), 10_000))
     trained = []
     for batch in course.batches(None):
         for trial in batch:
@@ -87,7 +88,7 @@ def told(
 
 def results_of(key: str, margin: float, looks: Sequence[Any], effects: Effects) -> StudyResults:
     class AnyLevel:
-        name = "of no interest"
+        accuracies = (0.0, 1.0)
 
     return StudyResults(
         version=2,

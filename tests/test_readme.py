@@ -124,14 +124,16 @@ def test_the_commands_about_configurations_run_as_they_are_written(
         assert outcome.code == 0, outcome.err
 
 
-def test_the_lines_of_python_run_as_they_are_written() -> None:
-    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def test_the_lines_of_python_run_as_they_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+    code = "".join(re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
     Path("tiny.yaml").write_text(TINY, encoding="utf-8")
     draw_my_seven()
     names: dict[str, object] = {}
     exec(code.replace('"fast"', '"tiny.yaml"').replace("seeds=10", "seeds=2"), names)
     assert Path("runs/avg/result.json").is_file()
     assert Path("studies/a/results.json").is_file()
+    told = re.sub(r"[\d.]+", "N", capsys.readouterr().out.splitlines()[-1])
+    assert f"# {told}\n" in re.sub(r"[\d.]+", "N", README)
     assert names["images"].images.shape[1:] == (1, 8, 8)  # type: ignore[attr-defined]
 
 

@@ -25,12 +25,12 @@ from cnnkit.comparison.study import plan_study
 from cnnkit.config.load import parse_config
 from cnnkit.errors import DataError, UsageError
 from cnnkit.families.activations import ACTIVATIONS
-from cnnkit.filenames import PREDICTIONS, REPORT, RESULT, RESULTS, STUDY, TRIALS
+from cnnkit.filenames import METRICS, PREDICTIONS, REPORT, RESULT, RESULTS, STUDY, TRIALS
 from cnnkit.nn.pooling import SameConv2d
 from cnnkit.report.activations import activation_plots, values_and_slopes
 from cnnkit.report.axes import BOTTOM, HEIGHT, WIDTH, Axis, accuracy_axis, axis_over, labels
-from cnnkit.report.captions import points
 from cnnkit.report.curves import HOW_MEASURED
+from cnnkit.report.figures import points
 from cnnkit.report.labels import LETTER, LINE
 from cnnkit.report.page import write_report
 from cnnkit.report.plots import (
@@ -43,6 +43,7 @@ from cnnkit.report.plots import (
     spread_dots,
 )
 from cnnkit.report.study import study_view
+from cnnkit.sequential import ENOUGH, EXACT_LEVELS, NOISY, PRIOR
 from cnnkit.stats import Interval
 
 HOSTILE = "<script>alert(1)</script>&'\""
@@ -52,6 +53,7 @@ SECTIONS = [
     "ranking",
     "seeds",
     "pairs",
+    "growth",
     "costs",
     "curves",
     "confusions",
@@ -185,9 +187,9 @@ def test_every_pair_and_every_seed_is_told(study: Path) -> None:
     page, results = drawn(study), results_of(study)
     for pair in results["pairs"]:
         size = f"{abs(pair['difference']['mean']) * 100:.3f}"
-        assert page[page.index('id="pairs"') : page.index('id="costs"')].count(size) >= 2
+        assert page[page.index('id="pairs"') : page.index('id="growth"')].count(size) >= 2
     for level in results["levels"]:
-        for seed, accuracy in zip(results["seeds"], level["accuracies"], strict=True):
+        for seed, accuracy in zip(level["seeds"], level["accuracies"], strict=True):
             assert f"<title>seed {seed}: {accuracy:.2%}</title>" in page
 
 
@@ -335,11 +337,52 @@ def test_a_failed_trial_is_told_and_its_seed_not_counted(tmp_path: Path) -> None
     )
     page = drawn(folder)
     assert sections(page) == SECTIONS
-    assert "5 of 6 trials finished" in page
-    assert "Means over 2 seeds" in page
+    assert "2 levels × 3 seeds: 6 trainings, of which 1 failed." in page
+    assert "the 2 seeds that every level has (seeds 0 and 2)" in page
     assert "training accuracy, %" in page
     assert "0.5, seed 1: it broke" in page
     assert "All levels cost the same by MACs" in page
+
+
+def test_curves_are_over_the_seeds_that_every_level_has(study: Path) -> None:
+    results = results_of(study)
+    folders = {(trial["level"], trial["seed"]): trial["folder"] for trial in results["trials"]}
+    (study / TRIALS / folders["max", 1] / METRICS).unlink()
+    ends = {}
+    for level in STRATEGIES:
+        lines = (study / TRIALS / folders[level, 0] / METRICS).read_text().splitlines()
+        ends[level] = json.loads(lines[-1])["val_accuracy"]
+    caption = study_view(study)["curves"]["caption"]
+    best = max(ends, key=lambda level: ends[level])
+    assert "Lines are means over the one seed that every level has (seed 0)." in caption
+    assert f"At the end {best} has the highest validation accuracy, {ends[best]:.2%}" in caption.replace(
+        " %", "%"
+    )
+
+
+def test_a_beaten_level_is_pale_and_told(study: Path) -> None:
+    results = results_of(study)
+    last = results["levels"][-1]
+    last["beaten_after"] = 2
+    assert drawn(study).count("beaten after 2 seeds") == 0
+    (study / RESULTS).write_text(json.dumps(results))
+    page = drawn(study)
+    assert "2 seeds, beaten after 2 seeds" in page
+    pale = re.findall(r'<svg class="c\d beaten" .* aria-label="(.*)">', page)
+    assert pale == [f"{last['name']}: {last['accuracy']['mean']:.2%}, beaten after 2 seeds"]
+
+
+def test_the_method_tells_the_numbers_of_the_code(study: Path) -> None:
+    page = drawn(study)
+    method = page[page.index('id="method"') : page.index('id="warnings"')]
+    assert f"g = {PRIOR:g}," in method
+    assert f"reaches <b>{ENOUGH:g}</b> is at most 1 in {ENOUGH:g}" in method
+    assert f"more than {NOISY:g} times the common one" in method
+    assert f"more than {number_word(EXACT_LEVELS)} levels" in method
+
+
+def number_word(number: int) -> str:
+    return ["seven", "eight", "nine"][number - 7]
 
 
 def test_a_study_without_a_complete_seed_says_so(tmp_path: Path) -> None:
@@ -348,7 +391,7 @@ def test_a_study_without_a_complete_seed_says_so(tmp_path: Path) -> None:
     )
     page = drawn(folder)
     assert sections(page) == SECTIONS
-    assert page.count("No seed has been trained for every level") == 7
+    assert page.count("Fewer than two levels have finished a training") == 7
     assert "filter 0 of 0.0, trained" in page
 
 
@@ -357,7 +400,7 @@ def test_one_seed_without_validation_images_is_drawn(tmp_path: Path) -> None:
     page = drawn(
         compared(tmp_path / "s", "model.activation", values, 1, "data.validation=0", "training.epochs=1")
     )
-    assert sections(page) == [*SECTIONS[:5], "activations", *SECTIONS[5:]]
+    assert sections(page) == [*SECTIONS[:6], "activations", *SECTIONS[6:]]
     assert "no activation: the control that shows why a non-linearity is needed" in page
     assert "too few seeds" in page
     assert "training accuracy, %" in page
@@ -532,13 +575,16 @@ def test_fifty_equal_seeds_stay_in_their_row() -> None:
         changed="",
         accuracy=Interval(0.5, 0.5, 0.5),
         accuracies=[0.5] * 50,
+        seeds=list(range(50)),
+        failures=0,
+        beaten_after=None,
         seed_deviation=0.0,
         sampling_error=0.0,
         by_object_size=[],
         to_best=None,
         timing=LevelTiming(1.0, 1.0),
     )
-    (row,), ticks = dot_rows([level], range(50), {"a": 0})
+    (row,), ticks = dot_rows([level], {"a": 0})
     assert row.height < 150
     assert max(abs(dot.dy) for dot in row.dots) <= row.height / 2
     assert ticks

@@ -25,7 +25,7 @@ from cnnkit.comparison.records import (
     TrialResult,
 )
 from cnnkit.comparison.sentence import sentence
-from cnnkit.report.captions import percent_range, points_range
+from cnnkit.report.figures import percent_range, points_range
 from cnnkit.stats import Interval, mean_interval
 
 Needed = SeedRange | None
@@ -162,8 +162,8 @@ def test_the_report_says_why_there_is_no_interval(seeds: int, told: str) -> None
     results = informative(undecided({"max": None}, seeds=seeds))
     shown = [*(level.accuracy for level in results.levels), *(pair.difference for pair in results.pairs)]
     assert {interval.low for interval in shown} == {None}
-    assert {percent_range(interval, seeds) for interval in shown} == {told}
-    assert {points_range(interval, seeds) for interval in shown} == {told}
+    assert {percent_range(interval) for interval in shown} == {told}
+    assert {points_range(interval) for interval in shown} == {told}
 
 
 def test_three_seeds_that_differ_keep_their_intervals() -> None:
@@ -171,4 +171,4 @@ def test_three_seeds_that_differ_keep_their_intervals() -> None:
     wide = replace(results.levels[0], accuracy=mean_interval(np.array([0.5, 0.6, 0.7])))
     kept = informative(replace(results, levels=[wide, *results.levels[1:]])).levels[0].accuracy
     assert kept == wide.accuracy
-    assert percent_range(kept, 3) == "35.159 to 84.841"
+    assert percent_range(kept) == "35.159 to 84.841"

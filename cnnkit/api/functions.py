@@ -24,6 +24,7 @@ from cnnkit.words import counted
 
 if TYPE_CHECKING:
     from cnnkit.api.study import Study
+    from cnnkit.comparison.function_call import Function
     from cnnkit.comparison.widths import Match
 
 
@@ -134,7 +135,7 @@ def open_run(path: str | Path) -> Run:
 
 
 def compare(
-    config: Config,
+    config: "Config | Function",
     vary: Mapping[str, Sequence[Any]],
     seeds: int | None = None,
     out: str | Path | None = None,
@@ -150,41 +151,57 @@ def compare(
 ) -> "Study":
     """Trains each value of a key under the same seeds, and tells which differences are real.
 
+    config: a configuration; or your own training, in any framework: a function that is called with a value
+    and a seed, and returns its accuracy, 0 … 1, or which test images were right: (N,) bool or 0 and 1, the
+    same images in the same order each time. Only these tell whether other images would come out alike.
     vary: dotted keys and their values; of several keys every combination is trained. seeds: exactly so many;
     None: until the leader is known, between `min_seeds` and `max_seeds`; a value that is beaten is trained no
     further, but a combination is. margin: percentage points up to which a difference counts for nothing;
     None: 0.1, or two test images if these are more. match: "parameters" or "macs" scales the channels until
     all values cost what the first does.
     out: the study's folder; what it holds of the same study is kept, and no value or seed is dropped.
-    workers: trials side by side, not with Ray.
+    workers: trials side by side, not with Ray; of a function 1, in this process, or as many processes,
+    which import it from its module. match, executor, ray_address: not of a function.
     Raises UsageError where the values make no study or `out` holds another one, and Interrupted, after the
-    running trials have saved, on Ctrl-C.
+    running trials have saved, on Ctrl-C: `out` then holds the verdict so far.
 
     >>> config = cnnkit.load_config("digits", {"training.epochs": 1})
     >>> study = cnnkit.compare(config, {"model.pooling": ["max", "avg"]}, seeds=2, out="studies/a")
     >>> [level.name for level in study.results.levels if level.accuracy.mean < 0.1]
     []
+
+    >>> def train(optimizer, seed):
+    ...     rng = np.random.default_rng([seed, len(optimizer)])
+    ...     return rng.random(1000) < {"sgd": 0.8, "adamw": 0.9}[optimizer]  # which test images were right
+    >>> print(cnnkit.compare(train, {"optimizer": ["sgd", "adamw"]}, out="studies/own", progress=False))
+    optimizer adamw wins with 9...%: it is better than every other by ... points or more.
     """
     if not vary:
         raise UsageError("a comparison varies a key, or several: vary is empty")
     if any(isinstance(values, str) for values in vary.values()):
         raise UsageError('the values to compare are a list, such as {"model.pooling": ["max", "avg"]}')
-    from cnnkit.api.study import run_plan
+    if callable(config) and (match, executor, ray_address) != ("none", "local", None):
+        raise UsageError("match, executor and ray_address: for a configuration, not for a function")
+    from cnnkit.api.study import run_function_plan, run_plan
+    from cnnkit.comparison.function_plan import plan_function
     from cnnkit.comparison.going_on import as_planned
     from cnnkit.comparison.study import plan_study
 
-    plan = plan_study(
-        config,
-        seeds=seeds,
-        margin=margin,
-        match=match,
-        here=executor == "local",
-        **as_planned({key: list(values) for key, values in vary.items()}),
-        min_seeds=min_seeds,
-        max_seeds=max_seeds,
-    )
+    if callable(config) and len(vary) > 1:
+        raise UsageError(f"a function is compared over one key, not {len(vary)}: {', '.join(vary)}")
+    varied = as_planned({key: list(values) for key, values in vary.items()})
     folder = None if out is None else Path(out)
+    limits: dict[str, Any] = {
+        "seeds": seeds,
+        "min_seeds": min_seeds,
+        "max_seeds": max_seeds,
+        "margin": margin,
+    }
     with StudyProgress(quiet=not progress) as listener:
+        if callable(config):
+            own = plan_function(config, varied["key"], varied["values"], **limits)
+            return run_function_plan(config, own, folder, workers=workers, notify=listener)
+        plan = plan_study(config, match=match, here=executor == "local", **varied, **limits)
         return run_plan(
             plan, folder, workers=workers, executor=executor, ray_address=ray_address, notify=listener
         )

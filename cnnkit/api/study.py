@@ -1,5 +1,6 @@
 """`cnnkit.Study`: a comparison, and what it has kept."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,9 @@ from typing import Literal
 
 from cnnkit.api.notebook import embedded
 from cnnkit.comparison import results
+from cnnkit.comparison.function_call import Function
+from cnnkit.comparison.function_runner import run_function
+from cnnkit.comparison.function_study import FunctionStudy, is_of_function
 from cnnkit.comparison.records import PairResult, StudyResults
 from cnnkit.comparison.runner import Executor, run_study
 from cnnkit.comparison.sentence import sentence
@@ -31,7 +35,8 @@ class Study:
     path: Path
 
     def __post_init__(self) -> None:
-        load_study(self.path)  # raises UsageError where there is none
+        if not is_of_function(self.path):
+            load_study(self.path)  # raises UsageError where there is none
 
     @property
     def results(self) -> StudyResults:
@@ -80,10 +85,31 @@ def run_plan(
         raise UsageError("workers: a Ray cluster decides how many trials run side by side; leave it out")
     if executor == "local" and ray_address is not None:
         raise UsageError("ray_address: trials run on a cluster only with executor 'ray'")
-    folder = folder or RUNS / f"compare-{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = folder or _new_folder(name)
     with _executor(plan, folder / TRIALS, workers, executor, ray_address) as chosen:
         run_study(plan, folder, chosen, notify)
     return Study(folder)
+
+
+def run_function_plan(
+    function: Function,
+    plan: FunctionStudy,
+    folder: Path | None,
+    *,
+    workers: int | None = None,
+    notify: StudyListener = ignore,
+) -> Study:
+    """Makes the calls that a folder does not hold yet; workers: None: 1, this process."""
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers: {workers}; expected a number of 1 or more")
+    folder = folder or _new_folder(plan.key)
+    run_function(function, plan, folder, workers or 1, notify)
+    return Study(folder)
+
+
+def _new_folder(name: str) -> Path:
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", name)
+    return RUNS / f"compare-{name}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 @contextmanager

@@ -1,7 +1,5 @@
 """What a person sees of a comparison: the sentence, then the ranked table."""
 
-from collections.abc import Sequence
-
 from cnnkit.api.progress import say
 from cnnkit.cli.console import make_table, out, print_table
 from cnnkit.comparison.intervals import FEWEST_SEEDS, informative
@@ -9,8 +7,6 @@ from cnnkit.comparison.records import FactorResult, LevelResult, MarginalResult,
 from cnnkit.comparison.sentence import sentence
 from cnnkit.stats import Interval
 from cnnkit.words import counted, short_key
-
-STANDING = ("seeds", "accuracy, %", "to the best, points", "verdict")
 
 
 def print_comparison(results: StudyResults) -> None:
@@ -27,18 +23,20 @@ def print_comparison(results: StudyResults) -> None:
 
 
 def _print_effects(factor: FactorResult) -> None:
-    table = make_table(short_key(factor.key), *STANDING)
-    for level in factor.levels:
-        table.add_row(*_standing(level, factor))
+    rows = [_standing(level, factor) for level in factor.levels]
+    table = make_table(short_key(factor.key), *rows[0])
+    for level, row in zip(factor.levels, rows, strict=True):
+        table.add_row(level.name, *row.values())
     print_table(table)
     out.print()
 
 
 def _print_ranking(results: StudyResults) -> None:
-    name = "combination" if results.factors else short_key(results.key)
-    ranked = make_table(name, *STANDING, "parameters", "MACs", "training", "images/s")
-    for level in results.levels:
-        ranked.add_row(*_row(level, results))
+    rows = [_row(level, results) for level in results.levels]
+    shown = [title for title in rows[0] if any(row[title] for row in rows)]
+    ranked = make_table("combination" if results.factors else short_key(results.key), *shown)
+    for level, row in zip(results.levels, rows, strict=True):
+        ranked.add_row(level.name, *(row[title] for title in shown))
     print_table(ranked)
     say(out, _legend(results), "dim")
     for level in results.levels:
@@ -46,31 +44,31 @@ def _print_ranking(results: StudyResults) -> None:
             say(out, f"{level.name}: {level.changed}", "dim")
 
 
-def _standing(level: LevelResult | MarginalResult, ranked: StudyResults | FactorResult) -> Sequence[str]:
+def _standing(level: LevelResult | MarginalResult, ranked: StudyResults | FactorResult) -> dict[str, str]:
     to_best = level.to_best
     shared = pair_in(ranked.pairs, level.name, ranked.levels[0].name).seeds if to_best else 0
-    return (
-        level.name,
-        str(len(level.seeds)),
-        _told(level.accuracy, len(level.seeds)),
-        _told(to_best.difference, shared, "+") if to_best else "",
-        to_best.verdict if to_best else "the best",
-    )
+    return {
+        "seeds": str(len(level.seeds)),
+        "accuracy, %": _told(level.accuracy, len(level.seeds)),
+        "to the best, points": _told(to_best.difference, shared, "+") if to_best else "",
+        "verdict": to_best.verdict if to_best else "the best",
+    }
 
 
-def _row(level: LevelResult, results: StudyResults) -> Sequence[str]:
+def _row(level: LevelResult, results: StudyResults) -> dict[str, str]:
+    """What each column tells of a level; what is not known of any level is left out of the table."""
     timing = level.timing
-    return (
-        *_standing(level, results),
-        f"{level.parameters:,}",
-        f"{level.macs / 1e6:.1f} M",
-        f"{timing.train_seconds:.1f} s",
-        f"{timing.images_per_second:,.0f}",
-    )
+    return {
+        **_standing(level, results),
+        "parameters": "" if level.parameters is None else f"{level.parameters:,}",
+        "MACs": "" if level.macs is None else f"{level.macs / 1e6:.1f} M",
+        "training": f"{timing.train_seconds:.1f} s",
+        "images/s": "" if timing.images_per_second is None else f"{timing.images_per_second:,.0f}",
+    }
 
 
 def _legend(results: StudyResults) -> str:
-    medians = "training, images/s: medians"
+    medians = "training: median seconds" if results.function else "training, images/s: medians"
     if (seeds := max(len(level.seeds) for level in results.levels)) < FEWEST_SEEDS:
         return f"means over {counted(seeds, 'seed')}; a 95 % interval needs {FEWEST_SEEDS}; {medians}"
     return f"± and [ ]: 95 % intervals; those to the best hold for all pairs together; {medians}"

@@ -1,19 +1,46 @@
 """The course of a study while it runs: which trials come next, and what is known after each seed."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from cnnkit.comparison.factors import FactorsJudge
-from cnnkit.comparison.study import StudyPlan
-from cnnkit.comparison.trial import Trial
 from cnnkit.comparison.verdicts import FEWEST_SEEDS, Judge, Observed
 from cnnkit.events import SeedDone, Standing
 
 GIVEN_UP = 3  # failed trainings after which a level that has never finished one is trained no further
 
 
-class Course:
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+class Planned(Protocol):
+    """What a study plans. margin: percentage points. min_seeds: None where the number of seeds is fixed."""
+
+    @property
+    def levels(self) -> Sequence[Named]: ...
+    @property
+    def all_seeds(self) -> range: ...
+    @property
+    def margin(self) -> float: ...
+    @property
+    def min_seeds(self) -> int | None: ...
+
+
+class OneTraining(Protocol):
+    @property
+    def level(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+
+
+T = TypeVar("T", bound=OneTraining)
+
+
+class Course(Generic[T]):
     """What has ended, and what that means for the rest.
 
     A study with a fixed number of seeds trains every level with each of them. Any other one drops a level
@@ -21,7 +48,10 @@ class Course:
     effects stay balanced, and ends once they are known.
     """
 
-    def __init__(self, study: StudyPlan, trials: Sequence[Trial], test_images: int) -> None:
+    def __init__(
+        self, study: Planned, trials: Sequence[T], test_images: int, factors: FactorsJudge | None = None
+    ) -> None:
+        """factors: judges a study of several keys; None: it is of one."""
         self.study, self.trials = study, trials
         self.names = [level.name for level in study.levels]
         self.seeds = list(study.all_seeds)
@@ -30,10 +60,7 @@ class Course:
         self.test_images = test_images
         self.looked_at = 0  # seeds
         self.judge: Judge | None = None
-        self.factors: FactorsJudge | None = None
-        if study.factors:
-            levels = study.to_file().levels
-            self.factors = FactorsJudge(study.factors, levels, study.margin / 100, test_images)
+        self.factors = factors
         self.decided = False
 
     @property
@@ -60,7 +87,7 @@ class Course:
         needed = len(self.names) if self.factors else 2
         return len(self.going) < needed or (self.decided and self.looked_at >= self.study.min_seeds)
 
-    def batches(self, at_once: int | None) -> Iterator[Iterable[Trial]]:
+    def batches(self, at_once: int | None) -> Iterator[Iterable[T]]:
         """The trials to run, in groups for one call of an executor.
 
         at_once: seeds that it trains as one; None: it takes a trial when it has room for one, and only then
@@ -74,7 +101,7 @@ class Course:
             if batch := list(self._next(self.seeds[first : first + step])):
                 yield batch
 
-    def _next(self, seeds: Sequence[int]) -> Iterator[Trial]:
+    def _next(self, seeds: Sequence[int]) -> Iterator[T]:
         for trial in self.trials:
             if self.over:
                 return
@@ -83,10 +110,10 @@ class Course:
             if trial.seed in seeds and trial.level in self.going and not known:
                 yield trial
 
-    def _place(self, trial: Trial) -> tuple[int, int]:
+    def _place(self, trial: T) -> tuple[int, int]:
         return self.names.index(trial.level), self.seeds.index(trial.seed)
 
-    def ended(self, trial: Trial, accuracy: float | None) -> Iterator[SeedDone]:
+    def ended(self, trial: T, accuracy: float | None) -> Iterator[SeedDone]:
         """Takes in a trial; None: it failed. Yields what is known after each seed that is whole by now."""
         place = self._place(trial)
         self.accuracies[place] = np.nan if accuracy is None else accuracy

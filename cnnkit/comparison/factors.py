@@ -55,7 +55,8 @@ def judge_factors(
     """
     if not observed.has_whole_seed:
         return [replace(look, decided=False) for look in looks], NO_EFFECTS
-    judge = FactorsJudge(study.factors, study.levels, study.margin / 100, observed.images)
+    judge = judge_for(study, observed.images)
+    assert judge is not None
     told = [replace(look, decided=judge.look(observed.first(look.seeds))) for look in looks]
     if not looks:
         judge.look(observed)
@@ -79,6 +80,13 @@ def means_at(study: StudyFile, results: StudyResults, given: int) -> list[list[I
     means = means_over(design_of(study.levels).means(0, given), accuracies)
     resolution = 1 / results.test_images
     return [[mean_interval(at[np.isfinite(at)], resolution).clipped() for at in row] for row in means]
+
+
+def judge_for(study: StudyFile, images: int) -> "FactorsJudge | None":
+    """None where one key is varied. images: test images."""
+    if not study.factors:
+        return None
+    return FactorsJudge(study.factors, study.levels, study.margin / 100, images)
 
 
 class FactorsJudge:

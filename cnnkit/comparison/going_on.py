@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cnnkit.comparison.function_study import FunctionStudy
 from cnnkit.comparison.results import read_results
 from cnnkit.comparison.sentence import verdict_alone
 from cnnkit.comparison.study import MAX_SEEDS, StudyPlan, plan_study
@@ -24,7 +25,13 @@ def refuse_another_study(study: StudyPlan, folder: Path) -> None:
                 f"{folder} holds another study ({'; '.join(differences)}); nothing is overwritten: "
                 "name another folder with --out"
             )
-    elif folder.exists() and (not folder.is_dir() or any(not _is_leftover(p) for p in folder.iterdir())):
+    else:
+        refuse_something_else(folder)
+
+
+def refuse_something_else(folder: Path) -> None:
+    """Raises UsageError where a folder without a study is not empty."""
+    if folder.exists() and (not folder.is_dir() or any(not _is_leftover(p) for p in folder.iterdir())):
         raise UsageError(f"{folder} is not empty and holds no study; name another folder with --out")
 
 
@@ -109,10 +116,10 @@ def with_kept(study: StudyPlan, folder: Path) -> StudyPlan:
     plan = plan_study(
         study.base, seeds=seeds, margin=study.margin, match=study.match, here=False, **as_planned(varied)
     )
-    return replace(plan, min_seeds=study.min_seeds, history=_history(kept, study.margin, folder))
+    return replace(plan, min_seeds=study.min_seeds, history=history_with(kept, study.margin, folder))
 
 
-def _history(kept: StudyFile, margin: float, folder: Path) -> tuple[Earlier, ...]:
+def history_with(kept: StudyFile | FunctionStudy, margin: float, folder: Path) -> tuple[Earlier, ...]:
     """What was decided with other margins than this one: a margin that is changed later leaves a trace.
 
     Where `results.json` is gone, the trials that are there tell what could be known.

@@ -1,4 +1,4 @@
-"""Which intervals tell something, and what is said where one does not."""
+"""Which intervals tell something."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,11 +32,6 @@ def informative(results: StudyResults) -> StudyResults:
             replace(one, difference=_interval(one.difference, one.seeds)) for one in results.interactions
         ],
     )
-
-
-def without_interval(seeds: int) -> str:
-    """Why there is no interval."""
-    return "too few seeds" if seeds < FEWEST_SEEDS else "all seeds equal"
 
 
 def _pairs(pairs: Sequence[PairResult]) -> list[PairResult]:

@@ -7,11 +7,11 @@ import os
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from cnnkit import signals
 from cnnkit.comparison.processes import main_module_hidden, worker_context
@@ -66,59 +66,83 @@ class LocalExecutor:
         trials: the next one is taken when a worker has room for it, after the last outcome was told.
         published: not used; workers read the prepared images from disk, which is quicker than a pipe.
         """
-        ahead, again, attempts = iter(trials), list[Trial](), Counter[str]()
-        workers: list[_Worker] = []
-        try:
-            while (trial := next(ahead, None)) is not None:
-                workers.append(_Worker(self.home))
-                workers[-1].begin(trial)
-                if len(workers) == (self.workers or workers_for(trial.config.runtime)):
-                    break
-            while busy := [worker for worker in workers if worker.trial]:
-                for worker in _wait_for_any(busy):
-                    trial, error, alive = worker.end()
-                    if not alive:
-                        worker.start()
-                    lost = not alive or error == INTERRUPTED
-                    attempts[trial.id] += lost
-                    if lost and attempts[trial.id] < ATTEMPTS:
-                        again.append(trial)
-                    else:
-                        if lost:
-                            error = keep_failure(self.home / trial.folder, TrainingError(KILLED))
-                        yield Outcome(trial, error)
-                    if following := again.pop() if again else next(ahead, None):
-                        worker.begin(following)
-        finally:
-            for worker in workers:
-                worker.stop()
-            for worker in workers:
-                worker.process.join()
+        work = functools.partial(_work, self.home)
+        with contextlib.closing(in_processes(trials, work, self._side_by_side)) as ended:
+            for trial, error in ended:
+                if error == INTERRUPTED:
+                    error = keep_failure(self.home / trial.folder, TrainingError(KILLED))
+                yield Outcome(trial, error)
+
+    def _side_by_side(self, trial: Trial) -> int:
+        return self.workers or workers_for(trial.config.runtime)
 
 
-class _Worker:
-    """A process that trains what it is sent. trial: what it is at."""
+class Known(Protocol):
+    @property
+    def id(self) -> str: ...
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.trial: Trial | None = None
+
+T = TypeVar("T", bound=Known)
+
+
+def in_processes(
+    trials: Iterable[T], work: Callable[[T], Any], side_by_side: Callable[[T], int]
+) -> Generator[tuple[T, Any]]:
+    """Yields each trial with what `work` made of it in a worker process.
+
+    INTERRUPTED: the process died, or `work` told so, `ATTEMPTS` times.
+    """
+    ahead, again, attempts = iter(trials), list[T](), Counter[str]()
+    workers: list[_Worker[T]] = []
+    try:
+        while (trial := next(ahead, None)) is not None:
+            workers.append(_Worker(work))
+            workers[-1].begin(trial)
+            if len(workers) == side_by_side(trial):
+                break
+        while busy := [worker for worker in workers if worker.trial]:
+            for worker in _wait_for_any(busy):
+                trial, reply, alive = worker.end()
+                if not alive:
+                    worker.start()
+                lost = not alive or (isinstance(reply, str) and reply == INTERRUPTED)
+                attempts[trial.id] += lost
+                if lost and attempts[trial.id] < ATTEMPTS:
+                    again.append(trial)
+                else:
+                    yield trial, INTERRUPTED if lost else reply
+                if following := again.pop() if again else next(ahead, None):
+                    worker.begin(following)
+    finally:
+        for worker in workers:
+            worker.stop()
+        for worker in workers:
+            worker.process.join()
+
+
+class _Worker(Generic[T]):
+    """A process that works at what it is sent. trial: what it is at."""
+
+    def __init__(self, work: Callable[[T], Any]) -> None:
+        self.work = work
+        self.trial: T | None = None
         self.start()
 
     def start(self) -> None:
         context = worker_context()
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs, self.work), daemon=True)
         with main_module_hidden():
             self.process.start()
         theirs.close()
 
-    def begin(self, trial: Trial) -> None:
+    def begin(self, trial: T) -> None:
         self.trial = trial
         with contextlib.suppress(OSError):  # it has died already, which `end` will find
-            self.connection.send((trial, self.home / trial.folder))
+            self.connection.send(trial)
 
-    def end(self) -> tuple[Trial, str | None, bool]:
-        """(trial, why it failed, whether the process lives), once it has something to say or has died."""
+    def end(self) -> tuple[T, Any, bool]:
+        """(trial, what `work` made of it, whether the process lives), once it has ended or died."""
         trial, self.trial = self.trial, None
         assert trial is not None
         try:
@@ -132,12 +156,12 @@ class _Worker:
         self.connection.close()
 
 
-def _wait_for_any(workers: Sequence[_Worker]) -> list[_Worker]:
+def _wait_for_any(workers: Sequence[_Worker[T]]) -> list[_Worker[T]]:
     ready = wait([worker.connection for worker in workers])
     return [worker for worker in workers if worker.connection in ready]
 
 
-def _serve(connection: Connection) -> None:
+def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
     """The life of a worker. Its parent stops it, not the terminal, and it never outlives its parent."""
     if hasattr(os, "setpgrp"):
         os.setpgrp()
@@ -152,14 +176,14 @@ def _serve(connection: Connection) -> None:
     threading.Thread(target=follow, daemon=True).start()
     try:
         while True:
-            trial, folder = connection.recv()
-            connection.send(_work(trial, folder))
+            connection.send(work(connection.recv()))
     except (EOFError, OSError):
         return
 
 
-def _work(trial: Trial, folder: Path) -> str | None:
+def _work(home: Path, trial: Trial) -> str | None:
     """Trains; returns why that failed, or INTERRUPTED."""
+    folder = home / trial.folder
     (folder / FAILURE).unlink(missing_ok=True)
     try:
         with alone_at(folder, "run"):
@@ -173,11 +197,16 @@ def _work(trial: Trial, folder: Path) -> str | None:
 
 def keep_failure(folder: Path, error: Exception) -> str:
     """Keeps why a trial failed, with a traceback if the error is not one of ours; returns the reason."""
-    foreseen = isinstance(error, CnnkitError)
-    reason = str(error) if foreseen else f"{type(error).__name__}: {error}"
-    trace = [] if foreseen else ["\n\n", *traceback.format_exception(error)]
-    write_atomically(folder / FAILURE, "".join([reason, *trace]))
+    reason, trace = told_failure(error)
+    write_atomically(folder / FAILURE, reason + trace)
     return reason
+
+
+def told_failure(error: Exception) -> tuple[str, str]:
+    """(why a trial failed, the traceback of an error that is not one of ours)."""
+    if isinstance(error, CnnkitError):
+        return str(error), ""
+    return f"{type(error).__name__}: {error}", "\n\n" + "".join(traceback.format_exception(error))
 
 
 def _source(data: DataConfig) -> DataConfig:

@@ -118,7 +118,7 @@ class _Group:
         (folder / FAILURE).unlink(missing_ok=True)
         run.remove_leftovers()
         run.forget_state()
-        write_environment(run, self.placement)
+        write_environment(run.path, self.placement)
         write_trial_json(trial, folder, Setting(self.placement, self._splits(row), 0.0))
         return run
 

@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any
 
 from typing_extensions import NotRequired, TypedDict
 
-from cnnkit.comparison.study_file import Earlier, Value
+from cnnkit.comparison.study_file import Earlier
 from cnnkit.errors import UsageError
 from cnnkit.kept import is_plain
 from cnnkit.records import Record
 from cnnkit.sequential import ENOUGH
 from cnnkit.stats import Interval
 
+VERSION = 2  # of results.json
 BETTER, WORSE, EQUIVALENT, UNDECIDED = "better", "worse", "equivalent", "undecided"
 BETTER_HERE, WORSE_HERE = "better on these images", "worse on these images"
 OPPOSITE = {BETTER: WORSE, BETTER_HERE: WORSE_HERE, EQUIVALENT: EQUIVALENT, UNDECIDED: UNDECIDED}
@@ -38,10 +40,13 @@ class ToBest(Record):
 
 @dataclass(frozen=True)
 class LevelTiming(Record):
-    """Medians over the trials: seconds of training, test images evaluated per second."""
+    """Medians over the trials: seconds of training, test images evaluated per second.
+
+    Of a person's own function: seconds of a call, and no images per second.
+    """
 
     train_seconds: float
-    images_per_second: float
+    images_per_second: float | None
 
 
 @dataclass(frozen=True)
@@ -54,12 +59,14 @@ class LevelResult(Record):
     from having measured on just these test images. changed: what `--match` did, in words.
     train_gap: by how much the accuracy on training images, measured without dropout, is above that on test
     images; None where a trial is of cnnkit 0.1.0, which did not measure it.
+    A person's own function leaves no parameters, macs and train_gap: None. Where it tells accuracies alone
+    there is no sampling_error either. Its value may be any JSON value.
     """
 
     name: str
-    value: Value
-    parameters: int
-    macs: int
+    value: Any
+    parameters: int | None
+    macs: int | None
     changed: str
     accuracy: Interval
     accuracies: list[float]
@@ -67,7 +74,7 @@ class LevelResult(Record):
     failures: int
     beaten_after: int | None
     seed_deviation: float | None
-    sampling_error: float
+    sampling_error: float | None
     by_object_size: list[SizeAccuracy]
     to_best: ToBest | None
     timing: LevelTiming
@@ -123,7 +130,7 @@ class MarginalResult(Record):
     """One value of one of several keys: means over all combinations with it, for each seed that has them."""
 
     name: str
-    value: Value
+    value: Any
     accuracy: Interval
     accuracies: list[float]
     seeds: list[int]
@@ -207,8 +214,10 @@ class LookResult(Record):
 
 @dataclass(frozen=True)
 class TrialTiming(Record):
+    """eval_seconds: None of a person's own function, whose call is all of train_seconds."""
+
     train_seconds: float
-    eval_seconds: float
+    eval_seconds: float | None
 
 
 class Hashes(TypedDict):
@@ -257,8 +266,9 @@ class StudyResults(Record):
     """A comparison. levels: the leader first, then by accuracy; empty, like pairs, before there is any pair.
 
     margin: percentage points. seeds: those that two levels or more have finished. looks: what was known after
-    each of them, from the second on. factors, interactions, dependence: where several keys are varied; each
-    combination is then a level.
+    each of them, from the second on. function: the name of a person's own, whose accuracies these are; empty
+    for trainings of cnnkit. test_images: 0 where the function tells accuracies alone. factors, interactions,
+    dependence: where several keys are varied; each combination is then a level.
     """
 
     version: int
@@ -273,6 +283,7 @@ class StudyResults(Record):
     looks: list[LookResult]
     trials: list[TrialResult]
     history: list[Earlier] = field(default_factory=list)
+    function: str = ""
     factors: list[FactorResult] = field(default_factory=list)
     interactions: list[InteractionResult] = field(default_factory=list)
     dependence: list[DependenceResult] = field(default_factory=list)

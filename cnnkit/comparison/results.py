@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from cnnkit.comparison.factors import NO_EFFECTS, judge_factors
 from cnnkit.comparison.first_version import FirstResults
+from cnnkit.comparison.function_results import analyse_function
+from cnnkit.comparison.function_study import is_of_function
+from cnnkit.comparison.ranking import level_alone, observe, ranked
 from cnnkit.comparison.records import (
+    VERSION,
     LevelResult,
     LevelTiming,
-    LookResult,
-    PairResult,
     SizeAccuracy,
     StudyResults,
     TrialFacts,
@@ -24,21 +26,16 @@ from cnnkit.comparison.records import (
 )
 from cnnkit.comparison.study_file import (
     LevelPlan,
-    StudyFile,
     TrialEntry,
     load_study,
     read_labels,
     trial_folder,
 )
-from cnnkit.comparison.verdicts import Observed
-from cnnkit.comparison.verdicts import judge as judge_study
 from cnnkit.errors import DamagedFile, RunError
 from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.filenames import LABELS, PREDICTIONS, RESULT, RESULTS, TRIAL
 from cnnkit.kept import parse_json, read_kept, read_sealed, sha256
-from cnnkit.stats import Interval, deviation, mean_interval, sampling_error
-
-VERSION = 2
+from cnnkit.stats import Interval, mean_interval
 
 
 @dataclass(frozen=True)
@@ -52,9 +49,12 @@ class FinishedTrial:
 def analyse(folder: Path) -> StudyResults:
     """What `results.json` holds, from `study.json`, the labels and the trials' predictions alone.
 
+    Of a study of a person's own function: from what its calls returned.
     Levels are ranked by accuracy, the leader first. Times, which no second run repeats, are under `timing`.
     Raises RunError where a file is damaged.
     """
+    if is_of_function(folder):
+        return analyse_function(folder)
     study = load_study(folder)
     labels = np.frombuffer(read_labels(folder, study), np.uint8)
     finished, rows = {}, []
@@ -64,8 +64,14 @@ def analyse(folder: Path) -> StudyResults:
             rows.append(row)
         if trial:
             finished[entry.level, entry.seed] = trial
-    observed, seeds = _observed(study, finished, rows, len(labels))
-    levels, looks, pairs = _judged(study, finished, observed, seeds)
+    plans = {level.name: level for level in study.levels}
+    observed, seeds = observe([*plans], rows, {key: trial.right for key, trial in finished.items()})
+
+    def level_of(name: str) -> LevelResult:
+        trials = {seed: finished[name, seed] for seed in seeds if (name, seed) in finished}
+        return _level(plans[name], trials, study.object_sizes)
+
+    levels, looks, pairs = ranked(observed, study.margin, level_of)
     effects = NO_EFFECTS
     if study.factors:
         looks, effects = judge_factors(study, observed, seeds, looks)
@@ -88,75 +94,17 @@ def analyse(folder: Path) -> StudyResults:
     )
 
 
-def _observed(
-    study: StudyFile,
-    finished: Mapping[tuple[str, int], FinishedTrial],
-    rows: Sequence[TrialResult],
-    images: int,
-) -> tuple[Observed, list[int]]:
-    """What the trials came to, and the seeds that were tried."""
-    seeds = sorted({row.seed for row in rows})
-    names = [level.name for level in study.levels]
-    right = np.zeros((len(names), len(seeds), images), bool)
-    accuracies = np.full(right.shape[:2], np.nan)
-    failed = np.zeros(right.shape[:2], bool)
-    for row in rows:
-        place = names.index(row.level), seeds.index(row.seed)
-        failed[place] = row.error is not None
-        if trial := finished.get((row.level, row.seed)):
-            right[place] = trial.right
-            accuracies[place] = trial.right.mean()
-    return Observed(names, accuracies, failed, right, images), seeds
-
-
-def _judged(
-    study: StudyFile,
-    finished: Mapping[tuple[str, int], FinishedTrial],
-    observed: Observed,
-    seeds: Sequence[int],
-) -> tuple[list[LevelResult], list[LookResult], list[PairResult]]:
-    """The levels, the leader first; all empty while fewer than two levels have finished a training."""
-    if len(observed.known.names) < 2:
-        return [], [], []
-    judge, looks, pairs = judge_study(observed, study.margin / 100)
-    plans = {level.name: level for level in study.levels}
-    leader = judge.names[judge.leader]
-    levels = []
-    for name in (judge.names[i] for i in judge.ranked()):
-        trials = {seed: finished[name, seed] for seed in seeds if (name, seed) in finished}
-        pair = next((pair for pair in pairs if {pair.a, pair.b} == {name, leader}), None)
-        level = _level(plans[name], trials, study.object_sizes)
-        failures = int(observed.failed[observed.names.index(name)].sum())
-        level = replace(
-            level,
-            failures=failures,
-            beaten_after=judge.beaten_after.get(name),
-            to_best=pair.seen_from(name) if pair and name != leader else None,
-        )
-        levels.append(level)
-    return levels, looks, pairs
-
-
 def _level(plan: LevelPlan, trials: Mapping[int, FinishedTrial], sizes: Sequence[int]) -> LevelResult:
-    """A level alone: what it came to, without how it stands to others."""
+    """A level alone, without how it stands to others."""
     right = np.stack([trial.right for trial in trials.values()])
-    accuracies, results = right.mean(1), [trial.result for trial in trials.values()]
-    return LevelResult(
-        name=plan.name,
-        value=plan.value,
+    results = [trial.result for trial in trials.values()]
+    alone = level_alone(plan.name, plan.value, list(trials), right.mean(1), _timing(results), right)
+    return replace(
+        alone,
         parameters=results[0].parameters,
         macs=results[0].macs,
         changed=plan.changed,
-        accuracy=mean_interval(accuracies, 1 / right.shape[1]).clipped(),
-        accuracies=accuracies.tolist(),
-        seeds=list(trials),
-        failures=0,
-        beaten_after=None,
-        seed_deviation=deviation(accuracies) if len(trials) > 1 else None,
-        sampling_error=sampling_error(right),
         by_object_size=_by_object_size(right, sizes),
-        to_best=None,
-        timing=_timing(results),
         train_gap=_train_gap(list(trials.values())),
     )
 

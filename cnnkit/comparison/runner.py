@@ -12,7 +12,8 @@ from typing import Protocol
 import torch
 
 from cnnkit import signals
-from cnnkit.comparison.course import Course
+from cnnkit.comparison.course import Course, Planned
+from cnnkit.comparison.factors import judge_for
 from cnnkit.comparison.going_on import refuse_another_study, with_kept
 from cnnkit.comparison.local import Outcome
 from cnnkit.comparison.records import StudyResults
@@ -29,7 +30,7 @@ from cnnkit.filenames import LABELS, RESULTS, STUDY, TRIALS
 from cnnkit.files import remove_parts, write_atomically, write_json
 from cnnkit.kept import sealed, sha256
 from cnnkit.locks import alone_at
-from cnnkit.words import counted
+from cnnkit.words import counted, listed
 
 
 class Executor(Protocol):
@@ -75,7 +76,7 @@ def run_study(
         planned = [Trial(level.name, config, data) for level, config in study.trials()]
         trials = with_kept_folders(planned, folder / TRIALS)
         _write_plan(study, trials, published, folder)
-        course = Course(study, trials, len(published[1]))
+        course = Course(study, trials, len(published[1]), judge_for(study.to_file(), len(published[1])))
         whole = [trial for trial in trials if _is_whole(folder, trial, published, notify)]
         notify(_begun(study, len(trials), len(whole)))
         for trial in whole:
@@ -83,24 +84,24 @@ def run_study(
         if whole and seeds:
             notify(seeds[-1])
         try:
-            with _interrupted_in_words(folder) as received:
+            with interrupted_in_words(folder, _again(folder)) as received:
                 for done in _ended(course, executor, published, folder):
                     notify(done)
                     if received:
                         raise KeyboardInterrupt(received[0])
         except Interrupted as stopped:
-            raise StudyInterrupted(stopped, _keep_results(folder)) from stopped
-        return _keep_results(folder)
+            raise StudyInterrupted(stopped, keep_results(folder)) from stopped
+        return keep_results(folder)
 
 
-def _keep_results(folder: Path) -> StudyResults:
+def keep_results(folder: Path) -> StudyResults:
     results = analyse(folder)
     write_json(folder / RESULTS, sealed(results.to_dict()))
     return results
 
 
 def _ended(
-    course: Course, executor: Executor, published: Published, folder: Path
+    course: Course[Trial], executor: Executor, published: Published, folder: Path
 ) -> Iterator[TrialDone | SeedDone]:
     """Runs what is needed; yields each trial as it ends, and what is known after each seed."""
     for trials in course.batches(executor.seeds_at_once):
@@ -141,8 +142,9 @@ def _import_statistics() -> None:
 def _begun(study: StudyPlan, trials: int, finished: int) -> StudyBegun:
     runtime = study.base.runtime
     threads = counted(runtime.threads or 1, "thread")
+    within = f" within ±{study.margin:g} points"
     return StudyBegun(
-        title=f"{study.key} on {study.base.data.info.title}: {_what(study)}, {_how_many(study)}",
+        title=f"{study.key} on {study.base.data.info.title}: {_what(study)}, {how_many(study, within)}",
         where=f"{runtime.device}, {runtime.precision}, {threads} a trial",
         trials=trials,
         finished=finished,
@@ -155,17 +157,17 @@ def _what(study: StudyPlan) -> str:
     if not study.factors:
         return ", ".join(level.name for level in study.levels)
     of_keys = " × ".join(f"({', '.join(factor.names)})" for factor in study.factors)
-    return f"{of_keys}, {counted(len(study.levels), 'network')}"
+    least = study.min_seeds or study.seeds
+    trainings = listed([f"{len(study.levels) * seeds:,}" for seeds in sorted({least, study.seeds})], "to")
+    return f"{of_keys}, {counted(len(study.levels), 'network')}, {trainings} trainings"
 
 
-def _how_many(study: StudyPlan) -> str:
+def how_many(study: Planned, within: str = "") -> str:
+    """Seeds, in words. within: the margin, in words."""
+    seeds = len(study.all_seeds)
     if study.min_seeds is None:
-        return f"{counted(study.seeds, 'seed')} each"
-    seeds = f"{study.min_seeds} to {study.seeds} seeds each"
-    if study.factors:
-        trainings = (len(study.levels) * number for number in (study.min_seeds, study.seeds))
-        seeds += f", {' to '.join(f'{number:,}' for number in trainings)} trainings"
-    return f"until it is decided within ±{study.margin:g} points, {seeds}"
+        return f"{counted(seeds, 'seed')} each"
+    return f"until it is decided{within}, {study.min_seeds} to {seeds} seeds each"
 
 
 def _done(outcome: Outcome, run: RunDir) -> TrialDone:
@@ -175,15 +177,18 @@ def _done(outcome: Outcome, run: RunDir) -> TrialDone:
     return TrialDone(trial.level, trial.seed, run.result.test_accuracy, run.result.train_seconds, None)
 
 
+def _again(folder: Path) -> str:
+    return f"cnnkit compare --resume --out {shlex.quote(str(folder))}"
+
+
 @contextmanager
-def _interrupted_in_words(folder: Path) -> Iterator[list[int]]:
-    """Turns Ctrl-C and SIGTERM while trials run into Interrupted, with how to go on."""
+def interrupted_in_words(folder: Path, again: str) -> Iterator[list[int]]:
+    """Turns Ctrl-C and SIGTERM while trials run into Interrupted. again: how to go on."""
     try:
         with signals.raised() as received:
             yield received
     except KeyboardInterrupt as error:
         number = error.args[0] if error.args else signal.SIGINT
-        again = f"cnnkit compare --resume --out {shlex.quote(str(folder))}"
         raise Interrupted(
             f"stopped; trials that have ended are kept in {folder}; go on with: {again}", number
         ) from error

@@ -36,6 +36,13 @@ def sentence(results: StudyResults) -> str:
     return " ".join([verdict_alone(results), *changes_of_the_margin(results)])
 
 
+def _seeds_without_effect(results: StudyResults) -> Iterator[str]:
+    """A person's function may forget its seed: then nothing is known of other trainings."""
+    accuracies = [level.accuracies for level in results.levels]
+    if results.function and all(len(a) > 1 and len({*a}) == 1 for a in accuracies):
+        yield f" Every seed gave the same accuracies: does {results.function} use its seed?"
+
+
 def changes_of_the_margin(results: StudyResults) -> list[str]:
     """That the margin was changed after results were known, and what was decided before; empty if not."""
     told = [(earlier.margin, len(earlier.seeds), earlier.sentence) for earlier in results.history]
@@ -56,6 +63,7 @@ class Ranking:
     margin: float
     within: bool
     seeds: int
+    test_images: int
 
     def needed(self, level: str) -> SeedRange | None:
         """How many seeds would decide between the best and another level."""
@@ -63,13 +71,15 @@ class Ranking:
 
 
 def verdict_alone(results: StudyResults) -> str:
-    failures = "".join(_failures(results))
+    failures = "".join([*_failures(results), *_seeds_without_effect(results)])
     if not results.levels:
         return "No two values have finished a training: there is nothing to compare yet."
-    if TIMES in results.key:
+    if TIMES in results.key and not results.function:
         return f"{several_keys(results)}{failures}"
     levels, seeds = results.levels, len(results.seeds)
-    ranking = Ranking(results.key, levels, results.pairs, results.margin, results.within, seeds)
+    ranking = Ranking(
+        results.key, levels, results.pairs, results.margin, results.within, seeds, results.test_images
+    )
     return f"{_who_leads(ranking)}{failures}"
 
 
@@ -96,7 +106,9 @@ def several_keys(results: StudyResults) -> str:
     told = []
     for number, factor in enumerate(results.factors):
         levels, within, seeds = factor.levels, factor.within >= ENOUGH, len(factor.levels[0].seeds)
-        ranking = Ranking(factor.key, levels, factor.pairs, results.margin, within, seeds)
+        ranking = Ranking(
+            factor.key, levels, factor.pairs, results.margin, within, seeds, results.test_images
+        )
         others = listed([short_key(other.key) for other in results.factors if other is not factor])
         told.append(f"Averaged over {others}, {_who_leads(ranking)}")
         if number == 0:
@@ -138,10 +150,10 @@ def _worse(levels: Levels, ranking: Ranking, all_of: str = "") -> str:
 
 
 def _worse_here(levels: Levels, ranking: Ranking) -> str:
-    return (
-        f"it is better than {_names(levels)} on these test images, by {_least_lead(levels)}: "
-        "more test images would tell whether on others too, more seeds would not"
-    )
+    here = f"it is better than {_names(levels)} on these test images, by {_least_lead(levels)}: "
+    if ranking.test_images:
+        return here + "more test images would tell whether on others too, more seeds would not"
+    return here + "whether on others too, accuracies alone cannot tell"
 
 
 def _least_lead(levels: Levels) -> str:

@@ -80,15 +80,7 @@ class StudyPlan:
 
     def warnings(self) -> list[str]:
         """What a person should know before waiting for the result, and again when reading it."""
-        return [*self._warnings_of_power(), *self._warnings_of_cost()]
-
-    def _warnings_of_power(self) -> Iterator[str]:
-        needed = fewest_seeds(len(self.levels))
-        if self.seeds < needed:
-            yield (
-                f"with {counted(self.seeds, 'seed')} no pair of {len(self.levels)} can be "
-                f"called better or worse, whatever comes out; that takes {needed} (--seeds {needed})"
-            )
+        return [*warnings_of_power(len(self.levels), self.seeds), *self._warnings_of_cost()]
 
     def _warnings_of_cost(self) -> Iterator[str]:
         for kind, unit in (("parameters", "parameters"), ("macs", "multiply-accumulates")):
@@ -124,6 +116,15 @@ class StudyPlan:
         )
 
 
+def warnings_of_power(levels: int, seeds: int) -> Iterator[str]:
+    needed = fewest_seeds(levels)
+    if seeds < needed:
+        yield (
+            f"with {counted(seeds, 'seed')} no pair of {levels} can be "
+            f"called better or worse, whatever comes out; that takes {needed} (--seeds {needed})"
+        )
+
+
 def plan_study(
     base: Config,
     key: str,
@@ -149,13 +150,12 @@ def plan_study(
     device and precision then stay as configured, and the machine that runs a trial settles them.
     Raises UsageError where the factor, its values, the seeds or the budget make no study.
     """
-    most = _most_seeds(base, seeds, min_seeds, max_seeds)
+    most = most_seeds(base.training.seed, seeds, min_seeds, max_seeds)
     if margin is None:
         margin = math.ceil(round(default_margin(base.data.info.test_images) * 10_000, 6)) / 100
     if match not in get_args(Match):
         raise UsageError(f"--match {match}: expected {listed(get_args(Match), 'or')}")
-    if not 0 < margin < 100:
-        raise UsageError(f"--margin {margin:g}: expected percentage points above 0, such as 0.1")
+    refuse_margin(margin)
     varied = {key: values, **(beside or {})}
     _refuse_keys(key, *(beside or {}))
     base = _settled(base) if here else _with_runtime(base, threads=base.runtime.threads or 1)
@@ -177,13 +177,19 @@ def _refuse_keys(*keys: str) -> None:
                 raise UsageError(f"--vary {key} and --vary {other}: they set the same")
 
 
-def _most_seeds(base: Config, seeds: int | None, min_seeds: int, max_seeds: int) -> int:
+def refuse_margin(margin: float) -> None:
+    """Raises UsageError where a number of percentage points is no margin."""
+    if not 0 < margin < 100:
+        raise UsageError(f"--margin {margin:g}: expected percentage points above 0, such as 0.1")
+
+
+def most_seeds(first_seed: int, seeds: int | None, min_seeds: int, max_seeds: int) -> int:
     """Raises UsageError where the numbers of seeds make no study."""
     option, most = ("--max-seeds", max_seeds) if seeds is None else ("--seeds", seeds)
     if most < 1:
         raise UsageError(f"{option} {most}: a study needs at least one")
-    if most > MOST_SEEDS or base.training.seed + most >= 2**63:
-        raise UsageError(f"{option} {most} from seed {base.training.seed} on: {MOST_SEEDS} are the most")
+    if most > MOST_SEEDS or first_seed + most >= 2**63:
+        raise UsageError(f"{option} {most} from seed {first_seed} on: {MOST_SEEDS} are the most")
     if seeds is None and not 2 <= min_seeds <= max_seeds:
         raise UsageError(
             f"--min-seeds {min_seeds}: expected 2 or more, and at most --max-seeds, which is {max_seeds}"

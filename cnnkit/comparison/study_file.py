@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -143,10 +144,22 @@ def load_study(folder: Path) -> StudyFile:
     except FileNotFoundError as error:
         raise UsageError(f"{folder} holds no study: there is no {STUDY} in it") from error
     except DamagedFile as error:
+        if function := function_in(folder):
+            raise UsageError(
+                f"the study in {folder} is of the function {function}, and only Python can call that: "
+                f"go on with cnnkit.compare(…, out={str(folder)!r})"
+            ) from error
         raise RunError("\n  ".join([str(error), *_changed(folder)])) from error
     if complaint := next(_complaints(study), None):
         raise RunError(f"{path} is damaged: {complaint}")
     return study
+
+
+def function_in(folder: Path) -> str:
+    """The name of the person's own function that a study is of; empty where it is none."""
+    with contextlib.suppress(DamagedFile, FileNotFoundError):
+        return str(parse_json(read_kept(folder / STUDY)).get("function", ""))
+    return ""
 
 
 def _changed(folder: Path) -> list[str]:
@@ -182,6 +195,12 @@ def _complaints(study: StudyFile) -> Iterator[str]:
             yield f"{entry.folder[:80]!r} is no name of a folder in {TRIALS}"
         if entry.level not in names or entry.seed not in study.all_seeds:
             yield f"the trial {entry.folder} is of no level and seed of the study"
+
+
+def folder_name(level: str, seed: int, identity: str) -> str:
+    """Of a trial. identity: a hash."""
+    plain = re.sub(r"[^A-Za-z0-9.]+", "-", level).strip("-.")
+    return f"{plain}-seed{seed}-{identity[:12]}"
 
 
 def trial_folder(folder: Path, name: str) -> Path:

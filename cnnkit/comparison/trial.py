@@ -1,14 +1,13 @@
 """One trial: a training of a study, known by the hash of what it is made of."""
 
 import contextlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cnnkit.comparison.records import TrialFacts
-from cnnkit.comparison.study_file import SHOWN, differences, load_study, trial_folder
+from cnnkit.comparison.study_file import SHOWN, differences, folder_name, load_study, trial_folder
 from cnnkit.config.load import config_text, differing_keys
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published
@@ -54,8 +53,7 @@ class Trial:
     @property
     def folder(self) -> str:
         """Its folder's name in the study."""
-        level = re.sub(r"[^A-Za-z0-9.]+", "-", self.level).strip("-.")
-        return self.kept_in or f"{level}-seed{self.seed}-{self.id[:12]}"
+        return self.kept_in or folder_name(self.level, self.seed, self.id)
 
 
 def with_kept_folders(trials: Sequence[Trial], home: Path) -> list[Trial]:

@@ -2,16 +2,17 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from cnnkit.comparison.first_version import FirstResults
+from cnnkit.comparison.function_study import is_of_function
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import analyse, first_results, read_results
-from cnnkit.comparison.study_file import StudyFile, differences, load_study, trial_folder
+from cnnkit.comparison.study_file import StudyFile, differences, function_in, load_study, trial_folder
 from cnnkit.comparison.widths import cost_of
-from cnnkit.errors import RunError
+from cnnkit.errors import RunError, UsageError
 from cnnkit.events import ignore
 from cnnkit.experiment.manifest import damage_of
 from cnnkit.experiment.run_dir import RunDir
@@ -54,6 +55,8 @@ def verify(folder: Path, deep: bool = False, told: Callable[[str], None] = ignor
     """
     if not (folder / RESULTS).exists():
         raise RunError(f"{folder / RESULTS} is missing")
+    if is_of_function(folder):
+        return _verify_function(folder, deep, told)
     study = load_study(folder)
     runs = [run for entry in study.trials if (run := RunDir(trial_folder(folder, entry.folder))).finished]
     _raise([sentence for run in runs for sentence in damage_of(run.path)])
@@ -80,6 +83,16 @@ def verify(folder: Path, deep: bool = False, told: Callable[[str], None] = ignor
     return results
 
 
+def _verify_function(folder: Path, deep: bool, told: Callable[[str], None]) -> StudyResults:
+    if deep:
+        raise UsageError(f"deep: {folder} holds no weights; {function_in(folder)} returned numbers alone")
+    results = _computed_again(folder)
+    told(f"accuracies, intervals and verdicts in {RESULTS} come out of each {RESULT}")
+    told(f"each {RESULT} has its own checksum")
+    told(f"not checked: times, and whether {results.function} would return the same again")
+    return results
+
+
 def _what_came_out(folder: Path) -> str:
     if first_results(folder):
         return "accuracies (the verdicts are of version 1, which used other tests: not checked)"
@@ -99,7 +112,8 @@ def _computed_again(folder: Path) -> StudyResults:
     else:
         kept, found = read_results(folder).to_dict(), again.to_dict()
     if differing := dict(_differing(kept, found, "")):
-        files = dict.fromkeys(_computed_from(key, again) for key in differing)
+        origins = ORIGINS_OF_FUNCTION if again.function else ORIGINS
+        files = dict.fromkeys(_computed_from(key, again, origins) for key in differing)
         shown = "\n".join(f"  {key}: {difference}" for key, difference in list(differing.items())[:SHOWN])
         more = f"\n  and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
         raise RunError(
@@ -162,9 +176,16 @@ ORIGINS = (
 )
 
 
-def _computed_from(key: str, results: StudyResults) -> str:
+ORIGINS_OF_FUNCTION = (
+    (r"trials\[(\d+)\]", RESULT),
+    (r"key|margin|history|match|warnings|function|test_images|levels\[\d+\]\.(name|value)", STUDY),
+    (r"", f"the trials' {RESULT}"),
+)
+
+
+def _computed_from(key: str, results: StudyResults, origins: Sequence[tuple[str, str]]) -> str:
     """The file that a value of `results.json` comes from."""
-    for pattern, name in ORIGINS:
+    for pattern, name in origins:
         if found := re.match(pattern, key):
             number = found.group(1) if found.groups() else ""
             in_trial = name in (PREDICTIONS, TRIAL, RESULT)

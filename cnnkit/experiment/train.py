@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -92,7 +93,7 @@ def _run(config: Config, run: RunDir, notify: Listener, setting: Setting, rememb
         _restore(training, run)
         _warn_of_another_machine(run, placement, notify)
     else:
-        write_environment(run, placement)
+        write_environment(run.path, placement)
     setup_seconds = setting.seconds + time.perf_counter() - started
 
     begun = describe(training)
@@ -236,24 +237,34 @@ def _warn_of_another_machine(run: RunDir, placement: Placement, notify: Listener
         notify(Note(f"resumed with another {', '.join(changed)}: the weights will not be bitwise the same"))
 
 
-def write_environment(run: RunDir, placement: Placement) -> None:
-    """Keeps versions, device, git commit of the current folder and command line."""
+def write_environment(folder: Path, placement: Placement | None = None) -> None:
+    """Keeps versions, device, git commit of the current folder and command line.
+
+    placement: None where cnnkit does not train itself.
+    """
+    own = (
+        {}
+        if placement is None
+        else {
+            "torch": torch.__version__,
+            "device": str(placement.device),
+            "device_name": placement.name,
+            "precision": placement.precision,
+            "threads": placement.threads,
+        }
+    )
     environment = {
         "cnnkit": cnnkit.__version__,
         "python": platform.python_version(),
-        "torch": torch.__version__,
         "numpy": np.__version__,
         "platform": platform.platform(),
-        "device": str(placement.device),
-        "device_name": placement.name,
-        "precision": placement.precision,
-        "threads": placement.threads,
+        **own,
         "git_commit": _git("rev-parse", "HEAD"),
         "git_changes": None if (changes := _git("status", "--porcelain")) is None else bool(changes),
         "command": ["cnnkit", *sys.argv[1:]] if sys.argv[0].endswith("__main__.py") else sys.argv,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
-    write_json(run.path / ENVIRONMENT, environment)
+    write_json(folder / ENVIRONMENT, environment)
 
 
 @functools.cache  # else each trial would start two processes

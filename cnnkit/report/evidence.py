@@ -14,7 +14,7 @@ from cnnkit.data.dataset import ImageDataset
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.nn.evidence import above_mean, evidence
 from cnnkit.nn.model import CNN
-from cnnkit.report.captions import Hits, evidence_caption, hits_caption
+from cnnkit.report.image_captions import Hits, evidence_caption, hits_caption
 from cnnkit.report.images import ink_image, objects_alone, signed_image
 from cnnkit.training.batches import in_order
 

@@ -13,7 +13,7 @@ def labels_beside(marks: Sequence[Mark], names: Sequence[str]) -> list[Label]:
     """A label for each mark. The marks stay where they are: a label that finds no room moves up or down."""
     put: list[Label] = []
     for mark, whole in sorted(zip(marks, names, strict=True), key=lambda pair: pair[0].y):
-        name = whole if len(whole) <= LONGEST else f"{whole[: LONGEST - 1]}…"
+        name = _shortened(whole)
         tried = [
             Label(mark.x, mark.y, mark.x + aside, mark.y + dy, anchor, name)
             for dy in _steps()
@@ -22,6 +22,26 @@ def labels_beside(marks: Sequence[Mark], names: Sequence[str]) -> list[Label]:
         within = [label for label in tried if _inside(label)]
         put.append(next((label for label in within if _free(label, put, marks)), within[0]))
     return put
+
+
+def labels_at_ends(marks: Sequence[Mark], names: Sequence[str]) -> list[Label]:
+    """A label on the right of each line's end, from top to bottom as the ends are, none over another."""
+    ordered = sorted(zip(marks, names, strict=True), key=lambda pair: pair[0].y)
+    heights: list[float] = []
+    for mark, _ in ordered:
+        heights.append(max(mark.y, heights[-1] + LINE) if heights else mark.y)
+    lowest = HEIGHT - BOTTOM - LINE / 2
+    for i in reversed(range(len(heights))):
+        heights[i] = min(heights[i], lowest)
+        lowest = heights[i] - LINE
+    return [
+        Label(mark.x, mark.y, mark.x + ASIDE, height, "start", _shortened(name))
+        for (mark, name), height in zip(ordered, heights, strict=True)
+    ]
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 def _steps() -> list[float]:

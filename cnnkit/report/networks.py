@@ -7,10 +7,10 @@ from typing import Any
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.errors import CnnkitError
 from cnnkit.experiment.checkpoints import Weights, load_weights
-from cnnkit.report.captions import filters_caption, maps_caption
 from cnnkit.report.crops import crop_note, whole_image
 from cnnkit.report.evidence import evidence_view
 from cnnkit.report.filters import draw_filters
+from cnnkit.report.image_captions import filters_caption, maps_caption
 from cnnkit.report.images import draw_stages, images_of, ink_image, stage_maps
 from cnnkit.report.trials import Trials, gallery_view
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cnnkit.comparison.function_study import is_of_function
 from cnnkit.errors import UsageError
 from cnnkit.events import NotDrawn, Note, NoteListener, ignore
 from cnnkit.experiment.no_run import did_you_mean, what_is_no_run
@@ -9,6 +10,7 @@ from cnnkit.experiment.run_dir import open_run
 from cnnkit.filenames import CONFIG, REPORT, STUDY
 from cnnkit.files import write_atomically
 from cnnkit.report.damage import without_folder
+from cnnkit.report.own_function import function_view
 from cnnkit.report.run import run_view
 from cnnkit.report.study import study_view
 from cnnkit.report.template import render
@@ -21,7 +23,9 @@ def write_report(folder: Path, notify: NoteListener = ignore) -> Path:
     could not be drawn; the page is drawn without them. Raises UsageError where the folder is neither,
     RunError where too little can be read.
     """
-    if (folder / STUDY).is_file():
+    if is_of_function(folder):
+        template, view = "own_function.html.j2", function_view(folder)
+    elif (folder / STUDY).is_file():
         template, view = "study.html.j2", study_view(folder)
     elif (folder / CONFIG).is_file():
         template, view = "run.html.j2", run_view(open_run(folder))

@@ -26,6 +26,7 @@ from cnnkit.report.axes import (
     short,
 )
 from cnnkit.report.labels import labels_beside
+from cnnkit.report.trained import fate
 
 CLOSEST = 4  # intervals nearer than this are nested, SVG units
 MOST_WRITTEN = 8  # values that find room beside one another
@@ -65,11 +66,16 @@ class Dot:
 
 @dataclass(frozen=True)
 class DotRow:
-    """One level: a dot a seed, its mean, its interval; percent of the width. None: one seed has none."""
+    """One level: a dot a seed, its mean, its interval; percent of the width. None: one seed has none.
+
+    note: what became of it; empty: nothing. beaten: whether it is worse than some other level.
+    """
 
     series: int
     name: str
     label: str
+    note: str
+    beaten: bool
     dots: list[Dot]
     mean: float
     low: float | None
@@ -95,6 +101,8 @@ def dot_rows(levels: Sequence[LevelResult], series: Mapping[str, int]) -> tuple[
             series=series[level.name],
             name=level.name,
             label=f"{accuracy.mean:.2%}",
+            note=fate(level),
+            beaten=level.beaten_after is not None,
             dots=[Dot(*dot) for dot in zip(positions, offsets, titles, strict=True)],
             mean=position(accuracy.mean),
             low=None if accuracy.low is None else position(accuracy.low),
@@ -227,8 +235,7 @@ def curve_panel(title: str, curves: Sequence[Curve], log: bool = False, kept: in
     if epochs == 1:
         return _one_epoch(title, curves, y_axis)
     panel = Panel(title, "epoch", Axis(1 - 0.03 * epochs, epochs * 1.03), y_axis)
-    steps = next(f * 10**p for p in itertools.count() for f in (1, 2, 5) if 8 * f * 10**p >= epochs)
-    panel.x_ticks = [Tick(panel.x(e), str(e)) for e in range(steps, epochs + 1, steps)]
+    panel.x_ticks = [Tick(panel.x(e), str(e)) for e in whole_ticks(1, epochs)]
     for curve in curves:
         xs = list(range(1, len(curve.mean) + 1))
         around = panel.points([*xs, *reversed(xs)], [*curve.low, *reversed(curve.high)])
@@ -241,6 +248,12 @@ def curve_panel(title: str, curves: Sequence[Curve], log: bool = False, kept: in
         )
     panel.kept = None if kept is None else panel.x(kept)
     return panel
+
+
+def whole_ticks(first: int, last: int) -> list[int]:
+    """At most eight round numbers of epochs, or of seeds, from first to last."""
+    step = next(f * 10**p for p in itertools.count() for f in (1, 2, 5) if 8 * f * 10**p >= last)
+    return [number for number in range(step, last + 1, step) if number >= first]
 
 
 def _one_epoch(title: str, curves: Sequence[Curve], y_axis: Axis) -> Panel:

@@ -5,24 +5,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnnkit.comparison.function_study import FunctionStudy
 from cnnkit.comparison.intervals import informative
 from cnnkit.comparison.records import LevelResult, StudyResults, ToBest
 from cnnkit.comparison.sentence import changes_of_the_margin, verdict_alone
-from cnnkit.comparison.study_file import load_study
+from cnnkit.comparison.study_file import StudyFile, load_study
 from cnnkit.report.activations import activation_plots
 from cnnkit.report.axes import Panel, short
-from cnnkit.report.captions import (
-    cost_caption,
-    dots_caption,
-    matrix_caption,
-    seeds_needed,
-    sizes_caption,
-)
+from cnnkit.report.captions import cost_caption, dots_caption, matrix_caption, sizes_caption
 from cnnkit.report.damage import results_left
 from cnnkit.report.effects import effects_view
+from cnnkit.report.figures import seeds_needed
+from cnnkit.report.growth import growth_view
 from cnnkit.report.networks import images_view
 from cnnkit.report.parts import Parts
 from cnnkit.report.plots import CostPoint, cost_panel, dot_rows, size_panel
+from cnnkit.report.trained import fate, seeds_of_levels, trainings
 from cnnkit.report.trials import (
     confusion_view,
     curves_view,
@@ -57,6 +55,7 @@ def study_view(folder: Path) -> dict[str, Any]:
         "config": config,
         "sentence": verdict_alone(results),
         "changes_of_the_margin": changes_of_the_margin(results),
+        "trainings": trainings(study, results),
         "damage": [*damage, *trials.damage],
         "series": [(trials.series[name], name) for name in trials.order],
         "series_of": trials.series,
@@ -72,9 +71,21 @@ def study_view(folder: Path) -> dict[str, Any]:
     }
     if results.levels:
         view["effects"] = parts.draw("effects", lambda: effects_view(study, results), None)
-        plots = parts.draw("seeds sizes pairs costs", lambda: _statistics(results, trials.series), NO_PLOTS)
-        view |= {**plots, "confusion": parts.draw("confusions", lambda: confusion_view(trials), None)}
+        view |= plots_of_levels(study, results, trials.series, parts)
+        view["confusion"] = parts.draw("confusions", lambda: confusion_view(trials), None)
     return view
+
+
+def plots_of_levels(
+    study: StudyFile | FunctionStudy, results: StudyResults, series: Mapping[str, int], parts: Parts
+) -> dict[str, Any]:
+    """What is drawn and told of levels that have finished. series: each level's colour and marker."""
+    return {
+        **parts.draw("seeds sizes pairs costs", lambda: _statistics(results, series), NO_PLOTS),
+        "seeds_of_levels": seeds_of_levels(study, results),
+        "fates": {level.name: fate(level) for level in results.levels},
+        "growth": parts.draw("growth", lambda: growth_view(results, series), None),
+    }
 
 
 def _statistics(results: StudyResults, series: Mapping[str, int]) -> dict[str, Any]:
@@ -119,10 +130,13 @@ def matrix_rows(results: StudyResults) -> list[tuple[str, list[MatrixCell | None
 
 
 def _costs(levels: Sequence[LevelResult], series: Mapping[str, int]) -> PlottedPanels:
-    """A panel for each cost in which the levels differ."""
+    """A panel for each cost in which the levels differ, where costs are known."""
     panels, drawn, same = [], {}, []
     for kind, unit in COSTS:
-        of_kind = [_cost_point(level, kind, series[level.name]) for level in levels]
+        costs = [cost for level in levels if (cost := _cost(level, kind)) is not None]
+        if len(costs) < len(levels):
+            continue
+        of_kind = [_cost_point(level, cost, series) for level, cost in zip(levels, costs, strict=True)]
         if len({point.cost for point in of_kind}) > 1:
             drawn[kind] = of_kind
             panels.append(cost_panel(f"accuracy, %, against {kind}", unit, of_kind))
@@ -131,8 +145,11 @@ def _costs(levels: Sequence[LevelResult], series: Mapping[str, int]) -> PlottedP
     return PlottedPanels(panels, cost_caption(drawn, same))
 
 
-def _cost_point(level: LevelResult, kind: str, series: int) -> CostPoint:
-    costs = {"MACs": level.macs, "parameters": level.parameters, "time": level.timing.train_seconds}
+def _cost(level: LevelResult, kind: str) -> float | None:
+    return {"MACs": level.macs, "parameters": level.parameters, "time": level.timing.train_seconds}[kind]
+
+
+def _cost_point(level: LevelResult, cost: float, series: Mapping[str, int]) -> CostPoint:
     accuracy = level.accuracy
     low, high = (None if end is None else end * 100 for end in (accuracy.low, accuracy.high))
-    return CostPoint(series, level.name, costs[kind], accuracy.mean * 100, low, high)
+    return CostPoint(series[level.name], level.name, cost, accuracy.mean * 100, low, high)

@@ -5,8 +5,8 @@ from typing import Any
 
 from cnnkit.comparison.records import BETTER, BETTER_HERE, EQUIVALENT, UNDECIDED, WORSE, WORSE_HERE
 from cnnkit.report.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
-from cnnkit.report.captions import evidence, percent_range, points, points_range, seeds_needed
 from cnnkit.report.colours import DARK, LIGHT
+from cnnkit.report.figures import evidence, percent_range, points, points_range, seeds_needed
 from cnnkit.report.heat import CELL
 from cnnkit.report.plots import dashes_of, shape_of
 from cnnkit.words import counted

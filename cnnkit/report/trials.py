@@ -95,7 +95,7 @@ def open_trials(folder: Path, study: StudyFile, config: Config, results: StudyRe
         config=config,
         order=order,
         series=series_of(study),
-        seeds=[seed for seed in results.seeds if all((level, seed) in runs for level in order)],
+        seeds=[seed for seed in results.seeds if all((name, seed) in runs for name in order)],
         runs=runs,
         hashes={key: trial.hashes or {} for key, trial in finished.items()},
         labels=labels,
@@ -119,11 +119,11 @@ def missing_predictions(trials: Trials) -> str:
 
 
 def curves_view(trials: Trials) -> dict[str, Any] | None:
-    """Panels of accuracies and losses over the epochs; None where no trial has kept any."""
-    histories: dict[str, list[list[EpochRecord]]] = {level: [] for level in trials.order}
-    for (level, _), run in trials.runs.items():
-        with contextlib.suppress(RunError):
-            histories[level].append(run.metrics())
+    """Panels of accuracies and losses over the epochs; None where no trial has kept any.
+
+    Over the seeds that every level has, so that none is ahead for its easier seeds.
+    """
+    histories, shared = _histories(trials)
     panels: list[Panel] = []
     caption = ""
     held_out = any(h[0].val_accuracy is not None for of_level in histories.values() for h in of_level if h)
@@ -132,10 +132,22 @@ def curves_view(trials: Trials) -> dict[str, Any] | None:
         curves = _curves(histories, trials.series, name.replace("train", fields), scale)
         if curves:
             panels.append(curve_panel(title, curves, log))
-            caption = caption or curves_caption(
-                curves, title.partition(",")[0], max(map(len, histories.values()))
-            )
+            caption = caption or curves_caption(curves, title.partition(",")[0], shared)
     return {"panels": panels, "caption": f"{caption} {HOW_MEASURED[fields]}"} if panels else None
+
+
+def _histories(trials: Trials) -> tuple[dict[str, list[list[EpochRecord]]], list[int]]:
+    """The epochs of each level's trials, and the seeds that these are of; none: each level's own."""
+    kept: dict[tuple[str, int], list[EpochRecord]] = {}
+    for trial, run in trials.runs.items():
+        with contextlib.suppress(RunError):
+            kept[trial] = run.metrics()
+    shared = [seed for seed in trials.seeds if all((level, seed) in kept for level in trials.order)]
+    histories: dict[str, list[list[EpochRecord]]] = {level: [] for level in trials.order}
+    for (level, seed), epochs in kept.items():
+        if not shared or seed in shared:
+            histories[level].append(epochs)
+    return histories, shared
 
 
 def _curves(
@@ -168,7 +180,7 @@ def confusion_view(trials: Trials) -> dict[str, Any] | None:
     widest = max([float(np.abs(mistakes_alone(d)).max()) for d in differences.values()] + [1e-9])
     maps: list[HeatMap] = [mistakes_map(confusions[best], names, best, trials.series[best])]
     maps += [heat_map(d, names, n, widest, trials.series[n], signed=True) for n, d in differences.items()]
-    return {"maps": maps, "caption": confusion_caption(confusions, names, trials.order)}
+    return {"maps": maps, "caption": confusion_caption(confusions, names, trials.order, trials.predicted)}
 
 
 def mean_confusion(

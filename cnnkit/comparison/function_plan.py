@@ -1,0 +1,144 @@
+"""What a study of a person's own function plans, and how it goes on with what its folder holds."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cnnkit.comparison.function_call import Function, bare, code_of, name_of
+from cnnkit.comparison.function_study import (
+    VERSION,
+    FunctionLevel,
+    FunctionStudy,
+    is_of_function,
+    load_function_study,
+)
+from cnnkit.comparison.going_on import history_with, refuse_something_else
+from cnnkit.comparison.study import MAX_SEEDS, MIN_SEEDS, most_seeds, refuse_margin, warnings_of_power
+from cnnkit.comparison.study_file import trial_folder
+from cnnkit.errors import DamagedFile, UsageError
+from cnnkit.filenames import FAILURE, RESULT, STUDY
+from cnnkit.image_error import default_margin
+from cnnkit.kept import parse_json
+
+ACCURACY_ALONE = 0  # test images, where the function does not tell of each
+
+
+def plan_function(
+    function: Function,
+    key: str,
+    values: Sequence[Any],
+    seeds: int | None = None,
+    margin: float | None = None,
+    *,
+    min_seeds: int = MIN_SEEDS,
+    max_seeds: int = MAX_SEEDS,
+) -> FunctionStudy:
+    """A study that can be run. Seeds and margin: as `plan_study` takes them.
+
+    margin: None: `default_margin` of as many test images as the first call tells of.
+    Raises UsageError where the values, the seeds or the margin make no study.
+    """
+    most = most_seeds(0, seeds, min_seeds, max_seeds)
+    if margin is not None:
+        refuse_margin(margin)
+    levels = [_level(key, value) for value in values]
+    names = [level.name for level in levels]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"{key}: {twice[0]} is there twice")
+    if len(levels) < 2:
+        raise UsageError(f"{key}: a comparison needs two values or more, not {len(levels)}")
+    study = FunctionStudy(
+        version=VERSION,
+        function=name_of(function),
+        code=[code] if (code := code_of(function)) else [],
+        key=key,
+        levels=levels,
+        seeds=most,
+        min_seeds=min_seeds if seeds is None else None,
+        first_seed=0,
+        margin=margin_of(ACCURACY_ALONE) if margin is None else margin,
+        margin_given=margin is not None,
+    )
+    return replace(study, warnings=_warnings(study))
+
+
+def margin_of(images: int) -> float:
+    """The default, percentage points. images: how many test images; 0: not known."""
+    return round(100 * default_margin(images or 10**9), 4)
+
+
+def _level(key: str, value: Any) -> FunctionLevel:
+    """The value as `study.json` gives it back, so that each call gets the same one."""
+    try:
+        kept = parse_json(json.dumps({"value": value}, allow_nan=False).encode())["value"]
+    except (TypeError, ValueError, RecursionError, DamagedFile) as error:
+        raise UsageError(
+            f"{key}: {value!r} cannot be kept as JSON ({error}); give its name, and let the function choose"
+        ) from error
+    name = kept if isinstance(kept, str) else json.dumps(kept, ensure_ascii=False)
+    return FunctionLevel(name, kept)
+
+
+def _warnings(study: FunctionStudy) -> list[str]:
+    found = list(warnings_of_power(len(study.levels), study.seeds))
+    if len(study.code) > 1:
+        found.append(
+            f"the source of {study.function} was changed while the study went on: what it returned before "
+            "is kept; name another folder to call it anew"
+        )
+    return found
+
+
+def with_kept(study: FunctionStudy, folder: Path, function: Function) -> FunctionStudy:
+    """The study together with what its folder holds of it already: no seed and no value is dropped.
+
+    Raises UsageError where the folder holds another study, or something else.
+    """
+    if not (folder / STUDY).exists():
+        refuse_something_else(folder)
+        return study
+    kept = _kept(study, folder, bare(function).__qualname__)
+    names = [level.name for level in kept.levels]
+    margin = study.margin if study.margin_given else kept.margin
+    before = kept.code if kept.images is not None else []  # of what has returned nothing none is kept
+    joined = replace(
+        study,
+        code=before + [code for code in study.code if code not in before[-1:]],
+        levels=kept.levels + [level for level in study.levels if level.name not in names],
+        seeds=max(study.seeds, seeds_tried(kept, folder)),
+        margin=margin,
+        margin_given=study.margin_given or kept.margin_given,
+        images=kept.images,
+        history=list(history_with(kept, margin, folder)),
+    )
+    return replace(joined, warnings=_warnings(joined))
+
+
+def _kept(study: FunctionStudy, folder: Path, name: str) -> FunctionStudy:
+    """What `study.json` holds. name: of the function; the module of a script that is imported is another."""
+    if not is_of_function(folder):
+        raise UsageError(f"{folder} holds a study of a configuration; name another folder with out")
+    kept = load_function_study(folder)
+    differing = []
+    if not kept.function.endswith(f".{name}"):
+        differing.append(f"its function is {kept.function}, not {study.function}")
+    if kept.key != study.key:
+        differing.append(f"it compares {kept.key}, not {study.key}")
+    if differing:
+        raise UsageError(
+            f"{folder} holds another study ({'; '.join(differing)}); nothing is overwritten: "
+            "name another folder with out"
+        )
+    return kept
+
+
+def seeds_tried(study: FunctionStudy, folder: Path) -> int:
+    """How many seeds, from the first on, the function was called with."""
+    tried = [
+        trial.seed + 1 - study.first_seed
+        for trial in study.trials()
+        if any((trial_folder(folder, trial.folder) / name).exists() for name in (RESULT, FAILURE))
+    ]
+    return max(tried, default=0)

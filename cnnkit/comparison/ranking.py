@@ -1,0 +1,92 @@
+"""From what trials came to, however they were trained, to ranked levels and the verdict on each pair."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnkit.comparison.records import LevelResult, LevelTiming, LookResult, PairResult, TrialResult
+from cnnkit.comparison.verdicts import Observed
+from cnnkit.comparison.verdicts import judge as judge_study
+from cnnkit.stats import deviation, mean_interval, sampling_error
+
+Right = NDArray[np.bool_]
+
+
+def observe(
+    names: Sequence[str], rows: Sequence[TrialResult], right: Mapping[tuple[str, int], Right]
+) -> tuple[Observed, list[int]]:
+    """What the trials came to, and the seeds that were tried. names: of the levels.
+
+    right: by level and seed, (images,), which test images were right; empty where only accuracies are known.
+    """
+    seeds = sorted({row.seed for row in rows})
+    images = max((len(of_trial) for of_trial in right.values()), default=0)
+    accuracies = np.full((len(names), len(seeds)), np.nan)
+    failed = np.zeros(accuracies.shape, bool)
+    of_images = np.zeros((*accuracies.shape, images), bool)
+    for row in rows:
+        place = names.index(row.level), seeds.index(row.seed)
+        failed[place] = row.error is not None
+        if row.test_accuracy is not None:
+            accuracies[place] = row.test_accuracy
+        if (row.level, row.seed) in right:
+            of_images[place] = right[row.level, row.seed]
+    return Observed(names, accuracies, failed, of_images if images else None, images), seeds
+
+
+def ranked(
+    observed: Observed, margin: float, level_of: Callable[[str], LevelResult]
+) -> tuple[list[LevelResult], list[LookResult], list[PairResult]]:
+    """The levels, the leader first; all empty while fewer than two levels have finished a training.
+
+    margin: percentage points. level_of: gives what a level came to alone.
+    """
+    if len(observed.known.names) < 2:
+        return [], [], []
+    judge, looks, pairs = judge_study(observed, margin / 100)
+    leader = judge.names[judge.leader]
+    levels = []
+    for name in (judge.names[i] for i in judge.ranked()):
+        pair = next((pair for pair in pairs if {pair.a, pair.b} == {name, leader}), None)
+        level = replace(
+            level_of(name),
+            failures=int(observed.failed[observed.names.index(name)].sum()),
+            beaten_after=judge.beaten_after.get(name),
+            to_best=pair.seen_from(name) if pair and name != leader else None,
+        )
+        levels.append(level)
+    return levels, looks, pairs
+
+
+def level_alone(
+    name: str,
+    value: Any,
+    seeds: list[int],
+    accuracies: NDArray[np.float64],
+    timing: LevelTiming,
+    right: Right | None,
+) -> LevelResult:
+    """What a level came to, of which no network is known, without how it stands to others.
+
+    accuracies: (seeds,). right: (seeds, images), None where only accuracies are known.
+    """
+    return LevelResult(
+        name=name,
+        value=value,
+        parameters=None,
+        macs=None,
+        changed="",
+        accuracy=mean_interval(accuracies, 0.0 if right is None else 1 / right.shape[1]).clipped(),
+        accuracies=accuracies.tolist(),
+        seeds=seeds,
+        failures=0,
+        beaten_after=None,
+        seed_deviation=deviation(accuracies) if len(seeds) > 1 else None,
+        sampling_error=None if right is None else sampling_error(right),
+        by_object_size=[],
+        to_best=None,
+        timing=timing,
+    )
