@@ -121,10 +121,36 @@ class SeedDone:
     decided: bool
 
 
+@dataclass(frozen=True)
+class TuningBegun:
+    """Settings are about to be chosen. trainings: in all; finished: those kept from before.
+
+    what: is tuned, in words. seconds: about how long the other trainings take. seed_seconds: about how long
+    all levels then take for each seed. Both are None where that is not known.
+    """
+
+    what: str
+    trainings: int
+    finished: int
+    seconds: float | None
+    seed_seconds: float | None
+
+
+@dataclass(frozen=True)
+class PointDone:
+    """A training that only serves to choose settings. accuracy: on validation images; None: it failed."""
+
+    level: str
+    point: int
+    accuracy: float | None
+    seconds: float | None
+    error: str | None
+
+
 Event = Note | Begun | StepDone | EpochRecord
 Listener = Callable[[Event], None]
 NoteListener = Callable[[Note], None]
-StudyEvent = Note | StudyBegun | TrialDone | SeedDone
+StudyEvent = Note | StudyBegun | TrialDone | SeedDone | TuningBegun | PointDone
 StudyListener = Callable[[StudyEvent], None]
 
 

@@ -12,6 +12,7 @@ METRICS = "metrics.jsonl"
 RESULT = "result.json"
 BEST, LAST, STATE = "best.safetensors", "last.safetensors", "state.pt"
 PREDICTIONS = "predictions.bin"
+TESTED = "tested.bin"
 MANIFEST = "manifest.json"
 FAILURE = "failure.txt"  # why a training cannot go on
 CURVES = "curves.svg"
@@ -21,6 +22,7 @@ WEIGHTS_SUFFIX = ".safetensors"
 STUDY, RESULTS = "study.json", "results.json"
 LABELS = "labels.bin"
 TRIALS = "trials"  # the folder of the trials' run directories
+TUNING = "tuning"  # the folder of the trainings that only choose settings
 LOCK = ".lock"
 
 # In the run directory of a trial.

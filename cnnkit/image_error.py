@@ -47,6 +47,18 @@ def image_error(differences: ArrayLike) -> OfImages:
     return OfImages(math.sqrt(max(0.0, between - within / n) / images), df)
 
 
+def image_error_of_redrawn(variance: float, df: float, tested: int, others: int) -> OfImages:
+    """Where each seed tests on other images, `tested` of them, and learns from the `others`.
+
+    variance: of the difference in one seed, and its degrees of freedom. Seeds have images in common, whether
+    they test on them or learn from them, so the variance of a mean of any number of seeds stays above this
+    share of one seed's: Nadeau & Bengio, "Inference for the generalization error", Machine Learning 2003; for
+    folds that are dealt again Bouckaert & Frank, PAKDD 2004. It counts the seeds' own noise as if it were the
+    images', so it is too large rather than too small.
+    """
+    return OfImages(math.sqrt(variance * tested / others), max(1.0, df))
+
+
 def default_margin(images: int, errors: Sequence[float] = ()) -> float:
     """The largest of 0.1 percentage points, two test images, and two standard errors of the images."""
     return max(0.001, 2 / images, 2 * max(errors, default=0.0))

@@ -105,8 +105,9 @@ def pair_weights(levels: int) -> Floats:
 def e_values(distance: ArrayLike, seeds: ArrayLike, variance: Floats, df: ArrayLike) -> Floats:
     """Evidence that a true difference is not 0, from an estimate this far away from 0; NaN: no estimate.
 
-    The mixture of t statistics of Lai, "On confidence sequences", Annals of Statistics 1976; see Wang &
-    Ramdas, arXiv 2310.03722, and Lindon et al., arXiv 2210.08589. It is 1 where nothing is known.
+    A normal mixture over the true difference: the test martingale of Wang & Ramdas, arXiv 2310.03722, for
+    what is known of t alone; see Lindon et al., arXiv 2210.08589, and, with a flat mixture, Lai, "On
+    confidence sequences", Annals of Statistics 1976. It is 1 where nothing is known.
     """
     n, squared, df = np.asarray(seeds, float), np.square(np.asarray(distance, float)), np.asarray(df, float)
     q = PRIOR / (PRIOR + n)

@@ -24,6 +24,13 @@ def short_key(key: str) -> str:
     return TIMES.join(part.rpartition(".")[2] for part in key.split(TIMES))
 
 
+def about(seconds: float) -> str:
+    """`about 40 s`, `about 3 minutes`, `about 2.5 hours`."""
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s"
+    return f"about {seconds / 60:.0f} minutes" if seconds < 90 * 60 else f"about {seconds / 3600:.1f} hours"
+
+
 def counted(number: int, noun: str) -> str:
     """`1 seed`, `2 seeds`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

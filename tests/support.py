@@ -170,6 +170,9 @@ class Here:
     def __init__(self, home: Path, fails: Callable[[Trial], str] = lambda _: "") -> None:
         self.home, self.fails = home, fails
 
+    def one_by_one(self, home: Path) -> "Here":
+        return Here(home, self.fails)
+
     def run(self, trials: Iterable[Trial], *_: object) -> Generator[comparison.Outcome]:
         threads = torch.get_num_threads()
         for trial in trials:

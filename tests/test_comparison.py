@@ -405,7 +405,7 @@ def interrupted_import(log: Path, *arguments: object) -> None:
 
 
 def test_ctrl_c_inside_an_import_lets_the_running_trial_save(tiny_file: Path, tmp_path: Path) -> None:
-    options = ["--config", tiny_file, "--vary", "training.epochs=1,500", "--seeds", 1, "--workers", 1]
+    options = ["--config", tiny_file, "--vary", "training.epochs=1,500", "--seeds", 1, "--workers", 2]
     log, folder = tmp_path / "log", tmp_path / "study"
     assert exit_code(start(interrupted_import, log, "compare", *options, "--out", folder)) == 130
     assert f"cnnkit compare --resume --out {folder}" in log.read_text()

@@ -140,6 +140,10 @@ def test_a_wrong_value_hides_no_list_of_the_wrong_length_beside_it() -> None:
         ("data:\n  validation: 60000\n", "a.yaml:2:15"),
         ("data:\n  crop: 14\n", "a.yaml:2:9"),
         ("data:\n  dataset: small-object\n  crop: 1\n", "a.yaml:3:9"),
+        ("data:\n  dataset: small-object\n  folds: 5\n", "a.yaml:3:10"),
+        ("data:\n  dataset: small-object\n  resample_test: true\n", "a.yaml:3:18"),
+        ("data:\n  folds: 5\n  resample_test: true\n", "a.yaml:2:10"),
+        ("data:\n  dataset: digits\n  validation: 100\n  folds: 200\n", "a.yaml:4:10"),
     ],
 )
 def test_keys_that_do_not_fit_together_are_told_in_their_place(text: str, where: str) -> None:
@@ -167,6 +171,8 @@ def test_keys_that_do_not_fit_together_are_told_in_their_place(text: str, where:
         ("data.validation", "true -1 1.0 -0.1 .nan '5000' null [1]"),
         ("data.root", "3 true [a]"),
         ("data.crop", "-1 true 1.5 null [2]"),
+        ("data.folds", "1 0 true 2.0 five [5]"),
+        ("data.resample_test", "1 null 'true' 0.2"),
         ("data.augment.rotate", "-1 181 true .nan .inf null"),
         ("data.dataset", "MNIST null 1"),
         ("runtime.device", "gpu 'cuda:x' CPU 0 null"),

@@ -32,7 +32,7 @@ from cnnkit.data.dataset import ImageDataset, pixel_statistics
 from cnnkit.data.idx import read_idx
 from cnnkit.data.prepare import load_dataset, load_splits
 from cnnkit.data.sources import data_root
-from cnnkit.data.splits import split_stratified
+from cnnkit.data.splits import redrawn_test_and_rest, split_stratified
 from cnnkit.errors import DataError
 from cnnkit.events import Event, Note
 from cnnkit.families.datasets import DATASETS, DatasetInfo, IdxFile, published_names
@@ -667,6 +667,56 @@ def test_every_seed_is_tested_on_the_same_digits() -> None:
     first, second = (load_splits(DataConfig(dataset="digits", validation=144), seed) for seed in (0, 1))
     assert torch.equal(first.test.images, second.test.images)
     assert not torch.equal(first.validation.images, second.validation.images)
+
+
+def all_digits() -> ImageDataset:
+    return load_dataset("digits", Path()).all
+
+
+@pytest.mark.parametrize("choice", [{"folds": 5}, {"folds": 8}, {"resample_test": True}], ids=str)
+@pytest.mark.parametrize("seed", [0, 4, 13])
+def test_a_seeds_own_test_images_are_in_no_other_split(choice: dict[str, Any], seed: int) -> None:
+    config, whole = DataConfig(dataset="digits", validation=144, crop=1, **choice), all_digits().cropped(1)
+    splits = load_splits(config, seed)
+    assert splits.tested is not None
+    assert torch.equal(splits.test.images, whole[splits.tested].images)
+    assert torch.equal(splits.test.labels, whole[splits.tested].labels)
+    sizes = [len(s) for s in (splits.train, splits.validation, splits.test)]
+    assert sizes == [config.train_images, 144, config.info.test_images]
+    found = torch.cat([s.images for s in (splits.train, splits.validation, splits.test)])
+    assert sorted(found.flatten(1).tolist()) == sorted(whole.images.flatten(1).tolist())
+    again = load_splits(config.model_copy(update={"validation": 0.3}), seed).tested
+    assert again is not None
+    assert torch.equal(splits.tested, again)
+
+
+@pytest.mark.parametrize("folds", [2, 5, 7, 100])
+def test_k_seeds_in_a_row_test_every_image_once(folds: int) -> None:
+    labels, config = all_digits().labels, DataConfig(dataset="digits", folds=folds)
+    shares = [redrawn_test_and_rest(config, labels, seed) for seed in range(3 * folds, 4 * folds)]
+    tested = torch.cat([of_seed for of_seed, _ in shares])
+    assert len(tested.unique()) == len(tested) > len(labels) - folds
+    for of_seed, rest in shares:
+        assert torch.equal(torch.cat([of_seed, rest]).sort().values, torch.arange(len(labels)))
+        apart = labels[of_seed].bincount(minlength=10) - labels.bincount() / folds
+        assert apart.abs().max() < 2  # one more or fewer, and what was left over
+
+
+def test_another_partition_is_dealt_after_k_seeds() -> None:
+    labels, config = all_digits().labels, DataConfig(dataset="digits", folds=5)
+    first, again, other = (redrawn_test_and_rest(config, labels, seed)[0] for seed in (2, 2, 7))
+    assert torch.equal(first, again)
+    assert len({*first.tolist()} & {*other.tolist()}) == pytest.approx(len(first) / 5, abs=25)
+
+
+def test_a_test_split_that_is_drawn_anew_is_stratified_and_another_for_each_seed() -> None:
+    labels, config = all_digits().labels, DataConfig(dataset="digits", resample_test=True)
+    tested = [redrawn_test_and_rest(config, labels, seed)[0] for seed in range(60)]
+    for of_seed in tested:
+        assert len(of_seed.unique()) == 360
+        assert (labels[of_seed].bincount() - labels.bincount() * 360 / len(labels)).abs().max() < 1
+    often = torch.cat(tested).bincount(minlength=len(labels)).double()
+    assert often.var() == pytest.approx(60 * 0.2 * 0.8, rel=0.2)  # binomial: seeds draw independently
 
 
 def test_the_real_mnist_has_the_published_number_of_each_digit(mnist_root: Path) -> None:

@@ -15,6 +15,7 @@ from support import call
 from cnnkit.cli.app import app
 from cnnkit.config.docs import keys_table
 from cnnkit.config.load import headline, shipped_configs
+from cnnkit.config.ranges import TUNABLE
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted(
@@ -97,7 +98,15 @@ def test_a_run_directory_holds_the_files_in_its_table_and_the_result_its_keys(
     capsys: pytest.CaptureFixture[str], tiny_file: Path
 ) -> None:
     for words in (
-        ["train", "--config", tiny_file, "--out", "run"],
+        [
+            "train",
+            "--config",
+            tiny_file,
+            "--out",
+            "run",
+            "--set",
+            "data.folds=4",
+        ],  # which keeps one file more
         ["eval", "run"],
         ["eval", "run/last.safetensors"],
         ["report", "run"],
@@ -126,7 +135,8 @@ def test_a_study_s_folder_and_its_trials_hold_the_files_in_their_tables(study: P
     of_studies = names(first_cells(STUDIES, "| file | what it holds |"))
     files = [path.name for path in study.iterdir() if path.is_file()]
     assert matches([name for name in of_studies if not name.endswith("/")], files) == (set(), set())
-    (of_trials,) = (name for name in of_studies if name.endswith("/"))
+    of_trials, of_tuning = sorted(name for name in of_studies if name.endswith("/"))
+    assert of_tuning == of_trials.replace("trials/", "tuning/")
     folders = [f"trials/{path.name}/" for path in (study / "trials").iterdir()]
     assert len(folders) == 4
     assert matches([of_trials], folders) == (set(), set())
@@ -139,6 +149,10 @@ def test_a_trial_s_folder_holds_files_of_a_run_directory_and_those_in_its_own_ta
     untold, unseen = matches([*own, *of_runs], files)
     assert untold == set()
     assert set(own) & unseen == set()
+
+
+def test_the_table_of_keys_to_tune_holds_each_of_them() -> None:
+    assert names(first_cells(STUDIES, "| key to tune | values that are tried |")) == list(TUNABLE)
 
 
 def test_results_json_holds_the_keys_in_its_tables(study: Path) -> None:

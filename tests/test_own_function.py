@@ -78,6 +78,8 @@ def test_what_each_call_returned_is_judged_as_the_trainings_of_cnnkit_are() -> N
         level: [accuracy(level, seed) for seed in range(6)] for level in LEVELS
     }
     assert results.test_images == IMAGES
+    error = float(answers[LEVELS.index("low")].mean(0).std(ddof=1)) / IMAGES**0.5
+    assert next(x for x in results.levels if x.name == "low").sampling_error == pytest.approx(error)
     assert results.pair("high", "low").seen_from("high").verdict == BETTER
 
 
@@ -89,6 +91,13 @@ def test_it_is_called_until_the_leader_is_known_and_a_beaten_level_no_more() -> 
     longer = compared(function, out="longer", margin=0.01, max_seeds=8).results
     beaten = next(level for level in longer.levels if level.name == "low")
     assert beaten.beaten_after == len(beaten.seeds) < 8 == len(longer.best.seeds)
+
+
+def test_it_ends_where_its_results_say_that_it_is_decided() -> None:
+    """A difference of one image, the same with each seed, is not known better than by one image."""
+    results = compared(lambda level, seed: [level == "high", *[True] * 99], margin=0.4).results
+    assert [look.decided for look in results.looks] == [False] * (len(results.looks) - 1) + [True]
+    assert len(results.seeds) > 4
 
 
 def test_accuracies_alone_give_the_same_evidence_of_the_seeds_and_none_of_other_images() -> None:
@@ -394,6 +403,18 @@ def test_ctrl_c_keeps_what_has_ended_and_tells_the_verdict_so_far() -> None:
     assert kept_json(Path("study", RESULTS))["function"].endswith("interrupted")
 
 
+def test_a_training_of_cnnkit_in_the_function_that_is_interrupted_is_no_failure() -> None:
+    def interrupted(level: str, seed: int) -> float:
+        if seed == 2:
+            raise cnnkit.Interrupted("stopped and saved", signal.SIGINT)
+        return accuracy(level, seed)
+
+    with pytest.raises(StudyInterrupted, match="So far") as stopped:
+        compared(interrupted)
+    assert stopped.value.exit_code == 130
+    assert not stopped.value.results.failed
+
+
 class Trainer:
     def __call__(self, level: str, seed: int) -> float:
         return accuracy(level, seed)
@@ -421,7 +442,7 @@ def test_the_report_shows_what_there_is_and_nothing_else() -> None:
     assert [*sections(alone.report())] == [name for name in told if name != "gallery"]
     for level in of_images.results.levels:
         assert re.search(rf"{level.name} 4 seeds[^%]* {level.accuracy.mean:.3%}", told["ranking"])
-    assert not re.search("None(?!:)|MACs|images/s|nan", "".join(told.values()))
+    assert not re.search(r"None(?!:| of)|MACs|images/s|\bnan\b", "".join(told.values()))
     answers = np.array([[right(level, seed) for seed in range(4)] for level in LEVELS]).sum(1)
     apart = answers.max(0) - answers.min(0)
     order = [level.name for level in of_images.results.levels]

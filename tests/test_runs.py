@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from support import (
@@ -35,7 +36,7 @@ from cnnkit.api.functions import train as train_into
 from cnnkit.config.load import config_text
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset, Splits
-from cnnkit.data.prepare import load_splits
+from cnnkit.data.prepare import load_data, load_splits
 from cnnkit.errors import CnnkitError, Interrupted, RunError, TrainingError, UsageError
 from cnnkit.events import EpochRecord, Event, Listener, Note, StepDone
 from cnnkit.experiment import run_dir
@@ -44,7 +45,7 @@ from cnnkit.experiment.latest import latest_run
 from cnnkit.experiment.measure import measure_split
 from cnnkit.experiment.run_dir import RunDir, create_run, open_run
 from cnnkit.experiment.train import begin, prepare, run_experiment
-from cnnkit.filenames import BEST, CURVES, LAST, LOCK, STATE
+from cnnkit.filenames import BEST, CURVES, LAST, LOCK, STATE, TESTED
 from cnnkit.locks import alone_at
 from cnnkit.nn.model import CNN, build_model
 from cnnkit.report.confusion import draw_confusion
@@ -197,6 +198,28 @@ def test_a_weights_file_alone_measures_exactly_what_training_reported(finished: 
     assert json_of(alone.parent / "eval-renamed-test.json") == measured.to_dict()
     assert draw_confusion(measured) == alone.parent / "confusion-renamed-test.svg"
     assert (alone.parent / "confusion-renamed-test.svg").read_text().lstrip().startswith("<svg")
+
+
+@pytest.mark.parametrize("choice", ["data.folds=5", "data.resample_test=true"])
+def test_a_run_keeps_which_images_it_was_tested_on(tiny: Tiny, tmp_path: Path, choice: str) -> None:
+    config = tiny("training.epochs=1", "training.seed=3", choice)
+    run = create_run(config, "tiny", tmp_path / "run")
+    result = run_experiment(config, run)
+    tested = np.frombuffer(run.tested(), "<u4")
+    whole = load_data(config.data).all
+    assert torch.equal(
+        whole[torch.from_numpy(tested.astype(np.int64))].images, load_splits(config.data, 3).test.images
+    )
+    right = np.frombuffer(run.predictions(), np.uint8) == whole.labels.numpy()[tested]
+    assert (len(tested), right.mean()) == (result.test_images, result.test_accuracy)
+    assert measure_split(load_weights(run.path), "test").evaluation.accuracy == result.test_accuracy
+    (run.path / TESTED).write_bytes(tested[::-1].tobytes())
+    with pytest.raises(RunError, match=f"{TESTED} is damaged or was changed"):
+        run.tested()
+
+
+def test_a_run_on_the_published_test_split_keeps_no_list_of_it(finished: Path) -> None:
+    assert not (finished / TESTED).exists()
 
 
 def test_validation_measures_exactly_what_the_best_epoch_recorded(own: Path) -> None:

@@ -126,6 +126,14 @@ def test_failures_stand_in_the_sentence() -> None:
     assert {BETTER, BETTER_HERE} <= {*OPPOSITE}
 
 
+def test_a_level_that_another_than_the_leader_beat_is_no_open_question() -> None:
+    results = results_of({"max": UNDECIDED, "avg": UNDECIDED}, {"max": SeedRange(9, 20)})
+    levels = [replace(level, beaten_after=4 if level.name == "avg" else None) for level in results.levels]
+    told = sentence(replace(results, levels=levels))
+    assert "whether it is better than max is undecided" in told
+    assert told.endswith("avg is worse than another.")
+
+
 def test_nothing_to_compare_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     nothing = replace(results_of({"max": WORSE}), levels=[], pairs=[], looks=[])
     print_comparison(nothing)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from cnnkit.image_error import default_margin, image_error
+from cnnkit.image_error import default_margin, image_error, image_error_of_redrawn
 from cnnkit.sequential import (
     ENOUGH,
     PRIOR,
@@ -264,6 +264,17 @@ def test_seeds_and_images_add_like_the_sides_of_a_triangle() -> None:
 def test_one_seed_says_nothing_of_images() -> None:
     assert math.isinf(image_error(np.zeros((1, 50))).half_width(0.0, 1))
     assert image_error(np.zeros((3, 50))).half_width(0.1, 3) == 0.1
+
+
+@pytest.mark.parametrize(("images", "tested"), [(60, 12), (60, 30)])
+def test_the_error_of_redrawn_images_is_that_of_the_images_at_hand(images: int, tested: int) -> None:
+    generator, squared = np.random.default_rng(19), []
+    for _ in range(400):
+        difference = generator.normal(size=images)  # on each image at hand; over all that there are it is 0
+        seeds = [generator.choice(difference, tested, replace=False).mean() for _ in range(20)]
+        variance = float(np.var(seeds, ddof=1))
+        squared.append(image_error_of_redrawn(variance, 19, tested, images - tested).error ** 2)
+    assert np.mean(squared) == pytest.approx(1 / images, rel=0.06)
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,15 @@ def test_a_level_without_any_accuracy_is_left_out() -> None:
     assert len(pairs) == len(looks[-1].different) == 1
 
 
+def test_levels_without_a_seed_in_common_are_not_compared() -> None:
+    apart = {(0, 0): True, (0, 1): True, (1, 2): True, (1, 3): True}
+    study = observed(answers(0.9, 4, 0), answers(0.8, 4, 1), failed=apart)
+    assert study.known.names == []
+    third = observed(answers(0.9, 4, 0), answers(0.8, 4, 1), answers(0.7, 4, 2), failed=apart)
+    assert third.known.names == ["a", "b", "c"]
+    assert [pair.seeds for pair in judge(third, 0.001)[2]] == [0, 2, 2]
+
+
 def test_the_smaller_the_difference_the_more_seeds_it_needs() -> None:
     noise = 0.001 * np.random.default_rng(5).normal(size=(2, 5))
     noise -= noise.mean(1, keepdims=True)

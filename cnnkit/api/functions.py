@@ -140,8 +140,12 @@ def compare(
     seeds: int | None = None,
     out: str | Path | None = None,
     *,
-    min_seeds: int = 3,
+    min_seeds: int | None = None,
     max_seeds: int = 40,
+    tune: int | None = None,
+    tune_keys: Sequence[str] = (),
+    folds: int | None = None,
+    resample_test: bool = False,
     margin: float | None = None,
     match: "Match" = "none",
     workers: int | None = None,
@@ -154,14 +158,18 @@ def compare(
     config: a configuration; or your own training, in any framework: a function that is called with a value
     and a seed, and returns its accuracy, 0 … 1, or which test images were right: (N,) bool or 0 and 1, the
     same images in the same order each time. Only these tell whether other images would come out alike.
-    vary: dotted keys and their values; of several keys every combination is trained. seeds: exactly so many;
-    None: until the leader is known, between `min_seeds` and `max_seeds`; a value that is beaten is trained no
-    further, but a combination is. margin: percentage points up to which a difference counts for nothing;
-    None: 0.1, or two test images if these are more. match: "parameters" or "macs" scales the channels until
-    all values cost what the first does.
+    vary: dotted keys and their values; of several keys every combination is trained, and none is dropped.
+    seeds: exactly so many; None: until the leader is known, between
+    `min_seeds` (None: 3, or as many as there are folds) and `max_seeds`; a value that is beaten is trained no
+    further. folds: seeds test on one fold of all images after another, instead of the test split;
+    resample_test: each seed draws a test split of its own. margin: percentage points up to which a difference
+    counts for nothing; None: 0.1, or two test images if these are more. match: "parameters" or "macs" scales
+    the channels until all values cost what the first does.
     out: the study's folder; what it holds of the same study is kept, and no value or seed is dropped.
     workers: trials side by side, not with Ray; of a function 1, in this process, or as many processes,
-    which import it from its module. match, executor, ray_address: not of a function.
+    which import it from its module. tune: so many points at which each value is tried first, on validation
+    images alone; it keeps the settings of the best. tune_keys: what is tuned, dotted keys; without any the
+    learning rate. match, executor, ray_address, tune, folds, resample_test: not of a function.
     Raises UsageError where the values make no study or `out` holds another one, and Interrupted, after the
     running trials have saved, on Ctrl-C: `out` then holds the verdict so far.
 
@@ -180,12 +188,15 @@ def compare(
         raise UsageError("a comparison varies a key, or several: vary is empty")
     if any(isinstance(values, str) for values in vary.values()):
         raise UsageError('the values to compare are a list, such as {"model.pooling": ["max", "avg"]}')
-    if callable(config) and (match, executor, ray_address) != ("none", "local", None):
-        raise UsageError("match, executor and ray_address: for a configuration, not for a function")
+    not_of_functions = (match, executor, ray_address, tune, folds, resample_test)
+    if callable(config) and not_of_functions != ("none", "local", None, None, None, False):
+        raise UsageError(
+            "match, executor, ray_address, tune, folds and resample_test: for a configuration, not a function"
+        )
     from cnnkit.api.study import run_function_plan, run_plan
     from cnnkit.comparison.function_plan import plan_function
     from cnnkit.comparison.going_on import as_planned
-    from cnnkit.comparison.study import plan_study
+    from cnnkit.comparison.study import plan_study, with_tuning
 
     if callable(config) and len(vary) > 1:
         raise UsageError(f"a function is compared over one key, not {len(vary)}: {', '.join(vary)}")
@@ -201,7 +212,14 @@ def compare(
         if callable(config):
             own = plan_function(config, varied["key"], varied["values"], **limits)
             return run_function_plan(config, own, folder, workers=workers, notify=listener)
-        plan = plan_study(config, match=match, here=executor == "local", **varied, **limits)
+        plan = plan_study(
+            load.with_own_test_images(config, folds, resample_test),
+            **varied,
+            match=match,
+            here=executor == "local",
+            **limits,
+        )
+        plan = with_tuning(plan, tune, tune_keys)
         return run_plan(
             plan, folder, workers=workers, executor=executor, ray_address=ray_address, notify=listener
         )

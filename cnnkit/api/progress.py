@@ -28,13 +28,15 @@ from cnnkit.events import (
     Event,
     Listener,
     Note,
+    PointDone,
     SeedDone,
     StepDone,
     StudyBegun,
     StudyEvent,
     TrialDone,
+    TuningBegun,
 )
-from cnnkit.words import counted, visible
+from cnnkit.words import about, counted, visible
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -211,9 +213,11 @@ class StudyProgress(LiveBar):
         if isinstance(event, StudyBegun):
             self._begin(event)
         elif isinstance(event, TrialDone):
-            say(err, _trial_line(event))
-            if self.bar:
-                self.bar.advance(self.task)
+            self._advance(_line(f"{event.level:<8} seed {event.seed:<4}", event))
+        elif isinstance(event, TuningBegun):
+            self._begin_tuning(event)
+        elif isinstance(event, PointDone):
+            self._advance(_line(f"{event.level:<8} point {event.point:<3}", event, " on validation images"))
         elif isinstance(event, SeedDone):
             self._show(event)
         elif isinstance(event, Note):
@@ -226,12 +230,32 @@ class StudyProgress(LiveBar):
         if event.finished:
             of = "" if event.at_most else f" of {event.trials:,}"
             say(err, f"{event.finished:,}{of} trials are there already", "dim")
-        if self.bar and event.finished < event.trials:
-            at_most = " at most" if event.at_most else ""
-            self.task = self.bar.add_task(
-                "training", total=event.trials, completed=event.finished, at_most=at_most
-            )
+        self._start("training", event.trials, event.finished, " at most" if event.at_most else "")
+
+    def _begin_tuning(self, event: TuningBegun) -> None:
+        trainings = counted(event.trainings, "training")
+        first = f"tuning first: {event.what}, on validation images alone: {trainings}"
+        times = "" if event.seconds is None else f", {about(event.seconds)}"
+        then = "" if event.seed_seconds is None else f"; then {about(event.seed_seconds)} for each seed"
+        say(err, first + times + then)
+        if event.finished:
+            say(err, f"{event.finished:,} of {event.trainings:,} are there already", "dim")
+        self._start("tuning", event.trainings, event.finished)
+
+    def _start(self, what: str, total: int, finished: int, at_most: str = "") -> None:
+        """A bar, in the place of the one before."""
+        if self.bar is None:
+            return
+        for task in self.bar.task_ids:
+            self.bar.remove_task(task)
+        if finished < total:
+            self.task = self.bar.add_task(what, total=total, completed=finished, at_most=at_most)
             self.bar.start()
+
+    def _advance(self, line: Text) -> None:
+        say(err, line)
+        if self.bar:
+            self.bar.advance(self.task)
 
     def _show(self, event: SeedDone) -> None:
         """A table above the bar, or a line where there is no bar."""
@@ -255,11 +279,10 @@ def _standings(event: SeedDone) -> Table:
     return table
 
 
-def _trial_line(event: TrialDone) -> Text:
-    start = f"{event.level:<8} seed {event.seed:<4}"
+def _line(start: str, event: TrialDone | PointDone, where: str = "") -> Text:
     if event.accuracy is None:
         return Text(f"{start} failed: {event.error}", "red")
-    return Text(f"{start} {event.accuracy:.2%}  {event.seconds:.1f} s")
+    return Text(f"{start} {event.accuracy:.2%}{where}  {event.seconds:.1f} s")
 
 
 def print_note(note: Note) -> None:

@@ -74,7 +74,7 @@ class Request:
     ] = None
     min_seeds: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Decide nothing before so many seeds.", show_default="3"),
+        typer.Option(metavar="N", help="Decide nothing before so many seeds.", show_default="3, or K"),
     ] = None
     max_seeds: Annotated[
         int | None,
@@ -95,6 +95,27 @@ class Request:
             show_default="0.1, or two test images",
         ),
     ] = None
+    tune: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="First choose each value's settings: the best of N, on validation images.",
+            show_default="no tuning",
+        ),
+    ] = None
+    tune_keys: Annotated[
+        str | None,
+        typer.Option(metavar="KEY,KEY,…", help="What to tune.", show_default="the learning rate"),
+    ] = None
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K", help="Test each seed on another fold of all images.", show_default="the test split"
+        ),
+    ] = None
+    resample_test: Annotated[
+        bool, typer.Option("--resample-test", help="Test each seed on images that it draws from all.")
+    ] = False
     workers: Annotated[
         str,
         typer.Option(
@@ -102,7 +123,9 @@ class Request:
             help="Trials at the same time; auto: one per core, or on CUDA all seeds as one.",
         ),
     ] = "auto"
-    executor: Annotated[ExecutorName, typer.Option(help="Where trials run.")] = ExecutorName.local
+    executor: Annotated[
+        ExecutorName, typer.Option(metavar="PLACE", help="Where trials run: local or ray.")
+    ] = ExecutorName.local
     ray_address: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="The Ray cluster; without it $RAY_ADDRESS, or a new one."),
@@ -175,7 +198,9 @@ def compare_pooling_command(
     strategies: Annotated[
         str | None, typer.Option(metavar="A,B,…", help="Which poolings or heads.", show_default="all")
     ] = None,
-    where: Annotated[Where, typer.Option(help="In each stage, or at the head.")] = Where.stages,
+    where: Annotated[
+        Where, typer.Option(metavar="PLACE", help="stages: in each of them; head: at the head.")
+    ] = Where.stages,
     orders: Annotated[
         bool, typer.Option("--orders", help="Also vary what comes first, activation or downsampling.")
     ] = False,
@@ -209,9 +234,13 @@ def _compare(request: Request, vary: list[str]) -> None:
     config = None if request.resume else chosen_config(request.named, request.config)
     for factor in [one.partition("=")[0].strip() for one in vary]:
         refuse_setting(request.overrides, factor, f"{factor} is what is compared")
-    from cnnkit.config.load import load_config
+    if request.folds is not None:
+        refuse_setting(request.overrides, "data.folds", "--folds gives it")
+    from cnnkit.config.load import load_config, with_own_test_images
 
     base = None if config is None else load_config(config, request.overrides)
+    if base is not None:
+        base = with_own_test_images(base, request.folds, request.resample_test)
     if request.executor is ExecutorName.local:
         from cnnkit.comparison.processes import import_ahead
 
@@ -260,7 +289,7 @@ def _plan(request: Request, base: "Config | None", vary: list[str]) -> "StudyPla
     Raises UsageError where the folder holds another study, or more than is asked for.
     """
     from cnnkit.comparison.going_on import as_planned, planned_again, refuse_another_study, refuse_fewer
-    from cnnkit.comparison.study import plan_study
+    from cnnkit.comparison.study import plan_study, with_tuning
     from cnnkit.comparison.study_file import load_study
     from cnnkit.filenames import STUDY
 
@@ -279,9 +308,10 @@ def _plan(request: Request, base: "Config | None", vary: list[str]) -> "StudyPla
         if (value := getattr(request, name)) is not None:
             given[name] = value.value if isinstance(value, Enum) else value
     another = not request.resume and kept and [*varied] != [*kept.varied]  # which is refused later
+    tuned_keys = [key.strip() for key in (request.tune_keys or "").split(",") if key.strip()]
     if kept is None or another:
-        return plan_study(**given)
-    plan = planned_again(kept, **given)
+        return with_tuning(plan_study(**given), request.tune, tuned_keys)
+    plan = with_tuning(planned_again(kept, **given), request.tune, tuned_keys)
     assert request.out is not None
     refuse_another_study(plan, request.out)
     refuse_fewer(kept, plan, request.out)

@@ -5,6 +5,7 @@ from cnnkit.cli.console import make_table, out, print_table
 from cnnkit.comparison.intervals import FEWEST_SEEDS, informative
 from cnnkit.comparison.records import FactorResult, LevelResult, MarginalResult, StudyResults, pair_in
 from cnnkit.comparison.sentence import sentence
+from cnnkit.comparison.tuning import changes
 from cnnkit.stats import Interval
 from cnnkit.words import counted, short_key
 
@@ -42,6 +43,8 @@ def _print_ranking(results: StudyResults) -> None:
     for level in results.levels:
         if level.changed:
             say(out, f"{level.name}: {level.changed}", "dim")
+        if level.tuned and results.tuning:
+            say(out, f"{level.name} tuned: {changes(results.tuning, level.tuned)}", "dim")
 
 
 def _standing(level: LevelResult | MarginalResult, ranked: StudyResults | FactorResult) -> dict[str, str]:

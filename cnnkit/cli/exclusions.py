@@ -4,10 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 CONFIGURATION = ("CONFIG", "--config", "--set")
+REDRAWN = ("--folds", "--resample-test")
 STUDIES = [
     ("--seeds", ("--min-seeds", "--max-seeds"), "exactly so many are trained, whatever comes out"),
+    ("--folds", ("--resample-test",), "a seed tests on its fold, or on a split that it draws"),
+    ("--resume", REDRAWN, "a study goes on with the test images that it was planned with"),
     ("--resume", CONFIGURATION, "a study goes on with the configuration that it was planned with"),
     ("--resume", ("--match",), "the networks of a study stay as wide as they were planned"),
+    ("--resume", ("--tune", "--tune-keys"), "a study goes on as it was tuned"),
     ("--executor ray", ("--workers",), "the cluster decides how many trials run side by side"),
     ("--executor local", ("--ray-address",), "trials run on a cluster only with --executor ray"),
 ]
@@ -33,7 +37,11 @@ ALONE = {
 # By command: an option that does nothing without another one, and the reason.
 WHERE_IT_LIES = ("--resume", "--out", "a study goes on in its folder")
 WHAT_IT_KEPT = ("--deep", "--verify", "it evaluates the weights that a study has kept")
-NEEDS = {"compare": [WHERE_IT_LIES, WHAT_IT_KEPT], "compare-pooling": [WHERE_IT_LIES]}
+WHAT_IS_TUNED = ("--tune-keys", "--tune", "it names what is tuned")
+NEEDS = {
+    "compare": [WHERE_IT_LIES, WHAT_IT_KEPT, WHAT_IS_TUNED],
+    "compare-pooling": [WHERE_IT_LIES, WHAT_IS_TUNED],
+}
 
 
 def exclusions_of(command: Any) -> Iterator[tuple[str, str, str]]:

@@ -1,6 +1,7 @@
 """A study of several keys: main effects, interactions, and whether the winner depends on a key."""
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,7 +20,7 @@ from cnnkit.comparison.records import (
     StudyResults,
 )
 from cnnkit.comparison.study_file import FactorPlan, LevelPlan, StudyFile
-from cnnkit.comparison.verdicts import MOST_EVIDENCE, Judge, Observed, beyond_images, interval_of, pairs_of
+from cnnkit.comparison.verdicts import MOST_EVIDENCE, Judge, Observed, interval_of, of_images_in, pairs_of
 from cnnkit.events import Standing
 from cnnkit.factorial import Design, FactorialLook, FactorialWatch
 from cnnkit.sequential import Floats
@@ -167,9 +168,9 @@ class FactorsJudge:
             for number, (values, others) in enumerate(pairs):
                 seeds = int(seen.fit.seeds[number])
                 mean = float(seen.fit.difference[number]) if seeds else 0.0
-                elsewhere, _ = beyond_images(
-                    observed, weights[number], float(seen.half_width[number]), len(weights)
-                )
+                images = of_images_in(observed, seen.fit, number, weights[number])
+                half = float(seen.half_width[number])
+                elsewhere = images.half_width(half, len(weights)) if images else math.inf
                 verdict = UNDECIDED
                 if of_two.equivalent[number]:
                     verdict = EQUIVALENT

@@ -32,7 +32,7 @@ def plan_function(
     seeds: int | None = None,
     margin: float | None = None,
     *,
-    min_seeds: int = MIN_SEEDS,
+    min_seeds: int | None = None,
     max_seeds: int = MAX_SEEDS,
 ) -> FunctionStudy:
     """A study that can be run. Seeds and margin: as `plan_study` takes them.
@@ -40,6 +40,7 @@ def plan_function(
     margin: None: `default_margin` of as many test images as the first call tells of.
     Raises UsageError where the values, the seeds or the margin make no study.
     """
+    min_seeds = min_seeds or MIN_SEEDS
     most = most_seeds(0, seeds, min_seeds, max_seeds)
     if margin is not None:
         refuse_margin(margin)

@@ -102,7 +102,8 @@ def seeds_held(kept: StudyFile, folder: Path) -> int:
 def with_kept(study: StudyPlan, folder: Path) -> StudyPlan:
     """The study together with what its folder holds of it already: no seed and no value is dropped.
 
-    The values that the folder holds come first, so that the budget that others are matched to stays.
+    The values that the folder holds come first, so that the budget that others are matched to stays. What
+    they were tuned to stays, too, and others are tuned over the same points.
     """
     if not (folder / STUDY).exists():
         return study
@@ -116,7 +117,14 @@ def with_kept(study: StudyPlan, folder: Path) -> StudyPlan:
     plan = plan_study(
         study.base, seeds=seeds, margin=study.margin, match=study.match, here=False, **as_planned(varied)
     )
-    return replace(plan, min_seeds=study.min_seeds, history=history_with(kept, study.margin, folder))
+    tuned = {level.name: level.tuned for level in kept.levels}
+    return replace(
+        plan,
+        min_seeds=study.min_seeds,
+        history=history_with(kept, study.margin, folder),
+        tuning=kept.tuning,
+        levels=tuple(level.with_tuned(tuned.get(level.name)) for level in plan.levels),
+    )
 
 
 def history_with(kept: StudyFile | FunctionStudy, margin: float, folder: Path) -> tuple[Earlier, ...]:
@@ -138,10 +146,10 @@ def _differences(kept: StudyFile, study: StudyPlan) -> list[str]:
     The factor is left out of the configurations: each level has its own value of it.
     """
     before, now = (
-        {"key": key, "match": match, **flat(config)}
-        for key, match, config in (
-            (kept.key, kept.match, kept.base()),
-            (study.key, study.match, study.base),
+        {"key": key, "match": match, "tuning": tuning, **flat(config)}
+        for key, match, tuning, config in (
+            (kept.key, kept.match, str(kept.tuning or "none"), kept.base()),
+            (study.key, study.match, str(study.tuning or kept.tuning or "none"), study.base),
         )
     )
     return [

@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 from cnnkit.comparison.study_file import FactorPlan, name_of
+from cnnkit.comparison.tuning import Tuned, with_settings
 from cnnkit.comparison.widths import Cost, cost_of
 from cnnkit.config.load import config_text, parse_config
 from cnnkit.config.schema import Config
@@ -18,6 +19,7 @@ class Level:
     """One value of the factor, and the configuration that has it, with the study's first seed.
 
     changed: what `--match` did to it, in words. combinations: as in `LevelPlan`; `named` is then its name.
+    tuned: where its tuning has ended; `config` then has the settings that were chosen.
     """
 
     value: Any
@@ -26,10 +28,16 @@ class Level:
     changed: str = ""
     combinations: tuple[tuple[int, ...], ...] = ()
     named: str = ""
+    tuned: Tuned | None = None
 
     @property
     def name(self) -> str:
         return self.named or name_of(self.value)
+
+    def with_tuned(self, tuned: Tuned | None) -> "Level":
+        if tuned is None:
+            return self
+        return replace(self, config=with_settings(self.config, tuned.settings), tuned=tuned)
 
 
 def levels_of(base: Config, key: str, values: Sequence[Any]) -> list[Level]:

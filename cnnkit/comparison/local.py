@@ -8,7 +8,7 @@ import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
@@ -59,6 +59,9 @@ class LocalExecutor:
     home: Path
     workers: int | None = None  # None: as many as fill this machine
     seeds_at_once: ClassVar[int | None] = None
+
+    def one_by_one(self, home: Path) -> "LocalExecutor":
+        return replace(self, home=home)
 
     def run(self, trials: Iterable[Trial], published: Published) -> Generator[Outcome]:
         """Yields each trial as it ends; where the caller stops listening the running ones save and stop.

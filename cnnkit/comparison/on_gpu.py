@@ -9,10 +9,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from cnnkit.comparison.local import Outcome, keep_failure
+from cnnkit.comparison.local import LocalExecutor, Outcome, keep_failure
 from cnnkit.comparison.trial import Trial, open_folder, write_trial_json
 from cnnkit.data.dataset import Published, Splits
-from cnnkit.data.splits import held_out_and_rest
+from cnnkit.data.splits import shares_of
 from cnnkit.errors import OutOfMemory, TrainingError
 from cnnkit.events import Begun
 from cnnkit.experiment.checkpoints import save_weights
@@ -39,6 +39,10 @@ class StackedExecutor:
     home: Path
     together: int = TOGETHER
     seeds_at_once: ClassVar[int | None] = 8
+
+    def one_by_one(self, home: Path) -> LocalExecutor:
+        """Trainings of other settings do not go together: a worker process takes one after the other."""
+        return LocalExecutor(home)
 
     def run(self, trials: Iterable[Trial], published: Published) -> Generator[Outcome]:
         """Yields the trials of a group as it ends."""
@@ -80,12 +84,17 @@ class _Group:
         self, trials: Sequence[Trial], home: Path, published: Published, resident: Published
     ) -> None:
         self.trials, self.home = trials, home
-        crop = trials[0].config.data.crop
-        self.train_images, self.test_images = (split.cropped(crop) for split in resident)
+        data = trials[0].config.data
+        resident = Published(*(split.cropped(data.crop) for split in resident))
+        self.images = resident.all if data.redrawn else resident.train  # out of which shares are taken
+        self.test_images = resident.test
         self.placement = choose_device(trials[0].config.runtime)
-        shares = [held_out_and_rest(t.config.data, published[0].labels, t.seed) for t in trials]
+        shares = [shares_of(trial.config.data, published, trial.seed) for trial in trials]
         device = self.placement.device
-        self.shares = [(held_out.to(device), rest.to(device)) for held_out, rest in shares]
+        self.shares = [
+            share._replace(train=share.train.to(device), validation=share.validation.to(device))
+            for share in shares
+        ]
         self.bests: list[dict[str, Tensor]] = [{} for _ in trials]
 
     def train(self) -> list[str | None]:
@@ -105,8 +114,7 @@ class _Group:
                 for row, trial in enumerate(self.trials)
             ]
             begun = describe(self.trainings[0])
-            own = [rest for _, rest in self.shares]
-            stack = Stack(self.trainings, self.train_images, own)
+            stack = Stack(self.trainings, self.images, [share.train for share in self.shares])
         setup_seconds = (time.perf_counter() - started) / len(self.trials)
         failures = train_together(stack, self._splits, self._keep)
         return [self._finish(row, begun, setup_seconds, failure) for row, failure in enumerate(failures)]
@@ -124,8 +132,9 @@ class _Group:
 
     def _splits(self, row: int) -> Splits:
         """A trial's images, copied only for as long as somebody looks at them."""
-        held_out, rest = self.shares[row]
-        return Splits(self.train_images[rest], self.train_images[held_out], self.test_images)
+        train, validation, tested = self.shares[row]
+        test = self.test_images if tested is None else self.images[tested]
+        return Splits(self.images[train], self.images[validation], test, tested)
 
     def _keep(self, row: int, best: bool) -> None:
         training = self.trainings[row]

@@ -31,6 +31,9 @@ class RayExecutor:
 
     seeds_at_once: ClassVar[int | None] = None
 
+    def one_by_one(self, home: Path) -> "RayExecutor":
+        return RayExecutor(home)
+
     def run(self, trials: Iterable[Trial], published: Published) -> Generator[Outcome]:
         """Yields each trial as it ends, its files written here. Ray replaces lost workers and nodes.
 

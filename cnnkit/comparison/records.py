@@ -8,6 +8,7 @@ from typing import Any
 from typing_extensions import NotRequired, TypedDict
 
 from cnnkit.comparison.study_file import Earlier
+from cnnkit.comparison.tuning import Tuned, Tuning
 from cnnkit.errors import UsageError
 from cnnkit.kept import is_plain
 from cnnkit.records import Record
@@ -58,7 +59,8 @@ class LevelResult(Record):
     seed_deviation: standard deviation of the accuracies, None for one seed. sampling_error: standard error
     from having measured on just these test images. changed: what `--match` did, in words.
     train_gap: by how much the accuracy on training images, measured without dropout, is above that on test
-    images; None where a trial is of cnnkit 0.1.0, which did not measure it.
+    images; None where a trial is of cnnkit 0.1.0, which did not measure it. tuned: the settings that were
+    chosen before, and why; None without tuning.
     A person's own function leaves no parameters, macs and train_gap: None. Where it tells accuracies alone
     there is no sampling_error either. Its value may be any JSON value.
     """
@@ -79,6 +81,7 @@ class LevelResult(Record):
     to_best: ToBest | None
     timing: LevelTiming
     train_gap: Interval | None = None
+    tuned: Tuned | None = None
 
 
 @dataclass(frozen=True)
@@ -267,8 +270,10 @@ class StudyResults(Record):
 
     margin: percentage points. seeds: those that two levels or more have finished. looks: what was known after
     each of them, from the second on. function: the name of a person's own, whose accuracies these are; empty
-    for trainings of cnnkit. test_images: 0 where the function tells accuracies alone. factors, interactions,
-    dependence: where several keys are varied; each combination is then a level.
+    for trainings of cnnkit. test_images: 0 where the function tells accuracies alone. tuning: what every
+    level was tuned over before. pool: out of how many images each seed chooses its test images; 0: all seeds
+    have the same ones. factors, interactions, dependence: where several
+    keys are varied; each combination is then a level.
     """
 
     version: int
@@ -287,6 +292,13 @@ class StudyResults(Record):
     factors: list[FactorResult] = field(default_factory=list)
     interactions: list[InteractionResult] = field(default_factory=list)
     dependence: list[DependenceResult] = field(default_factory=list)
+    tuning: Tuning | None = None
+    pool: int = 0
+
+    @property
+    def these_images(self) -> str:
+        """What the verdicts of this study rest on, in words."""
+        return "these images" if self.pool else "these test images"
 
     @property
     def best(self) -> LevelResult:

@@ -33,17 +33,22 @@ from cnnkit.comparison.study_file import (
 )
 from cnnkit.errors import DamagedFile, RunError
 from cnnkit.experiment.run_dir import RunDir, RunResult
-from cnnkit.filenames import LABELS, PREDICTIONS, RESULT, RESULTS, TRIAL
+from cnnkit.filenames import LABELS, PREDICTIONS, RESULT, RESULTS, TESTED, TRIAL
 from cnnkit.kept import parse_json, read_kept, read_sealed, sha256
-from cnnkit.stats import Interval, mean_interval
+from cnnkit.stats import Interval, mean_interval, sampling_error
 
 
 @dataclass(frozen=True)
 class FinishedTrial:
-    """What one trial left behind. right: (images,) bool, over the test images."""
+    """What one trial left behind.
+
+    right: (images,) bool, over its test images. tested: which of all images these are, where its seed chose
+    them; None: the test split.
+    """
 
     result: RunResult
     right: NDArray[np.bool_]
+    tested: NDArray[np.int64] | None
 
 
 def analyse(folder: Path) -> StudyResults:
@@ -56,16 +61,20 @@ def analyse(folder: Path) -> StudyResults:
     if is_of_function(folder):
         return analyse_function(folder)
     study = load_study(folder)
-    labels = np.frombuffer(read_labels(folder, study), np.uint8)
+    labels, data = np.frombuffer(read_labels(folder, study), np.uint8), study.base().data
+    images = data.info.test_images if data.redrawn else len(labels)
+    pool = len(labels) if data.redrawn else 0
     finished, rows = {}, []
     for entry in study.trials:
-        trial, row = _trial(trial_folder(folder, entry.folder), entry, labels)
+        trial, row = _trial(trial_folder(folder, entry.folder), entry, labels, images, data.redrawn)
         if trial or row.error:
             rows.append(row)
         if trial:
             finished[entry.level, entry.seed] = trial
     plans = {level.name: level for level in study.levels}
     observed, seeds = observe([*plans], rows, {key: trial.right for key, trial in finished.items()})
+
+    observed = replace(observed, pool=pool)
 
     def level_of(name: str) -> LevelResult:
         trials = {seed: finished[name, seed] for seed in seeds if (name, seed) in finished}
@@ -81,7 +90,7 @@ def analyse(folder: Path) -> StudyResults:
         margin=study.margin,
         match=study.match,
         warnings=study.warnings,
-        test_images=len(labels),
+        test_images=images,
         seeds=seeds,
         levels=levels,
         pairs=pairs,
@@ -91,6 +100,8 @@ def analyse(folder: Path) -> StudyResults:
         factors=effects.main,
         interactions=effects.interactions,
         dependence=effects.dependence,
+        tuning=study.tuning,
+        pool=pool,
     )
 
 
@@ -104,9 +115,22 @@ def _level(plan: LevelPlan, trials: Mapping[int, FinishedTrial], sizes: Sequence
         parameters=results[0].parameters,
         macs=results[0].macs,
         changed=plan.changed,
+        sampling_error=sampling_error(_by_image(list(trials.values()))),
         by_object_size=_by_object_size(right, sizes),
         train_gap=_train_gap(list(trials.values())),
+        tuned=plan.tuned,
     )
+
+
+def _by_image(trials: Sequence[FinishedTrial]) -> NDArray[np.float64]:
+    """(seeds, images): which were right; (1, images): how often, where seeds choose their images."""
+    right = np.stack([trial.right for trial in trials]).astype(float)
+    tested = [trial.tested for trial in trials if trial.tested is not None]
+    if not tested:
+        return right
+    numbers = np.concatenate(tested)
+    often = np.bincount(numbers)
+    return (np.bincount(numbers, right.ravel())[often > 0] / often[often > 0])[None]
 
 
 def _by_object_size(right: NDArray[np.bool_], sizes: Sequence[int]) -> list[SizeAccuracy]:
@@ -137,18 +161,30 @@ def _timing(results: Sequence[RunResult]) -> LevelTiming:
     )
 
 
+def images_tested(run: RunDir, images: int, pool: int) -> NDArray[np.int64]:
+    """Which `images` of a pool a trial was tested on, sorted. Raises RunError where they are none of it."""
+    raw = run.tested()
+    tested = np.frombuffer(raw[: len(raw) // 4 * 4], "<u4").astype(np.int64)
+    if len(raw) != 4 * images or (np.diff(tested) <= 0).any() or tested[-1] >= pool:
+        raise RunError(f"{run.path / TESTED} is damaged: it does not name {images:,} of {pool:,} images")
+    return tested
+
+
 def _trial(
-    folder: Path, entry: TrialEntry, labels: NDArray[np.uint8]
+    folder: Path, entry: TrialEntry, labels: NDArray[np.uint8], images: int, redrawn: bool
 ) -> tuple[FinishedTrial | None, TrialResult]:
-    """A trial where it has finished, and its row in `results.json`."""
+    """A trial where it has finished, and its row in `results.json`. labels: of all that may be tested."""
     run = RunDir(folder)
     row = TrialResult(entry.level, entry.seed, entry.folder, error=None)
     if not run.finished:
         return None, replace(row, error=run.failure or None)
     kept = run.predictions()
     predictions = np.frombuffer(kept, np.uint8)
-    if len(predictions) != len(labels):
-        raise RunError(f"{folder / PREDICTIONS} holds {len(predictions):,} predictions, not {len(labels):,}")
+    if len(predictions) != images:
+        raise RunError(f"{folder / PREDICTIONS} holds {len(predictions):,} predictions, not {images:,}")
+    tested = images_tested(run, images, len(labels)) if redrawn else None
+    if tested is not None:
+        labels = labels[tested]
     result, right = run.result, predictions == labels
     if result.test_correct != right.sum():
         raise RunError(
@@ -164,7 +200,7 @@ def _trial(
         timing=TrialTiming(result.train_seconds, result.eval_seconds),
         clean_train_accuracy=result.clean_train_accuracy,
     )
-    return FinishedTrial(result, right), row
+    return FinishedTrial(result, right, tested), row
 
 
 def _facts(run: RunDir) -> TrialFacts:

@@ -21,12 +21,14 @@ from cnnkit.comparison.results import analyse, rewritten
 from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.study_file import TrialEntry, trial_folder
 from cnnkit.comparison.trial import Trial, data_hash, is_finished, refuse_changed, with_kept_folders
+from cnnkit.comparison.tuning_trials import TuningRun
+from cnnkit.config.schema import DataConfig
 from cnnkit.data.dataset import Published
-from cnnkit.data.prepare import load_data
+from cnnkit.data.prepare import all_tested, load_data
 from cnnkit.errors import Interrupted, RunError
-from cnnkit.events import Note, SeedDone, StudyBegun, StudyListener, TrialDone, ignore
+from cnnkit.events import Note, SeedDone, StudyBegun, StudyEvent, StudyListener, TrialDone, ignore
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import LABELS, RESULTS, STUDY, TRIALS
+from cnnkit.filenames import LABELS, RESULTS, STUDY, TRIALS, TUNING
 from cnnkit.files import remove_parts, write_atomically, write_json
 from cnnkit.kept import sealed, sha256
 from cnnkit.locks import alone_at
@@ -41,6 +43,9 @@ class Executor(Protocol):
 
     @property
     def seeds_at_once(self) -> int | None: ...
+
+    def one_by_one(self, home: Path) -> "Executor":
+        """One for trials that have nothing in common, and whose folders lie below `home`."""
 
     def run(self, trials: Iterable[Trial], published: Published) -> Generator[Outcome]: ...
 
@@ -73,25 +78,35 @@ def run_study(
                 notify(Note(told))
         remove_parts(folder)
         study = with_kept(study, folder)
-        planned = [Trial(level.name, config, data) for level, config in study.trials()]
-        trials = with_kept_folders(planned, folder / TRIALS)
-        _write_plan(study, trials, published, folder)
-        course = Course(study, trials, len(published[1]), judge_for(study.to_file(), len(published[1])))
-        whole = [trial for trial in trials if _is_whole(folder, trial, published, notify)]
+        trials = _write_plan(study, data, published, folder)
+        if study.untuned:
+            tuning = TuningRun(study, folder / TUNING, data)
+            notify(tuning.begun(executor, published))
+            _listen(tuning.ended(executor, published), folder, notify)
+            study = tuning.study()
+            trials = _write_plan(study, data, published, folder)
+        images = study.base.data.info.test_images
+        course = Course(study, trials, images, judge_for(study.to_file(), images))
+        whole = [trial for trial in trials if _is_whole(folder, trial, notify)]
         notify(_begun(study, len(trials), len(whole)))
         for trial in whole:
             seeds = list(course.ended(trial, RunDir(folder / TRIALS / trial.folder).result.test_accuracy))
         if whole and seeds:
             notify(seeds[-1])
-        try:
-            with interrupted_in_words(folder, _again(folder)) as received:
-                for done in _ended(course, executor, published, folder):
-                    notify(done)
-                    if received:
-                        raise KeyboardInterrupt(received[0])
-        except Interrupted as stopped:
-            raise StudyInterrupted(stopped, keep_results(folder)) from stopped
+        _listen(_ended(course, executor, published, folder), folder, notify)
         return keep_results(folder)
+
+
+def _listen(events: Iterable[StudyEvent], folder: Path, notify: StudyListener) -> None:
+    """Tells what happens. Raises StudyInterrupted where Ctrl-C or SIGTERM arrives."""
+    try:
+        with interrupted_in_words(folder, _again(folder)) as received:
+            for event in events:
+                notify(event)
+                if received:
+                    raise KeyboardInterrupt(received[0])
+    except Interrupted as stopped:
+        raise StudyInterrupted(stopped, keep_results(folder)) from stopped
 
 
 def keep_results(folder: Path) -> StudyResults:
@@ -115,20 +130,23 @@ def _ended(
                 _import_statistics()
 
 
-def _write_plan(study: StudyPlan, trials: Sequence[Trial], published: Published, folder: Path) -> None:
-    """Writes `study.json` first: from then on `--resume` can go on after a kill."""
-    labels = published[1].labels.to(torch.uint8).numpy().tobytes()
+def _write_plan(study: StudyPlan, data: str, published: Published, folder: Path) -> Sequence[Trial]:
+    """Writes `study.json` first: from then on `--resume` can go on after a kill. Returns the trials."""
+    planned = [Trial(level.name, config, data) for level, config in study.trials()]
+    trials = with_kept_folders(planned, folder / TRIALS)
+    labels = all_tested(study.base.data, published).labels.to(torch.uint8).numpy().tobytes()
     entries = [TrialEntry(trial.level, trial.seed, trial.folder) for trial in trials]
     kept = replace(study.to_file(entries), labels=sha256(labels))
     write_json(folder / STUDY, sealed(kept.to_dict()))
     write_atomically(folder / LABELS, labels)
+    return trials
 
 
-def _is_whole(folder: Path, trial: Trial, published: Published, notify: StudyListener) -> bool:
+def _is_whole(folder: Path, trial: Trial, notify: StudyListener) -> bool:
     """Whether a trial need not be run. One that is damaged is run again, and that is told."""
     home = trial_folder(folder, trial.folder)
     try:
-        return is_finished(home, len(published[1]))
+        return is_finished(home, trial.config.data)
     except RunError as error:
         notify(Note(f"{error}; {trial.level}, seed {trial.seed}, is trained again"))
         return False
@@ -144,7 +162,8 @@ def _begun(study: StudyPlan, trials: int, finished: int) -> StudyBegun:
     threads = counted(runtime.threads or 1, "thread")
     within = f" within ±{study.margin:g} points"
     return StudyBegun(
-        title=f"{study.key} on {study.base.data.info.title}: {_what(study)}, {how_many(study, within)}",
+        title=f"{study.key} on {study.base.data.info.title}: {_what(study)}, {how_many(study, within)}"
+        f"{_tested_on(study.base.data)}",
         where=f"{runtime.device}, {runtime.precision}, {threads} a trial",
         trials=trials,
         finished=finished,
@@ -168,6 +187,12 @@ def how_many(study: Planned, within: str = "") -> str:
     if study.min_seeds is None:
         return f"{counted(seeds, 'seed')} each"
     return f"until it is decided{within}, {study.min_seeds} to {seeds} seeds each"
+
+
+def _tested_on(data: DataConfig) -> str:
+    if data.folds:
+        return f", each tested on one of {data.folds} folds"
+    return ", each tested on a split that it draws" if data.resample_test else ""
 
 
 def _done(outcome: Outcome, run: RunDir) -> TrialDone:

@@ -31,9 +31,15 @@ Levels = Sequence[LevelResult | MarginalResult]
 def sentence(results: StudyResults) -> str:
     """Which level wins, by how much, and whether that is real; and if not, what would tell.
 
-    If the margin was changed after results were known, that is told with what was decided before.
+    That each level was tuned is told; and if the margin was changed after results were known, that, with what
+    was decided before.
     """
-    return " ".join([verdict_alone(results), *changes_of_the_margin(results)])
+    return " ".join([verdict_alone(results), *_how_tuned(results), *changes_of_the_margin(results)])
+
+
+def _how_tuned(results: StudyResults) -> Iterator[str]:
+    if results.tuning and results.levels:
+        yield f"Each was tuned first, {results.tuning}, on validation images."
 
 
 def _seeds_without_effect(results: StudyResults) -> Iterator[str]:
@@ -64,6 +70,7 @@ class Ranking:
     within: bool
     seeds: int
     test_images: int
+    these_images: str
 
     def needed(self, level: str) -> SeedRange | None:
         """How many seeds would decide between the best and another level."""
@@ -78,7 +85,14 @@ def verdict_alone(results: StudyResults) -> str:
         return f"{several_keys(results)}{failures}"
     levels, seeds = results.levels, len(results.seeds)
     ranking = Ranking(
-        results.key, levels, results.pairs, results.margin, results.within, seeds, results.test_images
+        results.key,
+        levels,
+        results.pairs,
+        results.margin,
+        results.within,
+        seeds,
+        results.test_images,
+        results.these_images,
     )
     return f"{_who_leads(ranking)}{failures}"
 
@@ -90,13 +104,24 @@ def _who_leads(ranking: Ranking) -> str:
         verdict: [other for other in others if other.to_best and other.to_best.verdict == verdict]
         for verdict in TEXTS
     }
+    undecided = told[UNDECIDED]
+    told[UNDECIDED] = [level for level in undecided if not _beaten(level)]
+    beaten = [
+        level for level in others if _beaten(level) and level.to_best and level.to_best.verdict == UNDECIDED
+    ]
     if len(told[WORSE]) == len(others):
         lead = _worse(told[WORSE], ranking, all_of="every other")
         return f"{key} {best.name} wins with {accuracy}: {lead}."
     parts = [text(told[verdict], ranking) for verdict, text in TEXTS.items() if told[verdict]]
+    if beaten:  # by another than the leader, with which they were not compared for long
+        parts.append(f"{_names(beaten)} {'is' if len(beaten) == 1 else 'are'} worse than another")
     if ranking.within and told[UNDECIDED]:
         parts.insert(0, f"no other is better by {ranking.margin:g} points or more")
     return f"{key} {best.name} is ahead with {accuracy}: " + "; ".join(parts) + "."
+
+
+def _beaten(level: LevelResult | MarginalResult) -> bool:
+    return isinstance(level, LevelResult) and level.beaten_after is not None
 
 
 def several_keys(results: StudyResults) -> str:
@@ -107,7 +132,14 @@ def several_keys(results: StudyResults) -> str:
     for number, factor in enumerate(results.factors):
         levels, within, seeds = factor.levels, factor.within >= ENOUGH, len(factor.levels[0].seeds)
         ranking = Ranking(
-            factor.key, levels, factor.pairs, results.margin, within, seeds, results.test_images
+            factor.key,
+            levels,
+            factor.pairs,
+            results.margin,
+            within,
+            seeds,
+            results.test_images,
+            results.these_images,
         )
         others = listed([short_key(other.key) for other in results.factors if other is not factor])
         told.append(f"Averaged over {others}, {_who_leads(ranking)}")
@@ -127,9 +159,9 @@ def winner_depends(one: DependenceResult, results: StudyResults) -> str:
     within = f"{names} {verb} with each the best, or less than {results.margin:g} points behind"
     if one.changes >= ENOUGH:
         rest = f"; but {within}" if names else ""
-        answer = f"On these test images the best {key} depends on {on}: {leaders}{rest}."
+        answer = f"On {results.these_images} the best {key} depends on {on}: {leaders}{rest}."
     elif names:
-        answer = f"The best {key} does not depend on {on}: on these test images {within}."
+        answer = f"The best {key} does not depend on {on}: on {results.these_images} {within}."
     else:
         answer = f"Whether the best {key} depends on {on} is undecided: now it is {leaders}."
     return " ".join([answer, *_differences_depend(one, results)])
@@ -139,7 +171,7 @@ def _differences_depend(one: DependenceResult, results: StudyResults) -> Iterato
     key, on = short_key(one.key), short_key(one.on)
     verdicts = {two.verdict for two in results.interactions if {two.key, two.on} == {one.key, one.on}}
     if verdicts & {APART, APART_HERE}:
-        here = "" if APART in verdicts else ", on these test images"
+        here = "" if APART in verdicts else f", on {results.these_images}"
         yield f"How much the {key} matters depends on {on}{here}."
     elif verdicts == {EQUIVALENT}:
         yield f"Differences are the same with each {on}, within ±{results.margin:g} points."
@@ -150,9 +182,10 @@ def _worse(levels: Levels, ranking: Ranking, all_of: str = "") -> str:
 
 
 def _worse_here(levels: Levels, ranking: Ranking) -> str:
-    here = f"it is better than {_names(levels)} on these test images, by {_least_lead(levels)}: "
+    here = f"it is better than {_names(levels)} on {ranking.these_images}, by {_least_lead(levels)}: "
     if ranking.test_images:
-        return here + "more test images would tell whether on others too, more seeds would not"
+        more = ranking.these_images.replace("these", "more")
+        return f"{here}{more} would tell whether on others too, more seeds would not"
     return here + "whether on others too, accuracies alone cannot tell"
 
 
@@ -167,7 +200,7 @@ def _least_lead(levels: Levels) -> str:
 
 def _equivalent(levels: Levels, ranking: Ranking) -> str:
     verb = "is" if len(levels) == 1 else "are"
-    return f"{_names(levels)} {verb} as good, within ±{ranking.margin:g} points on these test images"
+    return f"{_names(levels)} {verb} as good, within ±{ranking.margin:g} points on {ranking.these_images}"
 
 
 def _better(levels: Levels, ranking: Ranking) -> str:

@@ -16,9 +16,11 @@ from cnnkit.comparison.study_file import (
     TrialEntry,
     varied_in,
 )
+from cnnkit.comparison.tuning import Tuning, plan_tuning
 from cnnkit.comparison.verdicts import fewest_seeds
 from cnnkit.comparison.widths import TOLERANCE, Cost, Match, cost_of, match_width
 from cnnkit.config.load import config_text
+from cnnkit.config.ranges import DEFAULT_KEYS
 from cnnkit.config.schema import Config
 from cnnkit.errors import UsageError
 from cnnkit.image_error import default_margin
@@ -29,6 +31,7 @@ from cnnkit.words import TIMES, counted, listed
 MIN_SEEDS, MAX_SEEDS = 3, 40  # of a study that ends once it is decided
 SHARED = (
     *("training.seed", "data.dataset", "data.root", "data.scene", "data.crop"),
+    *("data.folds", "data.resample_test"),
     *("runtime.device", "runtime.threads"),
 )
 
@@ -38,8 +41,9 @@ class StudyPlan:
     """A key, its values and the seeds. key: dotted. margin: of accuracy, percentage points.
 
     seeds: how many; at most, where `min_seeds` is a number: the study then ends once it is decided, after so
-    many at least. history: what was decided with other margins, the oldest first. factors: the keys that are
-    varied together; empty where it is one. Every combination is then a level.
+    many at least. history: what was decided with other margins, the oldest first. tuning: what every level is
+    tuned over before the seeds that count. factors: the keys that
+    are varied together; empty where it is one. Every combination is then a level.
     """
 
     key: str
@@ -57,6 +61,13 @@ class StudyPlan:
         """The values of each key."""
         return varied_in(self.key, self.levels, self.factors)
 
+    tuning: Tuning | None = None
+
+    @property
+    def untuned(self) -> list[Level]:
+        """The levels whose settings have to be chosen before their trials are known."""
+        return [level for level in self.levels if self.tuning and not level.tuned]
+
     @property
     def all_seeds(self) -> range:
         first = self.base.training.seed
@@ -71,16 +82,30 @@ class StudyPlan:
         """All levels of one seed before the next seed, so that a machine that gets slower affects all levels.
 
         The costliest of a seed comes first, so that no core waits long for the last trial. On a GPU, where
-        the seeds of a level train together, they are gathered by level again.
+        the seeds of a level train together, they are gathered by level again. Of a level that is still to
+        be tuned there are none.
         """
-        costliest_first = sorted(self.levels, key=lambda level: -level.cost.macs)
+        known = [level for level in self.levels if level not in self.untuned]
+        costliest_first = sorted(known, key=lambda level: -level.cost.macs)
         for seed, level in product(self.all_seeds, costliest_first):
             training = level.config.training.model_copy(update={"seed": seed})
             yield level, level.config.model_copy(update={"training": training})
 
     def warnings(self) -> list[str]:
         """What a person should know before waiting for the result, and again when reading it."""
-        return [*warnings_of_power(len(self.levels), self.seeds), *self._warnings_of_cost()]
+        power = warnings_of_power(len(self.levels), self.seeds)
+        return [*power, *self._warnings_of_splits(), *self._warnings_of_cost()]
+
+    def _warnings_of_splits(self) -> Iterator[str]:
+        data, folds = self.base.data, self.base.data.folds
+        if data.redrawn and data.info.writers_apart:
+            yield (
+                f"in the published splits of {data.info.title} nobody writes in both; in those that a seed "
+                "draws writers do, and accuracies are higher"
+            )
+        if folds and self.min_seeds is None and (self.seeds % folds or self.all_seeds[0] % folds):
+            seeds = counted(self.seeds, "seed")
+            yield f"{seeds} from {self.all_seeds[0]} on do not test each image equally often in {folds} folds"
 
     def _warnings_of_cost(self) -> Iterator[str]:
         for kind, unit in (("parameters", "parameters"), ("macs", "multiply-accumulates")):
@@ -94,7 +119,12 @@ class StudyPlan:
         """What `study.json` holds of it."""
         levels = [
             LevelPlan(
-                level.name, level.value, *level.cost, level.changed, [list(one) for one in level.combinations]
+                level.name,
+                level.value,
+                *level.cost,
+                level.changed,
+                [list(one) for one in level.combinations],
+                level.tuned,
             )
             for level in self.levels
         ]
@@ -113,6 +143,7 @@ class StudyPlan:
             history=list(self.history),
             min_seeds=self.min_seeds,
             factors=list(self.factors),
+            tuning=self.tuning,
         )
 
 
@@ -134,7 +165,7 @@ def plan_study(
     match: Match = "none",
     here: bool = True,
     *,
-    min_seeds: int = MIN_SEEDS,
+    min_seeds: int | None = None,
     max_seeds: int = MAX_SEEDS,
     beside: Mapping[str, Sequence[Any]] | None = None,
 ) -> StudyPlan:
@@ -142,7 +173,8 @@ def plan_study(
 
     beside: further keys and their values; every combination is then trained.
 
-    seeds: exactly so many; None: until the study is decided, between `min_seeds` and `max_seeds`.
+    seeds: exactly so many; None: until the study is decided, between `min_seeds` (None: `MIN_SEEDS`, or as
+    many as there are folds) and `max_seeds`.
     margin: percentage points; None: `default_margin` for the number of test images, rounded up to 0.01.
     Device, precision and threads are settled for every trial alike: the weights of a trial then do not
     depend on who runs it. Where the configuration names no threads it is one on a CPU, so that as many
@@ -150,6 +182,8 @@ def plan_study(
     device and precision then stay as configured, and the machine that runs a trial settles them.
     Raises UsageError where the factor, its values, the seeds or the budget make no study.
     """
+    if min_seeds is None:
+        min_seeds = min(max(MIN_SEEDS, base.data.folds or 0), max(MIN_SEEDS, max_seeds))
     most = most_seeds(base.training.seed, seeds, min_seeds, max_seeds)
     if margin is None:
         margin = math.ceil(round(default_margin(base.data.info.test_images) * 10_000, 6)) / 100
@@ -175,6 +209,19 @@ def _refuse_keys(*keys: str) -> None:
         for other in keys[:number]:
             if f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}."):
                 raise UsageError(f"--vary {key} and --vary {other}: they set the same")
+
+
+def with_tuning(study: StudyPlan, points: int | None, keys: Sequence[str] = ()) -> StudyPlan:
+    """The study, with each level tuned first. points: how many to try of each; None: no tuning.
+
+    keys: to tune, dotted; without any `DEFAULT_KEYS`. Raises UsageError where that cannot be.
+    """
+    if points is None:
+        if keys:
+            raise UsageError("--tune-keys needs --tune: it names what is tuned")
+        return study
+    configs = [level.config for level in study.levels]
+    return replace(study, tuning=plan_tuning(points, keys or DEFAULT_KEYS, configs, [*study.varied]))
 
 
 def refuse_margin(margin: float) -> None:

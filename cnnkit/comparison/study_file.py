@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from cnnkit.comparison.tuning import Tuned, Tuning
 from cnnkit.comparison.widths import Match, cost_of
 from cnnkit.config.load import flat, parse_config
 from cnnkit.config.schema import Config
@@ -16,7 +17,7 @@ from cnnkit.data.sources import with_own_root
 from cnnkit.errors import CnnkitError, DamagedFile, RunError, UsageError
 from cnnkit.events import ignore
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import CONFIG, LABELS, STUDY, TRIALS
+from cnnkit.filenames import CONFIG, LABELS, STUDY, TRIALS, TUNING
 from cnnkit.kept import is_plain, parse_json, read_kept, read_sealed, sha256
 from cnnkit.records import Record
 from cnnkit.stats import MOST_SEEDS
@@ -33,6 +34,7 @@ class LevelPlan(Record):
 
     combinations: where several keys are varied, those that are this network, with the number of each
     factor's value; `value` is then None.
+    tuned: what tuning came to; None where there is none, or it has not ended.
     """
 
     name: str
@@ -41,6 +43,7 @@ class LevelPlan(Record):
     macs: int
     changed: str
     combinations: list[list[int]] = field(default_factory=list)
+    tuned: Tuned | None = None
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,8 @@ class StudyFile(Record):
     history: what was decided with other margins, the oldest first.
     object_sizes: pixels; test image i holds an object of size i % len. Empty where objects have no sizes.
     labels: the hash of `labels.bin`; empty in a file of 0.1.0. seeds: how many; at most, where `min_seeds` is
-    a number: the study then ends once it is decided, after so many at least. factors: the keys, where it is
-    more than one.
+    a number: the study then ends once it is decided, after so many at least. tuning: what every level is
+    tuned over before. factors: the keys, where it is more than one.
     """
 
     version: int
@@ -122,6 +125,8 @@ class StudyFile(Record):
             return {self.key: level.value}
         chosen = zip(self.factors, level.combinations[0], strict=True)
         return {factor.key: factor.values[number] for factor, number in chosen}
+
+    tuning: Tuning | None = None
 
     @property
     def all_seeds(self) -> range:
@@ -188,6 +193,7 @@ def _complaints(study: StudyFile) -> Iterator[str]:
     shape = [len(factor.values) for factor in study.factors]
     if study.factors and combinations != list(product(*map(range, shape))):
         yield "its levels are not all combinations of its factors"
+    yield from _complaints_about_tuning(study)
     if any(size < 1 for size in study.object_sizes):
         yield "an object of no size"
     for entry in study.trials:
@@ -197,15 +203,26 @@ def _complaints(study: StudyFile) -> Iterator[str]:
             yield f"the trial {entry.folder} is of no level and seed of the study"
 
 
+def _complaints_about_tuning(study: StudyFile) -> Iterator[str]:
+    points = study.tuning.points if study.tuning else []
+    if any(level.tuned and not study.tuning for level in study.levels) or (study.tuning and not points):
+        yield "it is tuned over no points"
+    for tuned in filter(None, (level.tuned for level in study.levels)):
+        if not (0 <= tuned.point < len(points) == len(tuned.val_accuracies) == len(tuned.folders)):
+            yield "a level is tuned over other points than the study"
+        if not all(map(is_plain, tuned.folders)):
+            yield f"a folder in {TUNING} has no plain name"
+
+
 def folder_name(level: str, seed: int, identity: str) -> str:
     """Of a trial. identity: a hash."""
     plain = re.sub(r"[^A-Za-z0-9.]+", "-", level).strip("-.")
     return f"{plain}-seed{seed}-{identity[:12]}"
 
 
-def trial_folder(folder: Path, name: str) -> Path:
+def trial_folder(folder: Path, name: str, below: str = TRIALS) -> Path:
     """The folder of a trial, which need not be there. Raises RunError where a link leads out of the study."""
-    path = folder / TRIALS / name
+    path = folder / below / name
     try:
         inside = path.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError):  # links in a circle
@@ -240,7 +257,8 @@ def differences(study: StudyFile, folder: Path) -> Iterator[tuple[Path, str]]:
             config = RunDir(path.parent).config
         except CnnkitError:
             continue
-        planned = {**base, **study.settings_of(level), "training.seed": entry.seed}
+        settings = level.tuned.settings if level.tuned else {}
+        planned = {**base, **study.settings_of(level), **settings, "training.seed": entry.seed}
         kept = flat(config)
         for key in kept:
             if key not in ("data.root", scaled) and kept[key] != planned.get(key):

@@ -8,13 +8,14 @@ from typing import Any
 
 from cnnkit.comparison.records import TrialFacts
 from cnnkit.comparison.study_file import SHOWN, differences, folder_name, load_study, trial_folder
+from cnnkit.comparison.validation_only import train_for_validation
 from cnnkit.config.load import config_text, differing_keys
-from cnnkit.config.schema import Config
+from cnnkit.config.schema import Config, DataConfig
 from cnnkit.data.dataset import Published
 from cnnkit.errors import CnnkitError, RunError, UsageError
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.experiment.train import Setting, prepare, run_experiment
-from cnnkit.filenames import CONFIG, PREDICTIONS, RESULT, STUDY, TRIAL
+from cnnkit.filenames import CONFIG, PREDICTIONS, RESULT, STUDY, TESTED, TRIAL
 from cnnkit.files import write_atomically, write_json
 from cnnkit.nn.model import build_model
 from cnnkit.random import generator_for
@@ -29,12 +30,14 @@ class Trial:
     """level: the factor's value, in words. data: `data_hash`, of what it is trained and tested on.
 
     kept_in: the name of its folder, if an older version named it differently.
+    validation_only: it serves to choose settings, and never sees a test image.
     """
 
     level: str
     config: Config
     data: str
     kept_in: str = ""
+    validation_only: bool = False
 
     @property
     def seed(self) -> int:
@@ -96,6 +99,9 @@ def run_trial(trial: Trial, folder: Path, published: Published | None = None) ->
     published: the images, where the caller has them.
     Raises Interrupted, after saving, where Ctrl-C or SIGTERM arrives while it trains.
     """
+    if trial.validation_only:
+        train_for_validation(trial.config, trial.id, folder, published)
+        return
     run = open_folder(trial, folder)
     setting = prepare(trial.config, published=published)
     write_trial_json(trial, folder, setting)
@@ -118,8 +124,8 @@ def write_trial_json(trial: Trial, folder: Path, setting: Setting) -> None:
     write_json(folder / TRIAL, {**facts, "hashes": {"data": trial.data, **shared_hashes(trial, setting)}})
 
 
-def is_finished(folder: Path, test_images: int) -> bool:
-    """Whether a finished trial is there, with all that a comparison reads of it.
+def is_finished(folder: Path, data: DataConfig) -> bool:
+    """Whether a finished trial is there, with all that a comparison reads of it. data: which it has.
 
     Raises RunError where one has finished and is damaged since.
     """
@@ -128,8 +134,11 @@ def is_finished(folder: Path, test_images: int) -> bool:
         return False
     run.check()
     run.record(TRIAL, TrialFacts)
-    if run.result and (found := len(run.predictions())) != test_images:
-        raise RunError(f"{folder / PREDICTIONS} holds {found:,} predictions, not {test_images:,}")
+    images = data.info.test_images
+    if run.result and (found := len(run.predictions())) != images:
+        raise RunError(f"{folder / PREDICTIONS} holds {found:,} predictions, not {images:,}")
+    if data.redrawn and (found := len(run.tested())) != 4 * images:
+        raise RunError(f"{folder / TESTED} holds {found:,} bytes, not {4 * images:,}")
     return True
 
 
@@ -171,8 +180,9 @@ def shared_hashes(trial: Trial, setting: Setting) -> dict[str, Any]:
         for epoch in epochs
     )
     model = build_model(config.model, splits.info, seed)
+    tested = [] if splits.tested is None else [splits.tested]
     return {
-        "split": fingerprint([splits.validation.images, splits.validation.labels]),
+        "split": fingerprint([splits.validation.images, splits.validation.labels, *tested]),
         "order": fingerprint(order),
         "augmentation": fingerprint(
             generator_for(seed, "augmentation", epoch, device=device).get_state() for epoch in epochs

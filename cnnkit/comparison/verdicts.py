@@ -7,7 +7,7 @@ needs more images. Only where both answers are yes a level is called better.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,8 @@ from cnnkit.comparison.records import (
     SeedRange,
 )
 from cnnkit.factorial import Effects
-from cnnkit.image_error import image_error
-from cnnkit.sequential import ENOUGH, Floats, Look, Watch, pair_indices, pair_weights, reach
+from cnnkit.image_error import OfImages, image_error, image_error_of_redrawn
+from cnnkit.sequential import ENOUGH, Fit, Floats, Look, Watch, pair_indices, pair_weights, reach
 from cnnkit.stats import MOST_SEEDS, Interval
 
 FEWEST_SEEDS = 2  # of a look: one seed says nothing of the noise
@@ -40,7 +40,8 @@ class Observed:
 
     accuracies: (levels, seeds), fractions, NaN where there is none. failed: (levels, seeds), where a training
     failed. right: (levels, seeds, images), which test image was classified right; False without a training;
-    None where only accuracies are known. images: how many test images; 0: not known.
+    None where only accuracies are known. images: how many test images; 0: not known. pool: out of how many
+    each seed chooses them; 0: all seeds have the same ones.
     """
 
     names: Sequence[str]
@@ -48,14 +49,18 @@ class Observed:
     failed: NDArray[np.bool_]
     right: NDArray[np.bool_] | None
     images: int
+    pool: int = 0
 
     @property
     def known(self) -> "Observed":
-        """Without the levels that have no accuracy at all."""
-        has = np.asarray(np.isfinite(self.accuracies).any(1))
+        """Without the levels that have no seed in common with any other."""
+        there = np.isfinite(self.accuracies)
+        has = np.asarray((there & (there.sum(0) > 1)).any(1))
         right = None if self.right is None else self.right[has]
         names = [name for name, known in zip(self.names, has.tolist(), strict=True) if known]
-        return Observed(names, self.accuracies[has], self.failed[has], right, self.images)
+        return replace(
+            self, names=names, accuracies=self.accuracies[has], failed=self.failed[has], right=right
+        )
 
     @property
     def has_whole_seed(self) -> bool:
@@ -65,7 +70,9 @@ class Observed:
     def first(self, seeds: int) -> "Observed":
         """What was known after so many seeds."""
         right = None if self.right is None else self.right[:, :seeds]
-        return Observed(self.names, self.accuracies[:, :seeds], self.failed[:, :seeds], right, self.images)
+        return replace(
+            self, accuracies=self.accuracies[:, :seeds], failed=self.failed[:, :seeds], right=right
+        )
 
 
 class Judge:
@@ -173,9 +180,8 @@ def pairs_of(judge: Judge, observed: Observed) -> Iterator[PairResult]:
     first, second = pair_indices(len(judge.names))
     for pair, (a, b) in enumerate(zip(first.tolist(), second.tolist(), strict=True)):
         mean, seeds = float(seen.fit.difference[pair]), int(seen.fit.seeds[pair])
-        elsewhere, error = beyond_images(
-            observed, judge.weights[pair], float(seen.half_width[pair]), len(first)
-        )
+        of_images = of_images_in(observed, seen.fit, pair, judge.weights[pair])
+        elsewhere = of_images.half_width(float(seen.half_width[pair]), len(first)) if of_images else math.inf
         verdict = _verdict(judge, pair, a, b, mean, elsewhere)
         yield PairResult(
             judge.names[a],
@@ -185,7 +191,7 @@ def pairs_of(judge: Judge, observed: Observed) -> Iterator[PairResult]:
             verdict=verdict,
             different=_told(watch.evidence)[pair],
             equivalent=_told(watch.near)[pair],
-            image_error=error,
+            image_error=of_images.error if of_images else None,
             seeds_needed=_seeds_needed(judge, pair) if verdict == UNDECIDED else None,
         )
 
@@ -202,21 +208,19 @@ def _verdict(judge: Judge, pair: int, a: int, b: int, mean: float, elsewhere: fl
     return better if mean > 0 else OPPOSITE[better]
 
 
-def beyond_images(
-    observed: Observed, weights: Floats, of_seeds: float, pairs: int
-) -> tuple[float, float | None]:
-    """(half width of an interval for other seeds and other images, standard error of the images).
+def of_images_in(observed: Observed, fit: Fit, contrast: int, weights: Floats) -> OfImages | None:
+    """What the choice of images puts into a contrast; None where that is not known.
 
-    weights: (rows of `observed`,), of one contrast.
+    weights: (rows of `observed`,), of the contrast.
     """
-    if observed.right is None:
-        return math.inf, None
     used = np.flatnonzero(weights)
     both = np.isfinite(observed.accuracies[used]).all(0)
-    if both.sum() < FEWEST_SEEDS:
-        return math.inf, None
-    images = image_error(sum(float(weights[row]) * observed.right[row, both] for row in used))
-    return images.half_width(of_seeds, pairs), images.error
+    if observed.right is None or both.sum() < FEWEST_SEEDS:
+        return None
+    if observed.pool:
+        variance, df = float(fit.variance[contrast]), float(fit.df[contrast])
+        return image_error_of_redrawn(variance, df, observed.images, observed.pool - observed.images)
+    return image_error(sum(float(weights[row]) * observed.right[row, both] for row in used))
 
 
 def interval_of(

@@ -9,8 +9,16 @@ from typing import Any
 from cnnkit.comparison.first_version import FirstResults
 from cnnkit.comparison.function_study import is_of_function
 from cnnkit.comparison.records import StudyResults
-from cnnkit.comparison.results import analyse, first_results, read_results
-from cnnkit.comparison.study_file import StudyFile, differences, function_in, load_study, trial_folder
+from cnnkit.comparison.results import analyse, first_results, images_tested, read_results
+from cnnkit.comparison.study_file import (
+    StudyFile,
+    differences,
+    function_in,
+    load_study,
+    read_labels,
+    trial_folder,
+)
+from cnnkit.comparison.verified_tuning import untrue_tuning
 from cnnkit.comparison.widths import cost_of
 from cnnkit.errors import RunError, UsageError
 from cnnkit.events import ignore
@@ -25,8 +33,10 @@ from cnnkit.filenames import (
     RESULT,
     RESULTS,
     STUDY,
+    TESTED,
     TRIAL,
     TRIALS,
+    TUNING,
 )
 from cnnkit.words import counted, listed
 
@@ -67,6 +77,14 @@ def verify(folder: Path, deep: bool = False, told: Callable[[str], None] = ignor
     told(f"{_what_came_out(folder)} in {RESULTS} come out of {PREDICTIONS} and {LABELS}")
     _raise([*_contradictions(folder, study), *_of_another_plan(folder, study)])
     told(f"the {CONFIG} of every trial is what {STUDY} plans")
+    _raise(list(untrue_tuning(folder, study)))
+    if study.tuning:
+        told(
+            f"the settings of each level are the best of those tried, from {CONFIG} and {RESULT} in {TUNING}"
+        )
+    if results.pool:
+        _raise([sentence for run in runs for sentence in _tested_on_others(run, read_labels(folder, study))])
+        told(f"the images in every {TESTED} are those that its seed draws from the classes in {LABELS}")
     _raise([sentence for run in runs for sentence in _forged(run)])
     told(f"best epoch, validation and seconds in each {RESULT} are those of {METRICS}")
     told(f"parameters and multiply-accumulates, counted again from {CONFIG}, are those of {RESULT}")
@@ -167,10 +185,10 @@ ORIGINS = (
     (r"trials\[(\d+)\]\.hashes", TRIAL),
     (r"trials\[(\d+)\]\.(test_|val_|best_|clean_|timing|error)", RESULT),
     (
-        r"trials|key|margin|history|match|warnings|seeds|levels\[\d+\]\.(name|value|changed|by_object_size$|by_object_size.*\.size)",
+        r"trials|key|margin|history|match|warnings|seeds|tuning|levels\[\d+\]\.(name|value|changed|tuned|by_object_size$|by_object_size.*\.size)",
         STUDY,
     ),
-    (r"test_images", LABELS),
+    (r"test_images|pool", LABELS),
     (r"levels\[\d+\]\.(parameters|macs|timing|train_gap)", f"the trials' {RESULT}"),
     (r"", f"the trials' {PREDICTIONS}"),
 )
@@ -205,6 +223,18 @@ def _contradictions(folder: Path, study: StudyFile) -> Iterator[str]:
 def _of_another_plan(folder: Path, study: StudyFile) -> Iterator[str]:
     for path, what in differences(study, folder):
         yield f"{path}: {what}"
+
+
+def _tested_on_others(run: RunDir, labels: bytes) -> Iterator[str]:
+    """Where a trial was not tested on the images that its seed chooses."""
+    import torch
+
+    from cnnkit.data.splits import redrawn_test_and_rest
+
+    config, classes = run.config, torch.frombuffer(bytearray(labels), dtype=torch.uint8).long()
+    tested, _ = redrawn_test_and_rest(config.data, classes, config.training.seed)
+    if tested.tolist() != images_tested(run, len(tested), len(classes)).tolist():
+        yield f"{run.path / TESTED} does not name the images that seed {config.training.seed} is tested on"
 
 
 def _forged(run: RunDir) -> Iterator[str]:

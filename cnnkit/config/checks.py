@@ -13,7 +13,8 @@ from cnnkit.config.geometry import grids, head_features
 from cnnkit.words import counted
 
 LARGEST_LAYER = 100_000_000  # weights; 400 MB in float32, four times that while Adam trains it
-SPLIT_KEYS = frozenset({"data.dataset", "data.validation", "data.scene.train_images"})
+SPLIT_KEYS = frozenset({"data.dataset", "data.validation", "data.folds", "data.scene.train_images"})
+REDRAWN_KEYS = frozenset({"data.dataset", "data.folds", "data.resample_test"})
 CROP_KEYS = frozenset({"data.dataset", "data.crop"})
 GRID_KEYS = CROP_KEYS | {"data.scene.size", "model.channels", "model.kernel_sizes", "model.pool_size"}
 LAYER_KEYS = GRID_KEYS | {"model.pooling", "model.head", "model.hidden"}
@@ -38,6 +39,7 @@ class Inconsistent(ValueError):
 
 def complaints_about(config: "Config") -> Iterator[Complaint]:
     yield from _scene_complaints(config)
+    yield from _redrawn_complaints(config)
     yield from _split_complaints(config)
     if complaints := list(_crop_complaints(config)):
         yield from complaints  # what follows from a grid that is not there would only confuse
@@ -71,6 +73,29 @@ def _scene_complaints(config: "Config") -> Iterator[Complaint]:
                 "make data.scene.size larger",
                 frozenset({"data.scene.size", f"data.scene.{key}"}),
             )
+
+
+def _redrawn_complaints(config: "Config") -> Iterator[Complaint]:
+    data, info = config.data, config.data.info
+    if not data.redrawn:
+        return
+    key = "data.folds" if data.folds else "data.resample_test"
+    if data.drawn:
+        yield Complaint(
+            key,
+            f"would test {data.dataset} on digits that it was trained on, in other scenes",
+            "leave it out; data.scene.test_images gives more of them",
+            REDRAWN_KEYS,
+        )
+    elif data.folds and data.resample_test:
+        yield Complaint(key, "says otherwise than data.resample_test", "leave one of them out", REDRAWN_KEYS)
+    elif info.test_images < info.classes:
+        yield Complaint(
+            key,
+            f"{data.folds} folds of {info.images} images have too few for {info.classes} classes",
+            f"use at most {info.images // info.classes}",
+            REDRAWN_KEYS,
+        )
 
 
 def _split_complaints(config: "Config") -> Iterator[Complaint]:

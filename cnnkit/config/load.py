@@ -127,6 +127,23 @@ def find_config(source: str | Path) -> Path:
     )
 
 
+def with_own_test_images(base: Config, folds: int | None, resample_test: bool) -> Config:
+    """The configuration whose seeds choose their test images: `--folds`, or `--resample-test`.
+
+    Raises ConfigError where its data set has no such splits, UsageError where both are asked for.
+    """
+    if folds is not None and resample_test:
+        raise UsageError(
+            "folds and a test split that is drawn anew exclude each other: leave one of them out"
+        )
+    if folds is not None:
+        return parse_config(config_text(base), "configuration", [f"data.folds={folds}"], flag="--folds")
+    if resample_test:
+        changed = ["data.resample_test=true"]
+        return parse_config(config_text(base), "configuration", changed, flag="--resample-test")
+    return base
+
+
 def headline(path: Path) -> str:
     """The first comment of a shipped configuration that is not the schema's line: what it is for."""
     lines = (line.lstrip("# ").strip() for line in path.read_text(encoding="utf-8").splitlines())

@@ -113,12 +113,22 @@ class DataConfig(Section):
     crop: Annotated[int, Field(ge=0, le=1000)] = Field(
         0, description="pixels cut off each side of every image; MNIST's outer 2 hold 0.2 % of its ink"
     )
+    folds: Annotated[int, Field(ge=2, le=1000)] | None = Field(
+        None, description="K: test on fold `seed` mod K of all published images; null: on the test split"
+    )
+    resample_test: bool = Field(False, description="draw the test split anew from all images, by the seed")
     augment: AugmentConfig = Field(AugmentConfig(), description="random changes of the training images")
     scene: SceneConfig = Field(SceneConfig(), description="what small-object is made of")
 
     @property
     def info(self) -> DatasetInfo:
-        return self.scene.info if self.drawn else self.source.cropped(self.crop)
+        info = self.scene.info if self.drawn else self.source.cropped(self.crop)
+        return info.in_folds(self.folds) if self.folds else info
+
+    @property
+    def redrawn(self) -> bool:
+        """Whether each seed has test images of its own, out of all published images."""
+        return self.folds is not None or self.resample_test
 
     @property
     def drawn(self) -> bool:

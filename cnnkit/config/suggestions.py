@@ -91,7 +91,7 @@ def nearest_name(word: str, names: Collection[str]) -> str | None:
 
 def nearest_key(key: str) -> str | None:
     """The whole key that is meant by one that there is not: by its last part, another word, or likeness."""
-    known = list(_dotted(Config))
+    known = list(dotted_keys())
     meant = _plain(key.rpartition(".")[2])
     by_last = {_plain(one.rpartition(".")[2]): one for one in reversed(known)}
     if found := by_last.get(meant) or KEYS.get(meant):
@@ -100,12 +100,12 @@ def nearest_key(key: str) -> str | None:
     return by_last[close[0]] if close else None
 
 
-def _dotted(section: Any, prefix: str = "") -> Iterator[str]:
+def dotted_keys(section: Any = Config, prefix: str = "") -> Iterator[str]:
     """Every key, sections too, those above before those below."""
     for name, field in section.model_fields.items():
         yield f"{prefix}{name}"
         if hasattr(field.annotation, "model_fields"):
-            yield from _dotted(field.annotation, f"{prefix}{name}.")
+            yield from dotted_keys(field.annotation, f"{prefix}{name}.")
 
 
 def _plain(word: str) -> str:

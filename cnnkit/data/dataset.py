@@ -40,15 +40,28 @@ class ImageDataset:
 
 @dataclass(frozen=True)
 class Splits:
-    """The images of one run. The validation images come out of the published training split."""
+    """The images of one run. The validation images come out of those that are not tested on.
+
+    tested: (test images,) int64, which of all published images are tested on, where the seed chooses them;
+    None: the published test split.
+    """
 
     train: ImageDataset
     validation: ImageDataset
     test: ImageDataset
+    tested: Tensor | None = None
 
     @property
     def info(self) -> ImageInfo:
         return self.train.info
+
+    def to(self, device: torch.device) -> "Splits":
+        return replace(
+            self,
+            train=self.train.to(device),
+            validation=self.validation.to(device),
+            test=self.test.to(device),
+        )
 
 
 class Published(NamedTuple):
@@ -56,6 +69,12 @@ class Published(NamedTuple):
 
     train: ImageDataset
     test: ImageDataset
+
+    @property
+    def all(self) -> ImageDataset:
+        """The training images, then the test images."""
+        images = torch.cat([split.images for split in self])
+        return replace(self.train, images=images, labels=torch.cat([split.labels for split in self]))
 
 
 def pixel_statistics(images: Tensor) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from cnnkit.config.schema import DataConfig, SceneConfig
 from cnnkit.data.dataset import ImageDataset, Published, Splits
 from cnnkit.data.scenes import make_scenes, only_objects
 from cnnkit.data.sources import cache_folder, data_root, source_files
-from cnnkit.data.splits import held_out_and_rest
+from cnnkit.data.splits import shares_of
 from cnnkit.errors import DamagedFile, DataError
 from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.families.datasets import DATASETS, DatasetInfo
@@ -32,15 +32,25 @@ def load_splits(
 
     published: the result of `load_data`, if the caller already has it.
     """
-    whole, test = (split.cropped(config.crop) for split in published or load_data(config, notify))
-    validation, train = held_out_and_rest(config, whole.labels, seed)
-    return Splits(whole[train], whole[validation], test)
+    published = Published(*(split.cropped(config.crop) for split in published or load_data(config, notify)))
+    shares = shares_of(config, published, seed)
+    if shares.tested is None:
+        whole, test = published
+    else:
+        whole = published.all
+        test = whole[shares.tested]
+    return Splits(whole[shares.train], whole[shares.validation], test, shares.tested)
 
 
 def load_data(config: DataConfig, notify: NoteListener = ignore) -> Published:
     """The images that a configuration describes, before its crop: published ones, or scenes drawn of them."""
     published = load_dataset(config.source.name, data_root(config.root), notify)
     return _draw_scenes(published, config.scene) if config.drawn else published
+
+
+def all_tested(config: DataConfig, published: Published) -> ImageDataset:
+    """The images that some seed may be tested on, before any crop: the test split, or all of them."""
+    return published.all if config.redrawn else published.test
 
 
 def load_objects(config: DataConfig) -> Tensor:

@@ -1,14 +1,67 @@
-"""Which training images are held out for validation: stratified, fixed by the seed."""
+"""Which images are tested on and which are held out for validation: stratified, fixed by the seed."""
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from cnnkit.config.schema import DataConfig
+from cnnkit.data.dataset import Published
 from cnnkit.random import generator_for
 
 
+class Shares(NamedTuple):
+    """Indices of the images of one run.
+
+    tested: into all published images, the training split first, where the seed chooses the test images;
+    None: the test split is tested on. train, validation: into the same images, or into the training split.
+    """
+
+    train: Tensor
+    validation: Tensor
+    tested: Tensor | None
+
+
+def shares_of(config: DataConfig, published: Published, seed: int) -> Shares:
+    """The images of a run. Those that are tested on do not depend on `data.validation`."""
+    train, test = published
+    if not config.redrawn:
+        validation, rest = held_out_and_rest(config, train.labels, seed)
+        return Shares(rest, validation, None)
+    labels = torch.cat([train.labels, test.labels])
+    tested, others = redrawn_test_and_rest(config, labels, seed)
+    validation, rest = held_out_and_rest(config, labels[others], seed)
+    return Shares(others[rest], others[validation], tested)
+
+
+def redrawn_test_and_rest(config: DataConfig, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """(test images, rest): sorted indices. labels: of all published images, the training split first.
+
+    K seeds from a multiple of K on test every image once, but for fewer than K images.
+    """
+    if not config.folds:
+        return split_stratified(labels, config.info.test_images, generator_for(seed, "test"))
+    partition, fold = divmod(seed, config.folds)
+    tested = folds_of(labels, config.folds, generator_for(partition, "folds", config.folds))[fold]
+    rest = torch.ones(len(labels), dtype=torch.bool)
+    rest[tested] = False
+    return tested, rest.nonzero()[:, 0]
+
+
+def folds_of(labels: Tensor, folds: int, generator: torch.Generator) -> Tensor:
+    """(folds, images of each): sorted indices, none twice. Each fold has its share of a class, to within one.
+
+    All folds are equally large: fewer images than there are folds are in none.
+    """
+    order = torch.randperm(len(labels), generator=generator)
+    classes = torch.randperm(int(labels.max()) + 1, generator=generator)  # the last one is left over
+    order = order[classes[labels[order]].argsort(stable=True)]
+    size = len(labels) // folds
+    return order[: size * folds].view(size, folds).T.sort(1).values
+
+
 def held_out_and_rest(config: DataConfig, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """(validation, training): indices into the published training images that have these labels."""
+    """(validation, training): indices into the images that are not tested on and have these labels."""
     return split_stratified(labels, config.validation_images, generator_for(seed, "split"))
 
 

@@ -31,8 +31,7 @@ def resident_splits(
 ) -> Splits:
     """A configuration's images, split by its seed and cropped, on the device."""
     splits = load_splits(config.data, config.training.seed, notify, published)
-    device = placement.device
-    return Splits(splits.train.to(device), splits.validation.to(device), splits.test.to(device))
+    return splits.to(placement.device)
 
 
 def measure(weights: Weights, images: ImageDataset, placement: Placement) -> Evaluation:

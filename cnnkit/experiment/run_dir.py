@@ -29,6 +29,7 @@ from cnnkit.filenames import (
     RESULT,
     RUNS,
     STATE,
+    TESTED,
 )
 from cnnkit.files import PART, json_text, remove_parts, write_atomically
 from cnnkit.kept import parse_json, read_kept
@@ -150,6 +151,10 @@ class RunDir:
         """The class that each test image was taken for, one byte an image."""
         return self._bytes(PREDICTIONS)
 
+    def tested(self) -> bytes:
+        """Which of all published images were tested on, uint32, little-endian, where the seed chose them."""
+        return self._bytes(TESTED)
+
     def keep_result(self, result: RunResult) -> None:
         """Writes `manifest.json`, then `result.json`: a run that has a result is finished."""
         raw = (json_text(result.to_dict()) + "\n").encode()
@@ -163,9 +168,11 @@ class RunDir:
                 "\n".join(damage) + "\nput back what was there, or train again into another folder"
             )
 
-    def write_predictions(self, classes: bytes) -> None:
-        """The class that each test image was taken for, one byte an image."""
+    def write_predictions(self, classes: bytes, tested: bytes | None = None) -> None:
+        """The class that each test image was taken for, one byte an image. tested: as `tested` gives it."""
         write_atomically(self.path / PREDICTIONS, classes)
+        if tested is not None:
+            write_atomically(self.path / TESTED, tested)
 
     def forget_state(self) -> None:
         """Removes what only going on would need, for a run that has ended."""

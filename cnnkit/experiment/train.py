@@ -134,7 +134,8 @@ def finish(training: Training, splits: Splits, run: RunDir, begun: Begun, setup_
     started = time.perf_counter()
     test = measure(weights, splits.test, training.placement)
     eval_seconds = time.perf_counter() - started
-    run.write_predictions(test.predictions.to(torch.uint8).numpy().tobytes())
+    tested = None if splits.tested is None else splits.tested.numpy().astype("<u4").tobytes()
+    run.write_predictions(test.predictions.to(torch.uint8).numpy().tobytes(), tested)
     config, best = training.config, training.history[training.best_epoch - 1]
     result = RunResult(
         run=str(run.path),

@@ -82,6 +82,7 @@ class DatasetInfo(ImageInfo):
 
     drawn: the images are scenes that cnnkit draws from the digits of `data.scene.source`, as `data.scene`
     says; they cannot be cropped. crop: pixels that were cut off each side; `shape` is the shape after that.
+    writers_apart: nobody has written images of both published splits.
     """
 
     name: str
@@ -96,6 +97,7 @@ class DatasetInfo(ImageInfo):
     torchvision_class: str = ""
     files: Mapping[str, IdxFile] = field(default_factory=lambda: MNIST_FILES, hash=False)
     drawn: bool = False
+    writers_apart: bool = False
     crop: int = 0
 
     def cropped(self, pixels: int) -> "DatasetInfo":
@@ -103,6 +105,16 @@ class DatasetInfo(ImageInfo):
         channels, height, width = self.shape
         shape = (channels, max(1, height - 2 * pixels), max(1, width - 2 * pixels))
         return replace(self, shape=shape, crop=pixels)
+
+    @property
+    def images(self) -> int:
+        """All published images together."""
+        return self.train_images + self.test_images
+
+    def in_folds(self, folds: int) -> "DatasetInfo":
+        """The record where one of so many equally large folds of all images is tested on."""
+        tested = self.images // folds
+        return replace(self, train_images=self.images - tested, test_images=tested)
 
     def in_scenes(
         self, size: int, object_sizes: tuple[int, ...], train_images: int, test_images: int
@@ -141,6 +153,7 @@ MNIST = DatasetInfo(
     ink_share=20 / 28,
     centred_by="mass",
     torchvision_class="MNIST",
+    writers_apart=True,
 )
 FASHION_MNIST = DatasetInfo(
     name="fashion-mnist",

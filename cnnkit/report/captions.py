@@ -26,7 +26,7 @@ def dots_caption(results: StudyResults) -> str:
     levels = results.levels
     best, worst = levels[0], levels[-1]
     shaded = _any_interval([level.accuracy for level in levels])
-    on_images = f", measured on the {results.test_images:,} test images" if results.test_images else ""
+    on_images = f", measured on {_test_images(results)}" if results.test_images else ""
     text = (
         f"Each mark is one training{on_images}; the upright "
         f"line is their mean{', the shade its 95 % interval' if shaded else ''}. {best.name} averages "
@@ -44,10 +44,17 @@ def dots_caption(results: StudyResults) -> str:
     sampling = [level.sampling_error * 100 for level in levels if level.sampling_error is not None]
     if not sampling:
         return f"{text}Other test images would give another accuracy, too; by how much is not known."
+    others = results.these_images.replace("these", "Other")
     return (
-        f"{text}Other test images would give another accuracy, too: by up to {max(sampling):.2f} points "
+        f"{text}{others} would give another accuracy, too: by up to {max(sampling):.2f} points "
         "(standard error), but for all levels in much the same way."
     )
+
+
+def _test_images(results: StudyResults) -> str:
+    if results.pool:
+        return f"{results.test_images:,} of {results.pool:,} images, others with each seed"
+    return f"the {results.test_images:,} test images"
 
 
 def _span_points(values: Sequence[float]) -> str:
@@ -77,7 +84,7 @@ def matrix_caption(results: StudyResults) -> str:
     verdicts = [pair.verdict for pair in results.pairs]
     counts = {
         "really different": sum(verdict in (BETTER, WORSE) for verdict in verdicts),
-        "different on these test images": sum(v in (BETTER_HERE, WORSE_HERE) for v in verdicts),
+        f"different on {results.these_images}": sum(v in (BETTER_HERE, WORSE_HERE) for v in verdicts),
         f"equivalent within ±{results.margin:g} points": verdicts.count(EQUIVALENT),
         "undecided": verdicts.count(UNDECIDED),
     }
@@ -182,8 +189,8 @@ def _of_all(seeds: Sequence[int]) -> str:
     )
 
 
-def gallery_caption(shown: int, told_apart: int, clear: int, seeds: int) -> str:
-    """seeds: how many every level has."""
+def gallery_caption(shown: int, told_apart: int, clear: int, seeds: int, each: str) -> str:
+    """seeds: with how many an image was tested at most; each: these, in words."""
     if seeds == 1:
         return (
             f"On {counted(told_apart, 'test image')} one level is right and another wrong; {shown} are "
@@ -191,7 +198,7 @@ def gallery_caption(shown: int, told_apart: int, clear: int, seeds: int) -> str:
         )
     return (
         f"On {counted(told_apart, 'test image')} one level is right with more seeds than another, on {clear} "
-        f"with all {seeds} seeds while another is right with none. The {shown} with the largest differences "
-        f"are shown. Under each: with how many of the {seeds} seeds that every level has it is right, and "
-        "its most frequent wrong answer."
+        f"with {each} while another is right with none. The {shown} with the largest differences are shown. "
+        "Under each: with how many of the seeds that every level has it is right, and its most frequent "
+        "wrong answer."
     )

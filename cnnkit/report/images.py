@@ -15,8 +15,9 @@ from torch import Tensor
 
 from cnnkit.config.schema import Config, DataConfig
 from cnnkit.data.dataset import ImageDataset
-from cnnkit.data.prepare import load_data, load_objects
+from cnnkit.data.prepare import all_tested, load_data, load_objects
 from cnnkit.data.sources import at_hand, data_root
+from cnnkit.data.splits import redrawn_test_and_rest
 from cnnkit.errors import CnnkitError
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.families.poolings import POOLINGS
@@ -206,19 +207,26 @@ def draw_stages(
 
 
 def images_of(config: Config, labels: NDArray[np.uint8] | None = None) -> tuple[ImageDataset | None, str]:
-    """The test images of a configuration before its crop, or None and why they cannot be shown.
+    """The images that a configuration may test, before its crop, or None and why they cannot be shown.
 
     labels: (N,), of the images that were tested; others than these are refused.
     """
     if not at_hand(config.data):  # a report fetches nothing
         return None, f"{config.data.source.title} is not in {data_root(config.data.root)}"
     try:
-        test = load_data(config.data).test
+        test = all_tested(config.data, load_data(config.data))
     except (CnnkitError, OSError) as error:
         return None, str(error).splitlines()[0]
     if labels is not None and not np.array_equal(test.labels.numpy(), labels):
         return None, f"the images at hand ({config.data.info.title}) are not those that were tested"
     return test, ""
+
+
+def own_test_images(data: DataConfig, seed: int, images: ImageDataset | None) -> ImageDataset | None:
+    """Those of `images_of` that a seed tests on."""
+    if images is None or not data.redrawn:
+        return images
+    return images[redrawn_test_and_rest(data, images.labels, seed)[0]]
 
 
 def objects_alone(data: DataConfig, test: ImageDataset) -> Tensor | None:

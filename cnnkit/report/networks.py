@@ -4,6 +4,8 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.errors import CnnkitError
 from cnnkit.experiment.checkpoints import Weights, load_weights
@@ -11,8 +13,8 @@ from cnnkit.report.crops import crop_note, whole_image
 from cnnkit.report.evidence import evidence_view
 from cnnkit.report.filters import draw_filters
 from cnnkit.report.image_captions import filters_caption, maps_caption
-from cnnkit.report.images import draw_stages, images_of, ink_image, stage_maps
-from cnnkit.report.trials import Trials, gallery_view
+from cnnkit.report.images import draw_stages, images_of, ink_image, own_test_images, stage_maps
+from cnnkit.report.trials import UNTESTED, Trials, gallery_view
 
 SHOWN_CLASS = 7  # of the image whose feature maps are drawn: a seven has a corner and a slope
 FIRST_WEIGHTS = "stages.0.downsampling.convolution.weight"
@@ -20,8 +22,9 @@ FIRST_WEIGHTS = "stages.0.downsampling.convolution.weight"
 
 def images_view(trials: Trials) -> dict[str, Any]:
     """Everything that needs the test images or the weights."""
-    test, missing = images_of(trials.config, trials.labels if trials.labels.size else None)
+    images, missing = images_of(trials.config, trials.labels if trials.labels.size else None)
     weights, first = _first_weights(trials)
+    test = own_test_images(trials.config.data, min(first.values(), default=0), images)
     networks = None
     if weights:
         number, same_start = _shown_image(trials, first), _same_start(trials, first)
@@ -29,7 +32,7 @@ def images_view(trials: Trials) -> dict[str, Any]:
             weights, trials.series, test, number, min(first.values()), same_start=same_start
         )
     return {
-        "gallery": gallery_view(trials, test) if test is not None and trials.predicted else None,
+        "gallery": gallery_view(trials, images) if images is not None and trials.predicted else None,
         "networks": networks,
         "evidence": cropped_evidence(weights, trials.series, test, trials.config.data.crop),
         "images_missing": missing,
@@ -37,7 +40,10 @@ def images_view(trials: Trials) -> dict[str, Any]:
 
 
 def _first_weights(trials: Trials) -> tuple[dict[str, Weights], dict[str, int]]:
-    """Per level, the best weights of its first seed, and that seed; without those that cannot be read."""
+    """Per level, the best weights of its first seed, and that seed; without those that cannot be read.
+
+    Where each seed has test images of its own, only levels of one seed can be shown the same ones.
+    """
     weights: dict[str, Weights] = {}
     first: dict[str, int] = {}
     for level in trials.order:
@@ -46,7 +52,9 @@ def _first_weights(trials: Trials) -> tuple[dict[str, Weights], dict[str, int]]:
             with contextlib.suppress(CnnkitError, OSError):
                 weights[level] = load_weights(trials.runs[level, seed].path)
                 first[level] = seed
-    return weights, first
+    if trials.config.data.redrawn:
+        first = {level: seed for level, seed in first.items() if seed == min(first.values())}
+    return {level: weights[level] for level in first}, first
 
 
 def networks_view(
@@ -97,12 +105,15 @@ def _same_start(trials: Trials, first: Mapping[str, int]) -> bool:
 
 
 def _shown_image(trials: Trials, first: Mapping[str, int]) -> int:
-    """The first image of `SHOWN_CLASS` that all these trials get right; else the first of its class."""
+    """The first image of `SHOWN_CLASS` that all these trials get right; else the first of its class.
+
+    Its number among the images that they were tested on.
+    """
     if not trials.labels.size:
         return 0
-    of_class = trials.labels == SHOWN_CLASS
-    right = of_class.copy()
-    for trial in first.items():
-        if trial in trials.predictions:
-            right &= trials.predictions[trial] == trials.labels
+    predictions = [trials.predictions[trial] for trial in first.items() if trial in trials.predictions]
+    tested = np.all([kept != UNTESTED for kept in predictions], axis=0) if predictions else slice(None)
+    labels = trials.labels[tested]
+    of_class = labels == SHOWN_CLASS
+    right = np.all([of_class, *(kept[tested] == labels for kept in predictions)], axis=0)
     return int((right if right.any() else of_class).argmax())

@@ -20,7 +20,7 @@ from cnnkit.report.curves import HOW_MEASURED, curve_panels, drawn_splits, train
 from cnnkit.report.damage import damaged_files, predictions_left
 from cnnkit.report.dropout import Mask, dropout_masks
 from cnnkit.report.heat import mistakes_alone, mistakes_map
-from cnnkit.report.images import images_of
+from cnnkit.report.images import images_of, own_test_images
 from cnnkit.report.networks import SHOWN_CLASS, cropped_evidence, networks_view
 from cnnkit.report.parts import Parts
 from cnnkit.report.reliability import reliability_view
@@ -44,7 +44,8 @@ def run_view(run: RunDir) -> dict[str, Any]:
     result: RunResult | None = None
     with contextlib.suppress(RunError):
         result = run.result if run.finished else None
-    test, missing = images_of(config)
+    images, missing = images_of(config)
+    test = own_test_images(config.data, config.training.seed, images)
     number = 0 if test is None else int((test.labels == SHOWN_CLASS).int().argmax())
     levels = {} if weights is None else {name: weights}
     seed, parts = config.training.seed, Parts()

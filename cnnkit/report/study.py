@@ -28,6 +28,7 @@ from cnnkit.report.trials import (
     open_trials,
     provenance_view,
 )
+from cnnkit.report.tuning import tuning_table
 
 NO_IMAGES: dict[str, Any] = {"gallery": None, "networks": None, "evidence": None, "images_missing": ""}
 NO_PLOTS: dict[str, Any] = dict.fromkeys(("dots", "sizes", "matrix", "costs"))
@@ -63,6 +64,7 @@ def study_view(folder: Path) -> dict[str, Any]:
             "activations", lambda: activation_plots(study.key, trials.order, trials.series), []
         ),
         "curves": parts.draw("curves", lambda: curves_view(trials), None),
+        "tuning": tuning_table(study),
         "predictions_missing": missing_predictions(trials),
         **parts.draw("gallery filters maps evidence", lambda: images_view(trials), NO_IMAGES),
         **provenance_view(trials),

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnkit.comparison.records import StudyResults, TrialResult
+from cnnkit.comparison.results import images_tested
 from cnnkit.comparison.study_file import StudyFile, trial_folder
-from cnnkit.config.schema import Config
+from cnnkit.config.schema import Config, DataConfig
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.errors import RunError
 from cnnkit.events import EpochRecord
@@ -31,6 +32,7 @@ from cnnkit.report.plots import Curve, curve_of, curve_panel
 from cnnkit.words import counted, listed
 
 GALLERY_SHOWN = 18
+UNTESTED = 255  # no class: a data set has fewer
 CURVES = (  # field of an epoch's record, title, scale, whether it may be logarithmic
     ("val_accuracy", "validation accuracy, %", 100.0, False),
     ("val_loss", "validation loss, nats", 1.0, True),
@@ -47,7 +49,8 @@ class Trials:
 
     order: levels, best first. series: each level's colour and marker. seeds: those that every level has
     finished. labels: (images,), none where they are damaged. predictions: (images,), of the trials that
-    still have them whole. damage: what is wrong with the files, a sentence each.
+    still have them whole, `UNTESTED` where a seed was not tested on an image. damage: what is wrong with the
+    files, a sentence each.
     """
 
     folder: Path
@@ -87,8 +90,7 @@ def open_trials(folder: Path, study: StudyFile, config: Config, results: StudyRe
     predictions = {
         key: kept
         for key, run in runs.items()
-        if (kept := predictions_left(run, len(labels), config.data.info.classes, _hash_of(finished[key])))
-        is not None
+        if (kept := _predictions(run, len(labels), config.data, _hash_of(finished[key]))) is not None
     }
     return Trials(
         folder=folder,
@@ -102,6 +104,21 @@ def open_trials(folder: Path, study: StudyFile, config: Config, results: StudyRe
         predictions=predictions,
         damage=damage,
     )
+
+
+def _predictions(run: RunDir, images: int, data: DataConfig, kept_hash: str) -> NDArray[np.uint8] | None:
+    """(images,), those that any seed may be tested on; None where not all of them are there."""
+    if not data.redrawn:
+        return predictions_left(run, images, data.info.classes, kept_hash)
+    tested = data.info.test_images
+    kept = predictions_left(run, tested, data.info.classes, kept_hash)
+    with contextlib.suppress(RunError):
+        numbers = images_tested(run, tested, images)
+        if kept is not None:
+            everywhere = np.full(images, UNTESTED, np.uint8)
+            everywhere[numbers] = kept
+            return everywhere
+    return None
 
 
 def _hash_of(trial: TrialResult) -> str:
@@ -187,8 +204,8 @@ def mean_confusion(
     predictions: NDArray[np.uint8], labels: NDArray[np.uint8], classes: int
 ) -> NDArray[np.float64]:
     """Mean counts over trainings: (seeds, images), (images,) -> (classes, classes), rows the truth."""
-    pairs = labels.astype(np.int64) * classes + predictions
-    counts = np.bincount(pairs.ravel(), minlength=classes**2).reshape(classes, classes)
+    pairs = (labels.astype(np.int64) * classes + predictions)[predictions != UNTESTED]
+    counts = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
     return counts / len(predictions)
 
 
@@ -200,26 +217,28 @@ def gallery_view(trials: Trials, test: ImageDataset) -> dict[str, Any] | None:
     predictions = {level: trials.predictions_of(level) for level in trials.order}
     right = np.stack([(p == trials.labels).sum(0) for p in predictions.values()])  # (levels, images)
     apart = right.max(0) - right.min(0)
+    tested = (predictions[trials.order[0]] != UNTESTED).sum(0)  # with how many seeds each image was
     numbers = np.argsort(-apart, kind="stable")[:GALLERY_SHOWN]
     numbers = numbers[apart[numbers] > 0]
     if not len(numbers):
         return None
-    names, seeds = trials.config.data.info.class_names, len(trials.predicted)
-    crop = trials.config.data.crop
+    names, crop = trials.config.data.info.class_names, trials.config.data.crop
     cards = []
     for i in numbers.tolist():
         rows = []
         for level, of_level in predictions.items():
-            wrong = Counter(of_level[of_level[:, i] != trials.labels[i], i].tolist()).most_common(1)
-            hits = seeds - int((of_level[:, i] != trials.labels[i]).sum())
+            answers = of_level[of_level[:, i] != UNTESTED, i]
+            wrong = Counter(answers[answers != trials.labels[i]].tolist()).most_common(1)
             taken = names[wrong[0][0]] if wrong else ""
-            rows.append({"series": trials.series[level], "name": level, "right": hits, "taken": taken})
+            row = {"series": trials.series[level], "name": level, "taken": taken, "tested": len(answers)}
+            rows.append({**row, "right": int((answers == trials.labels[i]).sum())})
         truth = names[int(trials.labels[i])]
         cards.append({"image": whole_image(test.images[i], crop), "number": i, "truth": truth, "rows": rows})
-    clear = int((apart == seeds).sum())
-    caption = gallery_caption(len(cards), int((apart > 0).sum()), clear, seeds)
+    clear = int(((apart == tested) & (tested > 0)).sum())
+    each = "every seed that tested it" if trials.config.data.redrawn else f"all {tested.max()} seeds"
+    caption = gallery_caption(len(cards), int((apart > 0).sum()), clear, int(tested.max()), each)
     note = crop_note(test.images[numbers.tolist()], crop)
-    return {"cards": cards, "seeds": seeds, "caption": f"{caption} {note}".strip()}
+    return {"cards": cards, "caption": f"{caption} {note}".strip()}
 
 
 def provenance_view(trials: Trials) -> dict[str, Any]:
@@ -277,7 +296,7 @@ def _shared(trials: Trials) -> list[str]:
     if same:
         sentences.append(f"Trials with the same seed use the same {listed(same)}: their hashes are equal.")
     if other := [name for name, yes in agree.items() if not yes]:
-        sentences.append(f"They differ in {listed(other)}, because the compared key changes it.")
+        sentences.append(f"They differ in {listed(other)}, because what the levels differ in changes it.")
     layers = set.intersection(*(set(h["weights"]) for group in groups for h in group))
     alike = [n for n in layers if all(len({h["weights"][n] for h in group}) == 1 for group in groups)]
     every = set.union(*(set(h["weights"]) for group in groups for h in group))

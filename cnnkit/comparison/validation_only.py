@@ -1,0 +1,64 @@
+"""A training that is measured on validation images alone: test images never reach it."""
+
+from itertools import count
+from pathlib import Path
+
+import torch
+
+from cnnkit import signals
+from cnnkit.comparison.tuning import PointResult
+from cnnkit.config.load import config_text
+from cnnkit.config.schema import Config
+from cnnkit.data.dataset import Published
+from cnnkit.data.prepare import load_data
+from cnnkit.errors import Interrupted
+from cnnkit.experiment.train import Setting, begin, prepare
+from cnnkit.filenames import CONFIG, RESULT
+from cnnkit.files import write_atomically, write_json
+from cnnkit.kept import sealed
+from cnnkit.training.device import out_of_memory_in_words
+from cnnkit.training.loop import run_epoch, steps_for, train
+
+MEASURED = 10  # steps that tell how long a training takes
+
+
+def train_for_validation(
+    config: Config, trial_id: str, folder: Path, published: Published | None = None
+) -> None:
+    """Trains; keeps the configuration and a `PointResult` in a folder, but no weights.
+
+    published: the images, where the caller has them; those of the test split are not looked at.
+    Raises Interrupted where Ctrl-C or SIGTERM arrives; the training then has to be run again.
+    """
+    write_atomically(folder / CONFIG, config_text(config))
+    setting = _setting(config, published)
+    with setting.placement.in_force(), signals.collected() as received:
+        with out_of_memory_in_words(config.training.batch_size):
+            training = begin(config, setting.placement, setting.splits)
+        if not train(training, setting.splits, stop_requested=lambda: bool(received)):
+            raise Interrupted(f"stopped; {folder} holds no result", received[0])
+    best = training.history[training.best_epoch - 1]
+    assert best.val_accuracy is not None
+    assert best.val_loss is not None
+    seconds = sum(record.seconds for record in training.history)
+    result = PointResult(trial_id, best.val_accuracy, best.val_loss, best.epoch, seconds)
+    write_json(folder / RESULT, sealed(result.to_dict()))
+
+
+def seconds_to_train(config: Config, published: Published) -> float:
+    """About how long a training takes, from its first steps."""
+    setting = _setting(config, published)
+    with setting.placement.in_force(), out_of_memory_in_words(config.training.batch_size):
+        training = begin(config, setting.placement, setting.splits)
+        steps, taken = steps_for(training, setting.splits), count(1)
+        run_epoch(steps, 1, stop_requested=lambda: next(taken) >= MEASURED)
+    now = training.under_way
+    assert now is not None
+    return now.seconds / now.step * training.steps_per_epoch * config.training.epochs
+
+
+def _setting(config: Config, published: Published | None) -> Setting:
+    """What a training needs, without test images."""
+    images = (published or load_data(config.data)).train
+    no_images = images[torch.empty(0, dtype=torch.int64)]
+    return prepare(config, published=Published(images, no_images))
