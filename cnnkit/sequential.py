@@ -25,7 +25,7 @@ EXACT_LEVELS = 8  # there are 4,140 partitions of eight levels, and 21,147 of ni
 
 @dataclass(frozen=True)
 class Fit:
-    """What a look at the accuracies knows of each pair.
+    """What a look at the accuracies knows of each pair, or of other contrasts of levels.
 
     effect: of each level, over the seeds that it has; of the additive fit, mean 0. NaN where it has none.
     difference: of the means over the seeds that both have, first minus second, NaN where there are none.
@@ -41,22 +41,29 @@ class Fit:
 
 
 def fit_pairs(accuracies: ArrayLike, resolution: float = 0.0) -> Fit:
+    """Every pair of levels."""
+    values = np.asarray(accuracies, float)
+    return fit_contrasts(values, pair_weights(len(values)), resolution)
+
+
+def fit_contrasts(values: Floats, weights: Floats, resolution: float = 0.0) -> Fit:
     """Level + seed, fitted by least squares; all levels together tell the variance.
 
-    The variance of a pair is twice the residual variance, but never less than `resolution` squared, one test
-    image's share, nor than the pair's own: one level may be noisier than the others.
+    weights: (contrasts, levels), of sum 0, such as 1 and -1 for a pair. A seed counts for a contrast where
+    it has all the levels that the contrast weighs. A contrast has the residual variance times the sum of its
+    squared weights, but never less than its own (one level may be noisier than the others), nor than that of
+    a pair which differs by `resolution`, one test image's share.
     """
-    values = np.asarray(accuracies, float)
-    first, second = pair_indices(len(values))
-    differences = values[first] - values[second]
+    known = np.isfinite(values)
+    differences = np.where((weights != 0) @ ~known, np.nan, weights @ np.where(known, values, 0.0))
     seeds = np.isfinite(differences).sum(1)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = np.nansum(differences, 1) / np.where(seeds, seeds, np.nan)
         own = np.nansum((differences - means[:, None]) ** 2, 1) / np.where(seeds > 1, seeds - 1, np.nan)
     effect, residual, df = _additive_fit(values)
-    own = np.nan_to_num(own)
-    noisy = own > NOISY * 2 * residual
-    variance = np.maximum(np.maximum(2 * residual, own), resolution**2)
+    own, scale = np.nan_to_num(own), (weights**2).sum(1)
+    noisy = own > NOISY * scale * residual
+    variance = np.maximum(np.maximum(scale * residual, own), scale / 2 * resolution**2)
     return Fit(effect, means, seeds, variance, np.where(noisy, np.minimum(seeds - 1, df), df))
 
 
@@ -87,6 +94,12 @@ def _centred(values: Floats, there: Bools) -> Floats:
 def pair_indices(levels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     first, second = np.triu_indices(levels, 1)
     return first, second
+
+
+def pair_weights(levels: int) -> Floats:
+    """(pairs, levels): 1 for the first of a pair, -1 for the second."""
+    first, second = pair_indices(levels)
+    return np.asarray(np.eye(levels)[first] - np.eye(levels)[second])
 
 
 def e_values(distance: ArrayLike, seeds: ArrayLike, variance: Floats, df: ArrayLike) -> Floats:
@@ -187,24 +200,31 @@ class Look:
 
 def look(accuracies: ArrayLike, margin: float, resolution: float = 0.0) -> Look:
     """The evidence in the accuracies of the seeds so far. margin: as a fraction."""
-    values = np.asarray(accuracies, float)
-    levels, fit = len(values), fit_pairs(values, resolution)
-    difference = fit.difference
-    rooms = np.maximum([margin - np.abs(difference), margin + difference, margin - difference], 0)
-    evidence, near, *sides = e_values([difference, *rooms], fit.seeds, fit.variance, fit.df)
-    near, *sides = (np.where(room > 0, e, 0.0) for room, e in zip(rooms, (near, *sides), strict=True))
+    return look_at(fit_pairs(accuracies, resolution), margin)
+
+
+def look_at(fit: Fit, margin: float) -> Look:
+    """The evidence on each pair of levels. fit: of all pairs."""
+    difference, levels = fit.difference, len(fit.effect)
+    evidence = e_values(difference, fit.seeds, fit.variance, fit.df)
+    rooms = (margin - np.abs(difference), margin + difference, margin - difference)
+    near, *sides = (evidence_of_room(fit, room) for room in rooms)
     unequal, different = closed_over_partitions(evidence, levels)
     equivalent = closed_over_subsets(near)
+    widths = half_widths(fit, (evidence, near), (different, equivalent))
+    return Look(fit, unequal, different, equivalent, _within_margin_of_best(sides, levels), *widths)
+
+
+def evidence_of_room(fit: Fit, room: Floats) -> Floats:
+    """Evidence that a true value is above a bound, from an estimate that is `room` above it; else 0."""
+    return np.where(room > 0, e_values(np.maximum(room, 0), fit.seeds, fit.variance, fit.df), 0.0)
+
+
+def half_widths(fit: Fit, alone: Sequence[Floats], closed: Sequence[Floats]) -> Floats:
+    """Of intervals that decide where the closed evidence does, a row for each kind of evidence."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        needed = ENOUGH * np.array([evidence / different, near / equivalent])
-    return Look(
-        fit,
-        unequal,
-        different,
-        equivalent,
-        _within_margin_of_best(sides, levels),
-        *reach(fit.seeds, fit.variance, fit.df, np.nan_to_num(needed, nan=np.inf)),
-    )
+        needed = ENOUGH * (np.array(alone) / np.array(closed))
+    return reach(fit.seeds, fit.variance, fit.df, np.nan_to_num(needed, nan=np.inf))
 
 
 def _within_margin_of_best(sides: Sequence[Floats], levels: int) -> Floats:
@@ -237,7 +257,10 @@ class Watch:
 
     def look(self, accuracies: ArrayLike) -> Look:
         """Takes in the accuracies so far, (levels, seeds) with NaN."""
-        seen = look(accuracies, self.margin, self.resolution)
+        return self.take(look(accuracies, self.margin, self.resolution))
+
+    def take(self, seen: Look) -> Look:
+        """Takes in a look."""
         if self.levels > EXACT_LEVELS:
             self.evidence = np.maximum(self.evidence, seen.different)
         else:  # each hypothesis may have been rejected at a look of its own

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+TIMES = " × "  # between keys that are varied together
+
 # Of a terminal, without tab and newline; and those that turn the direction of writing.
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
@@ -15,6 +17,11 @@ def visible(text: str) -> str:
 def listed(names: Sequence[str], last: str = "and") -> str:
     """`a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"
+
+
+def short_key(key: str) -> str:
+    """The last part of a dotted key: `pooling` of `model.pooling`; of several keys `pooling × order`."""
+    return TIMES.join(part.rpartition(".")[2] for part in key.split(TIMES))
 
 
 def about(seconds: float) -> str:

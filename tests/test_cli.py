@@ -48,7 +48,17 @@ STUDY_OPTIONS = {
 COMMANDS = {
     "": {"--version", "--install-completion", "--show-completion"},
     "compare": {"named", "--config", "-c", "--set", "-s", "--vary", *STUDY_OPTIONS, "--verify", "--deep"},
-    "compare-pooling": {"named", "--config", "-c", "--set", "-s", "--strategies", "--where", *STUDY_OPTIONS},
+    "compare-pooling": {
+        "named",
+        "--config",
+        "-c",
+        "--set",
+        "-s",
+        "--strategies",
+        "--where",
+        "--orders",
+        *STUDY_OPTIONS,
+    },
     "report": {"folder"},
     "train": {
         *("named", "--config", "-c", "--set", "-s", "--out", "--resume"),

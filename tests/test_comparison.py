@@ -455,7 +455,23 @@ def test_json_is_alone_on_standard_output(finished: Path, capsys: pytest.Capture
         (["compare", "--resume", "--out", "nowhere"], "holds no study"),
         (["compare", "--resume", "--out", "a", "--set", "a=b"], "--set does not go with --resume"),
         (["compare-pooling", "--resume", "--out", "a", "digits"], "CONFIG does not go with --resume"),
-        (["compare", "digits", "--vary", "model.dropout=0,1", "--vary", "a=1"], "it can be given once"),
+        (["compare", "digits", "--vary", "model.dropout=0,0.5", "--vary", "a=1,2"], "unknown key 'a'"),
+        (
+            ["compare", "digits", "--vary", "model.dropout=0,0.5", "--vary", "model.dropout=0.1"],
+            "model.dropout is varied already",
+        ),
+        (
+            ["compare", "digits", "--vary", "model.dropout=0,0.5", "--vary", "model.pooling=max"],
+            "--vary model.pooling: a comparison needs two values",
+        ),
+        (
+            ["compare", "digits", "--vary", "data.augment={}", "--vary", "data.augment.rotate=0,1"],
+            "they set the same",
+        ),
+        (
+            ["compare", "digits", "--vary", "model.dropout=0,0.5", "--vary", "model.pooling=max,[max, max]"],
+            "model.pooling: ",
+        ),
         (
             ["compare", "digits", "--vary", "model.dropout=0,0.5", "--set", "model.dropout=0.1"],
             "--set model.dropout=0.1 cannot act: model.dropout is what is compared",

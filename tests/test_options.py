@@ -188,6 +188,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--set": (f"{POOLING} {STUDY}", "--set model.pool_size=1"),
         "--strategies": (f"{POOLING} {STUDY}", "--strategies max,avg"),
         "--where": (f"{POOLING} {STUDY}", "--where head"),
+        "--orders": (f"{POOLING} {STUDY}", "--orders"),
         "--resume": (f"compare-pooling {STUDY}", "--resume"),
     },
     "report": {"DIR": ("report", "{run}")},

@@ -158,7 +158,8 @@ def compare(
     config: a configuration; or your own training, in any framework: a function that is called with a value
     and a seed, and returns its accuracy, 0 … 1, or which test images were right: (N,) bool or 0 and 1, the
     same images in the same order each time. Only these tell whether other images would come out alike.
-    vary: one dotted key and its values. seeds: exactly so many; None: until the leader is known, between
+    vary: dotted keys and their values; of several keys every combination is trained, and none is dropped.
+    seeds: exactly so many; None: until the leader is known, between
     `min_seeds` (None: 3, or as many as there are folds) and `max_seeds`; a value that is beaten is trained no
     further. folds: seeds test on one fold of all images after another, instead of the test split;
     resample_test: each seed draws a test split of its own. margin: percentage points up to which a difference
@@ -183,10 +184,9 @@ def compare(
     >>> print(cnnkit.compare(train, {"optimizer": ["sgd", "adamw"]}, out="studies/own", progress=False))
     optimizer adamw wins with 9...%: it is better than every other by ... points or more.
     """
-    if len(vary) != 1:
-        told = f": {', '.join(vary)}" if vary else ""
-        raise UsageError(f"a comparison varies one key, not {len(vary)}{told}")
-    if isinstance(next(iter(vary.values())), str):
+    if not vary:
+        raise UsageError("a comparison varies a key, or several: vary is empty")
+    if any(isinstance(values, str) for values in vary.values()):
         raise UsageError('the values to compare are a list, such as {"model.pooling": ["max", "avg"]}')
     not_of_functions = (match, executor, ray_address, tune, folds, resample_test)
     if callable(config) and not_of_functions != ("none", "local", None, None, None, False):
@@ -195,9 +195,12 @@ def compare(
         )
     from cnnkit.api.study import run_function_plan, run_plan
     from cnnkit.comparison.function_plan import plan_function
+    from cnnkit.comparison.going_on import as_planned
     from cnnkit.comparison.study import plan_study, with_tuning
 
-    ((key, values),) = vary.items()
+    if callable(config) and len(vary) > 1:
+        raise UsageError(f"a function is compared over one key, not {len(vary)}: {', '.join(vary)}")
+    varied = as_planned({key: list(values) for key, values in vary.items()})
     folder = None if out is None else Path(out)
     limits: dict[str, Any] = {
         "seeds": seeds,
@@ -207,12 +210,11 @@ def compare(
     }
     with StudyProgress(quiet=not progress) as listener:
         if callable(config):
-            own = plan_function(config, key, list(values), **limits)
+            own = plan_function(config, varied["key"], varied["values"], **limits)
             return run_function_plan(config, own, folder, workers=workers, notify=listener)
         plan = plan_study(
             load.with_own_test_images(config, folds, resample_test),
-            key,
-            list(values),
+            **varied,
             match=match,
             here=executor == "local",
             **limits,

@@ -23,7 +23,7 @@ from cnnkit.cli.options import (
 )
 from cnnkit.errors import UsageError
 from cnnkit.families.heads import HEADS
-from cnnkit.families.poolings import POOLINGS
+from cnnkit.families.poolings import ORDERS, POOLINGS
 from cnnkit.words import counted
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class ExecutorName(str, Enum):
 
 
 KEY_OF = {Where.stages: "model.pooling", Where.head: "model.head"}
+ORDER = "model.order"
 
 
 def all_of(where: Where) -> list[str]:
@@ -179,13 +180,16 @@ def compare_command(
         bool, typer.Option("--deep", help="With --verify: also evaluate the kept weights again.")
     ] = False,
 ) -> None:
-    """Compare values of any key over several seeds: which wins, by how much, and is it real?"""
+    """Compare values of any key over several seeds: which wins, by how much, and is it real?
+
+    With several keys every combination is trained, and it is told whether the winner depends on a key.
+    """
     if verify is not None:
         _verify(verify, deep, request.as_json)
         return
-    if not request.resume and vary is None:
+    if not request.resume and not vary:
         raise UsageError("name what to compare: --vary KEY=A,B,… such as model.dropout=0,0.25,0.5")
-    _compare(request, vary)
+    _compare(request, vary or [])
 
 
 @with_request
@@ -197,13 +201,17 @@ def compare_pooling_command(
     where: Annotated[
         Where, typer.Option(metavar="PLACE", help="stages: in each of them; head: at the head.")
     ] = Where.stages,
+    orders: Annotated[
+        bool, typer.Option("--orders", help="Also vary what comes first, activation or downsampling.")
+    ] = False,
 ) -> None:
     """Tell which pooling wins on your problem, by how much, and whether the difference is real."""
     key = _key_of_kept(request) if request.resume else KEY_OF[where]
     values = strategies
     if values is None and not request.resume:
         values = ",".join(all_of(where))
-    _compare(request, None if values is None else f"{key}={values}")
+    vary = [] if values is None else [f"{key}={values}"]
+    _compare(request, [*vary, f"{ORDER}={','.join(ORDERS)}"] if orders else vary)
 
 
 def _key_of_kept(request: Request) -> str:
@@ -211,7 +219,7 @@ def _key_of_kept(request: Request) -> str:
     from cnnkit.comparison.study_file import load_study
 
     assert request.out is not None
-    key = load_study(request.out).key
+    key = next(iter(load_study(request.out).varied))
     if key not in KEY_OF.values():
         again = f"cnnkit compare --resume --out {shlex.quote(str(request.out))}"
         raise UsageError(
@@ -220,12 +228,12 @@ def _key_of_kept(request: Request) -> str:
     return key
 
 
-def _compare(request: Request, vary: str | None) -> None:
-    """vary: `key=a,b,…`; None: what the study in `--out` compares."""
+def _compare(request: Request, vary: list[str]) -> None:
+    """vary: `key=a,b,…`, one for each key; empty: what the study in `--out` compares."""
     workers = _workers(request.workers)
     config = None if request.resume else chosen_config(request.named, request.config)
-    factor = vary.partition("=")[0].strip() if vary else ""
-    refuse_setting(request.overrides, factor, f"{factor} is what is compared")
+    for factor in [one.partition("=")[0].strip() for one in vary]:
+        refuse_setting(request.overrides, factor, f"{factor} is what is compared")
     if request.folds is not None:
         refuse_setting(request.overrides, "data.folds", "--folds gives it")
     from cnnkit.config.load import load_config, with_own_test_images
@@ -275,12 +283,12 @@ def _show(results: "StudyResults", as_json: bool) -> None:
         print_comparison(results)
 
 
-def _plan(request: Request, base: "Config | None", vary: str | None) -> "StudyPlan":
+def _plan(request: Request, base: "Config | None", vary: list[str]) -> "StudyPlan":
     """The study that is asked for; what is not said is as it was planned, or the default.
 
     Raises UsageError where the folder holds another study, or more than is asked for.
     """
-    from cnnkit.comparison.going_on import planned_again, refuse_another_study, refuse_fewer
+    from cnnkit.comparison.going_on import as_planned, planned_again, refuse_another_study, refuse_fewer
     from cnnkit.comparison.study import plan_study, with_tuning
     from cnnkit.comparison.study_file import load_study
     from cnnkit.filenames import STUDY
@@ -291,12 +299,15 @@ def _plan(request: Request, base: "Config | None", vary: str | None) -> "StudyPl
     given: dict[str, Any] = {"here": request.executor is ExecutorName.local}
     if base is not None:
         given["base"] = base
-    if vary is not None:
-        given["key"], given["values"] = _factor(vary)
+    varied = _factors(vary)
+    if request.resume and kept and varied and {*varied} <= {*kept.varied}:
+        varied = {**kept.varied, **varied}
+    if varied:
+        given |= as_planned(varied)
     for name in ("seeds", "min_seeds", "max_seeds", "margin", "match"):
         if (value := getattr(request, name)) is not None:
             given[name] = value.value if isinstance(value, Enum) else value
-    another = not request.resume and kept is not None and kept.key != given["key"]  # which is refused later
+    another = not request.resume and kept and [*varied] != [*kept.varied]  # which is refused later
     tuned_keys = [key.strip() for key in (request.tune_keys or "").split(",") if key.strip()]
     if kept is None or another:
         return with_tuning(plan_study(**given), request.tune, tuned_keys)
@@ -307,14 +318,19 @@ def _plan(request: Request, base: "Config | None", vary: str | None) -> "StudyPl
     return plan
 
 
-def _factor(vary: str) -> tuple[str, list[Any]]:
-    """`model.dropout=0,0.25` -> its key, and the values that YAML reads there."""
+def _factors(vary: list[str]) -> dict[str, list[Any]]:
+    """`model.dropout=0,0.25` -> its key, and the values that YAML reads there; the same for each."""
     from cnnkit.config.yaml_tree import read_flow_list
 
-    key, equals, values = vary.partition("=")
-    if not equals or not key.strip():
-        raise UsageError(f"--vary {vary}: expected KEY=A,B,… such as model.dropout=0,0.25,0.5")
-    return key.strip(), read_flow_list(values, f"--vary {vary}")
+    factors: dict[str, list[Any]] = {}
+    for one in vary:
+        key, equals, values = one.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--vary {one}: expected KEY=A,B,… such as model.dropout=0,0.25,0.5")
+        if key.strip() in factors:
+            raise UsageError(f"--vary {one}: {key.strip()} is varied already; give all values at once")
+        factors[key.strip()] = read_flow_list(values, f"--vary {one}")
+    return factors
 
 
 def _workers(text: str) -> int | None:

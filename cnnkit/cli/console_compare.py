@@ -3,11 +3,11 @@
 from cnnkit.api.progress import say
 from cnnkit.cli.console import make_table, out, print_table
 from cnnkit.comparison.intervals import FEWEST_SEEDS, informative
-from cnnkit.comparison.records import LevelResult, StudyResults
+from cnnkit.comparison.records import FactorResult, LevelResult, MarginalResult, StudyResults, pair_in
 from cnnkit.comparison.sentence import sentence
 from cnnkit.comparison.tuning import changes
 from cnnkit.stats import Interval
-from cnnkit.words import counted
+from cnnkit.words import counted, short_key
 
 
 def print_comparison(results: StudyResults) -> None:
@@ -16,15 +16,26 @@ def print_comparison(results: StudyResults) -> None:
     results = informative(results)
     if results.levels:
         out.print()
+        for factor in results.factors:
+            _print_effects(factor)
         _print_ranking(results)
     for trial in results.failed:
         say(out, f"{trial.level} seed {trial.seed} failed: {trial.error}", "red")
 
 
+def _print_effects(factor: FactorResult) -> None:
+    rows = [_standing(level, factor) for level in factor.levels]
+    table = make_table(short_key(factor.key), *rows[0])
+    for level, row in zip(factor.levels, rows, strict=True):
+        table.add_row(level.name, *row.values())
+    print_table(table)
+    out.print()
+
+
 def _print_ranking(results: StudyResults) -> None:
     rows = [_row(level, results) for level in results.levels]
     shown = [title for title in rows[0] if any(row[title] for row in rows)]
-    ranked = make_table(results.key.rpartition(".")[2], *shown)
+    ranked = make_table("combination" if results.factors else short_key(results.key), *shown)
     for level, row in zip(results.levels, rows, strict=True):
         ranked.add_row(level.name, *(row[title] for title in shown))
     print_table(ranked)
@@ -36,15 +47,22 @@ def _print_ranking(results: StudyResults) -> None:
             say(out, f"{level.name} tuned: {changes(results.tuning, level.tuned)}", "dim")
 
 
-def _row(level: LevelResult, results: StudyResults) -> dict[str, str]:
-    """What each column tells of a level; what is not known of any level is left out of the table."""
-    to_best, timing = level.to_best, level.timing
-    shared = results.pair(level.name, results.best.name).seeds if to_best else 0
+def _standing(level: LevelResult | MarginalResult, ranked: StudyResults | FactorResult) -> dict[str, str]:
+    to_best = level.to_best
+    shared = pair_in(ranked.pairs, level.name, ranked.levels[0].name).seeds if to_best else 0
     return {
         "seeds": str(len(level.seeds)),
         "accuracy, %": _told(level.accuracy, len(level.seeds)),
         "to the best, points": _told(to_best.difference, shared, "+") if to_best else "",
         "verdict": to_best.verdict if to_best else "the best",
+    }
+
+
+def _row(level: LevelResult, results: StudyResults) -> dict[str, str]:
+    """What each column tells of a level; what is not known of any level is left out of the table."""
+    timing = level.timing
+    return {
+        **_standing(level, results),
         "parameters": "" if level.parameters is None else f"{level.parameters:,}",
         "MACs": "" if level.macs is None else f"{level.macs / 1e6:.1f} M",
         "training": f"{timing.train_seconds:.1f} s",

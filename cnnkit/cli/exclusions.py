@@ -26,6 +26,7 @@ EXCLUDES: dict[str, list[tuple[str, tuple[str, ...], str]]] = {
     "compare-pooling": [
         *STUDIES,
         ("--resume", ("--where",), "a study goes on in the place that it was planned for"),
+        ("--resume", ("--orders",), "a study goes on with the keys that it was planned with"),
     ],
 }
 # By command: an option that goes with no other one but these, and the reason.

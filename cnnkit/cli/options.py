@@ -57,11 +57,11 @@ SetOption = Annotated[
     ),
 ]
 VaryOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--vary",
         metavar="KEY=A,B,…",
-        help="A key and its values, such as model.dropout=0,0.5.",
+        help="A key and its values, such as model.dropout=0,0.5; repeatable.",
         autocompletion=complete_vary,
     ),
 ]

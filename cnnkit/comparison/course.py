@@ -5,6 +5,7 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
+from cnnkit.comparison.factors import FactorsJudge
 from cnnkit.comparison.verdicts import FEWEST_SEEDS, Judge, Observed
 from cnnkit.events import SeedDone, Standing
 
@@ -43,10 +44,14 @@ class Course(Generic[T]):
     """What has ended, and what that means for the rest.
 
     A study with a fixed number of seeds trains every level with each of them. Any other one drops a level
-    that is beaten, and ends once the leader is known.
+    that is beaten, and ends once the leader is known. A study of several keys drops no combination, so that
+    effects stay balanced, and ends once they are known.
     """
 
-    def __init__(self, study: Planned, trials: Sequence[T], test_images: int) -> None:
+    def __init__(
+        self, study: Planned, trials: Sequence[T], test_images: int, factors: FactorsJudge | None = None
+    ) -> None:
+        """factors: judges a study of several keys; None: it is of one."""
         self.study, self.trials = study, trials
         self.names = [level.name for level in study.levels]
         self.seeds = list(study.all_seeds)
@@ -55,6 +60,7 @@ class Course(Generic[T]):
         self.test_images = test_images
         self.looked_at = 0  # seeds
         self.judge: Judge | None = None
+        self.factors = factors
         self.decided = False
 
     @property
@@ -68,7 +74,7 @@ class Course(Generic[T]):
         if self.fixed:
             return {*self.names}
         hopeless = ~np.isfinite(self.accuracies).any(1) & (self.failed.sum(1) >= GIVEN_UP)
-        beaten = self.judge.beaten_after if self.judge else {}
+        beaten = self.judge.beaten_after if self.judge and not self.factors else {}
         return {
             name for name, out in zip(self.names, hopeless, strict=True) if not out and name not in beaten
         }
@@ -78,7 +84,8 @@ class Course(Generic[T]):
         """Whether no training is needed any more, though there are seeds left."""
         if self.study.min_seeds is None:
             return False
-        return len(self.going) < 2 or (self.decided and self.looked_at >= self.study.min_seeds)
+        needed = len(self.names) if self.factors else 2
+        return len(self.going) < needed or (self.decided and self.looked_at >= self.study.min_seeds)
 
     def batches(self, at_once: int | None) -> Iterator[Iterable[T]]:
         """The trials to run, in groups for one call of an executor.
@@ -128,10 +135,19 @@ class Course(Generic[T]):
         known = observed.known
         if n < FEWEST_SEEDS or len(known.names) < 2:
             return None
+        if self.factors:
+            return self._look_at_effects(self.factors, observed)
         if self.judge is None or self.judge.names != known.names:
             self.judge = Judge(known.names, self.study.margin / 100, self.test_images)
         self.decided = self.judge.look(known).decided
         return SeedDone(n, self._standings(self.judge, known), self.decided)
+
+    def _look_at_effects(self, factors: FactorsJudge, observed: Observed) -> SeedDone | None:
+        """None before a seed has all combinations."""
+        if not observed.has_whole_seed:
+            return None
+        self.decided = factors.look(observed)
+        return SeedDone(self.looked_at, list(factors.standings(observed)), self.decided)
 
     def _standings(self, judge: Judge, known: Observed) -> list[Standing]:
         """Where each level stands, the leader first."""

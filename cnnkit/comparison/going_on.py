@@ -1,5 +1,6 @@
 """Going on with what a study's folder holds: nothing of it is dropped, and no other study is put there."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from cnnkit.comparison.function_study import FunctionStudy
 from cnnkit.comparison.results import read_results
 from cnnkit.comparison.sentence import verdict_alone
 from cnnkit.comparison.study import MAX_SEEDS, StudyPlan, plan_study
-from cnnkit.comparison.study_file import Earlier, StudyFile, load_study, trial_folder
+from cnnkit.comparison.study_file import Earlier, StudyFile, load_study, name_of, trial_folder
 from cnnkit.config.load import flat
 from cnnkit.errors import UsageError
 from cnnkit.filenames import FAILURE, LOCK, RESULT, STUDY, TRIALS
@@ -42,8 +43,13 @@ def refuse_fewer(kept: StudyFile, study: StudyPlan, folder: Path) -> None:
             f"{option} {study.seeds}: the study in {folder} has {held}, and none is dropped; "
             f"give a larger number to add some, or leave {option} out"
         )
-    values = [level.value for level in study.levels]
-    if left_out := [level.name for level in kept.levels if level.value not in values]:
+    left_out = [
+        name_of(value)
+        for key, values in kept.varied.items()
+        for value in values
+        if value not in study.varied.get(key, [])
+    ]
+    if left_out:
         raise UsageError(
             f"{folder} compares {listed(left_out)} too, and no value is dropped: name every value, "
             "or go on with --resume and name none; for fewer values name another folder with --out"
@@ -61,8 +67,7 @@ def planned_again(kept: StudyFile, **changes: Any) -> StudyPlan:
     """The study that `study.json` tells of. changes: what `plan_study` is given instead."""
     plan: dict[str, Any] = {
         "base": kept.base(),
-        "key": kept.key,
-        "values": [level.value for level in kept.levels],
+        **as_planned(kept.varied),
         "margin": kept.margin,
         "match": kept.match,
     }
@@ -74,6 +79,12 @@ def planned_again(kept: StudyFile, **changes: Any) -> StudyPlan:
     else:
         plan |= {"seeds": kept.seeds}
     return plan_study(**{**plan, **changes})
+
+
+def as_planned(varied: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Keys and their values as `plan_study` takes them."""
+    (key, values), *others = varied.items()
+    return {"key": key, "values": values, "beside": dict(others)}
 
 
 def seeds_held(kept: StudyFile, folder: Path) -> int:
@@ -97,11 +108,15 @@ def with_kept(study: StudyPlan, folder: Path) -> StudyPlan:
     if not (folder / STUDY).exists():
         return study
     kept = load_study(folder)
-    values = [level.value for level in kept.levels]
-    values += [level.value for level in study.levels if level.value not in values]
+    varied = {
+        key: values + [value for value in study.varied[key] if value not in values]
+        for key, values in kept.varied.items()
+    }
     seeds = max(seeds_held(kept, folder), study.seeds)
     # `study.base` is settled already, or is left to the machines that run the trials: hence not `here`.
-    plan = plan_study(study.base, study.key, values, seeds, study.margin, study.match, here=False)
+    plan = plan_study(
+        study.base, seeds=seeds, margin=study.margin, match=study.match, here=False, **as_planned(varied)
+    )
     tuned = {level.name: level.tuned for level in kept.levels}
     return replace(
         plan,
@@ -140,5 +155,5 @@ def _differences(kept: StudyFile, study: StudyPlan) -> list[str]:
     return [
         f"{name} is {before[name]} there and {now[name]} here"
         for name in now
-        if name != study.key and before[name] != now[name]
+        if name not in study.varied and before[name] != now[name]
     ]

@@ -1,37 +1,61 @@
 """Which intervals tell something."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from cnnkit.comparison.records import LevelResult, StudyResults
+from cnnkit.comparison.records import (
+    FactorResult,
+    LevelResult,
+    MarginalResult,
+    PairResult,
+    StudyResults,
+    pair_in,
+)
 from cnnkit.stats import Interval
 
 FEWEST_SEEDS = 3  # two values put Student's interval 12.7 standard errors out
 SMALLEST = 1e-9  # a narrower interval is the rounding of equal values
 
 Kind = TypeVar("Kind", bound=Interval)
+Level = TypeVar("Level", LevelResult, MarginalResult)
 
 
 def informative(results: StudyResults) -> StudyResults:
     """The same results without the intervals that tell nothing: of too few seeds, or of equal values."""
     return replace(
         results,
-        levels=[_level(level, results) for level in results.levels],
-        pairs=[replace(pair, difference=_interval(pair.difference, pair.seeds)) for pair in results.pairs],
+        levels=[_level(level, results.pairs, results.best.name) for level in results.levels],
+        pairs=_pairs(results.pairs),
+        factors=[_factor(factor) for factor in results.factors],
+        interactions=[
+            replace(one, difference=_interval(one.difference, one.seeds)) for one in results.interactions
+        ],
     )
 
 
-def _level(level: LevelResult, results: StudyResults) -> LevelResult:
-    to_best, seeds = level.to_best, len(level.seeds)
+def _pairs(pairs: Sequence[PairResult]) -> list[PairResult]:
+    return [replace(pair, difference=_interval(pair.difference, pair.seeds)) for pair in pairs]
+
+
+def _factor(factor: FactorResult) -> FactorResult:
+    best = factor.levels[0].name
+    levels = [_standing(level, factor.pairs, best) for level in factor.levels]
+    return replace(factor, levels=levels, pairs=_pairs(factor.pairs))
+
+
+def _standing(level: Level, pairs: Sequence[PairResult], best: str) -> Level:
+    """Its accuracy, and how it stands to the best."""
+    to_best = level.to_best
     if to_best:
-        shared = results.pair(level.name, results.best.name).seeds
+        shared = pair_in(pairs, level.name, best).seeds
         to_best = replace(to_best, difference=_interval(to_best.difference, shared))
-    return replace(
-        level,
-        accuracy=_interval(level.accuracy, seeds),
-        by_object_size=[_interval(row, seeds) for row in level.by_object_size],
-        to_best=to_best,
-    )
+    return replace(level, accuracy=_interval(level.accuracy, len(level.seeds)), to_best=to_best)
+
+
+def _level(level: LevelResult, pairs: Sequence[PairResult], best: str) -> LevelResult:
+    by_size = [_interval(row, len(level.seeds)) for row in level.by_object_size]
+    return replace(_standing(level, pairs, best), by_object_size=by_size)
 
 
 def _interval(interval: Kind, seeds: int) -> Kind:

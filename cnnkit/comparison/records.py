@@ -1,5 +1,6 @@
 """What `results.json` holds, typed. Accuracies and differences are fractions, times are seconds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -19,6 +20,7 @@ BETTER, WORSE, EQUIVALENT, UNDECIDED = "better", "worse", "equivalent", "undecid
 BETTER_HERE, WORSE_HERE = "better on these images", "worse on these images"
 OPPOSITE = {BETTER: WORSE, BETTER_HERE: WORSE_HERE, EQUIVALENT: EQUIVALENT, UNDECIDED: UNDECIDED}
 OPPOSITE |= {other: one for one, other in OPPOSITE.items()}
+APART, APART_HERE = "different", "different on these images"  # verdicts on interactions
 DIFFERENT = (BETTER, WORSE, BETTER_HERE, WORSE_HERE)
 
 
@@ -118,6 +120,80 @@ class PairResult(Record):
         return ToBest(self.difference.negated(), OPPOSITE[self.verdict])
 
 
+def pair_in(pairs: Sequence[PairResult], one: str, other: str) -> PairResult:
+    """The pair of two levels, in whichever order it is kept. Raises UsageError where there is none."""
+    for pair in pairs:
+        if {pair.a, pair.b} == {one, other}:
+            return pair
+    raise UsageError(f"the study has no pair {one!r} and {other!r}")
+
+
+@dataclass(frozen=True)
+class MarginalResult(Record):
+    """One value of one of several keys: means over all combinations with it, for each seed that has them."""
+
+    name: str
+    value: Any
+    accuracy: Interval
+    accuracies: list[float]
+    seeds: list[int]
+    to_best: ToBest | None
+
+
+@dataclass(frozen=True)
+class FactorResult(Record):
+    """The main effects of one of several keys. levels: its values, the leader first.
+
+    pairs: differences of means over all other keys. within: evidence that no value is better than the leader
+    by the margin or more.
+    """
+
+    key: str
+    levels: list[MarginalResult]
+    pairs: list[PairResult]
+    within: float
+
+
+@dataclass(frozen=True)
+class InteractionResult(Record):
+    """How a difference between two values of one key depends on another key.
+
+    values: of `key`, and others: of `on`. difference: (first value − second) with the first of others, minus
+    the same with the second. verdict: different (on these images), equivalent to 0, or undecided.
+    """
+
+    key: str
+    on: str
+    values: list[str]
+    others: list[str]
+    seeds: int
+    difference: Interval
+    verdict: str
+    different: float
+    equivalent: float
+
+
+@dataclass(frozen=True)
+class DependenceResult(Record):
+    """Whether the winner of the first key depends on another one, on these test images.
+
+    changes: evidence that no value is best at every value of `on`. leaders: the best value at each of them.
+    stays: for each value of the first key, in the order of the study, the evidence that it is at no value of
+    `on` worse than another by the margin or more.
+    """
+
+    key: str
+    on: str
+    leaders: dict[str, str]
+    changes: float
+    stays: dict[str, float]
+
+    @property
+    def everywhere(self) -> list[str]:
+        """The values that are nowhere worse than another by the margin or more."""
+        return [name for name, evidence in self.stays.items() if evidence >= ENOUGH]
+
+
 @dataclass(frozen=True)
 class LookResult(Record):
     """What was known after so many seeds.
@@ -196,7 +272,8 @@ class StudyResults(Record):
     each of them, from the second on. function: the name of a person's own, whose accuracies these are; empty
     for trainings of cnnkit. test_images: 0 where the function tells accuracies alone. tuning: what every
     level was tuned over before. pool: out of how many images each seed chooses its test images; 0: all seeds
-    have the same ones.
+    have the same ones. factors, interactions, dependence: where several
+    keys are varied; each combination is then a level.
     """
 
     version: int
@@ -212,6 +289,9 @@ class StudyResults(Record):
     trials: list[TrialResult]
     history: list[Earlier] = field(default_factory=list)
     function: str = ""
+    factors: list[FactorResult] = field(default_factory=list)
+    interactions: list[InteractionResult] = field(default_factory=list)
+    dependence: list[DependenceResult] = field(default_factory=list)
     tuning: Tuning | None = None
     pool: int = 0
 
@@ -250,7 +330,10 @@ class StudyResults(Record):
             return "its margin is none"
         if any(not 0 <= accuracy <= 1 for level in self.levels for accuracy in level.accuracies):
             return "an accuracy lies between 0 and 1"
-        if any(pair.verdict not in OPPOSITE for pair in self.pairs):
+        if any(len(factor.levels) < 2 for factor in self.factors):
+            return "a key has one value"
+        pairs = [*self.pairs, *(pair for factor in self.factors for pair in factor.pairs)]
+        if any(pair.verdict not in OPPOSITE for pair in pairs):
             return "a verdict is none"
         if any(len(look.different) != len(self.pairs) for look in self.looks):
             return "a look has not the evidence of each pair"
@@ -260,28 +343,4 @@ class StudyResults(Record):
 
     def pair(self, one: str, other: str) -> PairResult:
         """The pair of two levels, in whichever order it is kept. Raises UsageError where there is none."""
-        for pair in self.pairs:
-            if {pair.a, pair.b} == {one, other}:
-                return pair
-        raise UsageError(f"the study has no pair {one!r} and {other!r}")
-
-
-@dataclass(frozen=True)
-class FirstResults(Record):
-    """`results.json` of version 1, as far as it is still looked at: its verdicts came from other tests.
-
-    levels: `name` and `accuracies`, one for each of `seeds`.
-    """
-
-    version: int
-    key: str
-    margin: float
-    match: str
-    warnings: list[str]
-    test_images: int
-    seeds: list[int]
-    levels: list[dict[str, Any]]
-    pairs: list[dict[str, Any]]
-    friedman_p: float | None
-    trials: list[TrialResult]
-    history: list[Earlier] = field(default_factory=list)
+        return pair_in(self.pairs, one, other)

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnkit.comparison.factors import NO_EFFECTS, judge_factors
+from cnnkit.comparison.first_version import FirstResults
 from cnnkit.comparison.function_results import analyse_function
 from cnnkit.comparison.function_study import is_of_function
 from cnnkit.comparison.ranking import level_alone, observe, ranked
 from cnnkit.comparison.records import (
     VERSION,
-    FirstResults,
     LevelResult,
     LevelTiming,
     SizeAccuracy,
@@ -80,6 +81,9 @@ def analyse(folder: Path) -> StudyResults:
         return _level(plans[name], trials, study.object_sizes)
 
     levels, looks, pairs = ranked(observed, study.margin, level_of)
+    effects = NO_EFFECTS
+    if study.factors:
+        looks, effects = judge_factors(study, observed, seeds, looks)
     return StudyResults(
         version=VERSION,
         key=study.key,
@@ -93,6 +97,9 @@ def analyse(folder: Path) -> StudyResults:
         looks=looks,
         trials=rows,
         history=study.history,
+        factors=effects.main,
+        interactions=effects.interactions,
+        dependence=effects.dependence,
         tuning=study.tuning,
         pool=pool,
     )

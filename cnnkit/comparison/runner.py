@@ -13,6 +13,7 @@ import torch
 
 from cnnkit import signals
 from cnnkit.comparison.course import Course, Planned
+from cnnkit.comparison.factors import judge_for
 from cnnkit.comparison.going_on import refuse_another_study, with_kept
 from cnnkit.comparison.local import Outcome
 from cnnkit.comparison.records import StudyResults
@@ -31,7 +32,7 @@ from cnnkit.filenames import LABELS, RESULTS, STUDY, TRIALS, TUNING
 from cnnkit.files import remove_parts, write_atomically, write_json
 from cnnkit.kept import sealed, sha256
 from cnnkit.locks import alone_at
-from cnnkit.words import counted
+from cnnkit.words import counted, listed
 
 
 class Executor(Protocol):
@@ -84,7 +85,8 @@ def run_study(
             _listen(tuning.ended(executor, published), folder, notify)
             study = tuning.study()
             trials = _write_plan(study, data, published, folder)
-        course = Course(study, trials, study.base.data.info.test_images)
+        images = study.base.data.info.test_images
+        course = Course(study, trials, images, judge_for(study.to_file(), images))
         whole = [trial for trial in trials if _is_whole(folder, trial, notify)]
         notify(_begun(study, len(trials), len(whole)))
         for trial in whole:
@@ -160,8 +162,7 @@ def _begun(study: StudyPlan, trials: int, finished: int) -> StudyBegun:
     threads = counted(runtime.threads or 1, "thread")
     within = f" within ±{study.margin:g} points"
     return StudyBegun(
-        title=f"{study.key} on {study.base.data.info.title}: "
-        f"{', '.join(level.name for level in study.levels)}, {how_many(study, within)}"
+        title=f"{study.key} on {study.base.data.info.title}: {_what(study)}, {how_many(study, within)}"
         f"{_tested_on(study.base.data)}",
         where=f"{runtime.device}, {runtime.precision}, {threads} a trial",
         trials=trials,
@@ -169,6 +170,15 @@ def _begun(study: StudyPlan, trials: int, finished: int) -> StudyBegun:
         warnings=study.warnings(),
         at_most=study.min_seeds is not None,
     )
+
+
+def _what(study: StudyPlan) -> str:
+    if not study.factors:
+        return ", ".join(level.name for level in study.levels)
+    of_keys = " × ".join(f"({', '.join(factor.names)})" for factor in study.factors)
+    least = study.min_seeds or study.seeds
+    trainings = listed([f"{len(study.levels) * seeds:,}" for seeds in sorted({least, study.seeds})], "to")
+    return f"{of_keys}, {counted(len(study.levels), 'network')}, {trainings} trainings"
 
 
 def how_many(study: Planned, within: str = "") -> str:

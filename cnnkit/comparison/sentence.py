@@ -2,19 +2,30 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from cnnkit.comparison.intervals import FEWEST_SEEDS
 from cnnkit.comparison.records import (
+    APART,
+    APART_HERE,
     BETTER,
     BETTER_HERE,
     EQUIVALENT,
     UNDECIDED,
     WORSE,
     WORSE_HERE,
+    DependenceResult,
     LevelResult,
+    MarginalResult,
+    PairResult,
+    SeedRange,
     StudyResults,
+    pair_in,
 )
-from cnnkit.words import counted, listed
+from cnnkit.sequential import ENOUGH
+from cnnkit.words import TIMES, counted, listed, short_key
+
+Levels = Sequence[LevelResult | MarginalResult]
 
 
 def sentence(results: StudyResults) -> str:
@@ -50,47 +61,137 @@ def changes_of_the_margin(results: StudyResults) -> list[str]:
     return ["The margin was changed after the results were known.", *before] if before else []
 
 
+@dataclass(frozen=True)
+class Ranking:
+    """What is told in one sentence: a study of one key, or one of several keys. seeds: how many."""
+
+    key: str
+    levels: Levels
+    pairs: Sequence[PairResult]
+    margin: float
+    within: bool
+    seeds: int
+    test_images: int
+    these_images: str
+
+    def needed(self, level: str) -> SeedRange | None:
+        """How many seeds would decide between the best and another level."""
+        return pair_in(self.pairs, self.levels[0].name, level).seeds_needed
+
+
 def verdict_alone(results: StudyResults) -> str:
+    failures = "".join([*_failures(results), *_seeds_without_effect(results)])
     if not results.levels:
         return "No two values have finished a training: there is nothing to compare yet."
-    best, *others = results.levels
-    key, accuracy = results.key.rpartition(".")[2], f"{best.accuracy.mean:.2%}"
+    if TIMES in results.key and not results.function:
+        return f"{several_keys(results)}{failures}"
+    levels, seeds = results.levels, len(results.seeds)
+    ranking = Ranking(
+        results.key,
+        levels,
+        results.pairs,
+        results.margin,
+        results.within,
+        seeds,
+        results.test_images,
+        results.these_images,
+    )
+    return f"{_who_leads(ranking)}{failures}"
+
+
+def _who_leads(ranking: Ranking) -> str:
+    best, *others = ranking.levels
+    key, accuracy = short_key(ranking.key), f"{best.accuracy.mean:.2%}"
     told = {
         verdict: [other for other in others if other.to_best and other.to_best.verdict == verdict]
         for verdict in TEXTS
     }
     undecided = told[UNDECIDED]
-    told[UNDECIDED] = [level for level in undecided if level.beaten_after is None]
+    told[UNDECIDED] = [level for level in undecided if not _beaten(level)]
     beaten = [
-        level
-        for level in others
-        if level.beaten_after and level.to_best and level.to_best.verdict == UNDECIDED
+        level for level in others if _beaten(level) and level.to_best and level.to_best.verdict == UNDECIDED
     ]
-    failures = "".join([*_failures(results), *_seeds_without_effect(results)])
     if len(told[WORSE]) == len(others):
-        lead = _worse(told[WORSE], results, all_of="every other")
-        return f"{key} {best.name} wins with {accuracy}: {lead}.{failures}"
-    parts = [text(told[verdict], results) for verdict, text in TEXTS.items() if told[verdict]]
+        lead = _worse(told[WORSE], ranking, all_of="every other")
+        return f"{key} {best.name} wins with {accuracy}: {lead}."
+    parts = [text(told[verdict], ranking) for verdict, text in TEXTS.items() if told[verdict]]
     if beaten:  # by another than the leader, with which they were not compared for long
         parts.append(f"{_names(beaten)} {'is' if len(beaten) == 1 else 'are'} worse than another")
-    if results.within and told[UNDECIDED]:
-        parts.insert(0, f"no other is better by {results.margin:g} points or more")
-    return f"{key} {best.name} is ahead with {accuracy}: " + "; ".join(parts) + f".{failures}"
+    if ranking.within and told[UNDECIDED]:
+        parts.insert(0, f"no other is better by {ranking.margin:g} points or more")
+    return f"{key} {best.name} is ahead with {accuracy}: " + "; ".join(parts) + "."
 
 
-def _worse(levels: Sequence[LevelResult], results: StudyResults, all_of: str = "") -> str:
+def _beaten(level: LevelResult | MarginalResult) -> bool:
+    return isinstance(level, LevelResult) and level.beaten_after is not None
+
+
+def several_keys(results: StudyResults) -> str:
+    """Each key's main effects, and whether the winner of the first depends on the others."""
+    if not results.factors:
+        return "No seed has been trained with every combination: there is nothing to compare yet."
+    told = []
+    for number, factor in enumerate(results.factors):
+        levels, within, seeds = factor.levels, factor.within >= ENOUGH, len(factor.levels[0].seeds)
+        ranking = Ranking(
+            factor.key,
+            levels,
+            factor.pairs,
+            results.margin,
+            within,
+            seeds,
+            results.test_images,
+            results.these_images,
+        )
+        others = listed([short_key(other.key) for other in results.factors if other is not factor])
+        told.append(f"Averaged over {others}, {_who_leads(ranking)}")
+        if number == 0:
+            told += [winner_depends(one, results) for one in results.dependence]
+    return " ".join(told)
+
+
+def winner_depends(one: DependenceResult, results: StudyResults) -> str:
+    """Whether the winner depends on another key, and whether differences do."""
+    key, on = short_key(one.key), short_key(one.on)
+    best = [*dict.fromkeys(one.leaders.values())]
+    places = [f"{leader} with {value}" for value, leader in one.leaders.items()]
+    leaders = listed(places) if len(best) > 1 else f"{best[0]} with each"
+    names = listed(one.everywhere) if one.everywhere else ""
+    verb = "is" if len(one.everywhere) == 1 else "are"
+    within = f"{names} {verb} with each the best, or less than {results.margin:g} points behind"
+    if one.changes >= ENOUGH:
+        rest = f"; but {within}" if names else ""
+        answer = f"On {results.these_images} the best {key} depends on {on}: {leaders}{rest}."
+    elif names:
+        answer = f"The best {key} does not depend on {on}: on {results.these_images} {within}."
+    else:
+        answer = f"Whether the best {key} depends on {on} is undecided: now it is {leaders}."
+    return " ".join([answer, *_differences_depend(one, results)])
+
+
+def _differences_depend(one: DependenceResult, results: StudyResults) -> Iterator[str]:
+    key, on = short_key(one.key), short_key(one.on)
+    verdicts = {two.verdict for two in results.interactions if {two.key, two.on} == {one.key, one.on}}
+    if verdicts & {APART, APART_HERE}:
+        here = "" if APART in verdicts else f", on {results.these_images}"
+        yield f"How much the {key} matters depends on {on}{here}."
+    elif verdicts == {EQUIVALENT}:
+        yield f"Differences are the same with each {on}, within ±{results.margin:g} points."
+
+
+def _worse(levels: Levels, ranking: Ranking, all_of: str = "") -> str:
     return f"it is better than {all_of or _names(levels)} by {_least_lead(levels)}"
 
 
-def _worse_here(levels: Sequence[LevelResult], results: StudyResults) -> str:
-    here = f"it is better than {_names(levels)} on {results.these_images}, by {_least_lead(levels)}: "
-    if results.test_images:
-        more = results.these_images.replace("these", "more")
+def _worse_here(levels: Levels, ranking: Ranking) -> str:
+    here = f"it is better than {_names(levels)} on {ranking.these_images}, by {_least_lead(levels)}: "
+    if ranking.test_images:
+        more = ranking.these_images.replace("these", "more")
         return f"{here}{more} would tell whether on others too, more seeds would not"
     return here + "whether on others too, accuracies alone cannot tell"
 
 
-def _least_lead(levels: Sequence[LevelResult]) -> str:
+def _least_lead(levels: Levels) -> str:
     """How far the best is ahead of each of them at least: the nearest end of their intervals."""
     high = [o.to_best.difference.high for o in levels if o.to_best and o.to_best.difference.high is not None]
     least = -max(high, default=0.0) * 100
@@ -99,25 +200,25 @@ def _least_lead(levels: Sequence[LevelResult]) -> str:
     return f"{least:.2f} points or more" if least >= 0.005 else f"{least:.3f} points or more"
 
 
-def _equivalent(levels: Sequence[LevelResult], results: StudyResults) -> str:
+def _equivalent(levels: Levels, ranking: Ranking) -> str:
     verb = "is" if len(levels) == 1 else "are"
-    return f"{_names(levels)} {verb} as good, within ±{results.margin:g} points on {results.these_images}"
+    return f"{_names(levels)} {verb} as good, within ±{ranking.margin:g} points on {ranking.these_images}"
 
 
-def _better(levels: Sequence[LevelResult], results: StudyResults) -> str:
+def _better(levels: Levels, ranking: Ranking) -> str:
     verb = "is" if len(levels) == 1 else "are"
     return f"{_names(levels)} {verb} more accurate where it does not fail"
 
 
-def _undecided(levels: Sequence[LevelResult], results: StudyResults) -> str:
-    return f"whether it is better than {_names(levels)} is undecided, {_what_would_tell(levels, results)}"
+def _undecided(levels: Levels, ranking: Ranking) -> str:
+    return f"whether it is better than {_names(levels)} is undecided, {_what_would_tell(levels, ranking)}"
 
 
-def _what_would_tell(levels: Sequence[LevelResult], results: StudyResults) -> str:
+def _what_would_tell(levels: Levels, ranking: Ranking) -> str:
     """A range for all of them together: how many seeds in all would decide the first, and the last."""
-    if (seeds := len(results.seeds)) < FEWEST_SEEDS:
+    if (seeds := ranking.seeds) < FEWEST_SEEDS:
         return f"and {counted(seeds, 'seed')} {'is' if seeds == 1 else 'are'} too few to tell"
-    needed = [results.pair(results.best.name, level.name).seeds_needed for level in levels]
+    needed = [ranking.needed(level.name) for level in levels]
     known = [one for one in needed if one]
     if not known:
         return "and no number of seeds would tell soon"
@@ -145,5 +246,5 @@ TEXTS = {
 }
 
 
-def _names(levels: Sequence[LevelResult]) -> str:
+def _names(levels: Levels) -> str:
     return listed([level.name for level in levels])

@@ -1,24 +1,32 @@
-"""What is compared: one factor (a configuration key and its values), and seeds to repeat each over."""
+"""What is compared: factors (configuration keys and their values), and seeds to repeat each value over."""
 
-import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, get_args
 
-from cnnkit.comparison.study_file import VERSION, Earlier, LevelPlan, StudyFile, TrialEntry
-from cnnkit.comparison.tuning import Tuned, Tuning, plan_tuning, with_settings
+from cnnkit.comparison.levels import Level, combined, levels_of
+from cnnkit.comparison.study_file import (
+    VERSION,
+    Earlier,
+    FactorPlan,
+    LevelPlan,
+    StudyFile,
+    TrialEntry,
+    varied_in,
+)
+from cnnkit.comparison.tuning import Tuning, plan_tuning
 from cnnkit.comparison.verdicts import fewest_seeds
 from cnnkit.comparison.widths import TOLERANCE, Cost, Match, cost_of, match_width
-from cnnkit.config.load import config_text, parse_config
+from cnnkit.config.load import config_text
 from cnnkit.config.ranges import DEFAULT_KEYS
 from cnnkit.config.schema import Config
 from cnnkit.errors import UsageError
 from cnnkit.image_error import default_margin
 from cnnkit.stats import MOST_SEEDS
 from cnnkit.training.device import choose_device
-from cnnkit.words import counted, listed
+from cnnkit.words import TIMES, counted, listed
 
 MIN_SEEDS, MAX_SEEDS = 3, 40  # of a study that ends once it is decided
 SHARED = (
@@ -29,36 +37,13 @@ SHARED = (
 
 
 @dataclass(frozen=True)
-class Level:
-    """One value of the factor, and the configuration that has it, with the study's first seed.
-
-    changed: what `--match` did to it, in words. tuned: where its tuning has ended; `config` then has the
-    settings that were chosen.
-    """
-
-    value: Any
-    config: Config
-    cost: Cost
-    changed: str = ""
-    tuned: Tuned | None = None
-
-    @property
-    def name(self) -> str:
-        return self.value if isinstance(self.value, str) else json.dumps(self.value)
-
-    def with_tuned(self, tuned: Tuned | None) -> "Level":
-        if tuned is None:
-            return self
-        return replace(self, config=with_settings(self.config, tuned.settings), tuned=tuned)
-
-
-@dataclass(frozen=True)
 class StudyPlan:
     """A key, its values and the seeds. key: dotted. margin: of accuracy, percentage points.
 
     seeds: how many; at most, where `min_seeds` is a number: the study then ends once it is decided, after so
     many at least. history: what was decided with other margins, the oldest first. tuning: what every level is
-    tuned over before the seeds that count.
+    tuned over before the seeds that count. factors: the keys that
+    are varied together; empty where it is one. Every combination is then a level.
     """
 
     key: str
@@ -69,6 +54,13 @@ class StudyPlan:
     base: Config
     min_seeds: int | None = None
     history: tuple[Earlier, ...] = ()
+    factors: tuple[FactorPlan, ...] = ()
+
+    @property
+    def varied(self) -> dict[str, list[Any]]:
+        """The values of each key."""
+        return varied_in(self.key, self.levels, self.factors)
+
     tuning: Tuning | None = None
 
     @property
@@ -126,7 +118,14 @@ class StudyPlan:
     def to_file(self, trials: Sequence[TrialEntry] = ()) -> StudyFile:
         """What `study.json` holds of it."""
         levels = [
-            LevelPlan(level.name, level.value, *level.cost, level.changed, level.tuned)
+            LevelPlan(
+                level.name,
+                level.value,
+                *level.cost,
+                level.changed,
+                [list(one) for one in level.combinations],
+                level.tuned,
+            )
             for level in self.levels
         ]
         return StudyFile(
@@ -143,6 +142,7 @@ class StudyPlan:
             trials=list(trials),
             history=list(self.history),
             min_seeds=self.min_seeds,
+            factors=list(self.factors),
             tuning=self.tuning,
         )
 
@@ -167,8 +167,11 @@ def plan_study(
     *,
     min_seeds: int | None = None,
     max_seeds: int = MAX_SEEDS,
+    beside: Mapping[str, Sequence[Any]] | None = None,
 ) -> StudyPlan:
     """A study that can be run. values: of the key, as YAML would read them.
+
+    beside: further keys and their values; every combination is then trained.
 
     seeds: exactly so many; None: until the study is decided, between `min_seeds` (None: `MIN_SEEDS`, or as
     many as there are folds) and `max_seeds`.
@@ -187,13 +190,25 @@ def plan_study(
     if match not in get_args(Match):
         raise UsageError(f"--match {match}: expected {listed(get_args(Match), 'or')}")
     refuse_margin(margin)
-    if any(key == shared or key.startswith(f"{shared}.") for shared in SHARED):
-        raise UsageError(f"--vary {key}: what is compared has to share it")
+    varied = {key: values, **(beside or {})}
+    _refuse_keys(key, *(beside or {}))
     base = _settled(base) if here else _with_runtime(base, threads=base.runtime.threads or 1)
-    levels = _levels(base, key, values)
+    factors, levels = ([], levels_of(base, key, values)) if len(varied) == 1 else combined(base, varied)
     if match != "none":
         levels = [levels[0], *(_matched(level, levels[0].cost, match) for level in levels[1:])]
-    return StudyPlan(key, tuple(levels), most, margin, match, base, min_seeds if seeds is None else None)
+    least = min_seeds if seeds is None else None
+    named = TIMES.join(varied)
+    return StudyPlan(named, tuple(levels), most, margin, match, base, least, factors=tuple(factors))
+
+
+def _refuse_keys(*keys: str) -> None:
+    """Raises UsageError where a key cannot be varied, or not beside another."""
+    for number, key in enumerate(keys):
+        if any(key == shared or key.startswith(f"{shared}.") for shared in SHARED):
+            raise UsageError(f"--vary {key}: what is compared has to share it")
+        for other in keys[:number]:
+            if f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}."):
+                raise UsageError(f"--vary {key} and --vary {other}: they set the same")
 
 
 def with_tuning(study: StudyPlan, points: int | None, keys: Sequence[str] = ()) -> StudyPlan:
@@ -206,7 +221,7 @@ def with_tuning(study: StudyPlan, points: int | None, keys: Sequence[str] = ()) 
             raise UsageError("--tune-keys needs --tune: it names what is tuned")
         return study
     configs = [level.config for level in study.levels]
-    return replace(study, tuning=plan_tuning(points, keys or DEFAULT_KEYS, configs, [study.key]))
+    return replace(study, tuning=plan_tuning(points, keys or DEFAULT_KEYS, configs, [*study.varied]))
 
 
 def refuse_margin(margin: float) -> None:
@@ -240,44 +255,8 @@ def _with_runtime(base: Config, **settled: str | int) -> Config:
     return base.model_copy(update={"runtime": base.runtime.model_copy(update=settled)})
 
 
-def _levels(base: Config, key: str, values: Sequence[Any]) -> list[Level]:
-    text = config_text(base)
-    levels: list[Level] = []
-    for value in values:
-        config = parse_config(
-            text, "configuration", [f"{key}={json.dumps(value, ensure_ascii=False)}"], flag="--vary"
-        )
-        resolved = _value_at(config, key)
-        if isinstance(resolved, dict):
-            raise UsageError(f"--vary {key}: it holds keys, not a value; name one of them")
-        level = Level(resolved, config, cost_of(config))
-        for other in levels:
-            if _spelled_out(config) == _spelled_out(other.config):
-                twice = level.name if level.name == other.name else f"{level.name} is {other.name}, which"
-                raise UsageError(f"--vary {key}: {twice} is there twice")
-        levels.append(level)
-    if len(levels) < 2:
-        raise UsageError(f"--vary {key}: a comparison needs two values or more, not {len(levels)}")
-    return levels
-
-
-def _spelled_out(config: Config) -> dict[str, Any]:
-    """Equal for two ways to write one network, such as `max` and `[max, max]`."""
-    settings = config.model_dump()
-    for name in ("channels", "kernel_sizes", "pooling", "pool_size", "order"):
-        del settings["model"][name]
-    return {**settings, "stages": config.model.stages}
-
-
 def _matched(level: Level, budget: Cost, match: Match) -> Level:
     config = match_width(level.config, budget, match)
     before, after = list(level.config.model.channels), list(config.model.channels)
     changed = f"channels {before} → {after}" if before != after else ""
-    return Level(level.value, config, cost_of(config), changed)
-
-
-def _value_at(config: Config, key: str) -> Any:
-    node: Any = config.model_dump(mode="json")
-    for part in key.split("."):
-        node = node[part]
-    return node
+    return replace(level, config=config, cost=cost_of(config), changed=changed)

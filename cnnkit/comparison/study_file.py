@@ -1,10 +1,13 @@
 """`study.json`: what was planned, enough to plan it again and to report on it."""
 
 import contextlib
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 from cnnkit.comparison.tuning import Tuned, Tuning
 from cnnkit.comparison.widths import Match, cost_of
@@ -29,6 +32,8 @@ Value = Plain | list[Plain] | list[list[Plain]]  # of a key of the configuration
 class LevelPlan(Record):
     """A value of the factor and what its network costs. changed: what `--match` did to it, in words.
 
+    combinations: where several keys are varied, those that are this network, with the number of each
+    factor's value; `value` is then None.
     tuned: what tuning came to; None where there is none, or it has not ended.
     """
 
@@ -37,7 +42,31 @@ class LevelPlan(Record):
     parameters: int
     macs: int
     changed: str
+    combinations: list[list[int]] = field(default_factory=list)
     tuned: Tuned | None = None
+
+
+@dataclass(frozen=True)
+class FactorPlan(Record):
+    """One of several keys that are varied together."""
+
+    key: str
+    values: list[Value]
+
+    @property
+    def names(self) -> list[str]:
+        return [name_of(value) for value in self.values]
+
+
+def varied_in(key: str, levels: Sequence[Any], factors: Sequence[FactorPlan]) -> dict[str, list[Value]]:
+    """The values of each key. levels: with a `value` where there are no factors."""
+    if not factors:
+        return {key: [level.value for level in levels]}
+    return {factor.key: factor.values for factor in factors}
+
+
+def name_of(value: Value) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 @dataclass(frozen=True)
@@ -66,7 +95,7 @@ class StudyFile(Record):
     object_sizes: pixels; test image i holds an object of size i % len. Empty where objects have no sizes.
     labels: the hash of `labels.bin`; empty in a file of 0.1.0. seeds: how many; at most, where `min_seeds` is
     a number: the study then ends once it is decided, after so many at least. tuning: what every level is
-    tuned over before.
+    tuned over before. factors: the keys, where it is more than one.
     """
 
     version: int
@@ -83,6 +112,20 @@ class StudyFile(Record):
     history: list[Earlier] = field(default_factory=list)
     labels: str = ""
     min_seeds: int | None = None
+    factors: list[FactorPlan] = field(default_factory=list)
+
+    @property
+    def varied(self) -> dict[str, list[Value]]:
+        """The values of each key."""
+        return varied_in(self.key, self.levels, self.factors)
+
+    def settings_of(self, level: LevelPlan) -> dict[str, Value]:
+        """What a level sets the varied keys to."""
+        if not self.factors:
+            return {self.key: level.value}
+        chosen = zip(self.factors, level.combinations[0], strict=True)
+        return {factor.key: factor.values[number] for factor, number in chosen}
+
     tuning: Tuning | None = None
 
     @property
@@ -146,6 +189,10 @@ def _complaints(study: StudyFile) -> Iterator[str]:
     names = {level.name for level in study.levels}
     if len(names) < max(2, len(study.levels)):
         yield "a study has two levels or more, of different names"
+    combinations = sorted(tuple(one) for level in study.levels for one in level.combinations)
+    shape = [len(factor.values) for factor in study.factors]
+    if study.factors and combinations != list(product(*map(range, shape))):
+        yield "its levels are not all combinations of its factors"
     yield from _complaints_about_tuning(study)
     if any(size < 1 for size in study.object_sizes):
         yield "an object of no size"
@@ -211,7 +258,7 @@ def differences(study: StudyFile, folder: Path) -> Iterator[tuple[Path, str]]:
         except CnnkitError:
             continue
         settings = level.tuned.settings if level.tuned else {}
-        planned = {**base, study.key: level.value, **settings, "training.seed": entry.seed}
+        planned = {**base, **study.settings_of(level), **settings, "training.seed": entry.seed}
         kept = flat(config)
         for key in kept:
             if key not in ("data.root", scaled) and kept[key] != planned.get(key):

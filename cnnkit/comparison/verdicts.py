@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnkit.comparison.records import (
+    APART,
     BETTER,
     BETTER_HERE,
     EQUIVALENT,
@@ -22,8 +23,9 @@ from cnnkit.comparison.records import (
     PairResult,
     SeedRange,
 )
+from cnnkit.factorial import Effects
 from cnnkit.image_error import OfImages, image_error, image_error_of_redrawn
-from cnnkit.sequential import ENOUGH, Floats, Look, Watch, pair_indices, reach
+from cnnkit.sequential import ENOUGH, Fit, Floats, Look, Watch, pair_indices, pair_weights, reach
 from cnnkit.stats import MOST_SEEDS, Interval
 
 FEWEST_SEEDS = 2  # of a look: one seed says nothing of the noise
@@ -60,6 +62,11 @@ class Observed:
             self, names=names, accuracies=self.accuracies[has], failed=self.failed[has], right=right
         )
 
+    @property
+    def has_whole_seed(self) -> bool:
+        """Whether all levels have an accuracy with one seed."""
+        return bool(np.isfinite(self.accuracies).all(0).any())
+
     def first(self, seeds: int) -> "Observed":
         """What was known after so many seeds."""
         right = None if self.right is None else self.right[:, :seeds]
@@ -69,11 +76,22 @@ class Observed:
 
 
 class Judge:
-    """Looks at a study after each seed. What one look has decided stays decided. margin: a fraction."""
+    """Looks at a study after each seed. What one look has decided stays decided. margin: a fraction.
 
-    def __init__(self, names: Sequence[str], margin: float, images: int) -> None:
+    weights: (pairs, rows of `Observed`), what is compared: the levels, or means of several of them.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        margin: float,
+        images: int,
+        watch: Watch | None = None,
+        weights: Floats | None = None,
+    ) -> None:
         self.names, self.margin = names, margin
-        self.watch = Watch(len(names), margin, 1 / images if images else 0.0)
+        self.watch = watch or Watch(len(names), margin, 1 / images if images else 0.0)
+        self.weights = pair_weights(len(names)) if weights is None else weights
         self.beaten_after: dict[str, int] = {}
         self.seen: Look | None = None
         self.leader = 0
@@ -81,13 +99,8 @@ class Judge:
 
     def look(self, observed: Observed) -> LookResult:
         """observed: of all seeds so far, at least `FEWEST_SEEDS`."""
-        self.seen = seen = self.watch.look(observed.accuracies)
-        seeds = observed.accuracies.shape[1]
-        self.failing = np.asarray(observed.failed.any(1))
-        beaten = np.flatnonzero(self.watch.beaten(seen, by=~self.failing)).tolist()
-        names = [self.names[level] for level in beaten]
-        self.beaten_after = {name: self.beaten_after.get(name) or seeds for name in names}
-        self.leader = self._leader(seen.fit.effect)
+        seen, seeds = self.watch.look(observed.accuracies), observed.accuracies.shape[1]
+        self.take(seen, np.asarray(observed.failed.any(1)), seeds)
         there = np.isfinite(observed.accuracies)
         return LookResult(
             seeds=seeds,
@@ -103,6 +116,14 @@ class Judge:
             within=_told(self.watch.within_margin)[self.leader],
             decided=self.watch.decided(self.leader, seen),
         )
+
+    def take(self, seen: Look, failing: NDArray[np.bool_], seeds: int) -> None:
+        """Takes in a look of the watch after so many seeds. failing: (levels,)."""
+        self.seen, self.failing = seen, failing
+        beaten = np.flatnonzero(self.watch.beaten(seen, by=~failing)).tolist()
+        names = [self.names[level] for level in beaten]
+        self.beaten_after = {name: self.beaten_after.get(name) or seeds for name in names}
+        self.leader = self._leader(seen.fit.effect)
 
     def _leader(self, effect: Floats) -> int:
         """The best of the levels that are not beaten; one of those that never failed, if there is any."""
@@ -156,17 +177,17 @@ def pairs_of(judge: Judge, observed: Observed) -> Iterator[PairResult]:
     """A verdict on every pair, after the last look, which was at these."""
     seen, watch = judge.seen, judge.watch
     assert seen is not None
-    first, second = pair_indices(len(observed.names))
+    first, second = pair_indices(len(judge.names))
     for pair, (a, b) in enumerate(zip(first.tolist(), second.tolist(), strict=True)):
         mean, seeds = float(seen.fit.difference[pair]), int(seen.fit.seeds[pair])
-        of_images = _of_images(observed, seen, pair, a, b)
+        of_images = of_images_in(observed, seen.fit, pair, judge.weights[pair])
         elsewhere = of_images.half_width(float(seen.half_width[pair]), len(first)) if of_images else math.inf
         verdict = _verdict(judge, pair, a, b, mean, elsewhere)
         yield PairResult(
-            observed.names[a],
-            observed.names[b],
+            judge.names[a],
+            judge.names[b],
             seeds=seeds,
-            difference=_interval(judge, pair, mean if seeds else 0.0, verdict, elsewhere),
+            difference=interval_of(judge.margin, seen, pair, mean if seeds else 0.0, verdict, elsewhere),
             verdict=verdict,
             different=_told(watch.evidence)[pair],
             equivalent=_told(watch.near)[pair],
@@ -187,26 +208,30 @@ def _verdict(judge: Judge, pair: int, a: int, b: int, mean: float, elsewhere: fl
     return better if mean > 0 else OPPOSITE[better]
 
 
-def _of_images(observed: Observed, seen: Look, pair: int, a: int, b: int) -> OfImages | None:
-    """What the choice of images puts into the difference of a pair; None where that is not known."""
-    both = np.isfinite(observed.accuracies[[a, b]]).all(0)
+def of_images_in(observed: Observed, fit: Fit, contrast: int, weights: Floats) -> OfImages | None:
+    """What the choice of images puts into a contrast; None where that is not known.
+
+    weights: (rows of `observed`,), of the contrast.
+    """
+    used = np.flatnonzero(weights)
+    both = np.isfinite(observed.accuracies[used]).all(0)
     if observed.right is None or both.sum() < FEWEST_SEEDS:
         return None
     if observed.pool:
-        variance, df = float(seen.fit.variance[pair]), float(seen.fit.df[pair])
+        variance, df = float(fit.variance[contrast]), float(fit.df[contrast])
         return image_error_of_redrawn(variance, df, observed.images, observed.pool - observed.images)
-    return image_error(observed.right[a, both].astype(np.int8) - observed.right[b, both].astype(np.int8))
+    return image_error(sum(float(weights[row]) * observed.right[row, both] for row in used))
 
 
-def _interval(judge: Judge, pair: int, mean: float, verdict: str, elsewhere: float) -> Interval:
+def interval_of(
+    margin: float, seen: Look | Effects, pair: int, mean: float, verdict: str, elsewhere: float
+) -> Interval:
     """The one that makes the verdict. If that was made at an earlier look it ends at 0, or at the margin."""
-    seen, margin = judge.seen, judge.margin
-    assert seen is not None
     if verdict == EQUIVALENT:
         half = float(seen.near_half_width[pair])
         return Interval(mean, max(mean - half, -margin), min(mean + half, margin))
     half = float(seen.half_width[pair])
-    if verdict in (BETTER, OPPOSITE[BETTER]) or (verdict == UNDECIDED and elsewhere < math.inf):
+    if verdict in (BETTER, OPPOSITE[BETTER], APART) or (verdict == UNDECIDED and elsewhere < math.inf):
         half = elsewhere
     if not half < math.inf:
         return Interval(mean, None, None)

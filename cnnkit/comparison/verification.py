@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from cnnkit.comparison.first_version import FirstResults
 from cnnkit.comparison.function_study import is_of_function
-from cnnkit.comparison.records import FirstResults, StudyResults
+from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import analyse, first_results, images_tested, read_results
 from cnnkit.comparison.study_file import (
     StudyFile,
@@ -52,6 +53,7 @@ ROUNDED = (
     "seed_deviation",
     "sampling_error",
 )
+EFFECTS = ("factors", "interactions", "dependence")  # all of them means and statistics
 
 
 def verify(folder: Path, deep: bool = False, told: Callable[[str], None] = ignore) -> StudyResults:
@@ -169,9 +171,10 @@ def _differing(kept: Any, again: Any, key: str) -> Iterator[tuple[str, str]]:
 
 def _is_rounding(kept: Any, again: Any, key: str) -> bool:
     numbers = isinstance(kept, float) and isinstance(again, float)
+    effect = key.startswith(EFFECTS)
     return (
         numbers
-        and re.sub(r"\[\d+\]$", "", key.rpartition(".")[2]) in ROUNDED
+        and (effect or re.sub(r"\[\d+\]$", "", key.rpartition(".")[2]) in ROUNDED)
         and math.isclose(kept, again, rel_tol=ROUNDING, abs_tol=1e-9)
     )
 

@@ -22,7 +22,9 @@ from cnnkit.report.trials import GALLERY_SHOWN, provenance_of
 from cnnkit.words import counted
 
 NOTHING: dict[str, Any] = {
-    **dict.fromkeys(("tuning", "sizes", "activations", "curves", "confusion", "networks", "evidence")),
+    **dict.fromkeys(
+        ("tuning", "sizes", "activations", "curves", "confusion", "networks", "evidence", "effects")
+    ),
     "images_missing": "",
     "predictions_missing": "",
     "tuning": None,

@@ -14,6 +14,7 @@ from cnnkit.report.activations import activation_plots
 from cnnkit.report.axes import Panel, short
 from cnnkit.report.captions import cost_caption, dots_caption, matrix_caption, sizes_caption
 from cnnkit.report.damage import results_left
+from cnnkit.report.effects import effects_view
 from cnnkit.report.figures import seeds_needed
 from cnnkit.report.growth import growth_view
 from cnnkit.report.networks import images_view
@@ -68,8 +69,10 @@ def study_view(folder: Path) -> dict[str, Any]:
         **parts.draw("gallery filters maps evidence", lambda: images_view(trials), NO_IMAGES),
         **provenance_view(trials),
         "failures": parts.failures,
+        "effects": None,
     }
     if results.levels:
+        view["effects"] = parts.draw("effects", lambda: effects_view(study, results), None)
         view |= plots_of_levels(study, results, trials.series, parts)
         view["confusion"] = parts.draw("confusions", lambda: confusion_view(trials), None)
     return view

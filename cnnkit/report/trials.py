@@ -26,6 +26,7 @@ from cnnkit.report.captions import confusion_caption, curves_caption, gallery_ca
 from cnnkit.report.crops import crop_note, whole_image
 from cnnkit.report.curves import HOW_MEASURED, training_fields
 from cnnkit.report.damage import damaged_files, labels_left, predictions_left
+from cnnkit.report.effects import series_of
 from cnnkit.report.heat import HeatMap, heat_map, mistakes_alone, mistakes_map
 from cnnkit.report.plots import Curve, curve_of, curve_panel
 from cnnkit.words import counted, listed
@@ -95,7 +96,7 @@ def open_trials(folder: Path, study: StudyFile, config: Config, results: StudyRe
         folder=folder,
         config=config,
         order=order,
-        series={name: i for i, name in enumerate(levels)},
+        series=series_of(study),
         seeds=[seed for seed in results.seeds if all((name, seed) in runs for name in order)],
         runs=runs,
         hashes={key: trial.hashes or {} for key, trial in finished.items()},

@@ -1,0 +1,209 @@
+"""A study of several keys: main effects, interactions, and whether the winner depends on a key."""
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cnnkit.comparison.records import (
+    APART,
+    APART_HERE,
+    EQUIVALENT,
+    UNDECIDED,
+    DependenceResult,
+    FactorResult,
+    InteractionResult,
+    LookResult,
+    MarginalResult,
+    StudyResults,
+)
+from cnnkit.comparison.study_file import FactorPlan, LevelPlan, StudyFile
+from cnnkit.comparison.verdicts import MOST_EVIDENCE, Judge, Observed, interval_of, of_images_in, pairs_of
+from cnnkit.events import Standing
+from cnnkit.factorial import Design, FactorialLook, FactorialWatch
+from cnnkit.sequential import Floats
+from cnnkit.stats import Interval, mean_interval
+from cnnkit.words import short_key
+
+
+def design_of(levels: Sequence[LevelPlan]) -> Design:
+    """levels: each a network, with the combinations that it is."""
+    cells = {tuple(one): number for number, level in enumerate(levels) for one in level.combinations}
+    shape = tuple(1 + max(numbers) for numbers in zip(*cells, strict=True))
+    return Design(np.array([cells[cell] for cell in sorted(cells)]).reshape(shape))
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What a study of several keys tells of them."""
+
+    main: list[FactorResult]
+    interactions: list[InteractionResult]
+    dependence: list[DependenceResult]
+
+
+NO_EFFECTS = Effects([], [], [])
+
+
+def judge_factors(
+    study: StudyFile, observed: Observed, seeds: Sequence[int], looks: Sequence[LookResult]
+) -> tuple[list[LookResult], Effects]:
+    """The looks, which tell when such a study is decided, then all effects after the last one.
+
+    There are no effects before a seed has all combinations. seeds: their numbers.
+    """
+    if not observed.has_whole_seed:
+        return [replace(look, decided=False) for look in looks], NO_EFFECTS
+    judge = judge_for(study, observed.images)
+    assert judge is not None
+    told = [replace(look, decided=judge.look(observed.first(look.seeds))) for look in looks]
+    if not looks:
+        judge.look(observed)
+    main = judge.main_effects(observed, seeds)
+    return told, Effects(main, list(judge.interactions(observed)), list(judge.dependence()))
+
+
+def means_over(weights: Floats, accuracies: Floats) -> Floats:
+    """(…, networks), (networks, seeds) -> (…, seeds): means, NaN where a network is missing."""
+    known = np.isfinite(accuracies)
+    return np.where((weights > 0) @ ~known, np.nan, weights @ np.where(known, accuracies, 0.0))
+
+
+def means_at(study: StudyFile, results: StudyResults, given: int) -> list[list[Interval]]:
+    """Accuracy of each value of the first key, at each value of another one, over all the rest."""
+    levels = {level.name: level for level in results.levels}
+    accuracies = np.full((len(study.levels), len(results.seeds)), np.nan)
+    for network, plan in enumerate(study.levels):
+        level = levels[plan.name]
+        accuracies[network, [results.seeds.index(seed) for seed in level.seeds]] = level.accuracies
+    means = means_over(design_of(study.levels).means(0, given), accuracies)
+    resolution = 1 / results.test_images
+    return [[mean_interval(at[np.isfinite(at)], resolution).clipped() for at in row] for row in means]
+
+
+def judge_for(study: StudyFile, images: int) -> "FactorsJudge | None":
+    """None where one key is varied. images: test images."""
+    if not study.factors:
+        return None
+    return FactorsJudge(study.factors, study.levels, study.margin / 100, images)
+
+
+class FactorsJudge:
+    """Looks at a study of several keys after each seed; rows of `Observed` are its networks.
+
+    judges: one for each key's main effects. margin: a fraction. images: test images.
+    """
+
+    def __init__(
+        self, factors: Sequence[FactorPlan], levels: Sequence[LevelPlan], margin: float, images: int
+    ) -> None:
+        self.factors, self.design, self.margin = factors, design_of(levels), margin
+        self.watch = FactorialWatch(self.design, margin, 1 / images if images else 0.0)
+        self.judges = [
+            Judge(factor.names, margin, images, self.watch.main[axis], self.design.main(axis))
+            for axis, factor in enumerate(factors)
+        ]
+        self.seen: FactorialLook | None = None
+
+    def look(self, observed: Observed) -> bool:
+        """Takes in all seeds so far, at least two; returns whether the study may end here."""
+        self.seen = self.watch.look(observed.accuracies[self.design.networks])
+        failing = np.asarray(observed.failed.any(1))[self.design.networks]
+        for axis, (judge, seen) in enumerate(zip(self.judges, self.seen.main, strict=True)):
+            others = tuple(i for i in range(failing.ndim) if i != axis)
+            judge.take(seen, np.asarray(failing.any(others)), observed.accuracies.shape[1])
+        return self.watch.decided
+
+    def standings(self, observed: Observed) -> Iterator[Standing]:
+        """Where each value of each key stands, the leader first."""
+        failures = observed.failed.sum(1)[self.design.networks]
+        for axis, (judge, factor) in enumerate(zip(self.judges, self.factors, strict=True)):
+            marginals = means_over(self.design.means(axis), observed.accuracies)
+            failed = np.moveaxis(failures, axis, 0).reshape(len(marginals), -1).sum(1)
+            for number in judge.ranked():
+                own = marginals[number][np.isfinite(marginals[number])]
+                mean = float(own.mean()) if len(own) else float("nan")
+                name = f"{short_key(factor.key)} {judge.names[number]}"
+                yield Standing(name, mean, len(own), int(failed[number]), judge.state(number))
+
+    def main_effects(self, observed: Observed, seeds: Sequence[int]) -> list[FactorResult]:
+        """After the last look, which was at these. seeds: their numbers."""
+        return [self._main_effect(axis, observed, seeds) for axis in range(len(self.judges))]
+
+    def _main_effect(self, axis: int, observed: Observed, seeds: Sequence[int]) -> FactorResult:
+        judge, factor = self.judges[axis], self.factors[axis]
+        pairs = list(pairs_of(judge, observed))
+        marginals = means_over(self.design.means(axis), observed.accuracies)
+        leader = judge.names[judge.leader]
+        levels = []
+        for number in judge.ranked():
+            name, of_seeds = judge.names[number], marginals[number]
+            known = np.isfinite(of_seeds)
+            pair = next((pair for pair in pairs if {pair.a, pair.b} == {name, leader}), None)
+            accuracy = mean_interval(of_seeds[known], 1 / observed.images if observed.images else 0.0)
+            levels.append(
+                MarginalResult(
+                    name,
+                    factor.values[number],
+                    accuracy.clipped(),
+                    of_seeds[known].tolist(),
+                    [seed for seed, there in zip(seeds, known.tolist(), strict=True) if there],
+                    pair.seen_from(name) if pair and name != leader else None,
+                )
+            )
+        within = min(float(judge.watch.within_margin[judge.leader]), MOST_EVIDENCE)
+        return FactorResult(factor.key, levels, pairs, within)
+
+    def interactions(self, observed: Observed) -> Iterator[InteractionResult]:
+        """Of each two keys, of each two values of both."""
+        assert self.seen is not None
+        for (one, other), of_two in self.watch.interactions.items():
+            seen, weights = self.seen.interactions[one, other], self.design.interaction(one, other)
+            pairs = itertools.product(
+                itertools.combinations(self.factors[one].names, 2),
+                itertools.combinations(self.factors[other].names, 2),
+            )
+            for number, (values, others) in enumerate(pairs):
+                seeds = int(seen.fit.seeds[number])
+                mean = float(seen.fit.difference[number]) if seeds else 0.0
+                images = of_images_in(observed, seen.fit, number, weights[number])
+                half = float(seen.half_width[number])
+                elsewhere = images.half_width(half, len(weights)) if images else math.inf
+                verdict = UNDECIDED
+                if of_two.equivalent[number]:
+                    verdict = EQUIVALENT
+                elif of_two.different[number]:
+                    verdict = APART if abs(mean) > elsewhere else APART_HERE
+                yield InteractionResult(
+                    self.factors[one].key,
+                    self.factors[other].key,
+                    list(values),
+                    list(others),
+                    seeds,
+                    interval_of(self.margin, seen, number, mean, verdict, elsewhere),
+                    verdict,
+                    min(float(of_two.evidence[number]), MOST_EVIDENCE),
+                    min(float(of_two.near[number]), MOST_EVIDENCE),
+                )
+
+    def dependence(self) -> Iterator[DependenceResult]:
+        """Whether the winner of the first key depends on each of the others."""
+        assert self.seen is not None
+        first = self.factors[0]
+        for given, question in self.watch.dependence.items():
+            means = self.design.means(given, 0) @ self.seen.networks
+            leaders = np.argmax(np.nan_to_num(means, nan=-np.inf), 1).tolist()
+            yield DependenceResult(
+                first.key,
+                self.factors[given].key,
+                {
+                    name: first.names[best]
+                    for name, best in zip(self.factors[given].names, leaders, strict=True)
+                },
+                min(float(question.beaten_somewhere.min()), MOST_EVIDENCE),
+                dict(
+                    zip(first.names, np.minimum(question.best_anywhere, MOST_EVIDENCE).tolist(), strict=True)
+                ),
+            )

@@ -1,0 +1,136 @@
+"""The levels of a study: the values of one key, or every combination of the values of several."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from cnnkit.comparison.study_file import FactorPlan, name_of
+from cnnkit.comparison.tuning import Tuned, with_settings
+from cnnkit.comparison.widths import Cost, cost_of
+from cnnkit.config.load import config_text, parse_config
+from cnnkit.config.schema import Config
+from cnnkit.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Level:
+    """One value of the factor, and the configuration that has it, with the study's first seed.
+
+    changed: what `--match` did to it, in words. combinations: as in `LevelPlan`; `named` is then its name.
+    tuned: where its tuning has ended; `config` then has the settings that were chosen.
+    """
+
+    value: Any
+    config: Config
+    cost: Cost
+    changed: str = ""
+    combinations: tuple[tuple[int, ...], ...] = ()
+    named: str = ""
+    tuned: Tuned | None = None
+
+    @property
+    def name(self) -> str:
+        return self.named or name_of(self.value)
+
+    def with_tuned(self, tuned: Tuned | None) -> "Level":
+        if tuned is None:
+            return self
+        return replace(self, config=with_settings(self.config, tuned.settings), tuned=tuned)
+
+
+def levels_of(base: Config, key: str, values: Sequence[Any]) -> list[Level]:
+    """A level for each value of one key. Raises UsageError where they make no study."""
+    levels: list[Level] = []
+    for value in values:
+        config = _configured(base, {key: value})
+        level = Level(value_at(config, key), config, cost_of(config))
+        for other in levels:
+            if spelled_out(config) == spelled_out(other.config):
+                twice = level.name if level.name == other.name else f"{level.name} is {other.name}, which"
+                raise UsageError(f"--vary {key}: {twice} is there twice")
+        levels.append(level)
+    _refuse_one_value(key, values)
+    return levels
+
+
+def _refuse_one_value(key: str, values: Sequence[Any]) -> None:
+    if len(values) < 2:
+        raise UsageError(f"--vary {key}: a comparison needs two values or more, not {len(values)}")
+
+
+def _configured(base: Config, settings: Mapping[str, Any]) -> Config:
+    """Raises UsageError where a key holds keys."""
+    text = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
+    config = parse_config(config_text(base), "configuration", text, flag="--vary")
+    for key in settings:
+        if isinstance(value_at(config, key), dict):
+            raise UsageError(f"--vary {key}: it holds keys, not a value; name one of them")
+    return config
+
+
+def combined(base: Config, varied: Mapping[str, Sequence[Any]]) -> tuple[list[FactorPlan], list[Level]]:
+    """(the factors, a level for each network of their combinations).
+
+    Combinations that are one network, such as `stride` before and after its activation, are one level: it is
+    trained once for a seed. Raises UsageError where they make no study.
+    """
+    for key, values in varied.items():
+        _refuse_one_value(key, values)
+    resolved: dict[tuple[int, str], Any] = {}
+    levels: list[Level] = []
+    for numbers in product(*(range(len(values)) for values in varied.values())):
+        settings = {key: values[i] for i, (key, values) in zip(numbers, varied.items(), strict=True)}
+        config = _configured(base, settings)
+        for number, key in zip(numbers, varied, strict=True):
+            resolved[number, key] = value_at(config, key)
+        same = [i for i, level in enumerate(levels) if spelled_out(level.config) == spelled_out(config)]
+        if same:
+            known = levels[same[0]]
+            levels[same[0]] = replace(known, combinations=(*known.combinations, numbers))
+        else:
+            levels.append(Level(None, config, cost_of(config), combinations=(numbers,)))
+    factors = [
+        FactorPlan(key, [resolved[i, key] for i in range(len(values))]) for key, values in varied.items()
+    ]
+    for axis, factor in enumerate(factors):
+        _refuse_twice(axis, factor, levels)
+    return factors, [replace(level, named=_name(level, factors)) for level in levels]
+
+
+def _refuse_twice(axis: int, factor: FactorPlan, levels: Sequence[Level]) -> None:
+    """Raises UsageError where two values of a factor make the same networks, whatever the others are."""
+    network = {numbers: i for i, level in enumerate(levels) for numbers in level.combinations}
+    made: dict[tuple[int, ...], str] = {}
+    for number, name in enumerate(factor.names):
+        networks = tuple(network[numbers] for numbers in sorted(network) if numbers[axis] == number)
+        if networks in made:
+            twice = name if made[networks] == name else f"{name} is {made[networks]}, which"
+            raise UsageError(f"--vary {factor.key}: {twice} is there twice")
+        made[networks] = name
+
+
+def _name(level: Level, factors: Sequence[FactorPlan]) -> str:
+    """`max, before`; of one network in several combinations `stride, before/after`."""
+    own = zip(*level.combinations, strict=True)
+    return ", ".join(
+        "/".join(factor.names[number] for number in dict.fromkeys(numbers))
+        for factor, numbers in zip(factors, own, strict=True)
+    )
+
+
+def spelled_out(config: Config) -> dict[str, Any]:
+    """Equal for two ways to write one network, such as `max` and `[max, max]`."""
+    settings = config.model_dump()
+    for name in ("channels", "kernel_sizes", "pooling", "pool_size", "order"):
+        del settings["model"][name]
+    return {**settings, "stages": config.model.stages}
+
+
+def value_at(config: Config, key: str) -> Any:
+    """The value of a dotted key."""
+    node: Any = config.model_dump(mode="json")
+    for part in key.split("."):
+        node = node[part]
+    return node
