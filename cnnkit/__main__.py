@@ -6,7 +6,6 @@ import gc
 import os
 import sys
 
-from cnnkit.errors import lacks_memory
 from cnnkit.signals import answer_ctrl_c, ignore_ctrl_c
 
 # Turns of a thread that waits for the others before it sleeps. The default, 300,000, is some 15 ms: where
@@ -29,6 +28,8 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # an import fails in many ways for want of memory
+        from cnnkit.errors import lacks_memory
+
         if not lacks_memory(error):
             raise
         sys.stderr.write("error: out of memory; close other programs, or choose a smaller network\n")

@@ -198,8 +198,8 @@ def test_the_new_pooling_that_contributing_shows_computes_what_it_says() -> None
     (code,) = re.findall(r"^```python\n(class .*?)^```", CONTRIBUTING, re.MULTILINE | re.DOTALL)
     scope: dict[str, Any] = dict(vars(importlib.import_module("cnnkit.families.poolings")))
     exec(code, scope)
-    layer = SimpleNamespace(factor=2, convolution=torch.nn.Identity())
-    pooled = scope["Min"]().forward(layer, torch.arange(16.0).reshape(1, 1, 4, 4))
+    layer = SimpleNamespace(factor=2)
+    pooled = scope["Min"]().reduce(layer, torch.arange(16.0).reshape(1, 1, 4, 4))
     assert pooled.tolist() == [[[[0.0, 2.0], [8.0, 10.0]]]]
 
 

@@ -324,7 +324,7 @@ def test_predicting_gives_the_probabilities_that_were_evaluated() -> None:
 def test_a_batch_of_large_images_fits_into_the_budget_and_small_ones_come_by_the_thousand() -> None:
     large = CNN(ModelConfig(channels=(64, 8), hidden=()), info((3, 512, 512)))
     batch = evaluation_batch(large)
-    maps = (64 * 512 * 512 + 64 * 256 * 256) * 4  # bytes: the first convolution's, and what a pooling leaves
+    maps = 2 * 64 * 512 * 512 * 4  # bytes: the first convolution's maps, and what the norm makes of them
     assert batch * maps <= BATCH_MEMORY < (batch + 1) * maps
     huge = CNN(ModelConfig(channels=(64, 8), hidden=()), info((3, 2048, 2048)))
     assert evaluation_batch(huge) == 1
@@ -337,7 +337,7 @@ def test_an_evaluation_looks_at_as_many_images_at_once_as_its_batch_says(
     seen: list[int] = []
     model, images = small_network(), random_images(25)
     whole = evaluate(model, images, CPU)
-    monkeypatch.setattr("cnnkit.training.evaluation.BATCH_MEMORY", 10 * 4 * (4 * 8 * 8 + 4 * 4 * 4))
+    monkeypatch.setattr("cnnkit.training.evaluation.BATCH_MEMORY", 10 * 4 * 2 * 4 * 8 * 8)
     model.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
     in_parts = evaluate(model, images, CPU)
     assert seen == [10, 10, 5]

@@ -41,9 +41,8 @@ class GatedMax(Pooling):
     def add_parameters(self, layer: Any) -> None:
         layer.gate = nn.Parameter(torch.full((layer.out_channels, 1, 1), 2.0))
 
-    def forward(self, layer: Any, images: Tensor) -> Tensor:
-        cells = layer.convolution(images).unfold(2, layer.factor, layer.factor)
-        cells = cells.unfold(3, layer.factor, layer.factor)
+    def reduce(self, layer: Any, maps: Tensor) -> Tensor:
+        cells = maps.unfold(2, layer.factor, layer.factor).unfold(3, layer.factor, layer.factor)
         return layer.gate * torch.cat([cells.amax((-2, -1)), cells.amin((-2, -1))], dim=1)
 
     def own_cost(self, channels: int, grid: tuple[int, int]) -> tuple[int, int]:

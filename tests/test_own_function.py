@@ -252,8 +252,8 @@ def test_values_are_given_as_json_keeps_them() -> None:
         (LEVELS, {"margin": 0}, "margin"),
         (LEVELS, {"seeds": 0}, "at least one"),
         (LEVELS, {"workers": 0}, "1 or more"),
-        (LEVELS, {"match": "macs"}, "not for a function"),
-        (LEVELS, {"executor": "ray"}, "not for a function"),
+        (LEVELS, {"match": "macs"}, "not a function"),
+        (LEVELS, {"executor": "ray"}, "not a function"),
     ],
 )
 def test_what_makes_no_study_is_refused_before_the_first_call(
