@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cnnkit.closed_testing import closed_over_subsets, pair_indices
 from cnnkit.sequential import (
     ENOUGH,
     Bools,
@@ -22,13 +23,11 @@ from cnnkit.sequential import (
     Floats,
     Look,
     Watch,
-    closed_over_subsets,
     e_values,
     evidence_of_room,
     fit_contrasts,
     half_widths,
     look_at,
-    pair_indices,
 )
 
 

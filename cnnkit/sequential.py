@@ -6,13 +6,21 @@ whose mean is at most 1 where the pair does not differ, whenever one stops. Larg
 against "no difference", and 1 / 0.05 = 20 is enough.
 """
 
-import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from cnnkit.closed_testing import (
+    EXACT_LEVELS,
+    closed_over_partitions,
+    closed_over_subsets,
+    joined_pairs,
+    pair_indices,
+    pair_weights,
+)
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -20,7 +28,6 @@ Bools = NDArray[np.bool_]
 ENOUGH = 20.0  # 1 / 0.05
 NOISY = 1.5  # times the common variance: beyond it a pair's own degrees of freedom count
 PRIOR = 0.5  # the weight g of the mixture, in seeds; small: it expects differences of several deviations
-EXACT_LEVELS = 8  # there are 4,140 partitions of eight levels, and 21,147 of nine
 
 
 @dataclass(frozen=True)
@@ -90,18 +97,6 @@ def _centred(values: Floats, there: Bools) -> Floats:
     return np.where(there, known - known.sum(0) / np.maximum(there.sum(0), 1), 0.0)
 
 
-@functools.cache
-def pair_indices(levels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    first, second = np.triu_indices(levels, 1)
-    return first, second
-
-
-def pair_weights(levels: int) -> Floats:
-    """(pairs, levels): 1 for the first of a pair, -1 for the second."""
-    first, second = pair_indices(levels)
-    return np.asarray(np.eye(levels)[first] - np.eye(levels)[second])
-
-
 def e_values(distance: ArrayLike, seeds: ArrayLike, variance: Floats, df: ArrayLike) -> Floats:
     """Evidence that a true difference is not 0, from an estimate this far away from 0; NaN: no estimate.
 
@@ -128,61 +123,11 @@ def reach(seeds: ArrayLike, variance: ArrayLike, df: ArrayLike, enough: ArrayLik
         return np.where(df > 0, np.sqrt(x * df * np.asarray(variance, float) / n), np.inf)
 
 
-def partitions(levels: int) -> Iterator[list[int]]:
-    """Every way to put levels into groups, as a group's number for each level."""
-
-    def extended(start: list[int]) -> Iterator[list[int]]:
-        if len(start) == levels:
-            yield start
-            return
-        for group in range(max(start, default=-1) + 2):
-            yield from extended([*start, group])
-
-    return extended([])
-
-
-@functools.cache
-def _joined_pairs(levels: int) -> Bools:
-    """(hypotheses, pairs): which pairs each hypothesis calls equal. One hypothesis is one partition."""
-    first, second = pair_indices(levels)
-    groups = np.array(list(partitions(levels)))
-    joined = groups[:, first] == groups[:, second]
-    return np.asarray(joined[joined.any(1)])
-
-
-def closed_over_partitions(evidence: Floats, levels: int) -> tuple[Floats, Floats]:
-    """Evidence against each hypothesis, and for each pair what is left if all are tested together.
-
-    A hypothesis is tested with the mean evidence of the pairs that it calls equal. A pair is left with the
-    least of the hypotheses that call it equal: Vovk & Wang, "E-values: calibration, combination and
-    applications", Annals of Statistics 2021. With more than `EXACT_LEVELS` levels the least of all sets of
-    pairs takes its place: it is smaller, so it decides later but not wrongly more often.
-    """
-    if levels > EXACT_LEVELS:
-        return evidence, closed_over_subsets(evidence)
-    joined = _joined_pairs(levels)
-    means = joined @ evidence / joined.sum(1)
-    return means, np.where(joined, means[:, None], np.inf).min(0)
-
-
-def closed_over_subsets(evidence: Floats, largest: int | None = None) -> Floats:
-    """For each hypothesis the least mean evidence of all sets, of at most `largest`, that it is in."""
-    size = np.arange(1, len(evidence) + 1)
-    rank = np.argsort(evidence, kind="stable")
-    ascending = evidence[rank]
-    sums = np.cumsum(ascending)
-    before = ascending[:, None] + np.concatenate([[0.0], sums[:-1]])  # with the smallest of those before it
-    means = np.where(size <= size[:, None], before, sums) / size
-    closed = np.empty(len(evidence))
-    closed[rank] = means[:, : largest or len(evidence)].min(1)
-    return closed
-
-
 @dataclass(frozen=True)
 class Look:
     """What one look tells, for each pair; `within` for each level.
 
-    unequal: evidence against each hypothesis of `_joined_pairs`. different: evidence of a difference, closed.
+    unequal: evidence against each hypothesis of `joined_pairs`. different: evidence of a difference, closed.
     equivalent: evidence that the difference is less than the margin, closed. within: closed evidence that no
     other level is better by the margin or more. half_width: of the interval around `fit.difference`; it
     leaves out 0 where `different` is enough. near_half_width: of one that lies within the margin where
@@ -265,7 +210,7 @@ class Watch:
             self.evidence = np.maximum(self.evidence, seen.different)
         else:  # each hypothesis may have been rejected at a look of its own
             self._unequal = np.maximum(self._unequal, seen.unequal)
-            joined = _joined_pairs(self.levels)
+            joined = joined_pairs(self.levels)
             self.evidence = np.where(joined, self._unequal[:, None], np.inf).min(0)
         self.near = np.maximum(self.near, seen.equivalent)
         self.within_margin = np.maximum(self.within_margin, seen.within)

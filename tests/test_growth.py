@@ -9,8 +9,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from cnnkit.comparison.records import LevelResult, LevelTiming, StudyResults, TrialResult
+from cnnkit.comparison.records import LevelResult, LevelTiming, StudyResults
 from cnnkit.comparison.study_file import LevelPlan, StudyFile
+from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.comparison.verdicts import Observed, judge
 from cnnkit.report.axes import BOTTOM, HEIGHT, WIDTH, Mark, Panel
 from cnnkit.report.captions import matrix_caption

@@ -10,9 +10,10 @@ import pytest
 import torch
 from support import call, kept_json
 
-from cnnkit.comparison.records import StudyResults, TrialResult
+from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import read_results
 from cnnkit.comparison.trial import Trial, with_kept_folders
+from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.comparison.verification import verify
 from cnnkit.config.load import differing_keys, parse_config
 from cnnkit.config.schema import Config

@@ -19,6 +19,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support import Here, call, finished_run, keep_json, kept_json
 
+from cnnkit.closed_testing import EXACT_LEVELS
 from cnnkit.comparison.records import LevelResult, LevelTiming
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import plan_study
@@ -43,7 +44,7 @@ from cnnkit.report.plots import (
     spread_dots,
 )
 from cnnkit.report.study import study_view
-from cnnkit.sequential import ENOUGH, EXACT_LEVELS, NOISY, PRIOR
+from cnnkit.sequential import ENOUGH, NOISY, PRIOR
 from cnnkit.stats import Interval
 
 HOSTILE = "<script>alert(1)</script>&'\""

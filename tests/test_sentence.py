@@ -22,9 +22,9 @@ from cnnkit.comparison.records import (
     PairResult,
     SeedRange,
     StudyResults,
-    TrialResult,
 )
 from cnnkit.comparison.sentence import sentence
+from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.report.figures import percent_range, points_range
 from cnnkit.stats import Interval, mean_interval
 

@@ -7,20 +7,9 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+from cnnkit.closed_testing import closed_over_partitions, closed_over_subsets, pair_indices, partitions
 from cnnkit.image_error import default_margin, image_error, image_error_of_redrawn
-from cnnkit.sequential import (
-    ENOUGH,
-    PRIOR,
-    Watch,
-    closed_over_partitions,
-    closed_over_subsets,
-    e_values,
-    fit_pairs,
-    look,
-    pair_indices,
-    partitions,
-    reach,
-)
+from cnnkit.sequential import ENOUGH, PRIOR, Watch, e_values, fit_pairs, look, reach
 
 ONE = np.array(1.0)  # a variance
 BELL = {1: 1, 2: 2, 3: 5, 4: 15, 5: 52, 8: 4140}

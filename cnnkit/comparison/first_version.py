@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from cnnkit.comparison.records import TrialResult
 from cnnkit.comparison.study_file import Earlier
+from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.records import Record
 
 

@@ -7,15 +7,9 @@ import numpy as np
 
 from cnnkit.comparison.function_study import Answer, FunctionStudy, load_function_study, read_answer
 from cnnkit.comparison.ranking import Right, level_alone, observe, ranked
-from cnnkit.comparison.records import (
-    VERSION,
-    LevelResult,
-    LevelTiming,
-    StudyResults,
-    TrialResult,
-    TrialTiming,
-)
+from cnnkit.comparison.records import VERSION, LevelResult, LevelTiming, StudyResults
 from cnnkit.comparison.study_file import trial_folder
+from cnnkit.comparison.trial_records import TrialResult, TrialTiming
 from cnnkit.errors import RunError
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import RESULT

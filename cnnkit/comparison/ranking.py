@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnkit.comparison.records import LevelResult, LevelTiming, LookResult, PairResult, TrialResult
+from cnnkit.comparison.records import LevelResult, LevelTiming, LookResult, PairResult
+from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.comparison.verdicts import Observed
 from cnnkit.comparison.verdicts import judge as judge_study
 from cnnkit.stats import deviation, mean_interval, sampling_error

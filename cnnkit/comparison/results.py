@@ -14,16 +14,7 @@ from cnnkit.comparison.first_version import FirstResults
 from cnnkit.comparison.function_results import analyse_function
 from cnnkit.comparison.function_study import is_of_function
 from cnnkit.comparison.ranking import level_alone, observe, ranked
-from cnnkit.comparison.records import (
-    VERSION,
-    LevelResult,
-    LevelTiming,
-    SizeAccuracy,
-    StudyResults,
-    TrialFacts,
-    TrialResult,
-    TrialTiming,
-)
+from cnnkit.comparison.records import VERSION, LevelResult, LevelTiming, SizeAccuracy, StudyResults
 from cnnkit.comparison.study_file import (
     LevelPlan,
     TrialEntry,
@@ -31,6 +22,7 @@ from cnnkit.comparison.study_file import (
     read_labels,
     trial_folder,
 )
+from cnnkit.comparison.trial_records import TrialFacts, TrialResult, TrialTiming
 from cnnkit.errors import DamagedFile, RunError
 from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.filenames import LABELS, PREDICTIONS, RESULT, RESULTS, TESTED, TRIAL

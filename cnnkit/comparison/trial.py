@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cnnkit.comparison.records import TrialFacts
 from cnnkit.comparison.study_file import SHOWN, differences, folder_name, load_study, trial_folder
+from cnnkit.comparison.trial_records import TrialFacts
 from cnnkit.comparison.validation_only import train_for_validation
 from cnnkit.config.load import config_text, differing_keys
 from cnnkit.config.schema import Config, DataConfig

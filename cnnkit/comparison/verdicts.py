@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnkit.closed_testing import pair_indices, pair_weights
 from cnnkit.comparison.records import (
     APART,
     BETTER,
@@ -25,7 +26,7 @@ from cnnkit.comparison.records import (
 )
 from cnnkit.factorial import Effects
 from cnnkit.image_error import OfImages, image_error, image_error_of_redrawn
-from cnnkit.sequential import ENOUGH, Fit, Floats, Look, Watch, pair_indices, pair_weights, reach
+from cnnkit.sequential import ENOUGH, Fit, Floats, Look, Watch, reach
 from cnnkit.stats import MOST_SEEDS, Interval
 
 FEWEST_SEEDS = 2  # of a look: one seed says nothing of the noise

@@ -6,8 +6,9 @@ The bounds of a rate surround the configuration's own value; those of a share ho
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cnnkit.config.schema import LARGEST, Config
+from cnnkit.config.schema import Config
 from cnnkit.config.suggestions import dotted_keys, nearest_key
+from cnnkit.config.types import LARGEST
 from cnnkit.errors import UsageError
 from cnnkit.families.optimizers import OPTIMIZERS
 from cnnkit.words import listed

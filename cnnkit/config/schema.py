@@ -5,12 +5,21 @@ table, `cnnkit config schema` and the error messages all come from here. Nothing
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cnnkit.config.checks import Complaint, Inconsistent, complaints_about
 from cnnkit.config.choices import OneOf
+from cnnkit.config.types import (
+    Count,
+    CountOrFraction,
+    Listed,
+    NonNegative,
+    OneOrEach,
+    Positive,
+    Probability,
+)
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.datasets import DATASETS, DatasetInfo
 from cnnkit.families.heads import HEADS
@@ -25,37 +34,6 @@ HeadName = Annotated[str, OneOf(HEADS)]
 ActivationName = Annotated[str, OneOf(ACTIVATIONS)]
 OptimizerName = Annotated[str, OneOf(OPTIMIZERS)]
 ScheduleName = Annotated[str, OneOf(SCHEDULES)]
-
-T = TypeVar("T")
-LARGEST = 1e38  # float32 holds it; 1e39 would be infinite there, and fail only while it trains
-Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Probability = Annotated[float, Field(ge=0, lt=1)]
-NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]
-Positive = Annotated[float, Field(gt=0, le=LARGEST)]
-Listed = Annotated[tuple[T, ...], Field(strict=False)]
-
-
-def _one_or_each(value: object) -> str:
-    return "each" if isinstance(value, list | tuple) else "one"
-
-
-OneOrEach = Annotated[
-    Annotated[T, Tag("one")]
-    | Annotated[Annotated[tuple[T, ...], Field(strict=False, min_length=1)], Tag("each")],
-    Discriminator(_one_or_each),
-]
-
-
-def _count_or_fraction(value: object) -> str:
-    return "fraction" if isinstance(value, float) else "count"
-
-
-CountOrFraction = Annotated[
-    Annotated[Annotated[int, Field(ge=0)], Tag("count")]
-    | Annotated[Annotated[float, Field(ge=0, lt=1)], Tag("fraction")],
-    Discriminator(_count_or_fraction),
-]
-UNION_TAGS = frozenset({"one", "each", "count", "fraction"})
 
 
 class Section(BaseModel):

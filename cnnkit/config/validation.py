@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from cnnkit.config.checks import Inconsistent
 from cnnkit.config.choices import UNKNOWN_NAME
-from cnnkit.config.schema import UNION_TAGS, Config
+from cnnkit.config.schema import Config
 from cnnkit.config.suggestions import nearest_key, nearest_name
+from cnnkit.config.types import UNION_TAGS
 from cnnkit.config.yaml_tree import KeyPath, YamlTree, dotted, short
 from cnnkit.errors import Problem
 from cnnkit.words import listed

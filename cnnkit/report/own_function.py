@@ -16,9 +16,10 @@ from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import RESULTS, STUDY
 from cnnkit.report.damage import results_left
 from cnnkit.report.parts import Parts
+from cnnkit.report.provenance import provenance_of
 from cnnkit.report.study import plots_of_levels
 from cnnkit.report.trained import trainings
-from cnnkit.report.trials import GALLERY_SHOWN, provenance_of
+from cnnkit.report.trials import GALLERY_SHOWN
 from cnnkit.words import counted
 
 NOTHING: dict[str, Any] = {

@@ -23,8 +23,9 @@ from cnnkit.report.heat import mistakes_alone, mistakes_map
 from cnnkit.report.images import images_of, own_test_images
 from cnnkit.report.networks import SHOWN_CLASS, cropped_evidence, networks_view
 from cnnkit.report.parts import Parts
+from cnnkit.report.provenance import provenance_of
 from cnnkit.report.reliability import reliability_view
-from cnnkit.report.trials import mean_confusion, provenance_of
+from cnnkit.report.trials import mean_confusion
 from cnnkit.stats import wilson_interval
 from cnnkit.training.device import Placement
 from cnnkit.training.evaluation import evaluation_batch, predict

@@ -2,9 +2,8 @@
 
 import contextlib
 import hashlib
-import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnkit.comparison.records import StudyResults, TrialResult
+from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import images_tested
 from cnnkit.comparison.study_file import StudyFile, trial_folder
+from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.config.schema import Config, DataConfig
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.errors import RunError
@@ -29,6 +29,7 @@ from cnnkit.report.damage import damaged_files, labels_left, predictions_left
 from cnnkit.report.effects import series_of
 from cnnkit.report.heat import HeatMap, heat_map, mistakes_alone, mistakes_map
 from cnnkit.report.plots import Curve, curve_of, curve_panel
+from cnnkit.report.provenance import provenance_of
 from cnnkit.words import counted, listed
 
 GALLERY_SHOWN = 18
@@ -251,36 +252,6 @@ def provenance_view(trials: Trials) -> dict[str, Any]:
         "hashes": [*hashes, *(("data", value) for value in data)],
         "shared": list(_shared(trials)),
     }
-
-
-def provenance_of(runs: Iterable[RunDir]) -> dict[str, Any]:
-    """Command lines, oldest first, and versions, of the runs that have kept them."""
-    environments = []
-    for run in runs:
-        with contextlib.suppress(RunError):
-            environments.append(run.environment)
-    environments.sort(key=lambda environment: str(environment.get("started", "")))
-    return {"commands": _commands_of(environments), "versions": _versions_of(environments)}
-
-
-def _commands_of(environments: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Each command line once, in the order in which they were given."""
-    commands = [shlex.join(map(str, e["command"])) for e in environments if e.get("command")]
-    return list(dict.fromkeys(commands))
-
-
-def _versions_of(environments: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Each fact with its value, or with several values if the trials differ in it."""
-    keys = {"cnnkit": "cnnkit", "torch": "torch", "numpy": "numpy", "python": "Python"}
-    keys |= {"platform": "platform", "device": "device", "device_name": "processor"}
-    keys |= {"precision": "precision", "threads": "threads", "git_commit": "git commit"}
-    rows = []
-    for key, name in keys.items():
-        values = dict.fromkeys(str(e[key]) for e in environments if e.get(key) is not None)
-        changed = key == "git_commit" and any(e.get("git_changes") for e in environments)
-        if values:
-            rows.append((name, ", ".join(values) + (" (with changes not committed)" if changed else "")))
-    return rows
 
 
 def _shared(trials: Trials) -> list[str]:

@@ -1,0 +1,36 @@
+"""Kinds of values that several keys share."""
+
+from typing import Annotated, TypeVar
+
+from pydantic import Discriminator, Field, Tag
+
+T = TypeVar("T")
+LARGEST = 1e38  # float32 holds it; 1e39 would be infinite there, and fail only while it trains
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Probability = Annotated[float, Field(ge=0, lt=1)]
+NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]
+Positive = Annotated[float, Field(gt=0, le=LARGEST)]
+Listed = Annotated[tuple[T, ...], Field(strict=False)]
+
+
+def _one_or_each(value: object) -> str:
+    return "each" if isinstance(value, list | tuple) else "one"
+
+
+OneOrEach = Annotated[
+    Annotated[T, Tag("one")]
+    | Annotated[Annotated[tuple[T, ...], Field(strict=False, min_length=1)], Tag("each")],
+    Discriminator(_one_or_each),
+]
+
+
+def _count_or_fraction(value: object) -> str:
+    return "fraction" if isinstance(value, float) else "count"
+
+
+CountOrFraction = Annotated[
+    Annotated[Annotated[int, Field(ge=0)], Tag("count")]
+    | Annotated[Annotated[float, Field(ge=0, lt=1)], Tag("fraction")],
+    Discriminator(_count_or_fraction),
+]
+UNION_TAGS = frozenset({"one", "each", "count", "fraction"})
