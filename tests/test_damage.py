@@ -20,7 +20,7 @@ from cnnkit.comparison.study import StudyPlan, plan_study
 from cnnkit.comparison.verification import verify
 from cnnkit.config.load import parse_config
 from cnnkit.errors import CnnkitError, RunError, UsageError
-from cnnkit.experiment.checkpoints import load_weights
+from cnnkit.experiment.checkpoints import load_weights, save_weights
 from cnnkit.experiment.manifest import write_manifest
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import (
@@ -281,6 +281,94 @@ def test_a_deep_verify_finds_a_forged_validation_accuracy(study: Path, capsys: T
     deep = call(capsys, "compare", "--verify", study, "--deep")
     assert deep.code == 1
     assert "val_loss is 0.001" in deep.err
+
+
+def forge_trial_json(key: str) -> Forge:
+    def forge(trial: Path) -> None:
+        content = json.loads((trial / TRIAL).read_text())
+        hashes = content["hashes"]
+        if key == "weights":
+            hashes[key][next(iter(hashes[key]))] = "0" * 64
+        elif key in hashes:
+            hashes[key] = "0" * 64
+        else:
+            content[key] = "0" * 64
+        (trial / TRIAL).write_text(json.dumps(content))
+        forge_result()(trial)
+
+    return forge
+
+
+def forge_calibration(**values: Any) -> Forge:
+    def forge(trial: Path) -> None:
+        kept = json.loads((trial / RESULT).read_text())["calibration"]
+        forge_result(calibration={**kept, **values})(trial)
+
+    return forge
+
+
+def forge_bins(trial: Path) -> None:
+    """Each answer as sure as it is right."""
+    bins = json.loads((trial / RESULT).read_text())["calibration"]["bins"]
+    forge_calibration(bins=[{**one, "confidence": one["accuracy"]} for one in bins])(trial)
+
+
+def forge_temperature(trial: Path) -> None:
+    """In the weights and in the result alike."""
+    weights = load_weights(trial)
+    run, found = RunDir(trial), weights.familiarity
+    save_weights(run, BEST, weights.model, weights.config, 2 * weights.temperature, found)
+    forge_calibration(temperature=2 * weights.temperature)(trial)
+
+
+def forge_clean_figures(trial: Path) -> None:
+    run, clean = RunDir(trial), {"clean_train_accuracy": 1.0}
+    run.write_metrics([replace(record, **clean) for record in run.metrics()])
+    run.keep_result(replace(run.result, **clean))
+
+
+@pytest.mark.parametrize(
+    ("forge", "told"),
+    [
+        *(
+            (forge_trial_json(key), rf"{TRIAL}: what comes out again has another {key}$")
+            for key in ("data", "split", "order", "augmentation", "weights", "id")
+        ),
+        (forge_temperature, rf"{BEST}: the temperature is"),
+        (forge_calibration(temperature=1.5), rf"{RESULT}: the temperature is 1.5"),
+        (forge_calibration(error=0.5), rf"{RESULT}: calibration.error tells of 0.5,"),
+        (forge_calibration(error_before=0.5), rf"{RESULT}: calibration.error_before tells of 0.5,"),
+        (forge_calibration(error_by_chance=0.5), rf"{RESULT}: calibration.error_by_chance tells of 0.5,"),
+        (forge_bins, rf"{RESULT}: calibration.bins tells of 0.0,"),
+        (forge_clean_figures, rf"{RESULT}: clean_train_accuracy is 1.0"),
+    ],
+)
+def test_a_deep_verify_makes_again_what_a_shallow_one_says_that_it_did_not(
+    study: Path, forge: Forge, told: str
+) -> None:
+    forge(trial_of(study))
+    forge_results_of(study)
+    sentences: list[str] = []
+    verify(study, told=sentences.append)
+    assert (
+        f"not checked: calibration, figures on training images, and the hashes in {TRIAL}; --deep does"
+        in sentences
+    )
+    with pytest.raises(RunError, match=told):
+        verify(study, deep=True)
+
+
+def test_hashes_that_another_version_made_are_not_judged(study: Path) -> None:
+    """Nor those of another processor: initial weights may round differently there."""
+    for trial in (study / TRIALS).iterdir():
+        environment = json.loads((trial / ENVIRONMENT).read_text()) | {"torch": "2.0"}
+        (trial / ENVIRONMENT).write_text(json.dumps(environment))
+        forge_trial_json("weights")(trial)
+    forge_results_of(study)
+    sentences: list[str] = []
+    verify(study, deep=True, told=sentences.append)
+    assert any(f"not checked: the hashes in {TRIAL} of 2 trials" in sentence for sentence in sentences)
+    assert not any("have the hashes in trial.json" in sentence for sentence in sentences)
 
 
 def test_deep_goes_with_verify_alone(capsys: Told) -> None:

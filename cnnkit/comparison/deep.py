@@ -1,11 +1,16 @@
-"""`--verify --deep`: evaluates kept weights again on the validation and the test images, and compares."""
+"""`--verify --deep`: evaluates kept weights again on their images, makes hashes again, and compares."""
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 
+import cnnkit
+from cnnkit.calibration import calibration_error
+from cnnkit.comparison.records import TrialFacts
+from cnnkit.comparison.trial import Trial, data_hash, shared_hashes
 from cnnkit.config.schema import DataConfig
 from cnnkit.data.dataset import ImageDataset, Published
 from cnnkit.data.prepare import load_data, load_splits
@@ -15,10 +20,13 @@ from cnnkit.events import ignore
 from cnnkit.experiment.checkpoints import Weights, load_weights
 from cnnkit.experiment.measure import measure
 from cnnkit.experiment.run_dir import RunDir, RunResult
-from cnnkit.filenames import BEST, CONFIG, PREDICTIONS, RESULT
+from cnnkit.experiment.train import Setting
+from cnnkit.filenames import BEST, CONFIG, PREDICTIONS, RESULT, TRIAL
 from cnnkit.training.device import Placement, choose_device
 from cnnkit.training.evaluation import Evaluation, predict
-from cnnkit.words import counted
+from cnnkit.training.loop import training_sample
+from cnnkit.training.temperature import fit_temperature
+from cnnkit.words import counted, listed
 
 # How far another CPU may round apart: (difference of the log of two probabilities that tie, loss, relative).
 # On MNIST bfloat16 and float32 differed by 0.016 and 0.0008, two batch sizes in float32 by 1e-7 in a
@@ -27,47 +35,115 @@ APART = {"bf16": (0.05, 0.01), "float32": (0.001, 0.0001)}
 TIED = 0.002  # the share of validation images that may be ties: no prediction of theirs is kept
 
 
-def evaluate_again(runs: Sequence[RunDir]) -> str:
-    """Evaluates the weights of runs again; returns what was found, in a sentence.
+def evaluate_again(runs: Sequence[RunDir]) -> Iterator[str]:
+    """Evaluates the weights of runs again, and makes again what follows from configuration, data and seed.
 
-    Raises RunError, with the file, where predictions or loss are not those that were kept.
+    Gives what was found, and what could not be checked, a sentence each. Raises RunError, with the file,
+    where something is not what was kept.
     """
-    apart = [_evaluate_again(run) for run in runs]
-    if not sum(apart):
-        return f"the weights of {counted(len(runs), 'trial')}, evaluated again, give every prediction"
-    return (
-        f"the weights, evaluated again, give all predictions but {sum(apart)}, which are ties up to rounding"
-    )
+    seen = [_seen_again(run) for run in runs]
+    apart, hashed = sum(one.apart for one in seen), sum(one.hashed for one in seen)
+    if apart:
+        yield f"the weights, evaluated again, give all predictions but {apart}, which are ties up to rounding"
+    else:
+        yield f"the weights of {counted(len(runs), 'trial')}, evaluated again, give every prediction"
+    yield "they give temperature, calibration and figures on training images again, where those are kept"
+    if hashed:
+        yield f"data, split, order, augmentation and initial weights have the hashes in {TRIAL}"
+    if other := len(runs) - hashed:
+        yield (
+            f"not checked: the hashes in {TRIAL} of {counted(other, 'trial')}: another version of cnnkit or "
+            "torch, or another processor, made them"
+        )
 
 
-def _evaluate_again(run: RunDir) -> int:
-    """How many predictions are others, all of them ties up to rounding."""
+class _Seen(NamedTuple):
+    """Of one trial. apart: how many predictions are others, all of them ties up to rounding.
+
+    hashed: whether the hashes of what trials share were made again.
+    """
+
+    apart: int
+    hashed: bool
+
+
+def _seen_again(run: RunDir) -> _Seen:
     weights, config = load_weights(run.path), run.config
     if weights.config != config:
         raise RunError(f"{run.path / BEST} holds another configuration than {run.path / CONFIG}")
     placement = choose_device(config.runtime)
     with placement.in_force():
         splits = load_splits(config.data, config.training.seed, published=_images(config.data))
+        hashed = _compare_hashes(run, Setting(placement, splits, 0.0))
         if len(splits.validation):
-            _compare_validation(
-                run, measure(weights, splits.validation.to(placement.device), placement), placement
-            )
-        return _compare_test(run, weights, splits.test.to(placement.device), placement)
+            again = measure(weights, splits.validation.to(placement.device), placement)
+            _compare_figures(run, "val", again, placement)
+            _compare_temperature(run, weights, again, placement)
+        if run.result.clean_train_loss is not None:  # 0.1.0 measured none
+            sample = training_sample(splits.train, config.training.seed).to(placement.device)
+            _compare_figures(run, "clean_train", measure(weights, sample, placement), placement)
+        return _Seen(_compare_test(run, weights, splits.test.to(placement.device), placement), hashed)
+
+
+def _compare_hashes(run: RunDir, setting: Setting) -> bool:
+    """False where another version of cnnkit or torch, or another processor, may make others."""
+    made = [run.environment.get(name) for name in ("cnnkit", "torch", "device_name")]
+    if made != [cnnkit.__version__, torch.__version__, setting.placement.name]:
+        return False
+    facts: TrialFacts = run.record(TRIAL, TrialFacts)
+    trial = Trial(facts.level, run.config, _hash_of_images(run.config.data))
+    again = {"data": trial.data, **shared_hashes(trial, setting), "id": trial.id, "seed": trial.seed}
+    kept = {**facts.hashes, "id": facts.id, "seed": facts.seed}
+    if other := [name for name in again if kept.get(name) != again[name]]:
+        raise RunError(f"{run.path / TRIAL}: what comes out again has another {listed(other)}")
+    return True
 
 
 def _apart(result: RunResult, placement: Placement) -> tuple[float, float]:
     return APART["bf16" if "bf16" in (result.precision, placement.precision) else "float32"]
 
 
-def _compare_validation(run: RunDir, again: Evaluation, placement: Placement) -> None:
-    """No predictions of validation images are kept: as many as may be ties may differ."""
-    result = run.result
-    _compare_loss(run, "val_loss", result.val_loss, again.loss, _apart(result, placement)[1])
-    right = round((result.val_accuracy or 0.0) * again.images)
+def _compare_figures(run: RunDir, of: str, again: Evaluation, placement: Placement) -> None:
+    """Loss and accuracy of images whose predictions are not kept: as many as may be ties may differ.
+
+    of: what the names of the figures begin with.
+    """
+    loss, accuracy = (getattr(run.result, f"{of}_{name}") for name in ("loss", "accuracy"))
+    _compare_loss(run, f"{of}_loss", loss, again.loss, _apart(run.result, placement)[1])
+    right = round((accuracy or 0.0) * again.images)
     if abs(right - again.correct) > max(1, TIED * again.images):
+        raise RunError(f"{run.path / RESULT}: {of}_accuracy is {accuracy}, and {again.accuracy} comes out")
+
+
+def _compare_temperature(run: RunDir, weights: Weights, validation: Evaluation, placement: Placement) -> None:
+    if weights.temperature is None and run.result.calibration is None:
+        return  # 0.1.0 fitted none
+    again = fit_temperature(validation.logits, validation.labels)
+    relative = _apart(run.result, placement)[0]
+    if weights.temperature is None or not math.isclose(weights.temperature, again, rel_tol=relative):
+        raise RunError(f"{run.path / BEST}: the temperature is {weights.temperature}, and {again} comes out")
+
+
+def _compare_calibration(run: RunDir, weights: Weights, again: Evaluation, placement: Placement) -> None:
+    """An image whose confidence rounds into another bin changes an error by up to 2 of all images."""
+    kept, found = run.result.calibration, again.calibration()
+    if kept is None:
+        return
+    if kept.temperature != weights.temperature:
         raise RunError(
-            f"{run.path / RESULT}: val_accuracy is {result.val_accuracy}, and {again.accuracy} comes out"
+            f"{run.path / RESULT}: the temperature is {kept.temperature}, and {weights.temperature} in {BEST}"
         )
+    allowed = _apart(run.result, placement)[1] + 2 / again.images
+    expected = {
+        "error": (kept.error, found.error),
+        "error_before": (kept.error_before, found.error_before),
+        "error_by_chance": (kept.error_by_chance, found.error_by_chance),
+        "bins": (calibration_error(kept.bins), found.error),
+        "bins_before": (calibration_error(kept.bins_before), found.error_before),
+    }
+    for name, (before, now) in expected.items():
+        if abs(before - now) > allowed:
+            raise RunError(f"{run.path / RESULT}: calibration.{name} tells of {before}, and {now} comes out")
 
 
 def _compare_test(run: RunDir, weights: Weights, test: ImageDataset, placement: Placement) -> int:
@@ -87,6 +163,7 @@ def _compare_test(run: RunDir, weights: Weights, test: ImageDataset, placement: 
                 f"{BEST} gives: that is right for {again.accuracy:.2%}, not {result.test_accuracy:.2%}"
             )
     _compare_loss(run, "test_loss", result.test_loss, again.loss, loss)
+    _compare_calibration(run, weights, again, placement)
     return len(others)
 
 
@@ -98,3 +175,8 @@ def _compare_loss(run: RunDir, name: str, kept: float | None, again: float, rela
 @functools.lru_cache(maxsize=1)  # the trials of a study share them
 def _images(data: DataConfig) -> Published:
     return load_data(with_own_root(data, ignore))
+
+
+@functools.lru_cache(maxsize=1)
+def _hash_of_images(data: DataConfig) -> str:
+    return data_hash(_images(data))

@@ -91,12 +91,14 @@ def verify(folder: Path, deep: bool = False, told: Callable[[str], None] = ignor
     if deep:
         from cnnkit.comparison.deep import evaluate_again
 
-        told(evaluate_again(runs))
+        for sentence in evaluate_again(runs):
+            told(sentence)
     if without:
         of = counted(len(without), "trial")
         told(f"not checked: whether files of {of} were exchanged: 0.1.0 wrote no {MANIFEST}")
-    told("not checked: times, device and threads, calibration, and figures on training images")
+    told("not checked: times, device and threads")
     if not deep:
+        told(f"not checked: calibration, figures on training images, and the hashes in {TRIAL}; --deep does")
         told("not checked: whether the weights give the predictions; --deep evaluates them again")
     return results
 

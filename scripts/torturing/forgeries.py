@@ -23,6 +23,9 @@ CLAIMED = (
     "test_loss",
     "val_accuracy",
     "val_loss",
+    "clean_train_accuracy",
+    "clean_train_loss",
+    "temperature",
     "best_epoch",
     "parameters",
     "macs",
@@ -144,7 +147,7 @@ def other_weights(random: Random, home: Path, write: Write) -> str:
 
 CAREFULLY: tuple[Forge, ...] = (
     *(result_number, all_right, better_validation, other_weights, config_of_a_trial, config_of_the_study),
-    one_prediction,
+    *(one_prediction, trial_number),
 )
 PLAINLY: tuple[Forge, ...] = (
     *(result_number, metrics_number, trial_number, study_number, results_number, config_of_a_trial),
