@@ -84,7 +84,7 @@ def _told(interval: Interval, seeds: int, sign: str = "") -> str:
         for value in (interval.mean, interval.low, interval.high)
     )
     if interval.low is None or interval.high is None:
-        return f"{mean}" if seeds < FEWEST_SEEDS else f"{mean} each"
+        return f"{mean}" if sign or seeds < FEWEST_SEEDS else f"{mean} each"
     if sign or interval.low <= 0 or interval.high >= 1:
         return f"{mean} [{low}, {high}]"
     return f"{mean} ± {(interval.high - interval.mean) * 100:.3f}"
