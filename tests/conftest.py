@@ -1,4 +1,4 @@
-"""Every test has its own cache, its own folder, and two threads."""
+"""Every test has its own cache and its own folder, and torch one thread."""
 
 import os
 import shutil
@@ -6,6 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+# Before torch is imported, and for every process that a test starts. Networks are tiny: beside a busy core
+# test_damage.py took 190 s of CPU with two threads, which wait for each other, and 45 s with one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import torch
 
 from cnnkit.config.load import parse_config

@@ -144,6 +144,7 @@ def test_one_flipped_bit_in_a_run_is_named_by_report_and_by_resume(
 
 
 @pytest.mark.parametrize("name", OF_STUDY + OF_TRIAL)
+@pytest.mark.usefixtures("trials_here")
 def test_resume_of_a_damaged_study_names_the_file_and_mends_it_or_stops(
     study: Path, name: str, capsys: Told
 ) -> None:
@@ -402,6 +403,7 @@ class Killed(BaseException):
 @pytest.mark.parametrize("again", ["resume", "anew"])
 @pytest.mark.parametrize("files", range(4))
 @pytest.mark.parametrize("written", [False, True])
+@pytest.mark.usefixtures("trials_here")
 def test_a_study_that_is_killed_while_it_is_set_up_is_resumed_or_begun_anew(
     tiny_file: Path,
     tmp_path: Path,

@@ -279,6 +279,9 @@ def seen(capsys: Capture, folder: Path, line: str, **places: Path) -> Any:
     return outcome.code, *texts, names, plans
 
 
+REPEATED: set[str] = set()  # lines that were seen to do the same again
+
+
 @pytest.mark.parametrize(
     ("line", "option"), [lines for options in ACTS.values() for lines in options.values()]
 )
@@ -289,5 +292,7 @@ def test_an_option_acts(
     study = Path(__file__).parent / "kept" / "0.1.0" / "study"
     places = {"run": run, "picture": picture, "tiny": tiny_file, "study": study}
     without = seen(capsys, tmp_path, line, **places)
-    assert seen(capsys, tmp_path, line, **places) == without  # or else any option would seem to act
+    if line not in REPEATED:  # or else any option would seem to act
+        assert seen(capsys, tmp_path, line, **places) == without
+        REPEATED.add(line)
     assert seen(capsys, tmp_path, f"{line} {option}", **places) != without
