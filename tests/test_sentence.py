@@ -126,6 +126,15 @@ def test_failures_stand_in_the_sentence() -> None:
     assert {BETTER, BETTER_HERE} <= {*OPPOSITE}
 
 
+def test_a_level_that_is_ahead_but_fails_is_told_so_and_no_seeds_are_promised() -> None:
+    results = results_of({"max": UNDECIDED}, {"max": SeedRange(9, 20)})
+    ahead = replace(results.levels[1].to_best, difference=Interval(0.1, 0.05, 0.15))  # type: ignore[type-var]
+    levels = [results.levels[0], replace(results.levels[1], failures=1, to_best=ahead)]
+    told = sentence(replace(results, levels=levels))
+    assert "max is more accurate where it does not fail" in told
+    assert "undecided" not in told
+
+
 def test_a_level_that_another_than_the_leader_beat_is_no_open_question() -> None:
     results = results_of({"max": UNDECIDED, "avg": UNDECIDED}, {"max": SeedRange(9, 20)})
     levels = [replace(level, beaten_after=4 if level.name == "avg" else None) for level in results.levels]

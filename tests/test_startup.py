@@ -2,14 +2,17 @@
 
 import ctypes
 import gc
+import os
 import subprocess
 import sys
 import weakref
+from pathlib import Path
 
 import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+import cnnkit
 from cnnkit.training.startup import keep_freed_memory, step_without_compiler
 
 
@@ -97,6 +100,9 @@ sys.exit(main())
 def test_little_is_imported_before_ctrl_c_has_an_answer() -> None:
     """Until then Python itself answers it, with a traceback."""
     told = "import sys; before = set(sys.modules); import cnnkit.__main__; print(*set(sys.modules) - before)"
-    done = subprocess.run([sys.executable, "-S", "-c", told], capture_output=True, text=True, check=True)
+    environment = {**os.environ, "PYTHONPATH": str(Path(cnnkit.__file__).parent.parent)}
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", told], capture_output=True, text=True, check=True, env=environment
+    )
     assert "cnnkit.signals" in done.stdout.split()
     assert not {"typing", "re", "typer", "torch"} & {*done.stdout.split()}

@@ -188,6 +188,10 @@ def compare(
         raise UsageError("a comparison varies a key, or several: vary is empty")
     if any(isinstance(values, str) for values in vary.values()):
         raise UsageError('the values to compare are a list, such as {"model.pooling": ["max", "avg"]}')
+    if isinstance(tune_keys, str):
+        raise UsageError('tune_keys is a list, such as ["training.learning_rate"]')
+    if callable(config) and tune_keys:
+        raise UsageError("tune_keys: for a configuration, not a function")
     not_of_functions = (match, executor, ray_address, tune, folds, resample_test)
     if callable(config) and not_of_functions != ("none", "local", None, None, None, False):
         raise UsageError(

@@ -45,7 +45,7 @@ class Study:
 
     @property
     def pairs(self) -> list[PairResult]:
-        """Every pair of levels: difference with interval, verdict, p values."""
+        """Every pair of levels: difference with interval, verdict, evidence."""
         return self.results.pairs
 
     def verify(self, deep: bool = False) -> StudyResults:

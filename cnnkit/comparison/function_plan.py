@@ -40,7 +40,7 @@ def plan_function(
     margin: None: `default_margin` of as many test images as the first call tells of.
     Raises UsageError where the values, the seeds or the margin make no study.
     """
-    min_seeds = min_seeds or MIN_SEEDS
+    min_seeds = min_seeds or max(2, min(MIN_SEEDS, max_seeds))
     most = most_seeds(0, seeds, min_seeds, max_seeds)
     if margin is not None:
         refuse_margin(margin)
@@ -83,7 +83,7 @@ def _level(key: str, value: Any) -> FunctionLevel:
 
 
 def _warnings(study: FunctionStudy) -> list[str]:
-    found = list(warnings_of_power(len(study.levels), study.seeds))
+    found = list(warnings_of_power(len(study.levels), study.seeds, study.min_seeds is None))
     if len(study.code) > 1:
         found.append(
             f"the source of {study.function} was changed while the study went on: what it returned before "

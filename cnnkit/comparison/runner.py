@@ -186,7 +186,8 @@ def how_many(study: Planned, within: str = "") -> str:
     seeds = len(study.all_seeds)
     if study.min_seeds is None:
         return f"{counted(seeds, 'seed')} each"
-    return f"until it is decided{within}, {study.min_seeds} to {seeds} seeds each"
+    fewest = "" if study.min_seeds == seeds else f"{study.min_seeds} to "
+    return f"until it is decided{within}, {fewest}{seeds} seeds each{'' if fewest else ' at most'}"
 
 
 def _tested_on(data: DataConfig) -> str:

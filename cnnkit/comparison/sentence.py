@@ -82,7 +82,7 @@ class Ranking:
 def verdict_alone(results: StudyResults) -> str:
     failures = "".join([*_failures(results), *_seeds_without_effect(results)])
     if not results.levels:
-        return "No two values have finished a training: there is nothing to compare yet."
+        return f"No two values have finished a training: there is nothing to compare yet.{failures}"
     if TIMES in results.key and not results.function:
         return f"{several_keys(results)}{failures}"
     levels, seeds = results.levels, len(results.seeds)
@@ -106,8 +106,10 @@ def _who_leads(ranking: Ranking) -> str:
         verdict: [other for other in others if other.to_best and other.to_best.verdict == verdict]
         for verdict in TEXTS
     }
-    undecided = told[UNDECIDED]
-    told[UNDECIDED] = [level for level in undecided if not _beaten(level)]
+    told[BETTER] += [level for level in told[UNDECIDED] if _is_ahead_but_fails(level)]
+    told[UNDECIDED] = [
+        level for level in told[UNDECIDED] if not _beaten(level) and not _is_ahead_but_fails(level)
+    ]
     beaten = [
         level for level in others if _beaten(level) and level.to_best and level.to_best.verdict == UNDECIDED
     ]
@@ -120,6 +122,11 @@ def _who_leads(ranking: Ranking) -> str:
     if ranking.within and told[UNDECIDED]:
         parts.insert(0, f"no other is better by {ranking.margin:g} points or more")
     return f"{key} {best.name} is ahead with {accuracy}: " + "; ".join(parts) + "."
+
+
+def _is_ahead_but_fails(level: LevelResult | MarginalResult) -> bool:
+    low = level.to_best.difference.low if level.to_best else None
+    return isinstance(level, LevelResult) and level.failures > 0 and low is not None and low > 0
 
 
 def _beaten(level: LevelResult | MarginalResult) -> bool:

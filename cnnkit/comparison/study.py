@@ -93,7 +93,7 @@ class StudyPlan:
 
     def warnings(self) -> list[str]:
         """What a person should know before waiting for the result, and again when reading it."""
-        power = warnings_of_power(len(self.levels), self.seeds)
+        power = warnings_of_power(len(self.levels), self.seeds, self.min_seeds is None)
         return [*power, *self._warnings_of_splits(), *self._warnings_of_cost()]
 
     def _warnings_of_splits(self) -> Iterator[str]:
@@ -147,12 +147,13 @@ class StudyPlan:
         )
 
 
-def warnings_of_power(levels: int, seeds: int) -> Iterator[str]:
-    needed = fewest_seeds(levels)
+def warnings_of_power(levels: int, seeds: int, fixed: bool) -> Iterator[str]:
+    """fixed: whether the number of seeds was, with `--seeds`."""
+    needed, option = fewest_seeds(levels), "--seeds" if fixed else "--max-seeds"
     if seeds < needed:
         yield (
             f"with {counted(seeds, 'seed')} no pair of {levels} can be "
-            f"called better or worse, whatever comes out; that takes {needed} (--seeds {needed})"
+            f"called better or worse, whatever comes out; that takes {needed} ({option} {needed})"
         )
 
 
@@ -183,7 +184,7 @@ def plan_study(
     Raises UsageError where the factor, its values, the seeds or the budget make no study.
     """
     if min_seeds is None:
-        min_seeds = min(max(MIN_SEEDS, base.data.folds or 0), max(MIN_SEEDS, max_seeds))
+        min_seeds = max(2, min(max(MIN_SEEDS, base.data.folds or 0), max_seeds))
     most = most_seeds(base.training.seed, seeds, min_seeds, max_seeds)
     if margin is None:
         margin = math.ceil(round(default_margin(base.data.info.test_images) * 10_000, 6)) / 100
@@ -237,6 +238,8 @@ def most_seeds(first_seed: int, seeds: int | None, min_seeds: int, max_seeds: in
         raise UsageError(f"{option} {most}: a study needs at least one")
     if most > MOST_SEEDS or first_seed + most >= 2**63:
         raise UsageError(f"{option} {most} from seed {first_seed} on: {MOST_SEEDS} are the most")
+    if seeds is None and max_seeds < 2:
+        raise UsageError(f"--max-seeds {max_seeds}: a study that ends once it is decided needs 2 or more")
     if seeds is None and not 2 <= min_seeds <= max_seeds:
         raise UsageError(
             f"--min-seeds {min_seeds}: expected 2 or more, and at most --max-seeds, which is {max_seeds}"

@@ -184,6 +184,7 @@ def pairs_of(judge: Judge, observed: Observed) -> Iterator[PairResult]:
         of_images = of_images_in(observed, seen.fit, pair, judge.weights[pair])
         elsewhere = of_images.half_width(float(seen.half_width[pair]), len(first)) if of_images else math.inf
         verdict = _verdict(judge, pair, a, b, mean, elsewhere)
+        told = verdict == UNDECIDED and not judge.failing[[a, b]].any()  # of that no seeds are the remedy
         yield PairResult(
             judge.names[a],
             judge.names[b],
@@ -193,7 +194,7 @@ def pairs_of(judge: Judge, observed: Observed) -> Iterator[PairResult]:
             different=_told(watch.evidence)[pair],
             equivalent=_told(watch.near)[pair],
             image_error=of_images.error if of_images else None,
-            seeds_needed=_seeds_needed(judge, pair) if verdict == UNDECIDED else None,
+            seeds_needed=_seeds_needed(judge, pair) if told else None,
         )
 
 

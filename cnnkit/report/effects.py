@@ -75,7 +75,7 @@ def _together(study: StudyFile, results: StudyResults, given: int) -> Together:
         panels=panels,
         lines=_interaction(f"accuracy, %, against {on}", on, first.names, other.names, means, y_axis),
         caption=f"Mean accuracy,{averaged} and its 95 % interval over the seeds, in one scale. Lines that "
-        f"run side by side: {key} and {on} add up. Lines that cross: which {key} is best depends on {on}. "
+        f"run side by side: {key} and {on} add up. Others: a difference may depend on {on}. "
         "Intervals of single means say little of differences, which are taken seed by seed: the "
         "sentence tells which are real.",
     )
