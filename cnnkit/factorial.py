@@ -19,6 +19,7 @@ from cnnkit.closed_testing import closed_over_subsets, pair_indices
 from cnnkit.sequential import (
     ENOUGH,
     Bools,
+    Decided,
     Fit,
     Floats,
     Look,
@@ -92,7 +93,7 @@ class Effects:
     near_half_width: Floats
 
 
-class Interactions:
+class Interactions(Decided):
     """Interactions of two factors, in the order of `Design.interaction`; what is decided stays decided."""
 
     def __init__(self, contrasts: int, margin: float) -> None:
@@ -106,14 +107,6 @@ class Interactions:
         closed = closed_over_subsets(evidence), closed_over_subsets(near)
         self.evidence, self.near = np.maximum(self.evidence, closed[0]), np.maximum(self.near, closed[1])
         return Effects(fit, *closed, *half_widths(fit, (evidence, near), closed))
-
-    @property
-    def different(self) -> Bools:
-        return np.asarray(self.evidence >= ENOUGH)
-
-    @property
-    def equivalent(self) -> Bools:
-        return np.asarray(self.near >= ENOUGH)
 
 
 class Dependence:

@@ -183,8 +183,23 @@ def _within_margin_of_best(sides: Sequence[Floats], levels: int) -> Floats:
     return closed_over_subsets(least.min(1), levels - 1)
 
 
+class Decided:
+    """What was decided so far. evidence: of a difference, for each. near: of less than the margin."""
+
+    evidence: Floats
+    near: Floats
+
+    @property
+    def different(self) -> Bools:
+        return np.asarray(self.evidence >= ENOUGH)
+
+    @property
+    def equivalent(self) -> Bools:
+        return np.asarray(self.near >= ENOUGH)
+
+
 @dataclass
-class Watch:
+class Watch(Decided):
     """The verdicts of a study after each look; what was decided at one look stays decided.
 
     evidence: of a difference, for each pair, so far. near: of less than the margin. within_margin: for each
@@ -215,14 +230,6 @@ class Watch:
         self.near = np.maximum(self.near, seen.equivalent)
         self.within_margin = np.maximum(self.within_margin, seen.within)
         return seen
-
-    @property
-    def different(self) -> Bools:
-        return np.asarray(self.evidence >= ENOUGH)
-
-    @property
-    def equivalent(self) -> Bools:
-        return np.asarray(self.near >= ENOUGH)
 
     @property
     def within(self) -> Bools:

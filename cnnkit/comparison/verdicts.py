@@ -151,11 +151,6 @@ class Judge:
         return sorted(known, key=lambda i: (i != self.leader, -effect[i]))
 
 
-def _mean(values: Floats) -> float | None:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else None
-
-
 def _told(evidence: Floats) -> list[float]:
     return [float(value) for value in np.minimum(evidence, MOST_EVIDENCE)]
 
