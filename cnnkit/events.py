@@ -12,6 +12,14 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Prepared(Note):
+    """So many images are decoded; told at the start, again and again, and at the end."""
+
+    done: int
+    images: int
+
+
+@dataclass(frozen=True)
 class NotDrawn(Note):
     """A part of a page that could not be drawn, though nothing is damaged."""
 

@@ -91,7 +91,7 @@ def build_model(
     if images is not None and images.info.shape[0] != info.shape[0]:
         channels = counted(images.info.shape[0], "channel")
         raise UsageError(f"the images have {channels}, the shape {info.shape[0]}")
-    mean, std = (0.0, 1.0) if images is None else pixel_statistics(images.images)
+    mean, std = (0.0, 1.0) if images is None else pixel_statistics(images)
     return build(config.model, info, config.training.seed, mean, std)
 
 

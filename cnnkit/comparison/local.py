@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from cnnkit import signals
-from cnnkit.comparison.processes import main_module_hidden, worker_context
+from cnnkit.comparison.processes import worker_context
 from cnnkit.comparison.trial import Trial, run_trial
 from cnnkit.config.schema import DataConfig, RuntimeConfig
 from cnnkit.data.dataset import Published
@@ -23,6 +23,7 @@ from cnnkit.errors import CnnkitError, Interrupted, TrainingError
 from cnnkit.filenames import FAILURE
 from cnnkit.files import write_atomically
 from cnnkit.locks import alone_at
+from cnnkit.processes import main_module_hidden
 from cnnkit.training.device import available_cpus
 
 ATTEMPTS = 2  # of a trial whose process dies

@@ -5,23 +5,26 @@ table, `cnnkit config schema` and the error messages all come from here. Nothing
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
 
 from cnnkit.config.checks import Complaint, Inconsistent, complaints_about
 from cnnkit.config.choices import OneOf
+from cnnkit.config.own_images import info_of, with_what_is_there
 from cnnkit.config.types import (
     Count,
     CountOrFraction,
+    Counts,
     Listed,
     NonNegative,
     OneOrEach,
     Positive,
     Probability,
+    Sides,
 )
 from cnnkit.families.activations import ACTIVATIONS
-from cnnkit.families.datasets import DATASETS, DatasetInfo
+from cnnkit.families.datasets import DATASETS, FOLDER, DatasetInfo
 from cnnkit.families.heads import HEADS
 from cnnkit.families.optimizers import OPTIMIZERS
 from cnnkit.families.poolings import ACTIVATION_FIRST, ORDERS, POOLING_FIRST, POOLINGS
@@ -34,6 +37,11 @@ HeadName = Annotated[str, OneOf(HEADS)]
 ActivationName = Annotated[str, OneOf(ACTIVATIONS)]
 OptimizerName = Annotated[str, OneOf(OPTIMIZERS)]
 ScheduleName = Annotated[str, OneOf(SCHEDULES)]
+
+
+FITS = ("cover", "contain", "stretch")
+DUPLICATES = ("drop", "keep", "refuse")
+DAMAGED = ("refuse", "skip")
 
 
 class Section(BaseModel):
@@ -81,7 +89,39 @@ class DataConfig(Section):
 
     dataset: Annotated[str, OneOf(DATASETS)] = Field("mnist", description="the images and their classes")
     root: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = Field(
-        None, description="folder of the data sets; null: `$CNNKIT_DATA`, else the user's cache folder"
+        None,
+        description="where your own images are: a folder, table, .zip, .tar or .npz; else the folder of the "
+        "data sets, null: `$CNNKIT_DATA`, else the user's cache folder",
+    )
+    channels: Literal[1, 3] | None = Field(
+        None, description="of your own images: 3 colours, 1 grey; null: 3; of others null"
+    )
+    size: Sides | None = Field(
+        None, description="of your own images, pixels: one number, or [height, width]; null: 32"
+    )
+    fit: Annotated[str, OneOf(FITS)] = Field(
+        "cover",
+        description="how your own images of another shape become that: their middle, whole with black "
+        "edges, or distorted",
+    )
+    test: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.2, description="share of your own images held out as the test split, where they have none"
+    )
+    test_seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="of that share")
+    duplicates: Annotated[str, OneOf(DUPLICATES)] = Field(
+        "drop", description="training images that equal a validation or test image: left out, kept, an error"
+    )
+    damaged: Annotated[str, OneOf(DAMAGED)] = Field(
+        "refuse", description="image files that cannot be read: an error, or left out"
+    )
+    classes: Annotated[tuple[str, ...], Field(strict=False)] | None = Field(
+        None, description="written by cnnkit: the classes of your own images; null: look again"
+    )
+    images: Counts | None = Field(
+        None, description="written by cnnkit: how many there are to train, validate and test on"
+    )
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+        None, description="written by cnnkit: the hash of their names, sizes and classes"
     )
     validation: CountOrFraction = Field(
         5000,
@@ -97,6 +137,20 @@ class DataConfig(Section):
     resample_test: bool = Field(False, description="draw the test split anew from all images, by the seed")
     augment: AugmentConfig = Field(AugmentConfig(), description="random changes of the training images")
     scene: SceneConfig = Field(SceneConfig(), description="what small-object is made of")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _look_where_they_are(
+        cls, values: object, handler: ModelWrapValidatorHandler["DataConfig"]
+    ) -> "DataConfig":
+        data = handler(values)
+        known = None not in (data.classes, data.images, data.fingerprint)
+        return data if known or not data.own else with_what_is_there(data)
+
+    @property
+    def own(self) -> bool:
+        """Whether the images are a person's own."""
+        return self.dataset == FOLDER
 
     @property
     def info(self) -> DatasetInfo:
@@ -116,6 +170,8 @@ class DataConfig(Section):
     @property
     def source(self) -> DatasetInfo:
         """The data set whose files are read."""
+        if self.own:
+            return info_of(self)
         return DATASETS[self.scene.source if self.drawn else self.dataset]
 
     @property
@@ -125,6 +181,9 @@ class DataConfig(Section):
 
     @property
     def validation_images(self) -> int:
+        """Held out of the training images; by the source of a person's own images, where it says which."""
+        if self.images and self.images[1] and not self.redrawn:
+            return self.images[1]
         if isinstance(self.validation, float):
             return round(self.validation * self.info.train_images)
         return self.validation

@@ -33,4 +33,10 @@ CountOrFraction = Annotated[
     | Annotated[Annotated[float, Field(ge=0, lt=1)], Tag("fraction")],
     Discriminator(_count_or_fraction),
 ]
+Counts = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, min_length=3, max_length=3)]
+Side = Annotated[int, Field(ge=4, le=1024)]
+Sides = Annotated[
+    Annotated[Side, Tag("one")] | Annotated[Annotated[tuple[Side, Side], Field(strict=False)], Tag("each")],
+    Discriminator(_one_or_each),
+]
 UNION_TAGS = frozenset({"one", "each", "count", "fraction"})

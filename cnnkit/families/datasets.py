@@ -82,7 +82,8 @@ class DatasetInfo(ImageInfo):
 
     drawn: the images are scenes that cnnkit draws from the digits of `data.scene.source`, as `data.scene`
     says; they cannot be cropped. crop: pixels that were cut off each side; `shape` is the shape after that.
-    writers_apart: nobody has written images of both published splits.
+    writers_apart: nobody has written images of both published splits. photographs: a person's own image is
+    fitted to the size as it is, neither inverted nor centred.
     """
 
     name: str
@@ -98,6 +99,7 @@ class DatasetInfo(ImageInfo):
     files: Mapping[str, IdxFile] = field(default_factory=lambda: MNIST_FILES, hash=False)
     drawn: bool = False
     writers_apart: bool = False
+    photographs: bool = False
     crop: int = 0
 
     def cropped(self, pixels: int) -> "DatasetInfo":
@@ -115,6 +117,14 @@ class DatasetInfo(ImageInfo):
         """The record where one of so many equally large folds of all images is tested on."""
         tested = self.images // folds
         return replace(self, train_images=self.images - tested, test_images=tested)
+
+    def found(
+        self, title: str, shape: tuple[int, int, int], classes: tuple[str, ...], train: int, test: int
+    ) -> "DatasetInfo":
+        """The record of a person's own images, of which so many are there."""
+        return replace(
+            self, title=title, shape=shape, class_names=classes, train_images=train, test_images=test
+        )
 
     def in_scenes(
         self, size: int, object_sizes: tuple[int, ...], train_images: int, test_images: int
@@ -202,9 +212,21 @@ SMALL_OBJECT = DatasetInfo(  # `data.scene` decides its shape and its numbers of
     drawn=True,
 )
 
-DATASETS = Registry("data set", MNIST, FASHION_MNIST, KMNIST, QMNIST, DIGITS, SMALL_OBJECT)
+FOLDER = "folder"
+OWN_IMAGES = DatasetInfo(  # the folder decides its classes and numbers, the configuration its shape
+    name=FOLDER,
+    title="own images",
+    shape=(3, 32, 32),
+    class_names=(),
+    train_images=0,
+    test_images=0,
+    strokes=False,
+    photographs=True,
+)
+
+DATASETS = Registry("data set", MNIST, FASHION_MNIST, KMNIST, QMNIST, DIGITS, SMALL_OBJECT, OWN_IMAGES)
 
 
 def published_names() -> list[str]:
     """The data sets that can be fetched or are bundled; scenes are drawn from one of them."""
-    return [name for name, info in DATASETS.items() if not info.drawn]
+    return [name for name, info in DATASETS.items() if not info.drawn and name != FOLDER]

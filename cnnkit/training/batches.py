@@ -26,7 +26,7 @@ def orders(count: int, batch_size: int, generator: torch.Generator) -> list[Tens
 
 def in_order(dataset: ImageDataset, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Every image once, as stored: (B, C, H, W) uint8 and (B,) int64."""
-    return zip(dataset.images.split(batch_size), dataset.labels.split(batch_size), strict=True)
+    return ((batch.images, batch.labels) for batch in dataset.batches(batch_size))
 
 
 def augment(images: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:

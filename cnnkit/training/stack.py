@@ -156,7 +156,7 @@ class Stack:
     def _shown(self, indices: Tensor) -> Tensor:
         """What the network sees: (S, B) indices -> (B, S·C, H, W), each augmented by its own generator."""
         size = indices.shape[1]
-        images = self.images.images.index_select(0, indices.t().flatten())
+        images = self.images[indices.t().flatten()].images
         augment = self.config.data.augment
         if augment.active:
             generators = [training.augmentation_generator for training in self.trainings]
