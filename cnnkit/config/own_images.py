@@ -4,6 +4,7 @@ The folder is listed once, when a configuration is read that does not say yet wh
 kept text says it: a run tells its classes and sizes also where the folder is gone.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,8 +61,15 @@ def info_of(data: "DataConfig") -> DatasetInfo:
     assert data.classes is not None
     assert data.images is not None
     train, held_out, test = data.images
-    title, shape = Path(data.root or FOLDER).name, (data.channels or CHANNELS, *_sides(data))
-    return OWN_IMAGES.found(title, shape, data.classes, train + held_out, test)
+    return replace(
+        OWN_IMAGES,
+        title=Path(data.root or FOLDER).name,
+        shape=(data.channels or CHANNELS, *_sides(data)),
+        class_names=data.classes,
+        train_images=train + held_out,
+        test_images=test,
+        fit=data.fit,
+    )
 
 
 def _sides(data: "DataConfig") -> tuple[int, int]:

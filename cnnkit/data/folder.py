@@ -26,7 +26,7 @@ def load_folder(config: DataConfig, notify: NoteListener) -> Published:
     listing = listing_of(config)
     _refuse_another(config, listing)
     info = config.source
-    fit = Fit(info.shape[0], info.shape[1:], config.fit)
+    fit = Fit(info.shape[0], info.shape[1:], info.fit)
     found = prepared_images(listing, fit, cache_folder() / "prepared", notify)
     usable = _usable(config, listing, found, notify)
     labels, splits = (torch.from_numpy(values).long() for values in (listing.labels, listing.splits))

@@ -177,7 +177,7 @@ def _make_room(files: Files, images: int, fit: Fit) -> None:
     if not files.pixels.exists() and needed > free:
         raise DataError(
             f"the prepared images need {needed / 1e9:,.1f} GB in {files.stem.parent}, and "
-            f"{free / 1e9:,.1f} GB are free; choose a smaller data.size, or set XDG_CACHE_HOME to another folder"
+            f"{free / 1e9:,.1f} GB are free; choose a smaller data.size, or another folder by XDG_CACHE_HOME"
         )
     for path, length in ((files.pixels, needed), (files.hashes, 8 * images)):
         with path.open("ab") as file:

@@ -83,7 +83,7 @@ class DatasetInfo(ImageInfo):
     drawn: the images are scenes that cnnkit draws from the digits of `data.scene.source`, as `data.scene`
     says; they cannot be cropped. crop: pixels that were cut off each side; `shape` is the shape after that.
     writers_apart: nobody has written images of both published splits. photographs: a person's own image is
-    fitted to the size as it is, neither inverted nor centred.
+    fitted to the size as it is, neither inverted nor centred. fit: how; see `data.fit`.
     """
 
     name: str
@@ -100,6 +100,7 @@ class DatasetInfo(ImageInfo):
     drawn: bool = False
     writers_apart: bool = False
     photographs: bool = False
+    fit: str = "cover"
     crop: int = 0
 
     def cropped(self, pixels: int) -> "DatasetInfo":
@@ -117,14 +118,6 @@ class DatasetInfo(ImageInfo):
         """The record where one of so many equally large folds of all images is tested on."""
         tested = self.images // folds
         return replace(self, train_images=self.images - tested, test_images=tested)
-
-    def found(
-        self, title: str, shape: tuple[int, int, int], classes: tuple[str, ...], train: int, test: int
-    ) -> "DatasetInfo":
-        """The record of a person's own images, of which so many are there."""
-        return replace(
-            self, title=title, shape=shape, class_names=classes, train_images=train, test_images=test
-        )
 
     def in_scenes(
         self, size: int, object_sizes: tuple[int, ...], train_images: int, test_images: int
