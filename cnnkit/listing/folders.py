@@ -13,7 +13,7 @@ MOST_FOLDERS = 100_000
 TABLES, ARRAYS = ("csv", "tsv"), ("npy", "npz")
 HIDDEN, OTHER_KIND = "hidden files and system litter", "files of other kinds"
 LINKS_OUT, LINKS_BACK = "links that leave the folder", "links back to a folder around them"
-LINKS_LOST, NO_FILES = "links to nothing", "what is neither file nor folder"
+LINKS_LOST, NO_FILES = "links to no file", "what is neither file nor folder"
 
 
 def tree_of(root: Path) -> Tree:

@@ -141,6 +141,7 @@ def _split_rows(layout: Layout, top: str, names: list[str], name: str) -> Rows:
                 f"{name} holds {some(folders)}, which are all for {SPLITS[split]} images; make them one"
             )
     rows = Rows("split folders", frozenset())
+    _tell_empty(layout, top, names, rows)
     for split, (folder,) in by_split.items():
         place = joined(top, folder)
         classes = layout.folders(place)
@@ -183,6 +184,5 @@ def _tell_empty(layout: Layout, top: str, used: list[str], rows: Rows) -> None:
     if empty:
         found = sorted(empty, key=natural)
         rows.warnings.append(
-            f"{counted(len(found), 'folder')} without an image {'is' if len(found) == 1 else 'are'} "
-            f"no class: {some(joined(top, name) for name in found)}."
+            f"{counted(len(found), 'folder')} without an image: {some(joined(top, name) for name in found)}."
         )

@@ -33,7 +33,7 @@ class Listing:
     sizes: NDArray[np.int64]
     """(N,) bytes."""
     changed: NDArray[np.int64]
-    """(N,) time of the last change, nanoseconds; 0 in archives and arrays."""
+    """(N,) time of the last change, nanoseconds; 0 in archives and .npz."""
     labels: NDArray[np.int64]
     """(N,) indices into classes."""
     splits: NDArray[np.int8]

@@ -35,6 +35,8 @@ def _listed(root: Path, name: str, test: float | None, test_seed: int) -> Listin
     if root.is_dir():
         tree = folders.tree_of(root)
         if tree.arrays and not any(tree.folders.values()) and not tree.tables:
+            if all(ending(path) == "npz" for path in tree.arrays):
+                raise SourceError(f"{name} holds {some(tree.arrays)} and no images; name that file")
             return arrays.listing_of(root, tree, test, test_seed)
         return _of_tree(tree, root, name, test, test_seed)
     if not root.exists():
@@ -60,7 +62,7 @@ def _listed(root: Path, name: str, test: float | None, test_seed: int) -> Listin
 def _of_table_alone(root: Path, name: str, test: float | None, test_seed: int) -> Listing:
     """A table as the root: only the files that it names are looked at."""
     tree = folders.beside(root.parent)
-    text = tables.text_of(root.read_bytes(), name)
+    text = tables.text_of(tree, root.name, name)
     rows = tables.rows_of(tree, root.name, text, tables.columns_of(text, name), name)
     return finished(rows, root, tree.container, tree.passed, None, test, test_seed)
 
@@ -100,7 +102,7 @@ def _rows_of_folders(tree: Tree, name: str, error: SourceError) -> Rows:
 
 def _table_rows(tree: Tree, root: Path, table: str) -> Rows:
     name = whole(root / table)
-    text = tables.text_of(tree.read(table), name)
+    text = tables.text_of(tree, table, name)
     rows = tables.rows_of(tree, table, text, tables.columns_of(text, name), name)
     named = set(rows.paths)
     for folder, images in tree.folders.items():

@@ -4,6 +4,8 @@ import csv
 import io
 import os
 import posixpath
+import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,6 +16,7 @@ from cnnkit.listing.names import (
     SPLIT_NAMES,
     TRAIN,
     ending,
+    nfc,
     shown,
     some,
     split_of,
@@ -53,10 +56,12 @@ class Columns:
     warnings: tuple[str, ...]
 
 
-def text_of(data: bytes, name: str) -> str:
+def text_of(tree: Tree, table: str, name: str) -> str:
     """Raises NoTable where a table is not UTF-8, holds no text, or is too large."""
-    if len(data) > LARGEST_TABLE:
-        raise NoTable(f"{name} is {len(data):,} bytes; a table has at most {LARGEST_TABLE:,}")
+    size = (tree.find(table) or (0, 0))[0]
+    if size > LARGEST_TABLE:
+        raise NoTable(f"{name} is {size:,} bytes large; a table has at most {LARGEST_TABLE:,}")
+    data = tree.read(table)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise NoTable(f"{name} is in UTF-16; save it as UTF-8")
     if (zero := data.find(b"\0")) >= 0:
@@ -74,12 +79,12 @@ def _line(data: bytes, position: int) -> int:
 
 def columns_of(text: str, name: str) -> Columns:
     """The columns by the names in the first line. Raises NoTable where they are not found."""
-    header = text.lstrip("\r\n").split("\n", 1)[0].rstrip("\r")
+    header = re.split("[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0]
     if len(header) > LARGEST_HEADER:
         raise NoTable(f"{name}: line 1 has {len(header):,} characters; it must name the columns")
     cells: list[str] = []
     for delimiter in DELIMITERS:
-        cells = next(csv.reader([header], delimiter=delimiter, skipinitialspace=True), [])
+        cells = _cells(header, delimiter)
         names = [cell.strip().casefold().replace(" ", "_").replace("-", "_") for cell in cells]
         if len(names) <= MOST_COLUMNS and any(n in PATH_COLUMNS for n in names) and len(names) > 1:
             break
@@ -101,6 +106,13 @@ def columns_of(text: str, name: str) -> Columns:
     split, group = (_column(names, known, name, warnings) for known in (SPLIT_COLUMNS, GROUP_COLUMNS))
     assert path is not None
     return Columns(path, label, split, group, delimiter, len(names), tuple(warnings))
+
+
+def _cells(header: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([header], delimiter=delimiter, skipinitialspace=True), [])
+    except csv.Error:  # a cell that is too long
+        return []
 
 
 def _column(names: list[str], known: tuple[str, ...], name: str, warnings: list[str]) -> int | None:
@@ -160,7 +172,7 @@ def rows_of(tree: Tree, table: str, text: str, columns: Columns, name: str) -> R
         line_before, told_before = seen.setdefault(path, (line, (label, split, group)))
         if line_before != line:
             if told_before != (label, split, group):
-                wrong.note(line, f"names {shown(cell)} in another way than line {line_before}")
+                wrong.note(line, f"contradicts line {line_before} about {shown(cell)}")
             repeated.note(line, shown(cell))
             continue
         rows.paths.append(path)
@@ -221,8 +233,12 @@ def _fault(cells: list[str], columns: Columns, split: int | None) -> str:
 
 
 def _file(tree: Tree, folder: str, cell: str) -> tuple[str, tuple[int, int] | None]:
-    """(path in the tree, (bytes, nanoseconds)), or None where it is missing. `\\` may stand for `/`."""
-    for path in dict.fromkeys((cell, cell.replace("\\", "/"))):
+    """(path in the tree, (bytes, nanoseconds)), or None where it is missing. `\\` may stand for `/`.
+
+    A letter with a mark has two Unicode forms: systems differ in which one a file's name has.
+    """
+    written = (cell, cell.replace("\\", "/"), nfc(cell), unicodedata.normalize("NFD", cell))
+    for path in dict.fromkeys(written):
         place = posixpath.normpath(posixpath.join(folder, path))
         if place.startswith(("/", "../")) or os.path.isabs(path):  # noqa: PTH117
             if tree.container != "folder":
