@@ -10,7 +10,7 @@ from scipy.stats import kstest
 from support import info
 from torch import Tensor
 
-from cnnkit.config.schema import AugmentConfig
+from cnnkit.config.augmentation import AugmentConfig
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.training.batches import augment, in_order, orders
 

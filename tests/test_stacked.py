@@ -109,6 +109,8 @@ def assert_same(together: Training, alone: Training, splits: Splits) -> None:
         ("model.batch_norm=false", "model.activation=gelu"),
         ("model.kernel_sizes=[4, 1]", "model.hidden=[]", "model.pool_size=[3, 2]"),
         ("model.pooling=[concat, stride]", "model.channels=[3, 5]", "model.hidden=[7, 5]"),
+        ("model.convolutions=[3, 2]", "model.pooling=[concat, stride]"),
+        ("model.convolutions=2", "model.batch_norm=false", "model.order=pooling_first"),
         ("training.batch_size=359",),  # one image is left over and joins the last batch
         ("training.batch_size=2000",),  # no batch is full
         ("data.validation=0.5", "training.epochs=1"),

@@ -1,14 +1,15 @@
 """The schema: every key of the YAML, its type, default and one line of documentation.
 
-Frozen and strict: unknown keys, booleans for numbers, NaN and infinities are errors. The README's
-table, `cnnkit config schema` and the error messages all come from here. Nothing here imports torch.
+The README's table, `cnnkit config schema` and the error messages all come from here. Nothing here imports
+torch.
 """
 
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from cnnkit.config.augmentation import AugmentConfig
 from cnnkit.config.checks import Complaint, Inconsistent, complaints_about
 from cnnkit.config.choices import OneOf
 from cnnkit.config.types import (
@@ -19,6 +20,7 @@ from cnnkit.config.types import (
     OneOrEach,
     Positive,
     Probability,
+    Section,
 )
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.datasets import DATASETS, DatasetInfo
@@ -28,30 +30,14 @@ from cnnkit.families.poolings import ACTIVATION_FIRST, ORDERS, POOLING_FIRST, PO
 from cnnkit.families.schedules import SCHEDULES
 from cnnkit.words import counted
 
+PER_STAGE = ("kernel_sizes", "convolutions", "pooling", "pool_size", "order")  # keys of the model
+Depth = Annotated[int, Field(ge=1, le=100)]
 Strategy = Annotated[str, OneOf(POOLINGS)]
 Order = Annotated[str, OneOf(ORDERS)]
 HeadName = Annotated[str, OneOf(HEADS)]
 ActivationName = Annotated[str, OneOf(ACTIVATIONS)]
 OptimizerName = Annotated[str, OneOf(OPTIMIZERS)]
 ScheduleName = Annotated[str, OneOf(SCHEDULES)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class AugmentConfig(Section):
-    """Random changes of the training images, drawn again for each batch, on the device."""
-
-    rotate: Annotated[float, Field(ge=0, le=180)] = Field(0.0, description="largest turn either way, degrees")
-    translate: Annotated[float, Field(ge=0, le=1000)] = Field(
-        0.0, description="largest shift along each axis, pixels"
-    )
-    zoom: Probability = Field(0.0, description="largest enlargement or reduction, fraction")
-
-    @property
-    def active(self) -> bool:
-        return self.rotate > 0 or self.translate > 0 or self.zoom > 0
 
 
 class SceneConfig(Section):
@@ -136,10 +122,14 @@ class DataConfig(Section):
 
 @dataclass(frozen=True)
 class StageConfig:
-    """One stage. pools_first: convolution, downsampling, norm, activation; else downsampling comes last."""
+    """One stage. pools_first: convolution, downsampling, norm, activation; else downsampling comes last.
+
+    convolutions: how many; those before the last keep the grid, each with its norm and activation.
+    """
 
     channels: int
     kernel_size: int
+    convolutions: int
     pooling: str
     pool_size: int
     pools_first: bool
@@ -154,10 +144,15 @@ class ModelConfig(Section):
     """The network: stages, then a head, then dense layers."""
 
     channels: Annotated[tuple[Count, ...], Field(strict=False, min_length=1)] = Field(
-        (32, 64), description="filters of each stage's convolution"
+        (32, 64), description="filters of each stage's convolutions"
     )
     kernel_sizes: OneOrEach[Count] = Field(
         3, description="side of the filters, pixels, even ones too: one for all stages, or one each"
+    )
+    convolutions: OneOrEach[Depth] = Field(
+        1,
+        description="of a stage, one after the other, each with its norm and activation; the last one is the "
+        "one that is downsampled, or that skips (stride); one for all stages, or one each",
     )
     pooling: OneOrEach[Strategy] = Field(
         "max",
@@ -178,8 +173,12 @@ class ModelConfig(Section):
     feature_dropout: Probability = Field(
         0.0, description="after each stage: probability of zeroing a whole feature map"
     )
-    activation: ActivationName = Field("relu", description="after each stage and each hidden dense layer")
-    batch_norm: bool = Field(True, description="batch normalisation in each stage, before the activation")
+    activation: ActivationName = Field(
+        "relu", description="after each convolution and each hidden dense layer"
+    )
+    batch_norm: bool = Field(
+        True, description="batch normalisation after each convolution, before the activation"
+    )
 
     @property
     def stages(self) -> tuple[StageConfig, ...]:
@@ -189,8 +188,9 @@ class ModelConfig(Section):
             order == POOLING_FIRST or POOLINGS[pooling].skips
             for pooling, order in zip(poolings, orders, strict=True)
         ]
-        sizes = (_spread(self.kernel_sizes, n), poolings, _spread(self.pool_size, n))
-        return tuple(map(StageConfig, self.channels, *sizes, pools_first))
+        sizes, depths = _spread(self.kernel_sizes, n), _spread(self.convolutions, n)
+        rest = (poolings, _spread(self.pool_size, n), pools_first)
+        return tuple(map(StageConfig, self.channels, sizes, depths, *rest))
 
     @property
     def strategy(self) -> str:
@@ -214,7 +214,7 @@ class ModelConfig(Section):
                 "give one for all stages, or as many as `channels` has",
                 frozenset({"model.channels", f"model.{key}"}),
             )
-            for key in ("kernel_sizes", "pooling", "pool_size", "order")
+            for key in PER_STAGE
             if isinstance(value := getattr(self, key), tuple) and len(value) != n
         ]
         if complaints:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnnkit.config.schema import AugmentConfig
+from cnnkit.config.augmentation import AugmentConfig
 from cnnkit.data.dataset import ImageDataset
 
 
