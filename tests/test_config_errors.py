@@ -175,6 +175,8 @@ def test_keys_that_do_not_fit_together_are_told_in_their_place(text: str, where:
         ("data.folds", "1 0 true 2.0 five [5]"),
         ("data.resample_test", "1 null 'true' 0.2"),
         ("data.augment.rotate", "-1 181 true .nan .inf null"),
+        ("data.augment.flip", "-0.1 1.1 true .nan null"),
+        ("data.augment.saturation", "-0.1 1.1 true .nan null"),
         ("data.dataset", "MNIST null 1"),
         ("runtime.device", "gpu 'cuda:x' CPU 0 null"),
         ("runtime.threads", "0 true 1.5"),
