@@ -11,6 +11,7 @@ from cnnkit.comparison.records import (
     APART,
     APART_HERE,
     EQUIVALENT,
+    NOT_KNOWN,
     UNDECIDED,
     DependenceResult,
     FactorResult,
@@ -62,7 +63,7 @@ def judge_factors(
     if not looks:
         judge.look(observed)
     main = judge.main_effects(observed, seeds)
-    return told, Effects(main, list(judge.interactions(observed)), list(judge.dependence()))
+    return told, Effects(main, list(judge.interactions(observed)), list(judge.dependence(observed)))
 
 
 def means_over(weights: Floats, accuracies: Floats) -> Floats:
@@ -109,24 +110,27 @@ class FactorsJudge:
 
     def look(self, observed: Observed) -> bool:
         """Takes in all seeds so far, at least two; returns whether the study may end here."""
-        self.seen = self.watch.look(observed.accuracies[self.design.networks])
-        failing = np.asarray(observed.failed.any(1))[self.design.networks]
+        failed = np.asarray(observed.failed.any(1))[self.design.networks]
+        self.seen = self.watch.look(observed.accuracies[self.design.networks], failed)
         for axis, (judge, seen) in enumerate(zip(self.judges, self.seen.main, strict=True)):
-            others = tuple(i for i in range(failing.ndim) if i != axis)
-            judge.take(seen, np.asarray(failing.any(others)), observed.accuracies.shape[1])
+            judge.take(seen, self.watch.failing(axis), observed.accuracies.shape[1])
         return self.watch.decided
+
+    def failures(self, axis: int, observed: Observed) -> list[int]:
+        """Of each value of a key: how many trainings of the combinations with it failed."""
+        of_networks = observed.failed.sum(1)[self.design.networks]
+        return [int(of_value.sum()) for of_value in np.moveaxis(of_networks, axis, 0)]
 
     def standings(self, observed: Observed) -> Iterator[Standing]:
         """Where each value of each key stands, the leader first."""
-        failures = observed.failed.sum(1)[self.design.networks]
         for axis, (judge, factor) in enumerate(zip(self.judges, self.factors, strict=True)):
             marginals = means_over(self.design.means(axis), observed.accuracies)
-            failed = np.moveaxis(failures, axis, 0).reshape(len(marginals), -1).sum(1)
+            failures = self.failures(axis, observed)
             for number in judge.ranked():
                 own = marginals[number][np.isfinite(marginals[number])]
                 mean = float(own.mean()) if len(own) else float("nan")
                 name = f"{short_key(factor.key)} {judge.names[number]}"
-                yield Standing(name, mean, len(own), int(failed[number]), judge.state(number))
+                yield Standing(name, mean, len(own), failures[number], judge.state(number))
 
     def main_effects(self, observed: Observed, seeds: Sequence[int]) -> list[FactorResult]:
         """After the last look, which was at these. seeds: their numbers."""
@@ -136,8 +140,7 @@ class FactorsJudge:
         judge, factor = self.judges[axis], self.factors[axis]
         pairs = list(pairs_of(judge, observed))
         marginals = means_over(self.design.means(axis), observed.accuracies)
-        leader = judge.names[judge.leader]
-        levels = []
+        leader, failures, levels = judge.names[judge.leader], self.failures(axis, observed), []
         for number in judge.ranked():
             name, of_seeds = judge.names[number], marginals[number]
             known = np.isfinite(of_seeds)
@@ -151,9 +154,11 @@ class FactorsJudge:
                     of_seeds[known].tolist(),
                     [seed for seed, there in zip(seeds, known.tolist(), strict=True) if there],
                     pair.seen_from(name) if pair and name != leader else None,
+                    failures[number],
                 )
             )
         within = min(float(judge.watch.within_margin[judge.leader]), MOST_EVIDENCE)
+        within = 0.0 if judge.failing.any() else within
         return FactorResult(factor.key, levels, pairs, within)
 
     def interactions(self, observed: Observed) -> Iterator[InteractionResult]:
@@ -172,7 +177,9 @@ class FactorsJudge:
                 half = float(seen.half_width[number])
                 elsewhere = images.half_width(half, len(weights)) if images else math.inf
                 verdict = UNDECIDED
-                if of_two.equivalent[number]:
+                if failed := self._failed(observed, weights[number]):
+                    verdict = NOT_KNOWN
+                elif of_two.equivalent[number]:
                     verdict = EQUIVALENT
                 elif of_two.different[number]:
                     verdict = APART if abs(mean) > elsewhere else APART_HERE
@@ -186,12 +193,18 @@ class FactorsJudge:
                     verdict,
                     min(float(of_two.evidence[number]), MOST_EVIDENCE),
                     min(float(of_two.near[number]), MOST_EVIDENCE),
+                    failed,
                 )
 
-    def dependence(self) -> Iterator[DependenceResult]:
+    def _failed(self, observed: Observed, weights: Floats) -> list[str]:
+        """The combinations with a weight of which a training failed."""
+        rests_on = observed.failed.any(1) & (weights != 0)
+        return [name for name, failed in zip(observed.names, rests_on.tolist(), strict=True) if failed]
+
+    def dependence(self, observed: Observed) -> Iterator[DependenceResult]:
         """Whether the winner of the first key depends on each of the others."""
         assert self.seen is not None
-        first = self.factors[0]
+        first, failed = self.factors[0], self._failed(observed, np.ones(len(observed.names)))
         for given, question in self.watch.dependence.items():
             means = self.design.means(given, 0) @ self.seen.networks
             leaders = np.argmax(np.nan_to_num(means, nan=-np.inf), 1).tolist()
@@ -206,4 +219,5 @@ class FactorsJudge:
                 dict(
                     zip(first.names, np.minimum(question.best_anywhere, MOST_EVIDENCE).tolist(), strict=True)
                 ),
+                failed,
             )

@@ -20,6 +20,7 @@ BETTER_HERE, WORSE_HERE = "better on these images", "worse on these images"
 OPPOSITE = {BETTER: WORSE, BETTER_HERE: WORSE_HERE, EQUIVALENT: EQUIVALENT, UNDECIDED: UNDECIDED}
 OPPOSITE |= {other: one for one, other in OPPOSITE.items()}
 APART, APART_HERE = "different", "different on these images"  # verdicts on interactions
+NOT_KNOWN = "not known"  # of an interaction: a combination that it rests on failed
 DIFFERENT = (BETTER, WORSE, BETTER_HERE, WORSE_HERE)
 
 
@@ -129,7 +130,10 @@ def pair_in(pairs: Sequence[PairResult], one: str, other: str) -> PairResult:
 
 @dataclass(frozen=True)
 class MarginalResult(Record):
-    """One value of one of several keys: means over all combinations with it, for each seed that has them."""
+    """One value of one of several keys: means over all combinations with it, for each seed that has them.
+
+    failures: how many trainings of these combinations failed.
+    """
 
     name: str
     value: Any
@@ -137,6 +141,7 @@ class MarginalResult(Record):
     accuracies: list[float]
     seeds: list[int]
     to_best: ToBest | None
+    failures: int = 0
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,7 @@ class FactorResult(Record):
     """The main effects of one of several keys. levels: its values, the leader first.
 
     pairs: differences of means over all other keys. within: evidence that no value is better than the leader
-    by the margin or more.
+    by the margin or more; 0 where a training failed.
     """
 
     key: str
@@ -158,7 +163,8 @@ class InteractionResult(Record):
     """How a difference between two values of one key depends on another key.
 
     values: of `key`, and others: of `on`. difference: (first value − second) with the first of others, minus
-    the same with the second. verdict: different (on these images), equivalent to 0, or undecided.
+    the same with the second. verdict: different (on these images), equivalent to 0, undecided; or not known,
+    because of the combinations `failed`.
     """
 
     key: str
@@ -170,6 +176,7 @@ class InteractionResult(Record):
     verdict: str
     different: float
     equivalent: float
+    failed: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -178,7 +185,8 @@ class DependenceResult(Record):
 
     changes: evidence that no value is best at every value of `on`. leaders: the best value at each of them.
     stays: for each value of the first key, in the order of the study, the evidence that it is at no value of
-    `on` worse than another by the margin or more.
+    `on` worse than another by the margin or more. failed: combinations of which a training failed; where
+    there are any nothing is known, and the evidence is that of the trainings that ended.
     """
 
     key: str
@@ -186,11 +194,17 @@ class DependenceResult(Record):
     leaders: dict[str, str]
     changes: float
     stays: dict[str, float]
+    failed: list[str] = field(default_factory=list)
 
     @property
     def everywhere(self) -> list[str]:
         """The values that are nowhere worse than another by the margin or more."""
-        return [name for name, evidence in self.stays.items() if evidence >= ENOUGH]
+        return [] if self.failed else [name for name, evidence in self.stays.items() if evidence >= ENOUGH]
+
+    @property
+    def depends(self) -> bool:
+        """Whether no value is best at every value of `on`."""
+        return self.changes >= ENOUGH and not self.failed
 
 
 @dataclass(frozen=True)
