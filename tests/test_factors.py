@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from support import Here, call, keep_json, kept_json
 
 import cnnkit
+from cnnkit.api.progress import StudyProgress
 from cnnkit.cli.console_compare import print_comparison
 from cnnkit.comparison.course import GIVEN_UP, Course
 from cnnkit.comparison.factors import Effects, design_of, judge_factors, judge_for, means_at
@@ -39,6 +40,7 @@ from cnnkit.comparison.verification import verify
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import RunError, UsageError
+from cnnkit.events import StudyBegun, StudyEvent
 from cnnkit.filenames import RESULTS, STUDY, TRIALS
 from cnnkit.report.page import write_report
 
@@ -318,6 +320,37 @@ def test_several_keys_on_the_command_line_and_in_python(
         progress=False,
     )
     assert [factor.key for factor in again.results.factors] == ["model.pooling", "model.dropout"]
+
+
+def test_the_time_that_it_takes_is_told_before_anything_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of two workers; the fewest seeds are two."""
+    monkeypatch.setattr("cnnkit.comparison.tuning_trials.workers_for", lambda _: 2)
+    monkeypatch.setattr(
+        "cnnkit.comparison.tuning_trials.seconds_to_train",
+        lambda config, _: 120.0 if config.model.pooling == "max" else 60.0,
+    )
+    plan = plan_study(
+        tiny_config("training.epochs=1"),
+        "model.pooling",
+        ["max", "avg"],
+        beside=TWO_DROPOUTS,
+        margin=50,
+        min_seeds=2,
+        max_seeds=3,
+    )
+    events: list[StudyEvent] = []
+    run_study(plan, tmp_path, Here(tmp_path / TRIALS), events.append)
+    begun = events[0]
+    assert isinstance(begun, StudyBegun)
+    a_seed = (2 * 120 + 2 * 60) / 2
+    assert begun.seconds == (2 * a_seed, 3 * a_seed)
+    StudyProgress()(begun)
+    assert "1 thread a trial; about 6 minutes to 9 minutes" in capsys.readouterr().err
+    events.clear()
+    run_study(plan, tmp_path, Here(tmp_path / TRIALS), events.append)
+    assert [event.seconds for event in events if isinstance(event, StudyBegun)] == [None]
 
 
 def test_the_order_is_varied_beside_the_pooling_and_stride_has_none(

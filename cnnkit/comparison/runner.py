@@ -21,7 +21,7 @@ from cnnkit.comparison.results import analyse, rewritten
 from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.study_file import TrialEntry, trial_folder
 from cnnkit.comparison.trial import Trial, data_hash, is_finished, refuse_changed, with_kept_folders
-from cnnkit.comparison.tuning_trials import TuningRun
+from cnnkit.comparison.tuning_trials import TuningRun, seconds_of_levels
 from cnnkit.config.schema import DataConfig
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import all_tested, load_data
@@ -88,9 +88,11 @@ def run_study(
         images = study.base.data.info.test_images
         course = Course(study, trials, images, judge_for(study.to_file(), images))
         whole = [trial for trial in trials if _is_whole(folder, trial, notify)]
-        notify(_begun(study, len(trials), len(whole)))
         for trial in whole:
             seeds = list(course.ended(trial, RunDir(folder / TRIALS / trial.folder).result.test_accuracy))
+        done = {trial.folder for trial in whole}
+        missing = [trial for trial in trials if trial.folder not in done and not course.over]
+        notify(_begun(study, len(trials), len(whole), _seconds(study, missing, executor, published)))
         if whole and seeds:
             notify(seeds[-1])
         _listen(_ended(course, executor, published, folder), folder, notify)
@@ -157,7 +159,23 @@ def _import_statistics() -> None:
     import scipy.stats  # noqa: F401
 
 
-def _begun(study: StudyPlan, trials: int, finished: int) -> StudyBegun:
+def _seconds(
+    study: StudyPlan, missing: Sequence[Trial], executor: Executor, published: Published
+) -> tuple[float, float] | None:
+    """About how long the missing trials of several keys take, at least and at most.
+
+    None where one key is varied, which is seldom long, and where that is not known.
+    """
+    if not study.factors or not missing or executor.seeds_at_once:
+        return None
+    fewest = study.all_seeds[: study.min_seeds]
+    if not (times := seconds_of_levels(study, executor, published)):
+        return None
+    least = sum(times[trial.level] for trial in missing if trial.seed in fewest)
+    return least, sum(times[trial.level] for trial in missing)
+
+
+def _begun(study: StudyPlan, trials: int, finished: int, seconds: tuple[float, float] | None) -> StudyBegun:
     runtime = study.base.runtime
     threads = counted(runtime.threads or 1, "thread")
     within = f" within ±{study.margin:g} points"
@@ -169,6 +187,7 @@ def _begun(study: StudyPlan, trials: int, finished: int) -> StudyBegun:
         finished=finished,
         warnings=study.warnings(),
         at_most=study.min_seeds is not None,
+        seconds=seconds,
     )
 
 
