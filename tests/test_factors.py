@@ -32,7 +32,7 @@ from cnnkit.comparison.records import (
 from cnnkit.comparison.results import analyse, read_results
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.sentence import sentence
-from cnnkit.comparison.study import StudyPlan, plan_study
+from cnnkit.comparison.study import StudyPlan, plan_study, with_tuning
 from cnnkit.comparison.study_file import load_study
 from cnnkit.comparison.trial import Trial
 from cnnkit.comparison.verdicts import Observed, judge
@@ -40,7 +40,8 @@ from cnnkit.comparison.verification import verify
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import RunError, UsageError
-from cnnkit.events import StudyBegun, StudyEvent
+from cnnkit.events import StudyBegun, StudyEvent, TuningBegun
+from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import RESULTS, STUDY, TRIALS
 from cnnkit.report.page import write_report
 
@@ -455,3 +456,30 @@ def test_a_failed_training_that_is_made_again_makes_the_answers_known(tmp_path: 
     assert run_study(plan, tmp_path, once).dependence[0].failed == ["max, 0.5"]
     assert "because max, 0.5 failed" in sentence(read_results(tmp_path))
     assert run_study(plan, tmp_path, Here(tmp_path / TRIALS)).dependence[0].failed == []
+
+
+def test_each_combination_is_tuned_over_the_same_points_and_that_is_verified(tmp_path: Path) -> None:
+    rate, orders = "training.learning_rate", ["activation_first", "pooling_first"]
+    base = tiny_config("training.epochs=1")
+    plan = plan_study(base, "model.pooling", ["stride", "avg"], 2, beside={"model.order": orders})
+    events: list[StudyEvent] = []
+    results = run_study(with_tuning(plan, 3), tmp_path, Here(tmp_path / TRIALS), events.append)
+    study, begun = load_study(tmp_path), events[0]
+    names = ["stride, activation_first/pooling_first", *(f"avg, {order}" for order in orders)]
+    assert isinstance(begun, TuningBegun)
+    assert begun.what == f"{'; '.join(names)}; each over 3 points of {rate}"
+    assert begun.trainings == 3 * 3
+    for level in study.levels:
+        assert level.tuned is not None
+        reached = level.tuned.val_accuracies
+        assert reached[level.tuned.point] == max(filter(None, reached))
+        kept = [RunDir(tmp_path / TRIALS / t.folder).config for t in study.trials if t.level == level.name]
+        assert {config.training.learning_rate for config in kept} == {level.tuned.settings[rate]}
+    assert "Each combination was tuned first, over 3 points of training.learning_rate" in sentence(results)
+    assert verify(tmp_path) == results
+    assert "tuned" in write_report(tmp_path).read_text(encoding="utf-8")
+
+
+def test_a_key_that_is_varied_is_not_tuned(tiny: Tiny) -> None:
+    with pytest.raises(UsageError, match=r"model\.dropout"):
+        with_tuning(planned(tiny), 3, ["model.dropout"])

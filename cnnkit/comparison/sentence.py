@@ -41,7 +41,8 @@ def sentence(results: StudyResults) -> str:
 def how_tuned(results: StudyResults) -> list[str]:
     """That each level was tuned; empty if not."""
     if results.tuning and results.levels:
-        return [f"Each was tuned first, {results.tuning}, on validation images."]
+        each = "Each combination" if TIMES in results.key else "Each"
+        return [f"{each} was tuned first, {results.tuning}, on validation images."]
     return []
 
 

@@ -85,8 +85,9 @@ class TuningRun:
         """What a person is told before it trains."""
         trainings, left = len(self.trials) * len(self.tuning.points), Counter(t.level for t in self.missing)
         times = seconds_of_levels(self.plan, executor, published)
+        between = "; " if self.plan.factors else ", "
         return TuningBegun(
-            what=f"{', '.join(self.trials)}, each {self.tuning}",
+            what=between.join([*self.trials, f"each {self.tuning}"]),
             trainings=trainings,
             finished=trainings - len(self.missing),
             seconds=sum(left[level] * times[level] for level in left) if times else None,
