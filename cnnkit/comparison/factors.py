@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from cnnkit.comparison.records import (
     MarginalResult,
     StudyResults,
 )
-from cnnkit.comparison.study_file import FactorPlan, LevelPlan, StudyFile
+from cnnkit.comparison.study_file import FactorPlan
 from cnnkit.comparison.verdicts import MOST_EVIDENCE, Judge, Observed, interval_of, of_images_in, pairs_of
 from cnnkit.events import Standing
 from cnnkit.factorial import Design, FactorialLook, FactorialWatch
@@ -29,7 +30,27 @@ from cnnkit.stats import Interval, mean_interval
 from cnnkit.words import short_key
 
 
-def design_of(levels: Sequence[LevelPlan]) -> Design:
+class Combined(Protocol):
+    """A level with the combinations that it is: of each factor the number of its value."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def combinations(self) -> Sequence[Sequence[int]]: ...
+
+
+class OfSeveralKeys(Protocol):
+    """A study, of configurations or of a function. factors: empty where one key is varied."""
+
+    @property
+    def factors(self) -> Sequence[FactorPlan]: ...
+    @property
+    def levels(self) -> Sequence[Combined]: ...
+    @property
+    def margin(self) -> float: ...
+
+
+def design_of(levels: Sequence[Combined]) -> Design:
     """levels: each a network, with the combinations that it is."""
     cells = {tuple(one): number for number, level in enumerate(levels) for one in level.combinations}
     shape = tuple(1 + max(numbers) for numbers in zip(*cells, strict=True))
@@ -49,7 +70,7 @@ NO_EFFECTS = Effects([], [], [])
 
 
 def judge_factors(
-    study: StudyFile, observed: Observed, seeds: Sequence[int], looks: Sequence[LookResult]
+    study: OfSeveralKeys, observed: Observed, seeds: Sequence[int], looks: Sequence[LookResult]
 ) -> tuple[list[LookResult], Effects]:
     """The looks, which tell when such a study is decided, then all effects after the last one.
 
@@ -72,7 +93,7 @@ def means_over(weights: Floats, accuracies: Floats) -> Floats:
     return np.where((weights > 0) @ ~known, np.nan, weights @ np.where(known, accuracies, 0.0))
 
 
-def means_at(study: StudyFile, results: StudyResults, given: int) -> list[list[Interval]]:
+def means_at(study: OfSeveralKeys, results: StudyResults, given: int) -> list[list[Interval]]:
     """Accuracy of each value of the first key, at each value of another one, over all the rest."""
     levels = {level.name: level for level in results.levels}
     accuracies = np.full((len(study.levels), len(results.seeds)), np.nan)
@@ -84,7 +105,7 @@ def means_at(study: StudyFile, results: StudyResults, given: int) -> list[list[I
     return [[mean_interval(at[np.isfinite(at)], resolution).clipped() for at in row] for row in means]
 
 
-def judge_for(study: StudyFile, images: int) -> "FactorsJudge | None":
+def judge_for(study: OfSeveralKeys, images: int) -> "FactorsJudge | None":
     """None where one key is varied. images: test images."""
     if not study.factors:
         return None
@@ -98,7 +119,7 @@ class FactorsJudge:
     """
 
     def __init__(
-        self, factors: Sequence[FactorPlan], levels: Sequence[LevelPlan], margin: float, images: int
+        self, factors: Sequence[FactorPlan], levels: Sequence[Combined], margin: float, images: int
     ) -> None:
         self.factors, self.design, self.margin = factors, design_of(levels), margin
         self.watch = FactorialWatch(self.design, margin, 1 / images if images else 0.0)

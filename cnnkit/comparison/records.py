@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any
 
 from cnnkit.comparison.study_file import Earlier
 from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.comparison.tuning import Tuned, Tuning
 from cnnkit.errors import UsageError
-from cnnkit.kept import is_plain
 from cnnkit.records import Record
 from cnnkit.sequential import ENOUGH
 from cnnkit.stats import Interval
@@ -281,29 +279,6 @@ class StudyResults(Record):
     def within(self) -> bool:
         """Whether it is known that no level is better than the best by the margin or more."""
         return bool(self.looks) and self.looks[-1].within >= ENOUGH
-
-    def complaint(self) -> str:
-        """What no study comes to, in words; empty where there is nothing."""
-        names = [level.name for level in self.levels]
-        found = sorted(sorted((pair.a, pair.b)) for pair in self.pairs)
-        if len({*names}) < len(names) or found != sorted(sorted(pair) for pair in combinations(names, 2)):
-            return "its pairs are not those of its levels"
-        if any(len(level.accuracies) != len(level.seeds) for level in self.levels):
-            return "its accuracies are not one a seed"
-        if not 0 < self.margin < 100:
-            return "its margin is none"
-        if any(not 0 <= accuracy <= 1 for level in self.levels for accuracy in level.accuracies):
-            return "an accuracy lies between 0 and 1"
-        if any(len(factor.levels) < 2 for factor in self.factors):
-            return "a key has one value"
-        pairs = [*self.pairs, *(pair for factor in self.factors for pair in factor.pairs)]
-        if any(pair.verdict not in OPPOSITE for pair in pairs):
-            return "a verdict is none"
-        if any(len(look.different) != len(self.pairs) for look in self.looks):
-            return "a look has not the evidence of each pair"
-        if any(not is_plain(trial.folder) for trial in self.trials):
-            return "a trial's folder is no name"
-        return ""
 
     def pair(self, one: str, other: str) -> PairResult:
         """The pair of two levels, in whichever order it is kept. Raises UsageError where there is none."""

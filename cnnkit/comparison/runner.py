@@ -14,6 +14,7 @@ import torch
 from cnnkit import signals
 from cnnkit.comparison.course import Course, Planned
 from cnnkit.comparison.factors import judge_for
+from cnnkit.comparison.function_study import FunctionStudy
 from cnnkit.comparison.going_on import refuse_another_study, with_kept
 from cnnkit.comparison.local import Outcome
 from cnnkit.comparison.records import StudyResults
@@ -32,7 +33,7 @@ from cnnkit.filenames import LABELS, RESULTS, STUDY, TRIALS, TUNING
 from cnnkit.files import remove_parts, write_atomically, write_json
 from cnnkit.kept import sealed, sha256
 from cnnkit.locks import alone_at
-from cnnkit.words import counted, listed
+from cnnkit.words import TIMES, counted, listed
 
 
 class Executor(Protocol):
@@ -180,7 +181,7 @@ def _begun(study: StudyPlan, trials: int, finished: int, seconds: tuple[float, f
     threads = counted(runtime.threads or 1, "thread")
     within = f" within ±{study.margin:g} points"
     return StudyBegun(
-        title=f"{study.key} on {study.base.data.info.title}: {_what(study)}, {how_many(study, within)}"
+        title=f"{study.key} on {study.base.data.info.title}: {what(study)}, {how_many(study, within)}"
         f"{_tested_on(study.base.data)}",
         where=f"{runtime.device}, {runtime.precision}, {threads} a trial",
         trials=trials,
@@ -191,13 +192,14 @@ def _begun(study: StudyPlan, trials: int, finished: int, seconds: tuple[float, f
     )
 
 
-def _what(study: StudyPlan) -> str:
+def what(study: StudyPlan | FunctionStudy, level: str = "network", training: str = "training") -> str:
+    """What is compared. level, training: what a combination and a trial are called."""
     if not study.factors:
-        return ", ".join(level.name for level in study.levels)
-    of_keys = " × ".join(f"({', '.join(factor.names)})" for factor in study.factors)
+        return ", ".join(one.name for one in study.levels)
+    of_keys = TIMES.join(f"({', '.join(factor.names)})" for factor in study.factors)
     least = study.min_seeds or study.seeds
     trainings = listed([f"{len(study.levels) * seeds:,}" for seeds in sorted({least, study.seeds})], "to")
-    return f"{of_keys}, {counted(len(study.levels), 'network')}, {trainings} trainings"
+    return f"{of_keys}, {counted(len(study.levels), level)}, {trainings} {training}s"
 
 
 def how_many(study: Planned, within: str = "") -> str:

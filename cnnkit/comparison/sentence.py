@@ -85,7 +85,7 @@ def verdict_alone(results: StudyResults) -> str:
     failures = "".join([*_failures(results), *_seeds_without_effect(results)])
     if not results.levels:
         return f"No two values have finished a training: there is nothing to compare yet.{failures}"
-    if TIMES in results.key and not results.function:
+    if TIMES in results.key:
         return f"{several_keys(results)}{failures}"
     return f"{_who_leads(_ranking(results, results.key))}{failures}"
 
