@@ -20,6 +20,7 @@ from cnnkit.comparison.function_call import call as call_function
 from cnnkit.comparison.function_study import FunctionTrial, load_function_study
 from cnnkit.comparison.records import APART, BETTER, BETTER_HERE, StudyResults
 from cnnkit.comparison.runner import StudyInterrupted
+from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.verdicts import Observed, judge
 from cnnkit.filenames import FAILURE, RESULT, RESULTS, STUDY, TRIALS
 from cnnkit.image_error import default_margin
@@ -71,7 +72,7 @@ def test_what_each_call_returned_is_judged_as_the_trainings_of_cnnkit_are() -> N
     results = results_of(seeds=6)
     answers = np.array([[right(level, seed) for seed in range(6)] for level in LEVELS])
     observed = Observed(LEVELS, answers.mean(2), np.zeros((3, 6), bool), answers, IMAGES)
-    _, looks, pairs = judge(observed, default_margin(IMAGES))
+    _, looks, pairs = judge(observed, default_margin(IMAGES) / 100)
     assert results.looks == looks
     assert results.pairs == pairs
     assert {level.name: level.accuracies for level in results.levels} == {
@@ -516,3 +517,12 @@ def test_a_combination_of_a_function_that_raises_makes_the_effects_unknown() -> 
 def test_several_keys_that_make_no_study_are_refused(vary: dict[str, Any], why: str) -> None:
     with pytest.raises(cnnkit.UsageError, match=re.escape(why)):
         cnnkit.compare(of_both, vary, 2, "study", progress=False)
+
+
+def test_the_margin_of_a_function_is_that_of_as_many_images_of_a_configuration() -> None:
+    def few(level: str, seed: int) -> list[bool]:
+        return right(level, seed)[:360].tolist()
+
+    digits = cnnkit.load_config("digits")
+    assert digits.data.info.test_images == 360
+    assert compared(few, seeds=2).results.margin == plan_study(digits, "model.dropout", [0, 0.5]).margin

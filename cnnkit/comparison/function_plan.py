@@ -59,15 +59,10 @@ def plan_function(
         seeds=most,
         min_seeds=min_seeds if seeds is None else None,
         first_seed=0,
-        margin=margin_of(ACCURACY_ALONE) if margin is None else margin,
+        margin=default_margin(ACCURACY_ALONE) if margin is None else margin,
         margin_given=margin is not None,
     )
     return replace(study, warnings=_warnings(study))
-
-
-def margin_of(images: int) -> float:
-    """The default, percentage points. images: how many test images; 0: not known."""
-    return round(100 * default_margin(images or 10**9), 4)
 
 
 def _combined(varied: Mapping[str, Sequence[Any]]) -> tuple[list[FactorPlan], list[FunctionLevel]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from cnnkit.comparison.course import Course
 from cnnkit.comparison.factors import judge_for
 from cnnkit.comparison.function_call import EXPECTED, Failed, Function, call, for_processes
-from cnnkit.comparison.function_plan import margin_of, with_kept
+from cnnkit.comparison.function_plan import with_kept
 from cnnkit.comparison.function_study import Answer, FunctionStudy, FunctionTrial, read_answer
 from cnnkit.comparison.local import INTERRUPTED, KILLED, in_processes
 from cnnkit.comparison.records import StudyResults
@@ -20,6 +20,7 @@ from cnnkit.events import Note, SeedDone, StudyBegun, StudyListener, TrialDone, 
 from cnnkit.experiment.train import write_environment
 from cnnkit.filenames import FAILURE, RESULT, STUDY
 from cnnkit.files import write_atomically, write_json
+from cnnkit.image_error import default_margin
 from cnnkit.kept import sealed
 from cnnkit.locks import alone_at
 from cnnkit.words import counted
@@ -116,7 +117,7 @@ class Running:
         """The first answer tells how many test images there are, before anything can be compared."""
         study = self.study
         if study.images is None:
-            margin = study.margin if study.margin_given else margin_of(images)
+            margin = study.margin if study.margin_given else default_margin(images)
             self.study = self.course.study = replace(study, images=images, margin=margin)
             self.course.test_images, self.course.factors = images, judge_for(self.study, images)
             self.keep_plan()
