@@ -225,7 +225,8 @@ class StudyProgress(LiveBar):
             print_note(event)
 
     def _begin(self, event: StudyBegun) -> None:
-        say(err, f"{event.title}; {event.where}")
+        takes = "" if event.seconds is None else f"; {about(*event.seconds)}"
+        say(err, f"{event.title}; {event.where}{takes}")
         for warning in event.warnings:
             say(err, Text("note: ", "yellow") + Text(warning, "default"), hang=6)
         if event.finished:
