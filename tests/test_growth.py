@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cnnkit.comparison.records import LevelResult, LevelTiming, StudyResults
-from cnnkit.comparison.study_file import LevelPlan, StudyFile
+from cnnkit.comparison.study_file import FactorPlan, LevelPlan, StudyFile
 from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.comparison.verdicts import Observed, judge
 from cnnkit.report.axes import BOTTOM, HEIGHT, WIDTH, Mark, Panel
@@ -242,10 +242,23 @@ def test_the_facts_tell_what_was_trained_of_what_was_planned(results: StudyResul
     assert trainings(plan(40, 3), tried(decided, 41)) == "41 trainings, 12 seeds; at most 160 were planned."
     stopped = trainings(plan(40, 3), tried(undecided, 41, 2))
     assert stopped.startswith("41 trainings, of which 2 failed, 12 seeds; at most 160 were planned.")
-    assert "stopped before the leader was known" in stopped
-    assert "not known after the most seeds planned" in trainings(plan(12, 3), tried(undecided, 41))
+    assert "stopped before the best was known" in stopped
+    assert "After the most seeds planned the best was not known" in trainings(
+        plan(12, 3), tried(undecided, 41)
+    )
     assert trainings(plan(12, None), tried(undecided, 48)) == "4 levels × 12 seeds: 48 trainings."
     assert "41 of 48 trainings. The others are missing" in trainings(plan(12, None), tried(undecided, 41))
+
+
+def test_a_study_of_several_keys_is_told_to_look_for_effects_not_for_one_level(results: StudyResults) -> None:
+    undecided = replace(results, looks=[replace(look, decided=False) for look in results.looks])
+    factors = [FactorPlan("k", ["x", "y"]), FactorPlan("l", ["x", "y"])]
+    told = trainings(replace(plan(12, 3), factors=factors), tried(undecided, 41))
+    assert told.endswith("After the most seeds planned the effects were not all known.")
+    stopped = trainings(replace(plan(40, 3), factors=factors), tried(undecided, 41))
+    assert stopped.endswith("The study was stopped before the effects were known.")
+    fixed = trainings(replace(plan(12, None), factors=factors), tried(undecided, 48))
+    assert fixed == "4 networks × 12 seeds: 48 trainings."
 
 
 def test_levels_with_seeds_of_their_own_are_told_apart(results: StudyResults) -> None:
