@@ -1,7 +1,7 @@
 """What the report of a comparison shows, gathered from the study's folder."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class PlottedPanels:
 def study_view(folder: Path) -> dict[str, Any]:
     """Everything that the template of a comparison names."""
     study, (kept, damage) = load_study(folder), results_left(folder)
-    results = informative(kept)
+    results = _without_beaten(informative(kept)) if study.factors else informative(kept)
     config = study.base()
     trials, parts = open_trials(folder, study, config, results), Parts()
     view = {
@@ -76,6 +76,11 @@ def study_view(folder: Path) -> dict[str, Any]:
         view |= plots_of_levels(study, results, trials.series, parts)
         view["confusion"] = parts.draw("confusions", lambda: confusion_view(trials), None)
     return view
+
+
+def _without_beaten(results: StudyResults) -> StudyResults:
+    """Of several keys every combination is trained to the end, so that none is called beaten."""
+    return replace(results, levels=[replace(level, beaten_after=None) for level in results.levels])
 
 
 def plots_of_levels(
