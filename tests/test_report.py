@@ -48,6 +48,7 @@ from cnnkit.report.study import study_view
 from cnnkit.report.template import TEMPLATES, breakable
 from cnnkit.sequential import ENOUGH, NOISY, PRIOR
 from cnnkit.stats import Interval
+from cnnkit.words import listed
 
 HOSTILE = "<script>alert(1)</script>&'\""
 BROKEN = f"it broke {HOSTILE}"
@@ -99,6 +100,20 @@ def finished_study(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path)
         folder = tmp_path_factory.mktemp("report") / "study"
         root = f"data.root={json.dumps(HOSTILE)}"
         return compared(folder, "model.pooling", STRATEGIES, 2, root)
+
+
+@pytest.fixture(scope="session")
+def of_two_keys(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
+    """Seven networks with long names, as of `compare-pooling --orders`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(shared_cache))
+        folder = tmp_path_factory.mktemp("report") / "orders"
+        orders = {"model.order": ["activation_first", "pooling_first"]}
+        base = parse_config(TINY, "tiny", ["training.epochs=1"])
+        run_study(
+            plan_study(base, "model.pooling", STRATEGIES, 2, beside=orders), folder, Here(folder / TRIALS)
+        )
+    return folder
 
 
 @pytest.fixture
@@ -645,6 +660,35 @@ def test_only_a_comparison_of_activations_plots_them_all_in_one_scale() -> None:
     assert activation_plots("model.pooling", ["relu"], {"relu": 0}) == []
 
 
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["a", "b", "c"], "a, b and c"),
+        (["a, x", "b, y"], "a, x; and b, y"),
+        (["a, x", "b, y", "c"], "a, x; b, y; and c"),
+        (["a, x"], "a, x"),
+        (["1,000", "2"], "1,000 and 2"),
+    ],
+)
+def test_names_with_commas_are_told_apart(names: list[str], told: str) -> None:
+    assert listed(names) == told
+
+
+def test_long_names_stand_once_above_the_gallery_and_short_ones_beside_each_count(
+    of_two_keys: Path, study: Path
+) -> None:
+    for folder, short in ((of_two_keys, False), (study, True)):
+        gallery = drawn(folder).partition('<section id="gallery">')[2].partition("</section>")[0]
+        cards = gallery.partition('<div class="card">')[2].partition("<figcaption>")[0]
+        assert ('<ul class="legend">' in gallery) == (not short)
+        assert ("max" in cards) == short
+
+
+def test_a_network_that_is_two_combinations_is_told(of_two_keys: Path) -> None:
+    told = "stride, activation_first/pooling_first is one network: it was trained once for a seed"
+    assert told in drawn(of_two_keys)
+
+
 # --- in a browser -----------------------------------------------------------------------------------
 
 
@@ -694,20 +738,6 @@ BROKEN_OR_CUT = """() => {
     || e.getBoundingClientRect().right > around.right + 5);
   return [...broken, ...cut.map(e => e.innerText)];
 }"""
-
-
-@pytest.fixture(scope="module")
-def of_two_keys(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
-    """Seven networks with long names, as of `compare-pooling --orders`."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(shared_cache))
-        folder = tmp_path_factory.mktemp("report") / "orders"
-        orders = {"model.order": ["activation_first", "pooling_first"]}
-        base = parse_config(TINY, "tiny", ["training.epochs=1"])
-        run_study(
-            plan_study(base, "model.pooling", STRATEGIES, 2, beside=orders), folder, Here(folder / TRIALS)
-        )
-    return folder
 
 
 @pytest.mark.parametrize("width", [1200, 400])

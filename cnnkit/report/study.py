@@ -17,6 +17,7 @@ from cnnkit.report.damage import results_left
 from cnnkit.report.effects import effects_view
 from cnnkit.report.figures import seeds_needed
 from cnnkit.report.growth import growth_view
+from cnnkit.report.labels import find_room
 from cnnkit.report.networks import images_view
 from cnnkit.report.parts import Parts
 from cnnkit.report.plots import CostPoint, cost_panel, dot_rows, size_panel
@@ -60,6 +61,7 @@ def study_view(folder: Path) -> dict[str, Any]:
         "damage": [*damage, *trials.damage],
         "series": [(trials.series[name], name) for name in trials.order],
         "series_of": trials.series,
+        "short_names": find_room(trials.order),
         "activations": parts.draw(
             "activations", lambda: activation_plots(study.key, trials.order, trials.series), []
         ),
