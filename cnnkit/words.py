@@ -15,8 +15,9 @@ def visible(text: str) -> str:
 
 
 def listed(names: Sequence[str], last: str = "and") -> str:
-    """`a, b and c`."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"
+    """`a, b and c`; with semicolons where a name has a comma: `max, first; and avg, second`."""
+    comma, before = ("; ", "; ") if any(", " in name for name in names) else (", ", " ")
+    return names[0] if len(names) == 1 else f"{comma.join(names[:-1])}{before}{last} {names[-1]}"
 
 
 def short_key(key: str) -> str:

@@ -1,5 +1,6 @@
 """Studies of several keys: what is trained, when they end, and what is told of effects."""
 
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -257,6 +258,20 @@ def test_a_study_of_several_keys_is_verified_and_reported(study_folder: Path) ->
     assert "accuracy, %, against dropout" in page
     assert "No combination was left out" not in page  # the seeds were fixed
     assert "were varied together" in page
+    sections = re.findall(r'<section id="([^"]+)">', page)
+    assert sections.index("effects") < sections.index("ranking")
+    assert page.count("★</span> the best") == 3  # of each key, and of the combinations
+
+
+def test_no_combination_is_called_beaten_in_a_report(study_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    shutil.copytree(study_folder, folder)
+    content = kept_json(folder / RESULTS)
+    for level in content["levels"][1:]:
+        level["beaten_after"] = 2
+    keep_json(folder / RESULTS, content)
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert "beaten" not in page.partition("<main>")[2].partition('id="provenance"')[0]
 
 
 def test_a_changed_effect_is_found(study_folder: Path, tmp_path: Path) -> None:
