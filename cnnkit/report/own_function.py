@@ -27,6 +27,7 @@ NOTHING: dict[str, Any] = {
         ("tuning", "sizes", "activations", "curves", "confusion", "networks", "evidence", "effects")
     ),
     "images_missing": "",
+    "as_is": False,
     "predictions_missing": "",
     "tuning": None,
     "shared": [],
