@@ -92,7 +92,7 @@ def test_a_study_of_300_classes_is_kept_verified_and_reported(
     page = write_report(folder).read_text(encoding="utf-8")
     assert '<body class="as-is">' in page
     assert "of which one in 12 is named" in page
-    assert page.count("tint 24<") == 4  # at two sides of two maps
+    assert page.count(">tint 24</text>") == 4  # at two sides of two maps
 
 
 def test_a_run_of_300_classes_knows_what_it_was_trained_on(tiny: Tiny, tmp_path: Path) -> None:
