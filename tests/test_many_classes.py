@@ -49,7 +49,7 @@ def many_classes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         DATASETS["digits"],
         name=NAME,
         title="tints",
-        shape=(3, 6, 6),
+        shape=(3, 8, 8),
         class_names=tuple(f"tint {number}" for number in range(CLASSES)),
         train_images=4 * CLASSES,
         test_images=CLASSES,
@@ -89,7 +89,10 @@ def test_a_study_of_300_classes_is_kept_verified_and_reported(
         high += int(((taken == truth) & (truth > 255)).sum())
     assert high > 0
     assert analyse(folder).to_dict() == verify(folder, deep=True).to_dict()
-    assert "tint 2" in write_report(folder).read_text(encoding="utf-8")
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert '<body class="as-is">' in page
+    assert "of which one in 12 is named" in page
+    assert page.count(">tint 24</text>") == 4  # at two sides of two maps
 
 
 def test_a_run_of_300_classes_knows_what_it_was_trained_on(tiny: Tiny, tmp_path: Path) -> None:
@@ -101,7 +104,9 @@ def test_a_run_of_300_classes_knows_what_it_was_trained_on(tiny: Tiny, tmp_path:
     known = load_weights(run.path).familiarity
     assert known is not None
     assert int(known.classes.max()) > 255
-    write_report(run.path)
+    page = write_report(run.path).read_text(encoding="utf-8")
+    assert "on green" in page  # a filter, channel by channel
+    assert "laid over the image in grey" in page
 
 
 @given(st.integers(1, 70_000), st.data())

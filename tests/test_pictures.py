@@ -37,7 +37,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def mistakes(n: int) -> list[Mistake]:
-    return [Mistake(torch.full((28, 28), i, dtype=torch.uint8), "4", "9", 0.9) for i in range(n)]
+    return [Mistake(torch.full((1, 28, 28), i, dtype=torch.uint8), "4", "9", 0.9) for i in range(n)]
 
 
 def texts_of(picture: str) -> list[str]:
@@ -50,8 +50,9 @@ def texts_of(picture: str) -> list[str]:
 @pytest.mark.parametrize("name", DATASETS)
 def test_a_confusion_matrix_of_every_data_set_is_a_picture(name: str) -> None:
     names = DATASETS[name].class_names
-    confusion = torch.arange(100).view(10, 10) * 1000
-    assert set(names) <= set(texts_of(confusion_svg(confusion, names, mistakes(3), "97 % right")))
+    confusion = torch.arange(len(names) ** 2).view(len(names), -1) * 1000
+    shown = set(names) & set(texts_of(confusion_svg(confusion, names, mistakes(3), "97 % right")))
+    assert len(shown) >= min(len(names), 20)
 
 
 def test_a_confusion_matrix_shows_every_count_but_zeros() -> None:
@@ -171,7 +172,7 @@ def test_the_images_that_lose_ink_by_a_crop_are_counted() -> None:
 
 
 def test_a_confusion_picture_tells_how_many_of_its_images_a_crop_has_cut_into() -> None:
-    cut = [replace(mistake, pixels=touching()[1, 0], crop=2) for mistake in mistakes(4)]
+    cut = [replace(mistake, pixels=touching()[1], crop=2) for mistake in mistakes(4)]
     shown = " ".join(texts_of(confusion_svg(torch.ones(10, 10), NAMES, cut, "title")))
     assert "4 of the 4 shown lose ink" in shown
     assert "lose" not in " ".join(texts_of(confusion_svg(torch.ones(10, 10), NAMES, mistakes(4), "title")))
@@ -214,7 +215,7 @@ def level_weights(config: Config) -> Weights:
 )
 def test_an_untrained_filter_is_bitwise_what_training_began_with(change: str, layer: str, tiny: Tiny) -> None:
     config = tiny(change)
-    initial = begun(config)[0].model.state_dict()[f"stages.0.{layer}.convolution.weight"][:, 0]
+    initial = begun(config)[0].model.state_dict()[f"stages.0.{layer}.convolution.weight"]
     weights = level_weights(config)
     assert torch.equal(untrained_filters(weights), initial)
     assert not torch.equal(first_filters(weights.model), initial)

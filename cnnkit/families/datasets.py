@@ -99,6 +99,11 @@ class DatasetInfo(ImageInfo):
         return replace(self, shape=shape, crop=pixels)
 
     @property
+    def shown_as_is(self) -> bool:
+        """Whether images are drawn in their own colours, and not as black ink on the page."""
+        return self.photographs or self.shape[0] == 3
+
+    @property
     def images(self) -> int:
         """All published images together."""
         return self.train_images + self.test_images

@@ -24,9 +24,15 @@ def draw_confusion(measured: Measured) -> Path:
     The same evaluation gives the same bytes. Returns the path.
     """
     evaluation, images = measured.evaluation, measured.images
-    names, crop = images.info.class_names, measured.weights.config.data.crop
+    names, data = images.info.class_names, measured.weights.config.data
     mistakes = most_confident_mistakes(
-        uncropped(measured), images.labels.cpu(), evaluation.predictions, evaluation.confidences, names, crop
+        uncropped(measured),
+        images.labels.cpu(),
+        evaluation.predictions,
+        evaluation.confidences,
+        names,
+        data.crop,
+        data.info.shown_as_is,
     )
     title = f"{evaluation.accuracy:.2%} of {evaluation.images:,} {measured.split} images right"
     path = measured.weights.source.parent / f"confusion-{measured.stem}.svg"
@@ -46,9 +52,9 @@ def uncropped(measured: Measured) -> Tensor:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A missed image: pixels (H, W) uint8, the classes' names, the probability of the wrong class.
+    """A missed image: pixels (C, H, W) uint8, the classes' names, the probability of the wrong class.
 
-    crop: what is cut off each side of it, pixels.
+    crop: what is cut off each side of it, pixels. as_is: drawn in its colours, not as ink.
     """
 
     pixels: Tensor
@@ -56,8 +62,13 @@ class Mistake:
     taken_for: str
     confidence: float
     crop: int = 0
+    as_is: bool = False
 
-    kind, title = "ink", ""  # of its tile
+    title = ""  # of its tile
+
+    @property
+    def kind(self) -> str:
+        return "photo" if self.as_is else "ink"
 
     @property
     def lines(self) -> tuple[str, str]:
@@ -70,7 +81,7 @@ class Mistake:
     @property
     def image(self) -> str:
         """The address of a PNG, for a page."""
-        return whole_image(self.pixels[None], self.crop)
+        return whole_image(self.pixels, self.crop, self.as_is)
 
 
 def confusion_svg(
@@ -91,7 +102,8 @@ def crop_of(mistakes: Sequence[Mistake]) -> str:
     """What the crop took of these images, in words; empty where there is none."""
     if not mistakes:
         return ""
-    return crop_note(torch.stack([mistake.pixels for mistake in mistakes])[:, None], mistakes[0].crop)
+    first = mistakes[0]
+    return crop_note(torch.stack([mistake.pixels for mistake in mistakes]), first.crop, first.as_is)
 
 
 def most_confident_mistakes(
@@ -101,17 +113,19 @@ def most_confident_mistakes(
     confidences: Tensor,
     class_names: Sequence[str],
     crop: int = 0,
+    as_is: bool = False,
 ) -> list[Mistake]:
     """Missed images of (N, C, H, W), the most confidently missed first. images: before the crop."""
     missed = (predictions != labels).nonzero()[:, 0]
     ordered = missed[confidences[missed].argsort(descending=True, stable=True)][:MISTAKES_SHOWN]
     return [
         Mistake(
-            images[i, 0],
+            images[i],
             class_names[int(labels[i])],
             class_names[int(predictions[i])],
             float(confidences[i]),
             crop,
+            as_is,
         )
         for i in ordered.tolist()
     ]

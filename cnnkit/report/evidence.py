@@ -15,7 +15,7 @@ from cnnkit.experiment.checkpoints import Weights
 from cnnkit.nn.evidence import above_mean, evidence
 from cnnkit.nn.model import CNN
 from cnnkit.report.image_captions import Hits, evidence_caption, hits_caption
-from cnnkit.report.images import ink_image, objects_alone, signed_image
+from cnnkit.report.images import input_image, objects_alone, signed_image
 from cnnkit.training.batches import in_order
 
 LOOKED_AT = 500  # test images that are measured, and of which the shown ones are chosen
@@ -94,7 +94,7 @@ def evidence_view(
     if not grids:
         return None
     if test is None:
-        return {"rows": [], "caption": ""}
+        return {"rows": [], "caption": "", "as_is": False}
     data = next(iter(grids.values())).config.data
     grids = {name: w for name, w in grids.items() if w.model.info.shape == test.images.shape[1:]}
     alone = objects_alone(data, test)
@@ -106,8 +106,10 @@ def evidence_view(
     sides = None if objects is None else object_sides(data, len(few))
     right = torch.stack([m.answers == few.labels for m in measured]).any(0)
     numbers = shown_by_size(sides, right) if sides else shown_by_class(few.labels.tolist(), right)
-    rows = [_row(i, few, measured, objects, sides, test.info.class_names) for i in numbers]
-    return {"rows": rows, "caption": _caption(weights, measured, objects, numbers)}
+    as_is = data.info.shown_as_is
+    rows = [_row(i, few, measured, objects, sides, as_is) for i in numbers]
+    caption = _caption(weights, measured, objects, numbers, as_is)
+    return {"rows": rows, "caption": caption, "as_is": as_is}
 
 
 def _cells(model: CNN) -> Cells:
@@ -161,14 +163,14 @@ def _row(
     measured: Sequence[LevelEvidence],
     objects: Tensor | None,
     sides: Sequence[int] | None,
-    names: Sequence[str],
+    as_is: bool,
 ) -> Row:
-    image, truth = images.images[i], int(images.labels[i])
+    image, truth, names = images.images[i], int(images.labels[i]), images.info.class_names
     height, width = image.shape[1:]
     around = None if objects is None else bounds(objects[i, 0])
     side = None if sides is None else sides[i]
     tiles = [_tile(m, i, truth, names) for m in measured]
-    return Row(i, names[truth], ink_image(image), (width, height), around, side, tiles)
+    return Row(i, names[truth], input_image(image, as_is), (width, height), around, side, tiles)
 
 
 def bounds(image: Tensor) -> Square | None:
@@ -202,11 +204,12 @@ def _caption(
     measured: Sequence[LevelEvidence],
     objects: Tensor | None,
     numbers: Sequence[int],
+    as_is: bool,
 ) -> str:
     heads = {m.name: weights[m.name].config.model.head for m in measured}
     seed = min(weights[name].config.training.seed for name in heads)
     left_out = [name for name in weights if name not in heads]
-    colours = evidence_caption(heads, seed, [m.cells for m in measured], left_out)
+    colours = evidence_caption(heads, seed, [m.cells for m in measured], left_out, as_is)
     if objects is None:
         return f"The strongest cell is framed. {colours}"
     hits = {m.name: _hits(m, objects, numbers) for m in measured}

@@ -7,20 +7,25 @@ from torch import Tensor
 
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.nn.model import CNN, build_model
-from cnnkit.report.images import StageMaps, drawn_at_most, signed_image, stages_of
+from cnnkit.report.images import StageMaps, drawn_at_most, signed_image, stages_of, weights_image
 
+COLOURS = ("red", "green", "blue")
 OPEN_LINES, ROW = 18, 3  # of all levels, before a reader unfolds the others; cards beside one another
 
 
 @dataclass(frozen=True)
 class Line:
-    """A level's filter. map: None where no image is at hand."""
+    """A level's filter. map: None where no image is at hand.
+
+    channels: the trained weights on red, green and blue, with the colour's name.
+    """
 
     series: int
     name: str
     untrained: str
     trained: str
     map: str | None
+    channels: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Level:
-    """weights: trained and untrained, (filters, K, K), on the first input channel."""
+    """trained, untrained: weights (filters, C, K, K), as `first_filters` gives them."""
 
     series: int
     name: str
@@ -47,12 +52,24 @@ class Level:
 
     def line(self, number: int) -> Line:
         """Both states of a filter share the level's scale; a map has its own."""
-        trained, untrained = (signed_image(w[number], self.strongest) for w in (self.trained, self.untrained))
+        trained, untrained = (self._filter(w[number]) for w in (self.trained, self.untrained))
         drawn = None
         if self.maps is not None:
             convolved = self.maps.convolved[number]
             drawn = signed_image(convolved, float(convolved.abs().max()))
-        return Line(self.series, self.name, untrained, trained, drawn)
+        return Line(self.series, self.name, untrained, trained, drawn, self._channels(self.trained[number]))
+
+    def _filter(self, weights: Tensor) -> str:
+        """(C, K, K)."""
+        if len(weights) == 3:
+            return weights_image(weights, self.strongest)
+        return signed_image(weights[0], self.strongest)
+
+    def _channels(self, weights: Tensor) -> list[tuple[str, str]]:
+        if len(weights) == 1:
+            return []
+        drawn = [signed_image(of_channel, self.strongest) for of_channel in weights]
+        return list(zip(COLOURS, drawn, strict=True))
 
 
 @dataclass(frozen=True)
@@ -67,6 +84,10 @@ class Filters:
     @property
     def counts(self) -> dict[str, int]:
         return {level.name: len(level.trained) for level in self.levels}
+
+    @property
+    def in_colour(self) -> bool:
+        return self.levels[0].trained.shape[1] == len(COLOURS)
 
     @property
     def size(self) -> int:
@@ -93,8 +114,9 @@ def draw_filters(
 
 
 def first_filters(model: CNN) -> Tensor:
-    """(filters, K, K): the first convolution's weights on the first input channel."""
-    return stages_of(model)[0].first_convolution.weight.detach()[:, 0].float()
+    """(filters, C, K, K): the first convolution's weights on red, green and blue, or on the first channel."""
+    weights = stages_of(model)[0].first_convolution.weight.detach().float()
+    return weights if weights.shape[1] == len(COLOURS) else weights[:, :1]
 
 
 def untrained_filters(weights: Weights) -> Tensor:

@@ -7,13 +7,21 @@ from cnnkit.config.geometry import Cells
 from cnnkit.families.heads import HEADS
 from cnnkit.words import counted, listed
 
+IN_COLOUR = (
+    "weights of 0 are grey, and more red, green or blue means a larger weight on that colour. Below a "
+    "filter its trained weights on each colour, where vermillion is above 0, blue below"
+)
 
-def filters_caption(count: Mapping[str, int], size: int, same_start: bool, seed: int) -> str:
+
+def filters_caption(
+    count: Mapping[str, int], size: int, same_start: bool, seed: int, in_colour: bool = False
+) -> str:
     shown = sorted(set(count.values()))
     fewest = f"{shown[0]} to " if len(shown) > 1 else ""
     text = (
-        f"The {fewest}{counted(shown[-1], 'filter')} of {size} × {size} weights of the first convolution, "
-        f"before and after training with seed {seed}, both in one scale; vermillion is above 0, blue below. "
+        f"The {fewest}{counted(shown[-1], 'filter')} of {size} × {size}{' × 3' if in_colour else ''} weights "
+        f"of the first convolution, before and after training with seed {seed}, both in one scale; "
+        f"{IN_COLOUR if in_colour else 'vermillion is above 0, blue below'}. "
         "A map is drawn at every place of the image, with a scale of its own, before norm, activation and "
         "downsampling."
     )
@@ -53,9 +61,12 @@ class Hits(NamedTuple):
 
 
 def evidence_caption(
-    heads: Mapping[str, str], seed: int, cells: Sequence[Cells], left_out: Sequence[str]
+    heads: Mapping[str, str], seed: int, cells: Sequence[Cells], left_out: Sequence[str], as_is: bool = False
 ) -> str:
-    """What the colours are. heads: of each level drawn. left_out: levels without a grid."""
+    """What the colours are. heads: of each level drawn. left_out: levels without a grid.
+
+    as_is: the image has colours of its own, so that they lie over it in grey.
+    """
     pooled = "the scores that the dense layers give to its features alone"
     kept = "how much it changes the scores when all other cells are 0"
     keeping = {head for head in heads.values() if HEADS[head].keeps_cells}
@@ -65,8 +76,8 @@ def evidence_caption(
     sides, sees = (_span([getattr(c, name) for c in cells]) for name in ("side", "sees"))
     text = (
         f"The colour of a cell shows {told}: the true class's score minus the mean score of all classes. "
-        "Vermillion speaks for the true class, blue against it. Each map has its own scale, up to the number "
-        "after ±"
+        f"Vermillion speaks for the true class, blue against it{', laid over the image in grey' * as_is}. "
+        "Each map has its own scale, up to the number after ±"
     )
     if len(set(heads.values())) > 1:
         text += ", because a head that averages needs larger scores than one that adds or takes the largest"

@@ -31,8 +31,8 @@ MOST_DRAWN, FEWEST_DRAWN = 64, 8  # filters, or maps of a stage: of all levels, 
 FADED = 0.18  # opacity of what a strided convolution never computes
 
 
-def data_uri(pixels: NDArray[np.int64]) -> str:
-    """A PNG of (H, W, 4) RGBA."""
+def data_uri(pixels: NDArray[np.uint8]) -> str:
+    """A PNG of (H, W, 3) RGB or (H, W, 4) RGBA."""
     from PIL import Image
 
     buffer = BytesIO()
@@ -45,6 +45,23 @@ def ink_image(image: Tensor) -> str:
     pixels = np.zeros((*image.shape[1:], 4), np.uint8)
     pixels[..., 3] = image[0].numpy()
     return data_uri(pixels)
+
+
+def colours(image: Tensor) -> NDArray[np.uint8]:
+    """(C, H, W) uint8 -> (H, W, 3): red, green and blue, or the first channel as grey."""
+    channels = image[:3] if len(image) >= 3 else image[:1].expand(3, -1, -1)
+    return channels.permute(1, 2, 0).contiguous().numpy()
+
+
+def input_image(image: Tensor, as_is: bool) -> str:
+    """An image (C, H, W) uint8, in its colours if it is shown `as_is`, else as black ink."""
+    return data_uri(colours(image)) if as_is else ink_image(image)
+
+
+def weights_image(weights: Tensor, strongest: float) -> str:
+    """Weights (3, H, W) on red, green and blue as one picture: 0 is grey, `strongest` full colour."""
+    shares = (weights / max(strongest, 1e-12)).clamp(-1, 1)
+    return data_uri(colours(((shares + 1) * 127.5).round().to(torch.uint8)))
 
 
 def signed_image(values: Tensor, strongest: float, faded: Tensor | None = None) -> str:

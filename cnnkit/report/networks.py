@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnkit.config.schema import DataConfig
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.errors import CnnkitError
 from cnnkit.experiment.checkpoints import Weights, load_weights
@@ -13,7 +14,7 @@ from cnnkit.report.crops import crop_note, whole_image
 from cnnkit.report.evidence import evidence_view
 from cnnkit.report.filters import draw_filters
 from cnnkit.report.image_captions import filters_caption, maps_caption
-from cnnkit.report.images import draw_stages, images_of, ink_image, own_test_images, stage_maps
+from cnnkit.report.images import draw_stages, images_of, input_image, own_test_images, stage_maps
 from cnnkit.report.trials import UNTESTED, Trials, gallery_view
 
 SHOWN_CLASS = 7  # of the image whose feature maps are drawn: a seven has a corner and a slope
@@ -34,7 +35,7 @@ def images_view(trials: Trials) -> dict[str, Any]:
     return {
         "gallery": gallery_view(trials, images) if images is not None and trials.predicted else None,
         "networks": networks,
-        "evidence": cropped_evidence(weights, trials.series, test, trials.config.data.crop),
+        "evidence": cropped_evidence(weights, trials.series, test, trials.config.data),
         "images_missing": missing,
     }
 
@@ -69,31 +70,32 @@ def networks_view(
 
     test: before the crop.
     """
-    crop = next(iter(weights.values())).config.data.crop
-    maps = {}
+    data = next(iter(weights.values())).config.data
+    crop, as_is, maps = data.crop, data.info.shown_as_is, {}
     if test is not None:
         seen = test.cropped(crop).images[number]
         maps = {name: stage_maps(w.model, seen) for name, w in weights.items()}
     filters, stages = draw_filters(weights, series, maps), draw_stages(weights, series, maps)
-    caption = filters_caption(filters.counts, filters.size, same_start, seed)
+    caption = filters_caption(filters.counts, filters.size, same_start, seed, filters.in_colour)
     view = {"filters": filters, "stages": stages, "filters_caption": caption, "seen": None}
     if test is not None:
         truth = test.info.class_names[int(test.labels[number])]
         kept = [{level.name: level.kept for level in stage} for stage in stages]
         view["maps_caption"] = maps_caption(number, truth, kept)
-        view["seen"] = ink_image(seen)
-        view["image"] = whole_image(test.images[number], crop)
-        view["crop"] = crop
+        view["seen"] = input_image(seen, as_is)
+        view["image"] = whole_image(test.images[number], crop, as_is)
+        view |= {"crop": crop, "as_is": as_is}
     return view
 
 
 def cropped_evidence(
-    weights: Mapping[str, Weights], series: Mapping[str, int], test: ImageDataset | None, crop: int
+    weights: Mapping[str, Weights], series: Mapping[str, int], test: ImageDataset | None, data: DataConfig
 ) -> dict[str, Any] | None:
     """The evidence on what the networks see of the test images, and what the crop took of those shown."""
-    view = evidence_view(weights, series, None if test is None else test.cropped(crop))
+    view = evidence_view(weights, series, None if test is None else test.cropped(data.crop))
     if view and test is not None:
-        view["crop_note"] = crop_note(test.images[[row.number for row in view["rows"]]], crop)
+        shown = test.images[[row.number for row in view["rows"]]]
+        view["crop_note"] = crop_note(shown, data.crop, data.info.shown_as_is)
     return view
 
 

@@ -28,6 +28,7 @@ NOTHING: dict[str, Any] = {
     ),
     "config": None,
     "images_missing": "",
+    "as_is": False,
     "predictions_missing": "",
     "tuning": None,
     "shared": [],

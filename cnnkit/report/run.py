@@ -18,7 +18,7 @@ from cnnkit.report.confusion import Mistake, crop_of, most_confident_mistakes
 from cnnkit.report.curves import HOW_MEASURED, curve_panels, drawn_splits, training_fields
 from cnnkit.report.damage import damaged_files, predictions_left
 from cnnkit.report.dropout import Mask, dropout_masks
-from cnnkit.report.heat import mistakes_alone, mistakes_map
+from cnnkit.report.heat import mistakes_alone, mistakes_map, most_confused, note_on_many
 from cnnkit.report.images import images_of, own_test_images
 from cnnkit.report.networks import SHOWN_CLASS, cropped_evidence, networks_view
 from cnnkit.report.parts import Parts
@@ -30,7 +30,7 @@ from cnnkit.training.device import Placement
 from cnnkit.training.evaluation import evaluation_batch, predict
 from cnnkit.words import counted
 
-NO_MISTAKES: dict[str, Any] = {"confusion": None, "mistakes": [], "missed": 0}
+NO_MISTAKES: dict[str, Any] = {"confusion": None, "confused_pairs": [], "mistakes": [], "missed": 0}
 HERE = Placement(torch.device("cpu"), "float32", 1)  # a report is drawn alike on any machine
 
 
@@ -53,6 +53,7 @@ def run_view(run: RunDir) -> dict[str, Any]:
         "config": config,
         "config_text": config_text(config),
         "info": info,
+        "as_is": info.shown_as_is,
         "strategy": name,
         "sentence": _sentence(run, result, info.title),
         "damage": damaged_files(run),
@@ -68,7 +69,7 @@ def run_view(run: RunDir) -> dict[str, Any]:
             None,
         ),
         "evidence": parts.draw(
-            "evidence", lambda: cropped_evidence(levels, {name: 0}, test, config.data.crop), None
+            "evidence", lambda: cropped_evidence(levels, {name: 0}, test, config.data), None
         ),
         "masks": parts.draw("dropout", lambda: _masks(weights, test, number), []),
         "failures": parts.failures,
@@ -141,7 +142,9 @@ def _mistakes(run: RunDir, weights: Weights | None, test: ImageDataset | None) -
     mistakes = [] if weights is None else _most_confident(weights, test, predictions, names)
     return {
         "confusion": mistakes_map(confusion, names),
-        "confusion_caption": f"{caption}. Rows are the truth, columns what it was taken for.",
+        "confused_pairs": most_confused([confusion], names),
+        "confusion_caption": f"{caption}. Rows are the truth, columns what it was taken for. "
+        f"{note_on_many(names)}".rstrip(),
         "mistakes": mistakes,
         "crop_note": crop_of(mistakes),
         "missed": missed,
@@ -155,8 +158,8 @@ def _most_confident(
     if not len(missed):
         return []
     of_missed, taken = test[missed], predictions[missed]
-    crop = weights.config.data.crop
+    crop, as_is = weights.config.data.crop, weights.config.data.info.shown_as_is
     batches = of_missed.cropped(crop).images.split(evaluation_batch(weights.model))
     probabilities = torch.cat([predict(weights.model, batch, HERE, weights.temperature) for batch in batches])
     confidences = probabilities.gather(1, taken[:, None])[:, 0]
-    return most_confident_mistakes(of_missed.images, of_missed.labels, taken, confidences, names, crop)
+    return most_confident_mistakes(of_missed.images, of_missed.labels, taken, confidences, names, crop, as_is)

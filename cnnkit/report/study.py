@@ -55,6 +55,7 @@ def study_view(folder: Path) -> dict[str, Any]:
         "results": results,
         "info": config.data.info,
         "config": config,
+        "as_is": config.data.info.shown_as_is,
         "sentence": " ".join([verdict_alone(results), *how_tuned(results)]),
         "changes_of_the_margin": changes_of_the_margin(results),
         "trainings": trainings(study, results),

@@ -28,7 +28,7 @@ from cnnkit.report.crops import crop_note, whole_image
 from cnnkit.report.curves import HOW_MEASURED, training_fields
 from cnnkit.report.damage import damaged_files, labels_left, predictions_left
 from cnnkit.report.effects import series_of
-from cnnkit.report.heat import HeatMap, heat_map, mistakes_alone, mistakes_map
+from cnnkit.report.heat import HeatMap, heat_map, mistakes_alone, mistakes_map, most_confused, note_on_many
 from cnnkit.report.plots import Curve, curve_of, curve_panel
 from cnnkit.report.provenance import provenance_of
 from cnnkit.words import counted, listed
@@ -199,7 +199,9 @@ def confusion_view(trials: Trials) -> dict[str, Any] | None:
     widest = max([float(np.abs(mistakes_alone(d)).max()) for d in differences.values()] + [1e-9])
     maps: list[HeatMap] = [mistakes_map(confusions[best], names, best, trials.series[best])]
     maps += [heat_map(d, names, n, widest, trials.series[n], signed=True) for n, d in differences.items()]
-    return {"maps": maps, "caption": confusion_caption(confusions, names, trials.order, trials.predicted)}
+    caption = confusion_caption(confusions, names, trials.order, trials.predicted)
+    caption = f"{caption} {note_on_many(names)}".rstrip()
+    return {"maps": maps, "caption": caption, "pairs": most_confused([*confusions.values()], names)}
 
 
 def mean_confusion(
@@ -224,7 +226,8 @@ def gallery_view(trials: Trials, test: ImageDataset) -> dict[str, Any] | None:
     numbers = numbers[apart[numbers] > 0]
     if not len(numbers):
         return None
-    names, crop = trials.config.data.info.class_names, trials.config.data.crop
+    info, crop = trials.config.data.info, trials.config.data.crop
+    names, as_is = info.class_names, info.shown_as_is
     cards = []
     for i in numbers.tolist():
         rows = []
@@ -235,11 +238,12 @@ def gallery_view(trials: Trials, test: ImageDataset) -> dict[str, Any] | None:
             row = {"series": trials.series[level], "name": level, "taken": taken, "tested": len(answers)}
             rows.append({**row, "right": int((answers == trials.labels[i]).sum())})
         truth = names[int(trials.labels[i])]
-        cards.append({"image": whole_image(test.images[i], crop), "number": i, "truth": truth, "rows": rows})
+        image = whole_image(test.images[i], crop, as_is)
+        cards.append({"image": image, "number": i, "truth": truth, "rows": rows})
     clear = int(((apart == tested) & (tested > 0)).sum())
     each = "every seed that tested it" if trials.config.data.redrawn else f"all {tested.max()} seeds"
     caption = gallery_caption(len(cards), int((apart > 0).sum()), clear, int(tested.max()), each)
-    note = crop_note(test.images[numbers.tolist()], crop)
+    note = crop_note(test.images[numbers.tolist()], crop, as_is)
     return {"cards": cards, "caption": f"{caption} {note}".strip()}
 
 
