@@ -56,6 +56,7 @@ def test_a_table_is_understood_however_it_is_written(
             "path,label\nimages/1.jpg,cat\n\nimages/2.jpg\n",
             "lines are wrong (1): line 4 has 1 cells, line 1 2",
         ),
+        ('path,label,x\nimages/1.jpg,cat,"a\nb"\nimages/2.jpg\n', "line 4 has 1 cells, line 1 3"),
         ("path,label\nimages/1.jpg,cat,7\n", "line 2 has 3 cells, line 1 2"),
         ("path,label\nimages/1.jpg, \n", "line 2 gives images/1.jpg no label"),
         ("path,label\n,cat\n", "line 2 names no file"),
