@@ -110,7 +110,7 @@ def _decoded(info: zipfile.ZipInfo) -> str:
 
 
 def _of_tar(root: Path, tree: Tree) -> Iterator[tuple[str, Member]]:
-    name, end = whole(root), root.stat().st_size
+    name = whole(root)
     with tarfile.open(root, "r:") as archive:
         for info in archive:
             inside = _inside(info.name, name)
@@ -122,8 +122,6 @@ def _of_tar(root: Path, tree: Tree) -> Iterator[tuple[str, Member]]:
                 yield inside, Member(0, 0, _inside(info.linkname, name))
             elif not info.isreg() or info.issparse():
                 raise SourceError(_refused(name, inside, "is neither a whole file nor a folder"))
-            elif info.offset_data + info.size > end:
-                raise SourceError(f"{name} is cut short in {shown(inside)}; copy or download it again")
             elif info.size > LARGEST_MEMBER and ending(inside) in IMAGE_ENDINGS:
                 raise SourceError(_too_large(name, inside, info.size))
             else:
