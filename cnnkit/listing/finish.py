@@ -46,33 +46,24 @@ def finished(
 
     Raises SourceError where no training can work with what is there.
     """
-    name = whole(root)
+    name, warnings = whole(root), list(rows.warnings)
     if len(rows.paths) > MOST_IMAGES:
         raise SourceError(f"{name} holds {len(rows.paths):,} images; at most {MOST_IMAGES:,} can be read")
-    warnings = list(rows.warnings)
     classes, labels = _classes(rows.names, name, warnings, classes)
-    splits = np.array(rows.splits, dtype=np.int8)
-    groups = None if rows.groups is None else _groups(rows.groups)
     if TRAIN not in rows.own_splits:
-        raise SourceError(f"{name} holds no training images, only {some(SPLITS[s] for s in rows.own_splits)}")
-    keys = [(natural(path), path) for path in rows.paths]
-    ranks = np.empty(len(keys), dtype=np.int64)
-    ranks[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(keys))
-    order = np.lexsort((ranks, labels, splits))
+        only = some(SPLITS[split] for split in sorted(rows.own_splits))
+        raise SourceError(f"{name} holds no training images, only {only} images; add a train split")
+    splits, ranks = np.array(rows.splits, dtype=np.int8), _ranks(rows.paths)
+    groups = None if rows.groups is None else _groups(rows.groups)
     if test is not None and TEST not in rows.own_splits:
-        train = order[splits[order] == TRAIN]
-        of_train = None if groups is None else groups[train]
-        splits[train[_held_out(labels[train], of_train, test, test_seed, name)]] = TEST
-        order = np.lexsort((ranks, labels, splits))
+        _hold_out(labels, splits, groups, np.lexsort((ranks, labels)), test, test_seed, name)
     _check_splits(labels, splits, classes, name, warnings)
-    if groups is not None and rows.groups is not None:
-        _check_groups(rows.groups, splits, warnings)
-    if empty := rows.sizes.count(0):
-        first = rows.paths[rows.sizes.index(0)]
-        warnings.append(f"{counted(empty, 'file')} of 0 bytes ({shown(first)}) cannot be an image.")
-    paths, sizes, changed = _ordered(rows, order)
-    labels, splits = labels[order], splits[order]
-    groups = None if groups is None else groups[order]
+    _check_groups(rows.groups, splits, warnings)
+    _check_sizes(rows, warnings)
+    order = np.lexsort((ranks, labels, splits))
+    paths = tuple(rows.paths[i] for i in order)
+    sizes, changed = (np.array(values, dtype=np.int64)[order] for values in (rows.sizes, rows.changed))
+    labels, splits, groups = labels[order], splits[order], None if groups is None else groups[order]
     return Listing(
         root=root,
         kind=rows.kind,
@@ -93,9 +84,12 @@ def finished(
     )
 
 
-def _ordered(rows: Rows, order: Labels) -> tuple[tuple[str, ...], Labels, Labels]:
-    paths = tuple(rows.paths[i] for i in order)
-    return paths, np.array(rows.sizes, dtype=np.int64)[order], np.array(rows.changed, dtype=np.int64)[order]
+def _ranks(paths: list[str]) -> Labels:
+    """(N,) the place of each path in their natural order."""
+    keys = [(natural(path), path) for path in paths]
+    ranks = np.empty(len(keys), dtype=np.int64)
+    ranks[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(keys))
+    return ranks
 
 
 def _classes(
@@ -108,7 +102,7 @@ def _classes(
         raise SourceError(f"{name} gives two classes one name ({some(known)}); each class has its own")
     forms: dict[str, list[str]] = {}
     for each, clean in cleaned.items():
-        forms.setdefault(clean.casefold(), []).append(each)
+        forms.setdefault(clean.lower(), []).append(each)
     for alike in forms.values():
         if len({cleaned[each] for each in alike}) > 1:
             told = some(f"{each} ({counted(images[each], 'image')})" for each in sorted(alike))
@@ -147,7 +141,7 @@ def _in_order(classes: Iterable[str]) -> tuple[str, ...]:
     names = list(classes)
     if are_all_numbers(names):
         return tuple(sorted(names, key=lambda each: (int(each), each)))
-    return tuple(sorted(names, key=lambda each: (natural(each.casefold()), each)))
+    return tuple(sorted(names, key=lambda each: (natural(each.lower()), each)))
 
 
 def _groups(names: list[str]) -> Labels:
@@ -155,18 +149,28 @@ def _groups(names: list[str]) -> Labels:
     return np.fromiter((number[each] for each in names), dtype=np.int64, count=len(names))
 
 
-def _held_out(labels: Labels, groups: Labels | None, share: float, seed: int, name: str) -> NDArray[np.bool_]:
+def _hold_out(
+    labels: Labels,
+    splits: NDArray[np.int8],
+    groups: Labels | None,
+    order: Labels,
+    share: float,
+    seed: int,
+    name: str,
+) -> None:
+    """Makes some training images test images. order: of the images, the same for each copy of a source."""
+    train = order[splits[order] == TRAIN]
     if groups is None:
-        held = held_out_by_class(labels, share, seed)
+        held = held_out_by_class(labels[train], share, seed)
     else:
-        held = held_out_by_group(labels, groups, share, seed)
+        held = held_out_by_group(labels[train], groups[train], share, seed)
     if not held.any():
-        of = "" if groups is None else f" in {len(np.unique(groups)):,} groups"
+        of = "" if groups is None else f" in {counted(len(np.unique(groups)), 'group')}"
         raise SourceError(
-            f"{name}: of {counted(len(labels), 'image')}{of} none can be held out for a test share of "
+            f"{name}: of {counted(len(train), 'image')}{of} none can be held out for a test share of "
             f"{share:g}; take a larger share, or add images"
         )
-    return held
+    splits[train[held]] = TEST
 
 
 def _check_splits(
@@ -193,10 +197,16 @@ def _check_splits(
         warnings.append(f"There are no images of {some(classes[c] for c in none)}.")
 
 
-def _check_groups(groups: list[str], splits: NDArray[np.int8], warnings: list[str]) -> None:
+def _check_sizes(rows: Rows, warnings: list[str]) -> None:
+    if empty := rows.sizes.count(0):
+        first = shown(rows.paths[rows.sizes.index(0)])
+        warnings.append(f"{counted(empty, 'file')} of 0 bytes ({first}) cannot be an image.")
+
+
+def _check_groups(groups: list[str] | None, splits: NDArray[np.int8], warnings: list[str]) -> None:
     """Groups with images in two splits: what is tested is then not all new."""
     homes: dict[str, set[int]] = {}
-    for group, split in zip(groups, splits.tolist(), strict=True):
+    for group, split in zip(groups or (), splits.tolist(), strict=False):
         homes.setdefault(group, set()).add(split)
     shared = sorted((group for group, found in homes.items() if len(found) > 1), key=natural)
     if shared:
