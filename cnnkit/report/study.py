@@ -55,7 +55,7 @@ def study_view(folder: Path) -> dict[str, Any]:
         "results": results,
         "info": config.data.info,
         "config": config,
-        "sentence": " ".join([verdict_alone(results), *how_tuned(results)]),
+        "sentence": " ".join([verdict_alone(kept), *how_tuned(kept)]),
         "changes_of_the_margin": changes_of_the_margin(results),
         "trainings": trainings(study, results),
         "damage": [*damage, *trials.damage],
