@@ -435,12 +435,34 @@ def sections(page: Path) -> dict[str, str]:
     return {name: re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", inner)) for name, inner in found}
 
 
+def test_the_answer_of_the_report_is_that_of_the_study() -> None:
+    study = compared(lambda level, seed: 0.01 * LEVELS.index(level), seeds=4)
+    assert "by 1.00 points or more" in str(study)
+    text = study.report().read_text(encoding="utf-8")
+    (answer,) = re.findall(r"<h1>(.*?)</h1>", text)
+    assert str(study).lower().startswith(answer.lower())
+
+
+def test_where_every_call_failed_nothing_is_said_of_verdicts_and_seeds() -> None:
+    def fails(level: str, seed: int) -> float:
+        raise ValueError("no")
+
+    study = compared(fails, seeds=2)
+    assert "use its seed?" not in str(study)
+    told = sections(study.report())
+    assert [*told] == ["method", "warnings", "provenance"]
+    assert "e-value" not in told["method"]
+
+
 def test_the_report_shows_what_there_is_and_nothing_else() -> None:
     of_images, alone = compared(right, seeds=4), compared(accuracy, seeds=4, out="alone")
     told = sections(of_images.report())
     drawn = ["ranking", "seeds", "pairs", "growth", "costs", "gallery"]
     assert [*told] == [*drawn, "method", "warnings", "provenance"]
-    assert [*sections(alone.report())] == [name for name in told if name != "gallery"]
+    told_alone = sections(alone.report())
+    assert [*told_alone] == [name for name in told if name != "gallery"]
+    assert "standard error of the images" in told["pairs"]
+    assert "of the images" not in told_alone["pairs"]
     for level in of_images.results.levels:
         assert re.search(rf"{level.name} 4 seeds[^%]* {level.accuracy.mean:.3%}", told["ranking"])
     assert not re.search(r"None(?!:| of)|MACs|images/s|\bnan\b", "".join(told.values()))

@@ -46,7 +46,7 @@ def function_view(folder: Path) -> dict[str, Any]:
         **NOTHING,
         "study": study,
         "results": results,
-        "sentence": verdict_alone(results),
+        "sentence": verdict_alone(kept),
         "changes_of_the_margin": changes_of_the_margin(results),
         "trainings": trainings(study, results),
         "damage": damage,

@@ -57,6 +57,7 @@ def study_view(folder: Path) -> dict[str, Any]:
         "config": config,
         "as_is": config.data.info.shown_as_is,
         "sentence": " ".join([verdict_alone(results), *how_tuned(results)]),
+        "sentence": " ".join([verdict_alone(kept), *how_tuned(kept)]),
         "changes_of_the_margin": changes_of_the_margin(results),
         "trainings": trainings(study, results),
         "damage": [*damage, *trials.damage],
