@@ -62,6 +62,7 @@ class EpochRecord:
     None where nothing is held out. clean_train_loss and clean_train_accuracy: measured as validation is, on
     a fixed sample of the training images; None in files of cnnkit 0.1.0. temperature: what logits are
     divided by for honest probabilities, fitted on the validation images; None where none was fitted.
+    val_balanced_accuracy, val_macro_f1: as in `cnnkit.scores`; None in files of cnnkit 0.3 and before, too.
     seconds: of training alone, without what is measured after the epoch.
     Accuracies are fractions, losses mean cross-entropies in nats.
     """
@@ -78,6 +79,14 @@ class EpochRecord:
     clean_train_loss: float | None = None
     clean_train_accuracy: float | None = None
     temperature: float | None = None
+    val_balanced_accuracy: float | None = None
+    val_macro_f1: float | None = None
+
+    def rank(self, monitor: str) -> tuple[float, float]:
+        """The larger, the better the epoch: by what `training.monitor` names, then by validation loss."""
+        low_loss = -(self.val_loss or 0.0)
+        monitored = low_loss if monitor == "loss" else getattr(self, f"val_{monitor}")
+        return monitored or 0.0, low_loss
 
 
 @dataclass(frozen=True)

@@ -214,7 +214,7 @@ def forge_result(**values: Any) -> Forge:
 def forge_predictions(trial: Path) -> None:
     """Every test image right: 100 % told, and the weights say less."""
     (trial / PREDICTIONS).write_bytes((trial.parent.parent / LABELS).read_bytes())
-    forge_result(test_accuracy=1.0)(trial)
+    forge_result(test_accuracy=1.0, test_balanced_accuracy=1.0, test_macro_f1=1.0)(trial)
 
 
 def forge_configuration(trial: Path) -> None:
@@ -257,6 +257,13 @@ def test_verify_finds_what_does_not_follow_though_every_hash_fits(
     forge(trial_of(study))
     forge_results_of(study)
     with pytest.raises(RunError, match=told):
+        verify(study)
+
+
+@pytest.mark.parametrize("score", ["test_balanced_accuracy", "test_macro_f1"])
+def test_scores_that_the_predictions_do_not_give_are_found(study: Path, score: str) -> None:
+    forge_result(**{score: 0.999})(trial_of(study))
+    with pytest.raises(RunError, match=rf"{RESULT}: {score} is 0.999, and .* comes out of {PREDICTIONS}"):
         verify(study)
 
 

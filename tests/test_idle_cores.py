@@ -11,7 +11,7 @@ from conftest import TINY
 from support import Tiny, call
 
 import cnnkit
-from cnnkit.config.schema import RuntimeConfig
+from cnnkit.config.runtime import RuntimeConfig
 from cnnkit.errors import Interrupted
 from cnnkit.events import Note
 from cnnkit.training import idle_cores

@@ -15,7 +15,8 @@ from test_comparison import run, study_of, without_timing
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.trial import Trial
-from cnnkit.config.schema import Config, RuntimeConfig
+from cnnkit.config.runtime import RuntimeConfig
+from cnnkit.config.schema import Config
 from cnnkit.errors import Interrupted, UsageError
 from cnnkit.events import StudyEvent, TrialDone
 from cnnkit.filenames import TRIALS

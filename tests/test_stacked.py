@@ -124,6 +124,23 @@ def test_each_seed_ends_where_it_ends_alone(tiny: Tiny, overrides: tuple[str, ..
         assert_same(together, alone, splits)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_seeds_whose_classes_weigh_differently_end_where_each_ends_alone(
+    tiny: Tiny, smoothing: float
+) -> None:
+    configs = seeds(tiny, f"training.label_smoothing={smoothing}", "training.class_weights=balanced")
+    weights = [torch.linspace(0.2, 3, 10).roll(row) for row in range(len(configs))]
+    stack, splits = stacked(configs)
+    for together, weighted in zip(stack.trainings, weights, strict=True):
+        together.class_weights = weighted
+    train_together(stack, splits.__getitem__)
+    for config, together, weighted in zip(configs, stack.trainings, weights, strict=True):
+        alone, own = begun(config)
+        alone.class_weights = weighted
+        assert train(alone, own)
+        assert_same(together, alone, own)
+
+
 def test_in_bf16_each_seed_ends_nearly_where_it_ends_alone(tiny: Tiny) -> None:
     configs = seeds(tiny, "runtime.precision=bf16", *EVERYTHING)
     for config, together in zip(configs, trained_together(configs), strict=True):

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from support import EVERYTHING, Tiny, begun, bitwise_equal
 from torch import Tensor, nn
 
-from cnnkit.config.schema import Config, RuntimeConfig, TrainingConfig
+from cnnkit.config.runtime import RuntimeConfig
+from cnnkit.config.schema import Config, TrainingConfig
 from cnnkit.data.dataset import ImageDataset, Splits
 from cnnkit.errors import OutOfMemory, TrainingError, UsageError
 from cnnkit.events import EpochRecord, Event, StepDone
@@ -342,7 +343,8 @@ def scripted(
     def score(_: object, images: object, *__: object) -> SimpleNamespace:
         accuracy, loss = next(measured) if images is splits.validation else (0.5, 0.5)
         answers = {"logits": torch.zeros(1, 2), "labels": torch.zeros(1, dtype=torch.int64)}
-        return SimpleNamespace(accuracy=accuracy, loss=loss, **answers)
+        scores = SimpleNamespace(balanced_accuracy=0.5, macro_f1=0.5)
+        return SimpleNamespace(accuracy=accuracy, loss=loss, scores=scores, **answers)
 
     monkeypatch.setattr("cnnkit.training.loop.evaluate", score)
     best: list[bool] = []
@@ -360,6 +362,15 @@ def test_the_best_epoch_has_the_highest_accuracy_and_among_equals_the_lowest_los
     scores = [(0.5, 1.0), (0.6, 2.0), (0.6, 1.5), (0.6, 1.5), (0.6, 1.7), (0.55, 0.1)]
     training, best = scripted(tiny(), scores, monkeypatch)
     assert best == [True, True, True, False, False, False]
+    assert training.best_epoch == 3
+
+
+def test_the_best_epoch_is_the_one_with_the_lowest_loss_where_that_is_monitored(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = [(0.5, 1.0), (0.6, 2.0), (0.4, 0.9), (0.7, 0.9)]
+    training, best = scripted(tiny("training.monitor=loss"), scores, monkeypatch)
+    assert best == [True, False, True, False]
     assert training.best_epoch == 3
 
 

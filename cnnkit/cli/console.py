@@ -32,6 +32,7 @@ def print_result(result: "RunResult") -> None:
     told = result.calibration
     rows = {
         "test accuracy": f"{result.test_accuracy:.2%} (95 % interval {low:.2%} to {high:.2%})",
+        **_balanced(result.test_balanced_accuracy, result.test_macro_f1),
         "test loss": f"{result.test_loss:.4f}",
         **({"calibration error": _calibration(told.to_dict())} if told else {}),
         "best epoch": f"{result.best_epoch} of {result.epochs}{validation}",
@@ -39,6 +40,13 @@ def print_result(result: "RunResult") -> None:
         "kept in": result.run,
     }
     _print_pairs(rows)
+
+
+def _balanced(accuracy: float | None, macro_f1: float | None) -> dict[str, str]:
+    """A row where both are known."""
+    if accuracy is None or macro_f1 is None:
+        return {}
+    return {"balanced accuracy": f"{accuracy:.2%}, the mean recall of the classes; macro F1 {macro_f1:.2%}"}
 
 
 def _calibration(measured: Mapping[str, Any]) -> str:
@@ -64,6 +72,7 @@ def print_evaluation(measured: Mapping[str, Any], title: str) -> None:
             "measured": title,
             "accuracy": f"{measured['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}), "
             f"{measured['correct']:,} of {measured['images']:,}",
+            **_balanced(measured["balanced_accuracy"], measured["macro_f1"]),
             "loss": f"{measured['loss']:.4f}",
             "calibration error": _calibration(measured["calibration"]),
         }

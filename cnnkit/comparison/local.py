@@ -17,7 +17,7 @@ from cnnkit import signals
 from cnnkit.comparison.processes import worker_context
 from cnnkit.comparison.trial import Trial, run_trial
 from cnnkit.config.images import DataConfig
-from cnnkit.config.schema import RuntimeConfig
+from cnnkit.config.runtime import RuntimeConfig
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import load_data
 from cnnkit.errors import CnnkitError, Interrupted, TrainingError

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from cnnkit.comparison.local import Outcome, keep_failure
 from cnnkit.comparison.trial import Trial, run_trial
-from cnnkit.config.schema import RuntimeConfig
+from cnnkit.config.runtime import RuntimeConfig
 from cnnkit.data.dataset import Published
 from cnnkit.errors import Interrupted, UsageError
 from cnnkit.filenames import FAILURE, RESULT

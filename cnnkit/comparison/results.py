@@ -1,6 +1,7 @@
 """`results.json`: every number of a comparison, computed from what its trials left behind."""
 
 import contextlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -28,6 +29,7 @@ from cnnkit.errors import DamagedFile, RunError
 from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.filenames import LABELS, PREDICTIONS, RESULT, RESULTS, TESTED, TRIAL
 from cnnkit.kept import is_plain, parse_json, read_kept, read_sealed, sha256
+from cnnkit.scores import ClassScores, class_scores, confusion_of
 from cnnkit.stats import Interval, mean_interval, sampling_error
 
 
@@ -161,6 +163,7 @@ def _trial(
             f"{folder / RESULT} tells of {result.test_correct:,} right images of {len(labels):,}, "
             f"{folder / PREDICTIONS} and the study's {LABELS} of {right.sum():,}: one of them was changed"
         )
+    _compare_scores(run, class_scores(confusion_of(labels, predictions)))
     row = replace(
         row,
         test_accuracy=float(right.mean()),
@@ -171,6 +174,16 @@ def _trial(
         clean_train_accuracy=result.clean_train_accuracy,
     )
     return FinishedTrial(result, right, tested), row
+
+
+def _compare_scores(run: RunDir, scores: ClassScores) -> None:
+    """Raises RunError where the result tells others than those of its predictions."""
+    for name in ("balanced_accuracy", "macro_f1"):
+        told, found = getattr(run.result, f"test_{name}"), getattr(scores, name)
+        if told is not None and not math.isclose(told, found, rel_tol=1e-9):
+            raise RunError(
+                f"{run.path / RESULT}: test_{name} is {told}, and {found} comes out of {PREDICTIONS}"
+            )
 
 
 def _facts(run: RunDir) -> TrialFacts:

@@ -249,7 +249,7 @@ def _forged(run: RunDir) -> Iterator[str]:
     if not 0 < result.best_epoch <= len(history):
         yield f"{run.path / METRICS} holds {counted(len(history), 'epoch')}, not epoch {result.best_epoch}"
         return
-    best = max(history, key=lambda record: (record.val_accuracy or 0.0, -(record.val_loss or 0.0)))
+    best = max(history, key=lambda record: record.rank(config.training.monitor))
     parameters, macs = cost_of(config)
     expected = {
         "best_epoch": result.best_epoch if best.val_accuracy is None else best.epoch,

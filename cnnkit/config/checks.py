@@ -134,13 +134,18 @@ def _split_complaints(config: "Config") -> Iterator[Complaint]:
             f"hold out at least {smallest}, or 0 for none",
             SPLIT_KEYS,
         )
-    if not data.validation and config.training.early_stopping:
-        yield Complaint(
-            "training.early_stopping",
-            "needs validation images",
-            "set data.validation",
-            SPLIT_KEYS | {"training.early_stopping"},
-        )
+    training = config.training
+    for key, used in (
+        ("early_stopping", training.early_stopping),
+        ("monitor", training.monitor != "accuracy"),
+    ):
+        if used and not data.validation:
+            yield Complaint(
+                f"training.{key}",
+                "needs validation images",
+                "set data.validation",
+                SPLIT_KEYS | {f"training.{key}"},
+            )
 
 
 def grid_complaints(model: "ModelConfig", shape: tuple[int, int, int]) -> Iterator[Complaint]:

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from cnnkit.config.checks import Complaint, Inconsistent, complaints_about
 from cnnkit.config.choices import OneOf
 from cnnkit.config.images import DataConfig
+from cnnkit.config.runtime import RuntimeConfig
 from cnnkit.config.types import (
     Count,
     Listed,
@@ -29,6 +30,8 @@ from cnnkit.families.schedules import SCHEDULES
 from cnnkit.words import counted
 
 PER_STAGE = ("kernel_sizes", "convolutions", "pooling", "pool_size", "order")  # keys of the model
+BALANCED = "balanced"
+MONITORS = ("accuracy", "loss", "balanced_accuracy", "macro_f1")
 Depth = Annotated[int, Field(ge=1, le=100)]
 Strategy = Annotated[str, OneOf(POOLINGS)]
 Order = Annotated[str, OneOf(ORDERS)]
@@ -162,35 +165,24 @@ class TrainingConfig(Section):
         (0.9, 0.999), description="decay of the two running means of adam, adamw and nadam"
     )
     label_smoothing: Probability = Field(0.0, description="share of the target spread over all classes")
+    class_weights: Annotated[str, OneOf(("none", BALANCED))] = Field(
+        "none",
+        description="of the loss: none, or balanced, so that all classes count alike however many training "
+        "images they have",
+    )
     gradient_clip: Positive | None = Field(None, description="largest norm of the gradient; null: any")
     weight_averaging: Probability = Field(
         0.0, description="decay per step of a running mean of the weights, which is then what is kept; 0: off"
     )
+    monitor: Annotated[str, OneOf(MONITORS)] = Field(
+        "accuracy", description="of the validation images, tells the best epoch, whose weights are kept"
+    )
     early_stopping: Count | None = Field(
-        None, description="epochs without a better validation accuracy after which to stop; null: never"
+        None,
+        description="epochs without a better epoch, as `monitor` tells, after which to stop; null: never",
     )
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
         0, description="of initial weights, data order, split, augmentation and dropout"
-    )
-
-
-class RuntimeConfig(Section):
-    """Where it runs."""
-
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = Field(
-        "auto", description="auto: cuda, then mps, then cpu; or cpu, cuda, cuda:N, mps"
-    )
-    precision: Annotated[str, OneOf(("auto", "float32", "bf16"))] = Field(
-        "auto", description="of convolutions and dense layers; auto: bf16 where the hardware runs it faster"
-    )
-    threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
-        None, description="CPU threads; null: one for each idle core"
-    )
-    record_steps: bool = Field(
-        True, description="on CUDA: record a training step once as a CUDA graph, and replay it"
-    )
-    deterministic: bool = Field(
-        False, description="refuse operations that vary from run to run; on a CPU none does"
     )
 
 

@@ -21,6 +21,8 @@ KEYS = {
     "l2": "training.weight_decay",
     "ema": "training.weight_averaging",
     "patience": "training.early_stopping",
+    "classweight": "training.class_weights",
+    "metric": "training.monitor",
     "clip": "training.gradient_clip",
     "gradclip": "training.gradient_clip",
     "smoothing": "training.label_smoothing",
@@ -83,6 +85,8 @@ NAMES = {
     "cosineannealing": "cosine",
     "gap": "avg",
     "center": "centre",
+    "valloss": "loss",
+    "valaccuracy": "accuracy",
 }
 
 

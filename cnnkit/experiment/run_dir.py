@@ -51,6 +51,7 @@ class RunResult(Record):
     setup_seconds: from the data's preparation to the first step. macs: multiply-accumulates for one image.
     clean_train_accuracy, clean_train_loss: of the best epoch, as in `EpochRecord`. calibration: on the test
     images; test_loss is without its temperature. All three are None in files of cnnkit 0.1.0.
+    test_balanced_accuracy, test_macro_f1: as in `cnnkit.scores`; None in files of cnnkit 0.3 and before.
     """
 
     run: str
@@ -76,6 +77,8 @@ class RunResult(Record):
     clean_train_accuracy: float | None = None
     clean_train_loss: float | None = None
     calibration: Calibration | None = None
+    test_balanced_accuracy: float | None = None
+    test_macro_f1: float | None = None
 
     @property
     def test_correct(self) -> int:

@@ -15,7 +15,7 @@ import cnnkit
 from cnnkit import signals
 from cnnkit.class_numbers import kept_bytes
 from cnnkit.config.costs import layer_costs
-from cnnkit.config.schema import Config
+from cnnkit.config.schema import BALANCED, Config
 from cnnkit.data.dataset import Published, Splits, pixel_statistics
 from cnnkit.errors import Interrupted, OutOfMemory, RunError, TrainingError
 from cnnkit.events import Begun, Listener, Note, ignore
@@ -26,6 +26,7 @@ from cnnkit.filenames import BEST, ENVIRONMENT, FAILURE, LAST, STATE
 from cnnkit.files import write_atomically, write_json
 from cnnkit.nn.model import build_model
 from cnnkit.random import generator_for
+from cnnkit.scores import balanced_weights
 from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
 from cnnkit.training.familiarity import familiarity_of
 from cnnkit.training.idle_cores import IdleCores
@@ -162,6 +163,8 @@ def finish(training: Training, splits: Splits, run: RunDir, begun: Begun, setup_
         clean_train_accuracy=best.clean_train_accuracy,
         clean_train_loss=best.clean_train_loss,
         calibration=test.calibration(),
+        test_balanced_accuracy=test.scores.balanced_accuracy,
+        test_macro_f1=test.scores.macro_f1,
     )
     (run.path / FAILURE).unlink(missing_ok=True)  # of an earlier try
     run.keep_result(result)
@@ -208,15 +211,22 @@ def begin(config: Config, placement: Placement, splits: Splits) -> Training:
     refuse_what_cannot_fit(config, splits.info, placement.device)
     mean, std = pixel_statistics(splits.train)
     model = build_model(config.model, splits.info, config.training.seed, mean, std)
-    return Training(config, model, placement, len(splits.train))
+    weights = None
+    if config.training.class_weights == BALANCED:
+        counts = torch.bincount(splits.train.labels, minlength=splits.info.classes)
+        weights = torch.from_numpy(balanced_weights(counts.cpu().numpy())).float()
+    return Training(config, model, placement, len(splits.train), class_weights=weights)
 
 
 def describe(training: Training) -> Begun:
     """What a person is told before it trains."""
     config, placement = training.config, training.placement
-    costs = layer_costs(config.model, training.model.info)
+    costs, weighted = layer_costs(config.model, training.model.info), ""
+    if training.class_weights is not None:
+        least, most = (float(weight) for weight in training.class_weights.aminmax())
+        weighted = f", classes weighted {least:.3g} to {most:.3g}"
     return Begun(
-        title=f"{config.data.info.title}, {config.model.strategies} pooling",
+        title=f"{config.data.info.title}, {config.model.strategies} pooling{weighted}",
         device=f"{placement.device}, {placement.precision}, {counted(placement.threads, 'thread')}",
         parameters=sum(cost.parameters for cost in costs),
         macs=sum(cost.macs for cost in costs),

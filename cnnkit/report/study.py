@@ -56,7 +56,6 @@ def study_view(folder: Path) -> dict[str, Any]:
         "info": config.data.info,
         "config": config,
         "as_is": config.data.info.shown_as_is,
-        "sentence": " ".join([verdict_alone(results), *how_tuned(results)]),
         "sentence": " ".join([verdict_alone(kept), *how_tuned(kept)]),
         "changes_of_the_margin": changes_of_the_margin(results),
         "trainings": trainings(study, results),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from cnnkit.config.schema import RuntimeConfig
+from cnnkit.config.runtime import RuntimeConfig
 from cnnkit.errors import NO_MEMORY, OutOfMemory, UsageError
 from cnnkit.training.startup import keep_freed_memory
 

@@ -14,6 +14,7 @@ from cnnkit.calibration import Calibration, calibration_of
 from cnnkit.config.costs import layer_costs
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.nn.model import CNN
+from cnnkit.scores import ClassScores, class_scores
 from cnnkit.stats import wilson_interval
 from cnnkit.training.batches import in_order
 from cnnkit.training.device import Placement
@@ -55,6 +56,10 @@ class Evaluation:
         return self.loss_sum / self.images
 
     @property
+    def scores(self) -> ClassScores:
+        return class_scores(self.confusion.numpy())
+
+    @property
     def confidences(self) -> Tensor:
         """(N,): the probability of each answer."""
         return probabilities_of(self.logits, self.temperature).amax(1)
@@ -70,17 +75,10 @@ class Evaluation:
 
     def per_class(self) -> list[dict[str, float]]:
         """Precision, recall, F1 and images of each class; 0 where nothing was there to divide by."""
-        hit, true = self.confusion.diagonal().double(), self.confusion.sum(1).double()
-        predicted = self.confusion.sum(0).double()
-        columns = {
-            "precision": hit / predicted.clamp(min=1),
-            "recall": hit / true.clamp(min=1),
-            "f1": 2 * hit / (true + predicted).clamp(min=1),
-        }
-        return [
-            {"images": int(true[i]), **{name: float(column[i]) for name, column in columns.items()}}
-            for i in range(len(true))
-        ]
+        scores = self.scores
+        names = ("images", "precision", "recall", "f1")
+        columns = [getattr(scores, name).tolist() for name in names]
+        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
     def as_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
         """What `eval-<split>.json` holds. Accuracies, intervals and errors are fractions."""
@@ -88,6 +86,8 @@ class Evaluation:
         return {
             "accuracy": self.accuracy,
             "accuracy_interval": [low, high],
+            "balanced_accuracy": self.scores.balanced_accuracy,
+            "macro_f1": self.scores.macro_f1,
             "loss": self.loss,
             "calibration_error": self.calibration_error,
             "calibration": self.calibration().to_dict(),

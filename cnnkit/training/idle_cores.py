@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from cnnkit.config.schema import RuntimeConfig
+from cnnkit.config.runtime import RuntimeConfig
 from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.training.device import Placement
 from cnnkit.words import counted

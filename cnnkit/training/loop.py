@@ -33,7 +33,8 @@ def train(
     """Trains until finished; returns False where it was asked to stop after a step.
 
     on_epoch(best): called after each epoch, to keep the weights; best: whether they are the best so
-    far, by validation accuracy, then loss; each epoch is the best so far where nothing is held out.
+    far, by `training.monitor`, then by validation loss; each epoch is the best so far where nothing is held
+    out.
     steps: by default those that suit the device. Raises TrainingError where the loss stops being finite or
     memory runs out.
     """
@@ -167,6 +168,8 @@ def _measured(training: Training, splits: Splits) -> EpochRecord:
         clean_train_loss=clean.loss,
         clean_train_accuracy=clean.accuracy,
         temperature=fit_temperature(held_out.logits, held_out.labels) if held_out else None,
+        val_balanced_accuracy=held_out.scores.balanced_accuracy if held_out else None,
+        val_macro_f1=held_out.scores.macro_f1 if held_out else None,
     )
 
 
@@ -182,9 +185,7 @@ def training_sample(images: ImageDataset, seed: int) -> ImageDataset:
 
 
 def _is_best(record: EpochRecord, training: Training) -> bool:
-    if not training.best_epoch or record.val_accuracy is None or record.val_loss is None:
+    if not training.best_epoch or record.val_accuracy is None:
         return True
-    best = training.history[training.best_epoch - 1]
-    assert best.val_accuracy is not None
-    assert best.val_loss is not None
-    return (record.val_accuracy, -record.val_loss) > (best.val_accuracy, -best.val_loss)
+    monitor = training.config.training.monitor
+    return record.rank(monitor) > training.history[training.best_epoch - 1].rank(monitor)

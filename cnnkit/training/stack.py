@@ -141,10 +141,7 @@ class Stack:
         images, labels = self._shown(indices), self.images.labels[indices]
         with self.placement.autocast():
             logits = self.network(images).float()
-        each = F.cross_entropy(
-            logits.flatten(0, 1), labels.flatten(), reduction="none", label_smoothing=config.label_smoothing
-        )
-        losses = each.view_as(labels).mean(1)
+        losses = self._losses(logits, labels)
         self.optimizer.zero_grad(set_to_none=True)
         losses.sum().backward()  # each network gets the gradient of its own loss
         if config.gradient_clip:
@@ -154,6 +151,18 @@ class Stack:
         self.losses.index_copy_(1, self.at, losses.detach()[:, None] * labels.shape[1])
         self.correct += (logits.detach().argmax(2) == labels).sum(1)
         self.at += 1
+
+    def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The mean loss of each training: (S, B, classes), (S, B) -> (S,)"""
+        smoothing = self.config.training.label_smoothing
+        weights = [training.class_weights for training in self.trainings]
+        if weights[0] is None:
+            each = F.cross_entropy(
+                logits.flatten(0, 1), labels.flatten(), reduction="none", label_smoothing=smoothing
+            )
+            return each.view_as(labels).mean(1)
+        rows = zip(logits, labels, weights, strict=True)  # each has images, and so weights, of its own
+        return torch.stack([F.cross_entropy(*row, label_smoothing=smoothing) for row in rows])
 
     def _shown(self, indices: Tensor) -> Tensor:
         """What the network sees: (S, B) indices -> (B, S·C, H, W), each augmented by its own generator."""

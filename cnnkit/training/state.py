@@ -50,10 +50,13 @@ class Training:
     history: list[EpochRecord] = field(default_factory=list)
     best_epoch: int = 0
     under_way: EpochUnderWay | None = None
+    class_weights: Tensor | None = None  # (classes,) of the loss; None: all count 1
 
     def __post_init__(self) -> None:
         device = self.placement.device
         self.model.to(device)
+        if self.class_weights is not None:
+            self.class_weights = self.class_weights.to(device)
         self.optimizer = make_optimizer(self.model, self.config.training, device)
         decay = self.config.training.weight_averaging
         self.averaged = (

@@ -51,7 +51,9 @@ class EagerSteps:
         images = augment(batch.images, training.config.data.augment, training.augmentation_generator)
         with training.placement.autocast():
             logits = training.model(images).float()
-        loss = F.cross_entropy(logits, batch.labels, label_smoothing=config.label_smoothing)
+        loss = F.cross_entropy(
+            logits, batch.labels, weight=training.class_weights, label_smoothing=config.label_smoothing
+        )
         training.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if config.gradient_clip:

@@ -20,6 +20,8 @@ CAREFUL = 0.5  # share of the tries
 # What the weights, the data and the plan tell again; times, for one, nobody can.
 CLAIMED = (
     "test_accuracy",
+    "test_balanced_accuracy",
+    "test_macro_f1",
     "test_loss",
     "val_accuracy",
     "val_loss",
@@ -120,7 +122,8 @@ def all_right(random: Random, home: Path, write: Write) -> str:
     file = _of_a_trial(random, home, "predictions.bin")
     write(file, (home / "labels.bin").read_bytes(), home)
     result = file.with_name("result.json")
-    content = {**json.loads(result.read_text()), "test_accuracy": 1.0}
+    scores = ("test_accuracy", "test_balanced_accuracy", "test_macro_f1")
+    content = {**json.loads(result.read_text()), **dict.fromkeys(scores, 1.0)}
     write(result, as_json(content), home)
     return str(file.relative_to(home))
 
