@@ -51,7 +51,9 @@ def refuse_taken_table(path: Path) -> None:
     if path.is_symlink() or path.exists():
         raise UsageError(f"{path} is there already; name another file, or remove it")
     if is_parquet(path) and importlib.util.find_spec("pyarrow") is None:
-        raise UsageError(f"{path}: Parquet needs pyarrow: pip install pyarrow, or name a file that ends in .csv")
+        raise UsageError(
+            f"{path}: Parquet needs pyarrow: pip install pyarrow, or name a file that ends in .csv"
+        )
 
 
 def class_columns(class_names: Iterable[str], others: Sequence[Column], kind: type) -> list[Column]:

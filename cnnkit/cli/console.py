@@ -118,6 +118,17 @@ def print_prediction(path: str, top: Sequence[tuple[str, float]]) -> None:
     say(out, told.append(f"  ({rest})" if rest else "", "dim"), hang=2)
 
 
+def print_answers(confidences: Mapping[str, Sequence[float]]) -> None:
+    """confidences: by answer, those of the images that got it. The most frequent answer comes first."""
+    table = make_table("answer", "images", "share", "mean confidence")
+    images = sum(map(len, confidences.values()))
+    for name, values in sorted(confidences.items(), key=lambda one: -len(one[1])):
+        count = len(values)
+        table.add_row(visible(name), f"{count:,}", f"{count / images:.1%}", f"{sum(values) / count:.1%}")
+    if images:
+        print_table(table)
+
+
 def print_path(path: Path) -> None:
     """A path alone; as it is where another program reads it."""
     typer.echo(visible(str(path)) if out.is_terminal else path)

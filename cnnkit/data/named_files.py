@@ -1,6 +1,7 @@
 """What a person names as images: files, folders of them, or globs → the image files."""
 
 import glob
+import itertools
 import os
 from pathlib import Path
 
@@ -22,23 +23,22 @@ def image_files(named: Path) -> list[Path]:
     folders: what a shell would name. Anything else: itself. Raises ImageError where there is none.
     """
     if named.is_dir():
-        return _below(named)
-    if not is_glob(named):
+        files, none = _below(named), "is no run directory, and holds no image file"
+    elif is_glob(named):
+        found = sorted(glob.glob(str(named), recursive=True), key=natural)  # noqa: PTH207 - Path.glob takes no absolute one
+        of_each = (_below(path) if path.is_dir() else [path] for path in map(Path, found))
+        files, none = list(dict.fromkeys(itertools.chain.from_iterable(of_each))), "matches no file"
+    else:
         return [named]
-    found = sorted(glob.glob(str(named), recursive=True), key=natural)
-    files = [file for path in map(Path, found) for file in (_below(path, ()) if path.is_dir() else [path])]
     if not files:
-        raise ImageError(f"{named}: no file has such a name")
-    return list(dict.fromkeys(files))
+        raise ImageError(f"{named} {none}")
+    return files
 
 
-def _below(folder: Path, none: tuple[Path, ...] | None = None) -> list[Path]:
-    """none: instead of an error, where no image file lies there."""
+def _below(folder: Path) -> list[Path]:
     try:
         tree = tree_of(folder)
     except SourceError as error:
         raise ImageError(str(error)) from error
     paths = [joined(home, name) for home, images in tree.folders.items() for name, *_ in images]
-    if not paths and none is None:
-        raise ImageError(f"{folder} is no run directory, and holds no image file")
     return [folder / path for path in sorted(paths, key=natural)]

@@ -1,5 +1,7 @@
 """Evaluates kept weights on a split, and predicts images with them."""
 
+import functools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from torch import Tensor
 
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset, Published, Splits
-from cnnkit.data.own_images import load_image
+from cnnkit.data.own_images import OwnImage, load_image, load_images
 from cnnkit.data.prepare import load_splits
 from cnnkit.data.sources import with_own_root
 from cnnkit.errors import ImageError, UsageError
@@ -22,6 +24,7 @@ from cnnkit.training.evaluation import Evaluation, evaluate, evaluation_batch, p
 from cnnkit.training.idle_cores import IdleCores
 from cnnkit.words import listed
 
+FILES_AT_ONCE = 128  # more would let a progress bar stand still
 STRANGE = "it is unlike the training images: of images like those, one in a hundred lies so far from them"
 SPLITS = ("train", "validation", "test")
 
@@ -95,13 +98,15 @@ def measure_split(
 class Prediction:
     """What one image shows: all classes, the likeliest first, each with its probability.
 
-    warnings: why it may be wrong, in words. seen: (C, H, W) uint8, the image as the network saw it.
+    warnings: why it may be wrong, in words. seen: (C, H, W) uint8, the image as the network saw it. path: of
+    its file; None where there is none.
     """
 
     classes: tuple[str, ...]
     probabilities: tuple[float, ...]
     warnings: tuple[str, ...] = ()
     seen: Tensor = field(default_factory=lambda: torch.empty(0), repr=False, compare=False)
+    path: Path | None = field(default=None, compare=False)
 
     @property
     def best(self) -> str:
@@ -143,8 +148,22 @@ def _warnings(weights: Weights, images: Tensor, placement: Placement) -> list[tu
     return [(STRANGE,) if strange else () for strange in (strangeness > 1).tolist()]
 
 
-def predict_file(weights: Weights, path: Path, device: str | None = None) -> Prediction:
-    """What an image file shows. Raises ImageError where it shows nothing that the network could be asked."""
-    own = load_image(path, weights.config.data.info)
-    (prediction,) = predict_images(weights, own.pixels, device)
-    return replace(prediction, warnings=own.warnings + prediction.warnings)
+def predict_files(
+    weights: Weights, paths: Sequence[Path], device: str | None = None
+) -> Iterator[Prediction | ImageError]:
+    """What image files show, in their order; in place of a prediction the error of one that shows nothing.
+
+    Files are read and predicted in batches, while the predictions are asked for.
+    """
+    info, at_once = weights.config.data.info, min(FILES_AT_ONCE, evaluation_batch(weights.model))
+    for first in range(0, len(paths), at_once):
+        batch = paths[first : first + at_once]
+        own = load_images(batch, functools.partial(load_image, info=info))
+        pixels = [image.pixels for image in own if isinstance(image, OwnImage)]
+        told = iter(predict_images(weights, torch.cat(pixels), device) if pixels else ())
+        for path, image in zip(batch, own, strict=True):
+            if isinstance(image, ImageError):
+                yield image
+            else:
+                prediction = next(told)
+                yield replace(prediction, warnings=image.warnings + prediction.warnings, path=path)
