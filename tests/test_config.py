@@ -189,7 +189,7 @@ def test_the_contract_s_example_is_read_value_for_value() -> None:
 @pytest.mark.parametrize(
     ("key", "names"),
     [
-        ("data.dataset", ("mnist", "fashion-mnist", "kmnist", "qmnist")),
+        ("data.dataset", ("mnist", "fashion-mnist", "kmnist", "qmnist", "emnist-letters", "cifar10", "svhn")),
         ("model.pooling", ("stride", "max", "avg", "concat")),
         ("model.head", ("flatten", "avg", "max", "concat")),
         ("model.activation", ("relu", "leaky_relu", "gelu", "silu", "tanh")),

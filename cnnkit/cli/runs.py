@@ -2,6 +2,7 @@
 
 import contextlib
 import mimetypes
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +34,7 @@ def _is_of_images(path: Path) -> bool:
     """
     from cnnkit.data.named_files import image_files, is_glob
 
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - a name that is too long is no error here
         with contextlib.suppress(ImageError):
             return not any((path / name).exists() for name in (CONFIG, STUDY)) and bool(image_files(path))
         return False

@@ -150,7 +150,7 @@ def _compare_test(run: RunDir, weights: Weights, test: ImageDataset, placement: 
     """How many predictions are others, all of them ties up to rounding."""
     result, again = run.result, measure(weights, test, placement)
     tie, loss = _apart(result, placement)
-    kept = torch.frombuffer(bytearray(run.predictions()), dtype=torch.uint8).long()
+    kept = torch.from_numpy(run.predicted(test.info.classes))
     if len(kept) != len(test):
         raise RunError(f"{run.path / PREDICTIONS} holds {len(kept):,} predictions, not {len(test):,}")
     others = (again.predictions != kept).nonzero()[:, 0]

@@ -137,7 +137,7 @@ def is_finished(folder: Path, data: DataConfig) -> bool:
     run.check()
     run.record(TRIAL, TrialFacts)
     images = data.info.test_images
-    if run.result and (found := len(run.predictions())) != images:
+    if run.result and (found := len(run.predicted(data.info.classes))) != images:
         raise RunError(f"{folder / PREDICTIONS} holds {found:,} predictions, not {images:,}")
     if data.redrawn and (found := len(run.tested())) != 4 * images:
         raise RunError(f"{folder / TESTED} holds {found:,} bytes, not {4 * images:,}")

@@ -22,7 +22,7 @@ def image_files(named: Path) -> list[Path]:
     A folder: all image files in it and below, but for hidden ones. A glob, in which `**` stands for any
     folders: what a shell would name. Anything else: itself. Raises ImageError where there is none.
     """
-    if named.is_dir():
+    if os.path.isdir(named):  # noqa: PTH112 - a name that is too long is no error here
         files, none = _below(named), "is no run directory, and holds no image file"
     elif is_glob(named):
         found = sorted(glob.glob(str(named), recursive=True), key=natural)  # noqa: PTH207 - Path.glob takes no absolute one

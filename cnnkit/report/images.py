@@ -30,7 +30,7 @@ MOST_DRAWN, FEWEST_DRAWN = 64, 8  # filters, or maps of a stage: of all levels, 
 FADED = 0.18  # opacity of what a strided convolution never computes
 
 
-def data_uri(pixels: NDArray[np.uint8]) -> str:
+def data_uri(pixels: NDArray[np.int64]) -> str:
     """A PNG of (H, W, 4) RGBA."""
     from PIL import Image
 
@@ -206,7 +206,7 @@ def draw_stages(
     return stages
 
 
-def images_of(config: Config, labels: NDArray[np.uint8] | None = None) -> tuple[ImageDataset | None, str]:
+def images_of(config: Config, labels: NDArray[np.int64] | None = None) -> tuple[ImageDataset | None, str]:
     """The images that a configuration may test, before its crop, or None and why they cannot be shown.
 
     labels: (N,), of the images that were tested; others than these are refused.
