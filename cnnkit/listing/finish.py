@@ -44,7 +44,7 @@ def finished(
 ) -> Listing:
     """classes: where the source gives label numbers their names; rows.names are then these names.
 
-    Raises SourceError where no training can work with what is there.
+    Raises SourceError where the classes cannot be told, or no test images can be held out.
     """
     name = whole(root)
     if len(rows.paths) > MOST_IMAGES:
@@ -53,18 +53,16 @@ def finished(
     classes, labels = _classes(rows.names, name, warnings, classes)
     splits = np.array(rows.splits, dtype=np.int8)
     groups = None if rows.groups is None else _groups(rows.groups)
-    if TRAIN not in rows.own_splits:
-        raise SourceError(f"{name} holds no training images, only {some(SPLITS[s] for s in rows.own_splits)}")
     keys = [(natural(path), path) for path in rows.paths]
     ranks = np.empty(len(keys), dtype=np.int64)
     ranks[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(keys))
     order = np.lexsort((ranks, labels, splits))
-    if test is not None and TEST not in rows.own_splits:
+    if test is not None and TRAIN in rows.own_splits and TEST not in rows.own_splits:
         train = order[splits[order] == TRAIN]
         of_train = None if groups is None else groups[train]
         splits[train[_held_out(labels[train], of_train, test, test_seed, name)]] = TEST
         order = np.lexsort((ranks, labels, splits))
-    _check_splits(labels, splits, classes, name, warnings)
+    _tell_of_splits(labels, splits, classes, warnings)
     if groups is not None and rows.groups is not None:
         _check_groups(rows.groups, splits, warnings)
     if empty := rows.sizes.count(0):
@@ -123,9 +121,8 @@ def _classes(
     classes = tuple(cleaned[each] for each in known) if known else _in_order(set(cleaned.values()))
     if len(classes) > MOST_CLASSES:
         raise SourceError(f"{name} has {len(classes):,} classes; at most {MOST_CLASSES:,} can be trained")
-    if len(images) < 2:
-        told = f"one class, {some(images)}" if images else "no images"
-        raise SourceError(f"{name} has {told}; training needs two classes or more")
+    if not images:
+        raise SourceError(f"{name} has no images")
     number = {each: i for i, each in enumerate(classes)}
     labels = {each: number[clean] for each, clean in cleaned.items()}
     return classes, np.fromiter((labels[each] for each in names), dtype=np.int64, count=len(names))
@@ -169,12 +166,15 @@ def _held_out(labels: Labels, groups: Labels | None, share: float, seed: int, na
     return held
 
 
-def _check_splits(
-    labels: Labels, splits: NDArray[np.int8], classes: tuple[str, ...], name: str, warnings: list[str]
-) -> None:
-    """Refuses a class that training lacks; tells of one that another split lacks, and of one image alone."""
-    counts = np.zeros((3, len(classes)), dtype=np.int64)
-    np.add.at(counts, (splits, labels), 1)
+def refuse_untrainable(listing: Listing) -> None:
+    """Raises SourceError where no training can work with what is there."""
+    name, classes = whole(listing.root), listing.classes
+    if TRAIN not in listing.own_splits:
+        told = some(SPLITS[s] for s in sorted(listing.own_splits))
+        raise SourceError(f"{name} holds no training images, only {told}")
+    counts = _counts(listing.labels, listing.splits, classes)
+    if counts.any(axis=0).sum() < 2:
+        raise SourceError(f"{name} has one class, {some(classes)}; training needs two classes or more")
     for split in (VALIDATION, TEST):
         unknown = (counts[split] > 0) & (counts[TRAIN] == 0)
         if unknown.any():
@@ -183,6 +183,21 @@ def _check_splits(
                 f"{name} has {SPLITS[split]} images of {some(found)}, and no training images of "
                 f"{'it' if len(found) == 1 else 'them'}; add training images, or take the others away"
             )
+
+
+def _counts(labels: Labels, splits: NDArray[np.int8], classes: tuple[str, ...]) -> Labels:
+    """(3, classes): images of each split and class."""
+    counts = np.zeros((3, len(classes)), dtype=np.int64)
+    np.add.at(counts, (splits, labels), 1)
+    return counts
+
+
+def _tell_of_splits(
+    labels: Labels, splits: NDArray[np.int8], classes: tuple[str, ...], warnings: list[str]
+) -> None:
+    """Of a class that a split lacks, and of one with one image alone."""
+    counts = _counts(labels, splits, classes)
+    for split in (VALIDATION, TEST):
         lacking = (counts[split] == 0) & (counts[TRAIN] > 0)
         if counts[split].any() and lacking.any():
             found = [classes[c] for c in np.flatnonzero(lacking)]
