@@ -35,7 +35,7 @@ class Member:
 
 def tree_of(root: Path, container: str) -> Tree:
     """container: `zip` or `tar`. Raises SourceError where the archive is damaged, locked, or leads out."""
-    tree = Tree(container, {"": []}, read=lambda path: b"", find=lambda path: None, offsets={})
+    tree = Tree(container, {"": []}, read=lambda path: b"", find=lambda path: None)
     members: dict[str, Member] = {}
     try:
         for name, member in (_of_zip if container == "zip" else _of_tar)(root, tree):
@@ -52,6 +52,7 @@ def tree_of(root: Path, container: str) -> Tree:
     files = _without_links(members, tree.passed)
     for name, member in files.items():
         _keep(name, member, tree)
+    tree.offsets = {name: member.offset for name, member in files.items()}
     tree.find = lambda path: (files[path].size, 0) if path in files else None
     tree.read = lambda path: read_member(root, container, files[path])
     return tree
@@ -60,11 +61,15 @@ def tree_of(root: Path, container: str) -> Tree:
 def read_member(root: Path, container: str, member: Member) -> bytes:
     """The unpacked bytes of one member."""
     if container == "tar":
-        with root.open("rb") as file:
-            file.seek(member.offset)
-            return file.read(member.size)
+        return read_at(root, member.offset, member.size)
     with zipfile.ZipFile(root) as archive:
         return archive.read(next(info for info in archive.infolist() if info.header_offset == member.offset))
+
+
+def read_at(root: Path, offset: int, size: int) -> bytes:
+    with root.open("rb", buffering=0) as file:
+        file.seek(offset)
+        return file.read(size)
 
 
 def _of_zip(root: Path, tree: Tree) -> Iterator[tuple[str, Member]]:
@@ -181,6 +186,4 @@ def _keep(path: str, member: Member, tree: Tree) -> None:
     if kind not in IMAGE_ENDINGS:
         keep_other(kind, path, tree)
         return
-    assert tree.offsets is not None
     tree.folders.setdefault(folder, []).append((name, member.size, 0))
-    tree.offsets[path] = member.offset

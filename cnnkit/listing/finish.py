@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,31 +47,20 @@ def finished(
 
     Raises SourceError where the classes cannot be told, or no test images can be held out.
     """
-    name = whole(root)
+    name, warnings = whole(root), list(rows.warnings)
     if len(rows.paths) > MOST_IMAGES:
         raise SourceError(f"{name} holds {len(rows.paths):,} images; at most {MOST_IMAGES:,} can be read")
-    warnings = list(rows.warnings)
     classes, labels = _classes(rows.names, name, warnings, classes)
-    splits = np.array(rows.splits, dtype=np.int8)
+    splits, ranks = np.array(rows.splits, dtype=np.int8), _ranks(rows.paths)
     groups = None if rows.groups is None else _groups(rows.groups)
-    keys = [(natural(path), path) for path in rows.paths]
-    ranks = np.empty(len(keys), dtype=np.int64)
-    ranks[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(keys))
-    order = np.lexsort((ranks, labels, splits))
     if test is not None and TRAIN in rows.own_splits and TEST not in rows.own_splits:
-        train = order[splits[order] == TRAIN]
-        of_train = None if groups is None else groups[train]
-        splits[train[_held_out(labels[train], of_train, test, test_seed, name)]] = TEST
-        order = np.lexsort((ranks, labels, splits))
-    _tell_of_splits(labels, splits, classes, warnings)
-    if groups is not None and rows.groups is not None:
-        _check_groups(rows.groups, splits, warnings)
-    if empty := rows.sizes.count(0):
-        first = rows.paths[rows.sizes.index(0)]
-        warnings.append(f"{counted(empty, 'file')} of 0 bytes ({shown(first)}) cannot be an image.")
-    paths, sizes, changed = _ordered(rows, order)
-    labels, splits = labels[order], splits[order]
-    groups = None if groups is None else groups[order]
+        _hold_out(labels, splits, groups, np.lexsort((ranks, labels)), test, test_seed, name)
+    _check_groups(rows.groups, splits, warnings)
+    _check_sizes(rows, warnings)
+    order = np.lexsort((ranks, labels, splits))
+    paths = tuple(rows.paths[i] for i in order)
+    sizes, changed = (np.array(values, dtype=np.int64)[order] for values in (rows.sizes, rows.changed))
+    labels, splits, groups = labels[order], splits[order], None if groups is None else groups[order]
     return Listing(
         root=root,
         kind=rows.kind,
@@ -91,9 +81,12 @@ def finished(
     )
 
 
-def _ordered(rows: Rows, order: Labels) -> tuple[tuple[str, ...], Labels, Labels]:
-    paths = tuple(rows.paths[i] for i in order)
-    return paths, np.array(rows.sizes, dtype=np.int64)[order], np.array(rows.changed, dtype=np.int64)[order]
+def _ranks(paths: list[str]) -> Labels:
+    """(N,) the place of each path in their natural order."""
+    keys = [(natural(path), path) for path in paths]
+    ranks = np.empty(len(keys), dtype=np.int64)
+    ranks[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(keys))
+    return ranks
 
 
 def _classes(
@@ -152,29 +145,42 @@ def _groups(names: list[str]) -> Labels:
     return np.fromiter((number[each] for each in names), dtype=np.int64, count=len(names))
 
 
-def _held_out(labels: Labels, groups: Labels | None, share: float, seed: int, name: str) -> NDArray[np.bool_]:
+def _hold_out(
+    labels: Labels,
+    splits: NDArray[np.int8],
+    groups: Labels | None,
+    order: Labels,
+    share: float,
+    seed: int,
+    name: str,
+) -> None:
+    """Makes some training images test images. order: of the images, the same for each copy of a source."""
+    train = order[splits[order] == TRAIN]
     if groups is None:
-        held = held_out_by_class(labels, share, seed)
+        held = held_out_by_class(labels[train], share, seed)
     else:
-        held = held_out_by_group(labels, groups, share, seed)
+        held = held_out_by_group(labels[train], groups[train], share, seed)
     if not held.any():
-        of = "" if groups is None else f" in {len(np.unique(groups)):,} groups"
+        of = "" if groups is None else f" in {counted(len(np.unique(groups)), 'group')}"
         raise SourceError(
-            f"{name}: of {counted(len(labels), 'image')}{of} none can be held out for a test share of "
+            f"{name}: of {counted(len(train), 'image')}{of} none can be held out for a test share of "
             f"{share:g}; take a larger share, or add images"
         )
-    return held
+    splits[train[held]] = TEST
 
 
-def refuse_untrainable(listing: Listing) -> None:
-    """Raises SourceError where no training can work with what is there."""
+def for_training(listing: Listing) -> Listing:
+    """The same, with warnings of classes that a split lacks, or that have one image alone.
+
+    Raises SourceError where no training can work with what is there.
+    """
     name, classes = whole(listing.root), listing.classes
     if TRAIN not in listing.own_splits:
-        told = some(SPLITS[s] for s in sorted(listing.own_splits))
-        raise SourceError(f"{name} holds no training images, only {told}")
+        only = some(SPLITS[split] for split in sorted(listing.own_splits))
+        raise SourceError(f"{name} holds no training images, only {only} images; add a train split")
     counts = _counts(listing.labels, listing.splits, classes)
-    if counts.any(axis=0).sum() < 2:
-        raise SourceError(f"{name} has one class, {some(classes)}; training needs two classes or more")
+    if len(seen := np.flatnonzero(counts.any(axis=0))) < 2:
+        raise SourceError(f"{name} has one class, {classes[seen[0]]}; training needs two classes or more")
     for split in (VALIDATION, TEST):
         unknown = (counts[split] > 0) & (counts[TRAIN] == 0)
         if unknown.any():
@@ -183,20 +189,7 @@ def refuse_untrainable(listing: Listing) -> None:
                 f"{name} has {SPLITS[split]} images of {some(found)}, and no training images of "
                 f"{'it' if len(found) == 1 else 'them'}; add training images, or take the others away"
             )
-
-
-def _counts(labels: Labels, splits: NDArray[np.int8], classes: tuple[str, ...]) -> Labels:
-    """(3, classes): images of each split and class."""
-    counts = np.zeros((3, len(classes)), dtype=np.int64)
-    np.add.at(counts, (splits, labels), 1)
-    return counts
-
-
-def _tell_of_splits(
-    labels: Labels, splits: NDArray[np.int8], classes: tuple[str, ...], warnings: list[str]
-) -> None:
-    """Of a class that a split lacks, and of one with one image alone."""
-    counts = _counts(labels, splits, classes)
+    warnings = list[str]()
     for split in (VALIDATION, TEST):
         lacking = (counts[split] == 0) & (counts[TRAIN] > 0)
         if counts[split].any() and lacking.any():
@@ -206,12 +199,26 @@ def _tell_of_splits(
         warnings.append(f"There is one training image only of {some(classes[c] for c in single)}.")
     if (none := np.flatnonzero(counts.sum(axis=0) == 0)).size:
         warnings.append(f"There are no images of {some(classes[c] for c in none)}.")
+    return replace(listing, warnings=(*listing.warnings, *warnings))
 
 
-def _check_groups(groups: list[str], splits: NDArray[np.int8], warnings: list[str]) -> None:
+def _check_sizes(rows: Rows, warnings: list[str]) -> None:
+    if empty := rows.sizes.count(0):
+        first = shown(rows.paths[rows.sizes.index(0)])
+        warnings.append(f"{counted(empty, 'file')} of 0 bytes ({first}) cannot be an image.")
+
+
+def _counts(labels: Labels, splits: NDArray[np.int8], classes: tuple[str, ...]) -> Labels:
+    """(3, classes): images of each split and class."""
+    counts = np.zeros((3, len(classes)), dtype=np.int64)
+    np.add.at(counts, (splits, labels), 1)
+    return counts
+
+
+def _check_groups(groups: list[str] | None, splits: NDArray[np.int8], warnings: list[str]) -> None:
     """Groups with images in two splits: what is tested is then not all new."""
     homes: dict[str, set[int]] = {}
-    for group, split in zip(groups, splits.tolist(), strict=True):
+    for group, split in zip(groups or (), splits.tolist(), strict=False):
         homes.setdefault(group, set()).add(split)
     shared = sorted((group for group, found in homes.items() if len(found) > 1), key=natural)
     if shared:

@@ -1,6 +1,5 @@
 """One image of a listing: its file's bytes, or its pixels."""
 
-import threading
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -8,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnkit.listing import arrays
+from cnnkit.listing import archives, arrays
 from cnnkit.listing.records import Listing
 
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError)
@@ -19,7 +18,7 @@ Read = Callable[[int], bytes | NDArray[np.uint8]]
 def reader(listing: Listing) -> Read:
     """Reads image i as the bytes of its file, or of arrays as (H, W) or (H, W, C) uint8.
 
-    It opens files of its own, so each process makes its own reader; the threads of a process may share it.
+    It opens files of its own, so each process makes its own reader.
     The bytes are those that lie there now. It raises OSError where they cannot be read.
     """
     if listing.container == "arrays":
@@ -49,12 +48,10 @@ def _zip_reader(listing: Listing) -> Read:
 
 def _tar_reader(listing: Listing) -> Read:
     assert listing.offsets is not None
-    file, lock, offsets, sizes = listing.root.open("rb"), threading.Lock(), listing.offsets, listing.sizes
+    offsets, sizes = listing.offsets, listing.sizes
 
     def read(i: int) -> bytes:
-        with lock:
-            file.seek(int(offsets[i]))
-            data = file.read(int(sizes[i]))
+        data = archives.read_at(listing.root, int(offsets[i]), int(sizes[i]))
         if len(data) < sizes[i]:
             raise OSError(f"{listing.paths[i]} in {listing.root} is cut short")
         return data

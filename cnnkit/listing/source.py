@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cnnkit.errors import SourceError
 from cnnkit.listing import archives, arrays, folders, layout, tables
-from cnnkit.listing.finish import finished, refuse_untrainable
+from cnnkit.listing.finish import finished, for_training
 from cnnkit.listing.names import ending, some, whole
 from cnnkit.listing.records import Listing, Rows, Tree, joined
 
@@ -15,13 +15,13 @@ NOT_NAMED = "images that the table does not name"
 
 
 def list_images(
-    root: Path, test: float | None = None, test_seed: int = 0, *, for_training: bool = True
+    root: Path, test: float | None = None, test_seed: int = 0, *, trained: bool = True
 ) -> Listing:
     """What the source at `root` holds. No image is decoded.
 
     root: a folder, a table, a .zip, a .tar, or a .npz. test: the share of the training images that is held
     out as the test split where the source has none, by class, and by group where there are groups.
-    test_seed: 0 or more; another seed holds out other images. for_training: False where the images are only
+    test_seed: 0 or more; another seed holds out other images. trained: False where the images are only
     measured, so that one class, or test images alone, will do.
 
     Raises SourceError where the source is missing, cannot be understood, or no training can work with it.
@@ -32,9 +32,7 @@ def list_images(
         listing = _listed(root, name, test, test_seed)
     except OSError as error:
         raise SourceError(f"{name} cannot be read: {error.strerror or error}") from error
-    if for_training:
-        refuse_untrainable(listing)
-    return listing
+    return for_training(listing) if trained else listing
 
 
 def _listed(root: Path, name: str, test: float | None, test_seed: int) -> Listing:
