@@ -74,18 +74,25 @@ class Run:
         return load_weights(self.path).model.eval()
 
     def evaluate(
-        self, split: str = "test", device: str | None = None, notify: NoteListener = ignore
+        self,
+        split: str | None = None,
+        device: str | None = None,
+        notify: NoteListener = ignore,
+        *,
+        data: str | Path | None = None,
     ) -> Measured:
-        """Measures the best weights on a split: "test", "validation" or "train".
+        """Measures the best weights on a split: "test", which None means, "validation" or "train".
 
-        `.evaluation` holds accuracy, loss, confusion and the rest. Numbers and a picture are kept as
-        `eval-<split>.json` and `confusion-<split>.svg` beside the weights, where that folder takes files;
-        notify is told where it does not. device: instead of the configured one.
+        data: another folder of labelled images, or another source of them; None as split then means all of
+        its images. `.evaluation` holds accuracy, loss, confusion and the rest, `.other` which classes do not
+        match, `.table()` a row an image. Numbers and a picture are kept as `eval-<name>.json` and
+        `confusion-<name>.svg` beside the weights, where that folder takes files; notify is told where it
+        does not. device: instead of the configured one.
         Raises UsageError where the split is empty, DataError where the images are not to be had.
         """
         from cnnkit.report.confusion import draw_confusion
 
-        measured = measure_split(self.weights, split, device, notify)
+        measured = measure_split(self.weights, split, device, notify, None if data is None else Path(data))
         with _not_hiding_what_is_known(notify):
             draw_confusion(measured)
         return measured

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from cnnkit.config.own_images import listing_of
 from cnnkit.config.schema import DataConfig, SceneConfig
 from cnnkit.data.dataset import ImageDataset, Published, Splits
 from cnnkit.data.folder import load_folder
@@ -41,6 +42,20 @@ def load_splits(
         whole = published.all
         test = whole[shares.tested]
     return Splits(whole[shares.train], whole[shares.validation], test, shares.tested)
+
+
+def paths_of_split(config: DataConfig, seed: int, split: str) -> tuple[str, ...]:
+    """Of a person's own images: the paths of those in a split, below their root, in the split's order."""
+    whole = config.model_copy(update={"crop": 0})  # a crop forgets which images they are
+    images: ImageDataset = getattr(load_splits(whole, seed), split)
+    return paths_of(config, images)
+
+
+def paths_of(config: DataConfig, images: ImageDataset) -> tuple[str, ...]:
+    """Of images of a person's own, before any crop."""
+    assert images.rows is not None
+    paths = listing_of(config).paths
+    return tuple(paths[row] for row in images.rows.tolist())
 
 
 def load_data(config: DataConfig, notify: NoteListener = ignore) -> Published:
