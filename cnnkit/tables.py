@@ -32,11 +32,12 @@ class Table:
     columns: Sequence[Column]
     rows: Iterable[Sequence[Any]]
 
-    def write(self, path: Path) -> None:
+    def write(self, path: str | Path) -> None:
         """Writes Parquet where the name ends so, else CSV: UTF-8, with every text in quotes.
 
         The file is whole or not there. Raises UsageError as `refuse_taken_table` does.
         """
+        path = Path(path)
         refuse_taken_table(path)
         with written_aside(path) as file:
             (_write_parquet if is_parquet(path) else _write_csv)(self, file)
@@ -56,11 +57,15 @@ def refuse_taken_table(path: Path) -> None:
         )
 
 
-def class_columns(class_names: Iterable[str], others: Sequence[Column], kind: type) -> list[Column]:
-    """The other columns, then one a class; `answer (class)` where another column is called `answer`."""
-    taken = {column.name for column in others}
-    names = (f"{name} (class)" if name in taken else name for name in class_names)
-    return [*others, *(Column(name, kind) for name in names)]
+def columns_after(first: Sequence[Column], names: Iterable[str], kind: type) -> list[Column]:
+    """The first columns, then one for each name; `answer (2)` where another column is called `answer`."""
+    columns = list(first)
+    for name in names:
+        taken = {column.name for column in columns}
+        others = (f"{name} ({number})" for number in itertools.count(2))
+        free = name if name not in taken else next(other for other in others if other not in taken)
+        columns.append(Column(free, kind))
+    return columns
 
 
 def _write_csv(table: Table, file: BinaryIO) -> None:

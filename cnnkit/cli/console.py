@@ -71,7 +71,9 @@ def print_evaluation(measured: Mapping[str, Any], title: str) -> None:
     out.print()
     table = make_table("class", "images", "precision", "recall", "F1")
     for name, row in measured["classes"].items():
-        scores = (f"{row[score]:.2%}" for score in ("precision", "recall", "f1"))
+        scores = [f"{row[score]:.2%}" for score in ("precision", "recall", "f1")]
+        if not row["images"]:  # recall is unknown
+            scores[1:] = "·", "·"
         table.add_row(name, f"{row['images']:,}", *scores)
     print_table(table)
     print_confusion(measured["confusion"], list(measured["classes"]))

@@ -96,7 +96,7 @@ def _predicted(
 
 def table_of(found: Iterable[Found], class_names: tuple[str, ...]) -> "Table":
     """A row an image: path, answer, confidence, and each class's probability; of one that failed the path."""
-    from cnnkit.tables import Column, Table, class_columns
+    from cnnkit.tables import Column, Table, columns_after
 
     columns = [Column("path", str), Column("answer", str), Column("confidence", float)]
 
@@ -106,7 +106,7 @@ def table_of(found: Iterable[Found], class_names: tuple[str, ...]) -> "Table":
         of = dict(zip(shown.classes, shown.probabilities, strict=True))
         return [str(path), shown.best, of[shown.best], *(of[name] for name in class_names)]
 
-    return Table(class_columns(class_names, columns, float), (row(path, shown) for path, shown in found))
+    return Table(columns_after(columns, class_names, float), (row(path, shown) for path, shown in found))
 
 
 @dataclass
