@@ -46,13 +46,11 @@ def load_splits(
 
 def paths_of_split(config: DataConfig, seed: int, split: str) -> tuple[str, ...]:
     """Of a person's own images: the paths of those in a split, below their root, in the split's order."""
-    whole = config.model_copy(update={"crop": 0})  # a crop forgets which images they are
-    images: ImageDataset = getattr(load_splits(whole, seed), split)
-    return paths_of(config, images)
+    return paths_of(config, getattr(load_splits(config, seed), split))
 
 
 def paths_of(config: DataConfig, images: ImageDataset) -> tuple[str, ...]:
-    """Of images of a person's own, before any crop."""
+    """Of images of a person's own."""
     assert images.rows is not None
     paths = listing_of(config).paths
     return tuple(paths[row] for row in images.rows.tolist())
