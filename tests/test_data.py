@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from support import PROCESSES, exit_code, info, start
 from torch import Tensor
 
-from cnnkit.config.schema import DataConfig
+from cnnkit.config.images import DataConfig
 from cnnkit.data.dataset import ImageDataset, pixel_statistics
 from cnnkit.data.idx import read_idx
 from cnnkit.data.prepare import load_dataset, load_splits

@@ -23,7 +23,7 @@ from cnnkit.comparison.study_file import (
     trial_folder,
 )
 from cnnkit.comparison.trial_records import TrialFacts, TrialResult, TrialTiming
-from cnnkit.config.schema import DataConfig
+from cnnkit.config.images import DataConfig
 from cnnkit.errors import DamagedFile, RunError
 from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.filenames import LABELS, PREDICTIONS, RESULT, RESULTS, TESTED, TRIAL

@@ -21,7 +21,7 @@ from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.study_file import TrialEntry, trial_folder
 from cnnkit.comparison.trial import Trial, data_hash, is_finished, refuse_changed, with_kept_folders
 from cnnkit.comparison.tuning_trials import TuningRun
-from cnnkit.config.schema import DataConfig
+from cnnkit.config.images import DataConfig
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import all_tested, load_data
 from cnnkit.errors import Interrupted, RunError

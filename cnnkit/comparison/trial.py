@@ -9,8 +9,9 @@ from typing import Any
 from cnnkit.comparison.study_file import SHOWN, differences, folder_name, load_study, trial_folder
 from cnnkit.comparison.trial_records import TrialFacts
 from cnnkit.comparison.validation_only import train_for_validation
+from cnnkit.config.images import DataConfig
 from cnnkit.config.load import config_text, differing_keys
-from cnnkit.config.schema import Config, DataConfig
+from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published
 from cnnkit.errors import CnnkitError, RunError, UsageError
 from cnnkit.experiment.run_dir import RunDir

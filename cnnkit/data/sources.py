@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
 
-from cnnkit.config.schema import DataConfig
+from cnnkit.config.images import DataConfig
 from cnnkit.errors import DataError
 from cnnkit.events import Note, NoteListener
 from cnnkit.families.datasets import DatasetInfo

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnnkit.config.schema import DataConfig
+from cnnkit.config.images import DataConfig
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.data.own_images import OwnImage, framed, load_images
 from cnnkit.data.prepared import Fit, prepared_images

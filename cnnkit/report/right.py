@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from cnnkit.comparison.function_results import read_answers, rights
 from cnnkit.comparison.function_study import is_of_function, load_function_study
 from cnnkit.comparison.study_file import load_study
-from cnnkit.config.schema import DataConfig
+from cnnkit.config.images import DataConfig
 from cnnkit.data.prepare import all_tested, load_data, paths_of
 from cnnkit.errors import DataError, RunError
 from cnnkit.events import Note, NoteListener
