@@ -46,7 +46,7 @@ def test_a_table_in_an_archive_is_read(tmp_path: Path) -> None:
     listing = list_images(zipped(tmp_path / "a.zip", "d/i/.1.jpg", "d/i/2.jpg", text=text))
     assert listing.paths == ("d/i/.1.jpg", "d/i/2.jpg")
     assert [bytes(reader(listing)(i)).decode() for i in (0, 1)] == list(listing.paths)
-    for out in ("../../x.jpg", "/etc/x.jpg"):
+    for out in ("../../x.jpg", "/etc/x.jpg", "/i/1.jpg"):
         text = {"labels.csv": f"path,label\n{out},a\n"}
         assert f"line 2 {out}" in refusal(zipped(tmp_path / "b.zip", "i/1.jpg", text=text))
 
@@ -133,6 +133,14 @@ def test_a_zip_whose_image_is_damaged_fails_when_it_is_read(tmp_path: Path) -> N
     root.write_bytes(data[:at] + bytes([data[at] ^ 255]) + data[at + 1 :])
     with pytest.raises(OSError, match=r"cat/2\.jpg in"):
         reader(listing)(0)
+
+
+def test_a_damaged_table_in_a_zip_is_told(tmp_path: Path) -> None:
+    root = zipped(tmp_path / "a.zip", *PETS, text={"t.csv": "path,label\n"})
+    data = root.read_bytes()
+    at = data.index(b"t.csv") + len("t.csv")
+    root.write_bytes(data[:at] + bytes([data[at] ^ 255]) + data[at + 1 :])
+    assert "a.zip cannot be read: Error -3" in refusal(root)
 
 
 def test_names_without_the_utf_8_mark_are_read_as_utf_8(tmp_path: Path) -> None:

@@ -52,7 +52,11 @@ def test_a_table_is_understood_however_it_is_written(
         ("path,colour\na,b\n", "names no column of labels; call it label"),
         ("", "line 1 (empty) names no column of paths"),
         ("path,path,label\na,b,c\n", "2 columns path"),
-        ("path,label\nimages/1.jpg,cat\n\nimages/2.jpg\n", "1 lines are wrong: line 4 has 1 cells, line 1 2"),
+        (
+            "path,label\nimages/1.jpg,cat\n\nimages/2.jpg\n",
+            "lines are wrong (1): line 4 has 1 cells, line 1 2",
+        ),
+        ('path,label,x\nimages/1.jpg,cat,"a\nb"\nimages/2.jpg\n', "line 4 has 1 cells, line 1 3"),
         ("path,label\nimages/1.jpg,cat,7\n", "line 2 has 3 cells, line 1 2"),
         ("path,label\nimages/1.jpg, \n", "line 2 gives images/1.jpg no label"),
         ("path,label\n,cat\n", "line 2 names no file"),
@@ -63,6 +67,7 @@ def test_a_table_is_understood_however_it_is_written(
         ("path,label\nimages,cat\nimages/1.jpg,dog", "no image by its ending"),
         ("path,label\n\x1b[2J.jpg,cat\n", "line 2 \\x1b[2J.jpg"),
         ("path,label\n" + "".join(f"no/{i}.jpg,c\n" for i in range(30)), "no/9.jpg and 20 more"),
+        ('path,label,note\nimages/1.jpg,cat,"x\nimages/2.jpg,dog,y\n', "line 2 cannot be read"),
         (b"\xff\xfep\0a\0", "is in UTF-16; save it as UTF-8"),
         (b"path,label\na.jpg,b\na.jpg,\xe9t\xe9\n", "not in UTF-8, see line 3"),
         (b"path,label\na\0.jpg,b\n", "a zero byte in line 2"),
@@ -83,7 +88,9 @@ def test_a_wrong_table_is_told_with_its_lines(tmp_path: Path, text: str | bytes,
 
 def test_missing_files_are_told_with_where_the_first_one_lies(tmp_path: Path) -> None:
     a_table(tmp_path, "path,label\nimages/1.jpg,a\n2.jpg,cat\n3.jpg,cat\n")
-    words = "2 files are missing: line 3 2.jpg, line 4 3.jpg; paths begin at the table's folder: images/2.jpg"
+    words = (
+        "files are missing (2): line 3 2.jpg, line 4 3.jpg; paths begin at the table's folder: images/2.jpg"
+    )
     assert words in refusal(tmp_path)
 
 
@@ -115,6 +122,12 @@ def test_a_table_may_name_a_file_elsewhere_and_in_another_unicode_form(tmp_path:
         "1.jpg",
     }
     assert bytes(reader(listing)(0)).decode() == "far/9.jpg"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_pipe_that_a_table_names_is_missing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "1.jpg")
+    assert "line 2 1.jpg" in refusal(a_table(tmp_path, "path,label\n1.jpg,a\n"))
 
 
 def test_backslashes_lead_into_folders(tmp_path: Path) -> None:

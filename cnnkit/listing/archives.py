@@ -9,6 +9,7 @@ import re
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from cnnkit.listing.records import PassedOver, Tree
 LARGEST_MEMBER = 1 << 29  # bytes, unpacked: a photo has a hundredth of it
 LONGEST_TARGET = 4_096  # bytes of a link
 MOST_HOPS = 40  # from link to link
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, LookupError, NotImplementedError, RuntimeError)
 UNUSUAL = re.compile(r"^/|\\|//|:|\0|(^|/)\.\.?(/|$)")
 
 
@@ -59,11 +61,15 @@ def tree_of(root: Path, container: str) -> Tree:
 
 
 def read_member(root: Path, container: str, member: Member) -> bytes:
-    """The unpacked bytes of one member."""
+    """The unpacked bytes of one member. Raises OSError where they cannot be read."""
     if container == "tar":
         return read_at(root, member.offset, member.size)
-    with zipfile.ZipFile(root) as archive:
-        return archive.read(next(info for info in archive.infolist() if info.header_offset == member.offset))
+    try:
+        with zipfile.ZipFile(root) as archive:
+            info = next(info for info in archive.infolist() if info.header_offset == member.offset)
+            return archive.read(info)
+    except UNREADABLE as error:
+        raise OSError(f"{error}; copy or download it again") from error
 
 
 def read_at(root: Path, offset: int, size: int) -> bytes:
@@ -104,7 +110,7 @@ def _decoded(info: zipfile.ZipInfo) -> str:
 
 
 def _of_tar(root: Path, tree: Tree) -> Iterator[tuple[str, Member]]:
-    name, end = whole(root), root.stat().st_size
+    name = whole(root)
     with tarfile.open(root, "r:") as archive:
         for info in archive:
             inside = _inside(info.name, name)
@@ -116,8 +122,6 @@ def _of_tar(root: Path, tree: Tree) -> Iterator[tuple[str, Member]]:
                 yield inside, Member(0, 0, _inside(info.linkname, name))
             elif not info.isreg() or info.issparse():
                 raise SourceError(_refused(name, inside, "is neither a whole file nor a folder"))
-            elif info.offset_data + info.size > end:
-                raise SourceError(f"{name} is cut short in {shown(inside)}; copy or download it again")
             elif info.size > LARGEST_MEMBER and ending(inside) in IMAGE_ENDINGS:
                 raise SourceError(_too_large(name, inside, info.size))
             else:

@@ -99,7 +99,7 @@ def _classes(
         raise SourceError(f"{name} gives two classes one name ({some(known)}); each class has its own")
     forms: dict[str, list[str]] = {}
     for each, clean in cleaned.items():
-        forms.setdefault(clean.casefold(), []).append(each)
+        forms.setdefault(clean.lower(), []).append(each)
     for alike in forms.values():
         if len({cleaned[each] for each in alike}) > 1:
             told = some(f"{each} ({counted(images[each], 'image')})" for each in sorted(alike))
@@ -137,7 +137,7 @@ def _in_order(classes: Iterable[str]) -> tuple[str, ...]:
     names = list(classes)
     if are_all_numbers(names):
         return tuple(sorted(names, key=lambda each: (int(each), each)))
-    return tuple(sorted(names, key=lambda each: (natural(each.casefold()), each)))
+    return tuple(sorted(names, key=lambda each: (natural(each.lower()), each)))
 
 
 def _groups(names: list[str]) -> Labels:

@@ -55,10 +55,8 @@ class Layout:
         while not self.loose(folder) and not self.holds_splits(folder):
             names = self.folders(folder)
             inner = joined(folder, names[0]) if len(names) == 1 else folder
-            look_through = (
-                self.has_classes(inner) if self.tree.container != "folder" else self.holds_splits(inner)
-            )
-            if inner == folder or not look_through:
+            looked_through = self.holds_splits if self.tree.container == "folder" else self.has_classes
+            if inner == folder or not looked_through(inner):
                 break
             folder = inner
         return folder

@@ -1,7 +1,6 @@
 """One image of a listing: its file's bytes, or its pixels."""
 
 import zipfile
-import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -9,8 +8,6 @@ from numpy.typing import NDArray
 
 from cnnkit.listing import archives, arrays
 from cnnkit.listing.records import Listing
-
-UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError)
 
 Read = Callable[[int], bytes | NDArray[np.uint8]]
 
@@ -40,7 +37,7 @@ def _zip_reader(listing: Listing) -> Read:
     def read(i: int) -> bytes:
         try:
             return archive.read(members[int(offsets[i])])
-        except UNREADABLE as error:
+        except archives.UNREADABLE as error:
             raise OSError(f"{listing.paths[i]} in {listing.root} cannot be read: {error}") from error
 
     return read

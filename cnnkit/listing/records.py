@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnkit.listing.names import natural
+from cnnkit.listing.names import natural, shown
 
 FIRST_NAMES = 5
 
@@ -43,7 +43,7 @@ class Listing:
     own_splits: frozenset[int]
     """The splits that the source itself tells."""
     passed_over: tuple[tuple[str, int, tuple[str, ...]], ...]
-    """(reason, how many, first names) of what is no image or is not used."""
+    """(reason, how many, first names as they may be shown) of what is no image or is not used."""
     warnings: tuple[str, ...]
     """Whole sentences."""
     fingerprint: str
@@ -80,7 +80,7 @@ class PassedOver:
 
     def told(self) -> tuple[tuple[str, int, tuple[str, ...]], ...]:
         return tuple(
-            (reason, len(names), tuple(sorted(names, key=natural)[:FIRST_NAMES]))
+            (reason, len(names), tuple(map(shown, sorted(names, key=natural)[:FIRST_NAMES])))
             for reason, names in sorted(self.reasons.items())
             if names
         )

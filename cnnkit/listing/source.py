@@ -1,5 +1,6 @@
 """A person's own source of images, whatever it is → its listing."""
 
+import os
 import posixpath
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def list_images(
 
     Raises SourceError where the source is missing, cannot be understood, or no training can work with it.
     """
-    root = root.expanduser().absolute()
+    root = Path(os.path.expanduser(root)).absolute()  # noqa: PTH111 - Path's raises for an unknown user
     name = whole(root)
     try:
         listing = _listed(root, name, test, test_seed)
@@ -118,7 +119,5 @@ def _table_rows(tree: Tree, root: Path, table: str) -> Rows:
 def _table_folder(tree: Tree) -> str:
     """The top; of an archive with one folder around all, that folder."""
     inner = {path.split("/")[0] for path in (*tree.tables, *filter(None, tree.folders))}
-    alone = (
-        len(inner) == 1 and not tree.folders.get("") and not any("/" not in table for table in tree.tables)
-    )
-    return inner.pop() if tree.container != "folder" and alone else ""
+    at_top = bool(tree.folders.get("")) or any("/" not in table for table in tree.tables)
+    return inner.pop() if tree.container != "folder" and len(inner) == 1 and not at_top else ""

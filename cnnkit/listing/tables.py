@@ -143,7 +143,7 @@ class Faults:
         if self.number:
             more = self.number - len(self.first)
             told = ", ".join(self.first) + (f" and {more:,} more" if more else "")
-            raise SourceError(f"{name}: {what.format(number=f'{self.number:,}')}: {told}; {remedy}")
+            raise SourceError(f"{name}: {what} ({self.number:,}): {told}; {remedy}")
 
 
 def rows_of(tree: Tree, table: str, text: str, columns: Columns, name: str) -> Rows:
@@ -182,8 +182,8 @@ def rows_of(tree: Tree, table: str, text: str, columns: Columns, name: str) -> R
         rows.splits.append(split)
         if rows.groups is not None:
             rows.groups.append(group)
-    wrong.told(name, "{number} lines are wrong", "correct them")
-    missing.told(name, "{number} files are missing", _remedy(tree, folder, missing))
+    wrong.told(name, "lines are wrong", "correct them")
+    missing.told(name, "files are missing", _remedy(tree, folder, missing))
     if repeated.number:
         number = counted(repeated.number, "line")
         rows.warnings.append(
@@ -195,7 +195,8 @@ def rows_of(tree: Tree, table: str, text: str, columns: Columns, name: str) -> R
 
 def _lines(text: str, columns: Columns, name: str, wrong: Faults) -> Iterator[tuple[int, list[str]]]:
     """(number of the line, stripped cells) of each line after the header that is not blank."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=columns.delimiter, skipinitialspace=True)
+    file = io.StringIO(text, newline="")
+    reader = csv.reader(file, delimiter=columns.delimiter, skipinitialspace=True, strict=True)
     needed = max(c for c in (columns.path, columns.label, columns.split, columns.group) if c is not None)
     line, header, number = 1, True, 0
     try:
