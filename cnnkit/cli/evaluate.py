@@ -2,13 +2,16 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cnnkit.cli.completion import complete_folder, complete_run
 from cnnkit.cli.options import DeviceOption, JsonOption, csv_option, print_json
 from cnnkit.cli.runs import latest_named
+
+if TYPE_CHECKING:
+    from cnnkit.experiment.measure import Measured
 
 
 class Split(str, Enum):
@@ -48,8 +51,7 @@ def eval_command(
 ) -> None:
     """Measure a trained network again: accuracy, calibration, confusion."""
     from cnnkit.api.functions import open_run
-    from cnnkit.api.progress import print_note, say
-    from cnnkit.cli.console import out, print_evaluation
+    from cnnkit.api.progress import print_note
     from cnnkit.tables import refuse_taken_table
 
     if table is not None:
@@ -58,10 +60,17 @@ def eval_command(
     measured = chosen.evaluate(None if split is None else split.value, device, print_note, data=data)
     if table is not None:
         measured.table().write(table)
+    _show(measured, table, as_json)
+
+
+def _show(measured: "Measured", table: Path | None, as_json: bool) -> None:
+    from cnnkit.api.progress import say
+    from cnnkit.cli.console import out, print_evaluation
+
     if as_json:
         print_json({**measured.to_dict(), **({"csv": str(table)} if table else {})})
         return
-    where = f"the {measured.split} split" if data is None else f"the {measured.which}"
-    print_evaluation(measured.to_dict(), f"{measured.weights.source} on {where}")
+    where = f"{measured.split} split" if measured.other is None else measured.which
+    print_evaluation(measured.to_dict(), f"{measured.weights.source} on the {where}")
     if table is not None:
         say(out, f"each image: {table}")
