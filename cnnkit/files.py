@@ -5,9 +5,9 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 UNKNOWN_BYTES = "backslashreplace"  # how a name that is not UTF-8 is written
 PART = ".part"  # ends the name of a file that is being written
@@ -15,12 +15,18 @@ PART = ".part"  # ends the name of a file that is being written
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """A reader, or a crash at any moment, finds the old file or the new one, never a part."""
-    raw = content.encode("utf-8", UNKNOWN_BYTES) if isinstance(content, str) else content
+    with written_aside(path) as file:
+        file.write(content.encode("utf-8", UNKNOWN_BYTES) if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def written_aside(path: Path) -> Iterator[BinaryIO]:
+    """A file to write into; it takes its place when the block has ended without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.parent / f".{path.name}.{secrets.token_hex(8)}{PART}"
     try:
         with aside.open("xb") as file:
-            file.write(raw)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)

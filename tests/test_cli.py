@@ -59,13 +59,13 @@ COMMANDS = {
         "--orders",
         *STUDY_OPTIONS,
     },
-    "report": {"folder"},
+    "report": {"folder", "--csv"},
     "train": {
         *("named", "--config", "-c", "--set", "-s", "--out", "--resume"),
         *("--device", "--report", "--json", "--quiet", "-q"),
     },
-    "eval": {"run", "--split", "--device", "--json"},
-    "predict": {"files", "--top", "--save-seen", "--device", "--json"},
+    "eval": {"run", "--split", "--data", "--csv", "--device", "--json"},
+    "predict": {"files", "--top", "--save-seen", "--csv", "--device", "--json"},
     "summary": {"named", "--config", "-c", "--set", "-s", "--json"},
     "data": {"name", "--root"},
     "config": set(),
@@ -298,7 +298,8 @@ def test_predict_answers_for_the_good_files_beside_the_bad(
 ) -> None:
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("no image")
-    bad = [tmp_path / "empty.png", tmp_path / "text.png", tmp_path / "missing.png", tmp_path]
+    (tmp_path / "nothing").mkdir()
+    bad = [tmp_path / "empty.png", tmp_path / "text.png", tmp_path / "missing.png", tmp_path / "nothing"]
     outcome = call(capsys, "predict", run, bad[0], picture, *bad[1:])
     assert outcome.code == 1
     assert str(picture) in outcome.out

@@ -12,12 +12,13 @@ from torch import Tensor
 from cnnkit.api.notebook import embedded
 from cnnkit.api.progress import shown
 from cnnkit.config.schema import Config
+from cnnkit.data.named_files import image_files
 from cnnkit.data.sources import with_own_root
-from cnnkit.errors import CnnkitError, UsageError
+from cnnkit.errors import CnnkitError, ImageError, UsageError
 from cnnkit.events import EpochRecord, Listener, Note, NoteListener, ignore
 from cnnkit.experiment.checkpoints import Weights, load_weights
 from cnnkit.experiment.latest import point_latest_at
-from cnnkit.experiment.measure import Measured, Prediction, measure_split, predict_file, predict_images
+from cnnkit.experiment.measure import Measured, Prediction, measure_split, predict_files, predict_images
 from cnnkit.experiment.run_dir import RunDir, RunResult, open_run
 from cnnkit.experiment.train import prepare, run_experiment
 from cnnkit.locks import alone_at
@@ -73,18 +74,25 @@ class Run:
         return load_weights(self.path).model.eval()
 
     def evaluate(
-        self, split: str = "test", device: str | None = None, notify: NoteListener = ignore
+        self,
+        split: str | None = None,
+        device: str | None = None,
+        notify: NoteListener = ignore,
+        *,
+        data: str | Path | None = None,
     ) -> Measured:
-        """Measures the best weights on a split: "test", "validation" or "train".
+        """Measures the best weights on a split: "test", which None means, "validation" or "train".
 
-        `.evaluation` holds accuracy, loss, confusion and the rest. Numbers and a picture are kept as
-        `eval-<split>.json` and `confusion-<split>.svg` beside the weights, where that folder takes files;
-        notify is told where it does not. device: instead of the configured one.
+        data: another folder of labelled images, or another source of them; None as split then means all of
+        its images. `.evaluation` holds accuracy, loss, confusion and the rest, `.other` which classes do not
+        match, `.table()` a row an image. Numbers and a picture are kept as `eval-<name>.json` and
+        `confusion-<name>.svg` beside the weights, where that folder takes files; notify is told where it
+        does not. device: instead of the configured one.
         Raises UsageError where the split is empty, DataError where the images are not to be had.
         """
         from cnnkit.report.confusion import draw_confusion
 
-        measured = measure_split(self.weights, split, device, notify)
+        measured = measure_split(self.weights, split, device, notify, None if data is None else Path(data))
         with _not_hiding_what_is_known(notify):
             draw_confusion(measured)
         return measured
@@ -92,16 +100,18 @@ class Run:
     def predict(
         self, images: str | Path | Sequence[str | Path] | Tensor, device: str | None = None
     ) -> list[Prediction]:
-        """What images show: files of any size, or a tensor (N, C, H, W) of pixels 0 … 255.
+        """What images show: files of any size, folders of them, globs, or a tensor (N, C, H, W), 0 … 255.
 
-        Each prediction has its `.warnings`, and in `.seen` what the network saw: (C, H, W), pixels 0 … 255.
+        Each prediction has its `.path`, its `.warnings`, and in `.seen` what the network saw: (C, H, W),
+        pixels 0 … 255. Files come in natural order, also of folders below.
         Raises ImageError where a file cannot be read or shows nothing, or a tensor has another shape than
         the network takes.
         """
         if hasattr(images, "__array__"):  # a tensor, or an array of NumPy's
             return predict_images(self.weights, torch.as_tensor(images), device)
         paths = [images] if isinstance(images, str | Path) else images
-        return [predict_file(self.weights, Path(path), device) for path in paths]
+        files = [file for path in paths for file in image_files(Path(path))]
+        return [_not_an_error(found) for found in predict_files(self.weights, files, device)]
 
     def resume(self, device: str | None = None, progress: bool | Listener = True) -> RunResult:
         """Goes on with an interrupted run; the weights become those of a run that was never interrupted.
@@ -142,6 +152,12 @@ class Run:
     def _repr_html_(self) -> str | None:
         """None where there is no report, for a weights file alone; a notebook then shows the plain form."""
         return None if self.path.is_file() else embedded(self.report())
+
+
+def _not_an_error(found: Prediction | ImageError) -> Prediction:
+    if isinstance(found, ImageError):
+        raise found
+    return found
 
 
 @contextlib.contextmanager

@@ -20,9 +20,11 @@ from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.study_file import load_study
 from cnnkit.comparison.verification import verify
 from cnnkit.errors import UsageError
-from cnnkit.events import StudyListener, ignore
+from cnnkit.events import NoteListener, StudyListener, ignore
 from cnnkit.filenames import RUNS, TRIALS
 from cnnkit.report.page import write_report
+from cnnkit.report.right import right_table
+from cnnkit.tables import Table
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,13 @@ class Study:
     def report(self) -> Path:
         """Draws `report.html` into the study's folder; returns its path."""
         return write_report(self.path)
+
+    def table(self, notify: NoteListener = ignore) -> Table:
+        """A row a test image: with how many seeds each level was right on it; `.write("a.csv")` keeps it.
+
+        Raises RunError where that is not known. notify: is told of trials whose predictions are missing.
+        """
+        return right_table(self.path, notify)
 
     def __str__(self) -> str:
         return sentence(self.results)

@@ -7,7 +7,6 @@ import io
 import os
 import sys
 from contextlib import nullcontext
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -19,11 +18,11 @@ from cnnkit.cli.compare import compare_command, compare_pooling_command
 from cnnkit.cli.completion import (
     complete_data_set,
     complete_folder,
-    complete_run,
     complete_run_directory,
     whole_words,
 )
 from cnnkit.cli.config import config_app
+from cnnkit.cli.evaluate import eval_command
 from cnnkit.cli.options import (
     ConfigArgument,
     ConfigOption,
@@ -37,7 +36,7 @@ from cnnkit.cli.options import (
 )
 from cnnkit.cli.predict import predict_command
 from cnnkit.cli.report import report_command, show_report
-from cnnkit.cli.runs import folder_of_latest, latest_named, refuse_finished
+from cnnkit.cli.runs import folder_of_latest, refuse_finished
 from cnnkit.errors import CnnkitError, UsageError
 from cnnkit.events import Note
 from cnnkit.families.datasets import published_names
@@ -52,12 +51,6 @@ app = App(
     pretty_exceptions_enable=False,
 )
 app.add_typer(config_app, name="config")
-
-
-class Split(str, Enum):
-    test = "test"
-    validation = "validation"
-    train = "train"
 
 
 def _show_version(wanted: bool) -> None:
@@ -126,33 +119,7 @@ def train_command(
     show_report(run, with_report, silent=quiet or as_json)
 
 
-@app.command("eval")
-def eval_command(
-    run: Annotated[
-        Path | None,
-        typer.Argument(
-            help="Run directory or weights file; without it the latest run.",
-            autocompletion=complete_run,
-            show_default=False,
-        ),
-    ] = None,
-    split: Annotated[
-        Split, typer.Option(metavar="NAME", help="Which images: test, validation or train.")
-    ] = Split.test,
-    device: DeviceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Measure a trained network again: accuracy, calibration, confusion."""
-    from cnnkit.api.functions import open_run
-    from cnnkit.cli.console import print_evaluation
-
-    measured = open_run(latest_named(_note) if run is None else run).evaluate(split.value, device, _note)
-    if as_json:
-        print_json(measured.to_dict())
-    else:
-        print_evaluation(measured.to_dict(), f"{measured.weights.source} on the {split.value} split")
-
-
+app.command("eval")(eval_command)
 app.command("compare-pooling")(compare_pooling_command)
 app.command("compare")(compare_command)
 app.command("report")(report_command)

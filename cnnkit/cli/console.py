@@ -80,7 +80,9 @@ def print_evaluation(measured: Mapping[str, Any], title: str) -> None:
     out.print()
     table = make_table("class", "images", "precision", "recall", "F1")
     for name, row in measured["classes"].items():
-        scores = (f"{row[score]:.2%}" for score in ("precision", "recall", "f1"))
+        scores = [f"{row[score]:.2%}" for score in ("precision", "recall", "f1")]
+        if not row["images"]:  # recall is unknown
+            scores[1:] = "·", "·"
         table.add_row(name, f"{row['images']:,}", *scores)
     print_table(table)
     print_confusion(measured["confusion"], list(measured["classes"]))
@@ -125,6 +127,17 @@ def print_prediction(path: str, top: Sequence[tuple[str, float]]) -> None:
     rest = ", ".join(f"{name} {share:.1%}" for name, share in others)
     told = Text.assemble(visible(path), f"  {best}  ", (f"{probability:.1%}", "bold"))
     say(out, told.append(f"  ({rest})" if rest else "", "dim"), hang=2)
+
+
+def print_answers(confidences: Mapping[str, Sequence[float]]) -> None:
+    """confidences: by answer, those of the images that got it. The most frequent answer comes first."""
+    table = make_table("answer", "images", "share", "mean confidence")
+    images = sum(map(len, confidences.values()))
+    for name, values in sorted(confidences.items(), key=lambda one: -len(one[1])):
+        count = len(values)
+        table.add_row(visible(name), f"{count:,}", f"{count / images:.1%}", f"{sum(values) / count:.1%}")
+    if images:
+        print_table(table)
 
 
 def print_path(path: Path) -> None:

@@ -102,3 +102,8 @@ DeviceOption = Annotated[
         help="Use this device instead of the configured one: auto, cpu, cuda, mps.",
     ),
 ]
+
+
+def csv_option(what: str) -> Any:
+    """`--csv FILE`. what: each row lists."""
+    return typer.Option("--csv", metavar="FILE", help=f"{what}: CSV, or Parquet where FILE ends in .parquet.")

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cnnkit.cli.completion import complete_run_or_study
+from cnnkit.cli.options import csv_option
 from cnnkit.cli.runs import latest_named
+from cnnkit.errors import UsageError
+from cnnkit.filenames import CONFIG
 
 if TYPE_CHECKING:
     from cnnkit.api.run import Run
@@ -23,6 +26,10 @@ def report_command(
             show_default=False,
         ),
     ] = None,
+    table: Annotated[
+        Path | None,
+        csv_option("Of a comparison, list each test image and in how many seeds each value is right"),
+    ] = None,
 ) -> None:
     """Draw report.html from what a comparison or a run has kept; exit code 1 where some of it is damaged."""
     from cnnkit.api.progress import print_note
@@ -31,9 +38,16 @@ def report_command(
     from cnnkit.events import NotDrawn, Note
     from cnnkit.experiment.latest import followed
     from cnnkit.report.page import write_report
+    from cnnkit.report.right import right_table
 
     notes: list[Note] = []
-    print_path(write_report(latest_named(print_note) if folder is None else followed(folder), notes.append))
+    chosen = latest_named(print_note) if folder is None else followed(folder)
+    if table is not None:
+        _refuse_table(chosen, table)
+    print_path(write_report(chosen, notes.append))
+    if table is not None:
+        right_table(chosen, print_note).write(table)
+        print_path(table)
     damaged = [note for note in notes if not isinstance(note, NotDrawn)]
     for note in notes:
         if note in damaged:
@@ -41,6 +55,15 @@ def report_command(
         else:
             print_note(note)
     raise typer.Exit(1 if damaged else 0)
+
+
+def _refuse_table(folder: Path, table: Path) -> None:
+    from cnnkit.tables import refuse_taken_table
+
+    refuse_taken_table(table)
+    if (folder / CONFIG).is_file():
+        again = f"cnnkit eval {shlex.quote(str(folder))} --csv {shlex.quote(str(table))}"
+        raise UsageError(f"{folder} is a run, and --csv lists a comparison's images; use {again}")
 
 
 def show_report(run: "Run", wanted: bool, silent: bool) -> None:

@@ -2,35 +2,47 @@
 
 import contextlib
 import mimetypes
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnkit.errors import UsageError
+from cnnkit.errors import ImageError, UsageError
 from cnnkit.events import Note, NoteListener
-from cnnkit.filenames import RUNS, WEIGHTS_SUFFIX
+from cnnkit.filenames import CONFIG, RUNS, STUDY, WEIGHTS_SUFFIX
 
 if TYPE_CHECKING:
     from cnnkit.api.run import Run
 
 
-def run_and_images(files: list[Path]) -> tuple[Path | None, list[Path]]:
-    """The run that is named first, None if images only are named, and the images.
+def run_and_images(named: list[Path]) -> tuple[Path | None, list[Path]]:
+    """The run that is named first, None if only images are named, and what is named as images.
 
-    Raises UsageError where there are none.
+    Raises UsageError where there is none.
     """
-    first, *others = files
-    run, images = (None, files) if _is_image(first) else (first, others)
+    first, *others = named
+    run, images = (None, named) if _is_of_images(first) else (first, others)
     if not images:
-        raise UsageError(f"name image files behind {first}: cnnkit predict [RUN] IMAGE...")
+        raise UsageError(f"name image files, folders or globs behind {first}: cnnkit predict [RUN] IMAGE...")
     return run, images
 
 
-def _is_image(path: Path) -> bool:
-    """Whether a path is meant as an image: by its name, else by not beginning as weights do."""
+def _is_of_images(path: Path) -> bool:
+    """Whether a path is meant as images: by its name, else by not beginning as weights do.
+
+    A folder is meant so if it is no run and no study, and holds image files.
+    """
+    from cnnkit.data.named_files import image_files, is_glob
+
+    if os.path.isdir(path):  # noqa: PTH112 - a name that is too long is no error here
+        with contextlib.suppress(ImageError):
+            return not any((path / name).exists() for name in (CONFIG, STUDY)) and bool(image_files(path))
+        return False
+    if is_glob(path):
+        return True
     kind, _ = mimetypes.guess_type(path.name)
     if kind or path.suffix == WEIGHTS_SUFFIX or not path.is_file():
-        return bool(kind and kind.startswith("image/") and not path.is_dir())
+        return bool(kind and kind.startswith("image/"))
     with path.open("rb") as file:
         return file.read(9)[8:] != b"{"
 

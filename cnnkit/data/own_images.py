@@ -4,9 +4,11 @@
 and this module places it as the data set's authors placed theirs.
 """
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,7 +16,7 @@ from torch import Tensor
 
 from cnnkit.data.paper import without_lighting, without_lines
 from cnnkit.data.picture_files import read_grey, resized
-from cnnkit.data.pictures import pixels_of, quiet
+from cnnkit.data.pictures import Bytes, pixels_of, quiet, refuse_pipe
 from cnnkit.data.strokes import CLEAR, FAINT, clear_strokes, main_drawing
 from cnnkit.errors import ImageError
 from cnnkit.families.datasets import DatasetInfo
@@ -29,6 +31,9 @@ LONGEST_SIDE = 640  # pixels; larger photos are made smaller first: a digit fill
 MOSTLY = 0.5  # of all ink: a drawing with less of it does not stand out
 
 
+Source = TypeVar("Source")
+
+
 @dataclass(frozen=True)
 class OwnImage:
     """pixels: (1, C, H, W) uint8, framed as in the data set. warnings: whole sentences."""
@@ -37,39 +42,65 @@ class OwnImage:
     warnings: tuple[str, ...] = ()
 
 
+def load_images(sources: Sequence[Source], load: Callable[[Source], OwnImage]) -> list[OwnImage | ImageError]:
+    """Each source loaded, in threads; in place of an image the error of one that cannot be used."""
+
+    def tried(source: Source) -> OwnImage | ImageError:
+        try:
+            return load(source)
+        except ImageError as error:
+            return error
+
+    if len(sources) == 1:
+        return [tried(sources[0])]
+    # Pillow decodes without Python's lock. Here, so that the threads' filters of warnings are taken back.
+    with quiet(), ThreadPoolExecutor() as pool:
+        return list(pool.map(tried, sources))
+
+
 def load_image(path: Path, info: DatasetInfo) -> OwnImage:
-    """Any file Pillow reads, of any size and mode, framed as in `info`.
+    """Any file Pillow reads, of any size and mode, framed as in `info`; see `framed`."""
+    if not info.photographs:
+        return framed(path, path, info)
+    refuse_pipe(path)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {error.strerror}") from error
+    return framed(raw, path, info)
+
+
+def framed(source: Path | bytes | Bytes, name: object, info: DatasetInfo) -> OwnImage:
+    """An image file, its bytes, or an array (H, W) or (H, W, C), framed as in `info`. name: for messages.
 
     A photograph is fitted to the size as the training images were. Of handwriting, an image that has the
     data set's size already, before its crop, is only inverted where it is dark on light. Raises ImageError
     where the file is no image, too large, or shows nothing.
     """
     if info.photographs:
-        return OwnImage(torch.from_numpy(_photograph(path, info))[None])
-    grey = read_grey(path)
+        assert not isinstance(source, Path)
+        return OwnImage(torch.from_numpy(_photograph(source, name, info))[None])
+    grey = read_grey(source, name)
     ground = _ground(grey)
     if np.abs(grey - ground).max() < FAINTEST:
-        raise ImageError(f"{path} shows nothing: it is one colour throughout")
+        raise ImageError(f"{name} shows nothing: it is one colour throughout")
     crop, (height, width) = info.crop, (side + 2 * info.crop for side in info.shape[1:])
     warnings: tuple[str, ...] = ()
     if grey.shape == (height, width):
         ink = 1 - grey if _is_darker(grey, ground) else grey
     else:
-        ink, warnings = _drawing(_smaller(grey), path) if info.strokes else (_light_on_dark(grey, ground), ())
+        ink, warnings = _drawing(_smaller(grey), name) if info.strokes else (_light_on_dark(grey, ground), ())
         ink = _frame(ink, info, (height, width))
     ink = ink[crop : height - crop, crop : width - crop]
     return OwnImage(torch.from_numpy(np.rint(ink * 255).astype(np.uint8))[None, None], warnings)
 
 
-def _photograph(path: Path, info: DatasetInfo) -> Any:
+def _photograph(source: bytes | Bytes, name: object, info: DatasetInfo) -> Bytes:
     """(C, H, W) uint8."""
-    channels, height, width = info.shape
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror}") from error
+    crop, (channels, height, width) = info.crop, info.shape
     with quiet():
-        return np.ascontiguousarray(pixels_of(raw, path, channels, (height, width), info.fit))
+        whole = pixels_of(source, name, channels, (height + 2 * crop, width + 2 * crop), info.fit)
+    return np.ascontiguousarray(whole[:, crop : crop + height, crop : crop + width])
 
 
 def _smaller(grey: Any) -> Any:
@@ -81,10 +112,10 @@ def _smaller(grey: Any) -> Any:
     return resized(grey, (height, width), "box")
 
 
-def _drawing(grey: Any, path: Path) -> tuple[Any, tuple[str, ...]]:
+def _drawing(grey: Any, name: object) -> tuple[Any, tuple[str, ...]]:
     """(H, W) -> the ink of the largest drawing, up to 1 on a background of 0, and what is to be told.
 
-    path: named in the ImageError that is raised where no ink stands out from the paper.
+    name: in the ImageError that is raised where no ink stands out from the paper.
     """
     ground = _ground(grey)
     edge = _edge(grey)
@@ -94,7 +125,7 @@ def _drawing(grey: Any, path: Path) -> tuple[Any, tuple[str, ...]]:
     else:
         ink = without_lighting(grey)
         if (strongest := float(np.quantile(ink, STROKES))) < FAINTEST_INK:
-            raise ImageError(f"{path} shows nothing: no ink stands out from the paper")
+            raise ImageError(f"{name} shows nothing: no ink stands out from the paper")
         ink = np.clip(ink / strongest, 0, 1)
         mask = clear_strokes(without_lines(ink > FAINT) * ink, FAINT, CLEAR)
         if not mask.any():  # a line from edge to edge, and nothing else

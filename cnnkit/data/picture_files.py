@@ -2,23 +2,27 @@
 
 import contextlib
 import itertools
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from cnnkit.data.pictures import opened, quiet
+from cnnkit.data.pictures import Bytes, of_array, opened, quiet
 
 
-def read_grey(path: Path) -> Any:
+def read_grey(source: Path | bytes | Bytes, name: object) -> Any:
     """(H, W) float32, 0 black … 1 white. Transparent pixels get the opposite brightness of the others.
 
-    Raises ImageError where the file is no image that can be read, or too large.
+    source: a file, its bytes, or an array (H, W) or (H, W, C). name: for messages. Raises ImageError where
+    the file is no image that can be read, or too large.
     """
     from PIL import ImageOps
 
-    with quiet(), opened(path, path) as image:
+    if isinstance(source, np.ndarray):
+        return _greys(of_array(source))
+    with quiet(), opened(BytesIO(source) if isinstance(source, bytes) else source, name) as image:
         image.load()
         return _greys(ImageOps.exif_transpose(image))
 
@@ -49,13 +53,11 @@ def resized(values: Any, size: tuple[int, int], resampling: str) -> Any:
 
 
 def write_beside(folder: Path, stem: str, pixels: Tensor) -> Path:
-    """Writes (1, H, W) uint8 as `<stem>.png`, or as `<stem>-2.png` and so on: no file is overwritten."""
-    from PIL import Image
-
+    """Writes (1 or 3, H, W) uint8 as `<stem>.png`, or as `<stem>-2.png` and so on: no file is overwritten."""
     short = stem.encode(errors="surrogateescape")[:200].decode(errors="ignore")  # of at most 255 bytes
     for number in itertools.count(1):
         path = folder / (f"{short}.png" if number == 1 else f"{short}-{number}.png")
         with contextlib.suppress(FileExistsError), path.open("xb") as file:
-            Image.fromarray(pixels[0].cpu().numpy()).save(file, "PNG")
+            of_array(pixels.permute(1, 2, 0).cpu().numpy()).save(file, "PNG")
             return path
     raise AssertionError("an endless count ended")

@@ -30,6 +30,11 @@ def quiet() -> Iterator[None]:
         yield
 
 
+def refuse_pipe(path: Path) -> None:
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ImageError(f"{path} is no file: reading it might never end")
+
+
 @contextmanager
 def opened(source: Path | BytesIO, name: object) -> Iterator[Any]:
     """An image of Pillow, not yet decoded. name: of the file, for messages.
@@ -39,8 +44,8 @@ def opened(source: Path | BytesIO, name: object) -> Iterator[Any]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        if isinstance(source, Path) and source.exists() and not (source.is_file() or source.is_dir()):
-            raise ImageError(f"{name} is no file: reading it might never end")
+        if isinstance(source, Path):
+            refuse_pipe(source)
         with Image.open(source) as image:
             if image.width * image.height > LARGEST_IMAGE:
                 raise ImageError(
@@ -73,10 +78,11 @@ def pixels_of(source: bytes | Bytes, name: object, channels: int, size: tuple[in
     if isinstance(source, bytes):
         with opened(BytesIO(source), name) as image:
             return _fitted(_upright(image, channels, size), channels, size, fit)
-    return _fitted(_in_mode(_of_array(source), channels), channels, size, fit)
+    return _fitted(_in_mode(of_array(source), channels), channels, size, fit)
 
 
-def _of_array(values: Bytes) -> Any:
+def of_array(values: Bytes) -> Any:
+    """(H, W) or (H, W, C) uint8 -> an image of Pillow."""
     from PIL import Image
 
     return Image.fromarray(values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values)

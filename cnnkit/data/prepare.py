@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cnnkit.config.images import DataConfig, SceneConfig
+from cnnkit.config.own_images import listing_of
 from cnnkit.data.dataset import ImageDataset, Published, Splits
 from cnnkit.data.folder import load_folder
 from cnnkit.data.scenes import make_scenes, only_objects
@@ -41,6 +42,18 @@ def load_splits(
         whole = published.all
         test = whole[shares.tested]
     return Splits(whole[shares.train], whole[shares.validation], test, shares.tested)
+
+
+def paths_of_split(config: DataConfig, seed: int, split: str) -> tuple[str, ...]:
+    """Of a person's own images: the paths of those in a split, below their root, in the split's order."""
+    return paths_of(config, getattr(load_splits(config, seed), split))
+
+
+def paths_of(config: DataConfig, images: ImageDataset) -> tuple[str, ...]:
+    """Of images of a person's own."""
+    assert images.rows is not None
+    paths = listing_of(config).paths
+    return tuple(paths[row] for row in images.rows.tolist())
 
 
 def load_data(config: DataConfig, notify: NoteListener = ignore) -> Published:

@@ -1,5 +1,10 @@
 """Evaluates kept weights on a split, and predicts images with them."""
 
+import contextlib
+import functools
+import json
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,21 +14,25 @@ from torch import Tensor
 
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset, Published, Splits
-from cnnkit.data.own_images import load_image
-from cnnkit.data.prepare import load_splits
+from cnnkit.data.own_images import OwnImage, load_image, load_images
+from cnnkit.data.prepare import load_splits, paths_of_split
 from cnnkit.data.sources import with_own_root
-from cnnkit.errors import ImageError, UsageError
+from cnnkit.errors import CnnkitError, DataError, ImageError, UsageError
 from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.experiment.checkpoints import Weights
+from cnnkit.experiment.other_images import OtherImages, other_images
 from cnnkit.filenames import BEST
 from cnnkit.files import write_json
+from cnnkit.tables import Column, Table
 from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
 from cnnkit.training.evaluation import Evaluation, evaluate, evaluation_batch, predict
 from cnnkit.training.idle_cores import IdleCores
 from cnnkit.words import listed
 
+FILES_AT_ONCE = 128  # more would let a progress bar stand still
 STRANGE = "it is unlike the training images: of images like those, one in a hundred lies so far from them"
 SPLITS = ("train", "validation", "test")
+ALL = "all"  # images of a source, whatever its splits
 
 
 def resident_splits(
@@ -42,66 +51,137 @@ def measure(weights: Weights, images: ImageDataset, placement: Placement) -> Eva
 
 @dataclass(frozen=True)
 class Measured:
-    """An evaluation of kept weights, and the images that it was made on."""
+    """An evaluation of kept weights, and the images that it was made on.
+
+    split: "all" where other images are not told apart by splits. other: images of another source than the
+    run's own; None: its own.
+    """
 
     weights: Weights
     split: str
     images: ImageDataset
     evaluation: Evaluation
+    other: OtherImages | None = None
 
     @property
     def stem(self) -> str:
-        """What files about it are called after: the split, and the weights where they are not the best."""
+        """The end of names of files about it: split or other source, and weights that are not the best."""
         source = self.weights.source
-        return self.split if source.name == BEST else f"{source.stem}-{self.split}"
+        name = self.split if self.other is None else _name_of(self.other.root, self.split)
+        return name if source.name == BEST else f"{source.stem}-{name}"
+
+    @property
+    def which(self) -> str:
+        """The images, in words: `test images`."""
+        which = "images" if self.split == ALL else f"{self.split} images"
+        return which if self.other is None else f"{which} of {self.other.root.name}"
 
     def to_dict(self) -> dict[str, Any]:
         """What `eval-<split>.json` holds."""
         named = {"split": self.split, "weights": self.weights.source.name}
         measured = self.evaluation.as_dict(self.weights.model.info.class_names)
-        return {**named, "dataset": self.weights.config.data.dataset, **measured}
+        told = {} if self.other is None else self.other.to_dict()
+        return {**named, "dataset": self.weights.config.data.dataset, **told, **measured}
+
+    def table(self) -> Table:
+        """A row an image: its path or its number in the split, truth, answer and confidence."""
+        names, evaluation = self.weights.model.info.class_names, self.evaluation
+        images = self._image_names()
+        truths, answers = (
+            [names[i] for i in of_images.tolist()]
+            for of_images in (evaluation.labels, evaluation.predictions)
+        )
+        columns = [
+            Column("image", str if isinstance(images, tuple) else int),
+            *(Column("truth", str), Column("answer", str), Column("confidence", float)),
+        ]
+        return Table(columns, zip(images, truths, answers, evaluation.confidences.tolist(), strict=True))
+
+    def _image_names(self) -> tuple[str, ...] | range:
+        if self.other is not None:
+            return self.other.paths
+        config = self.weights.config
+        if not config.data.own:
+            return range(len(self.images))
+        return paths_of_split(with_own_root(config.data, ignore), config.training.seed, self.split)
+
+
+def _name_of(root: Path, split: str) -> str:
+    """Of a source of other images; never that of a split of the run."""
+    names = [root.stem if root.is_file() else root.name, *([] if split == ALL else [split])]
+    if "-".join(names).lower() in SPLITS:
+        names.insert(0, root.parent.name)
+    return re.sub(r"[^\w.]+", "-", "-".join(names)).strip("-.") or "other"
 
 
 def measure_split(
-    weights: Weights, split: str, device: str | None = None, notify: NoteListener = ignore
+    weights: Weights,
+    split: str | None = None,
+    device: str | None = None,
+    notify: NoteListener = ignore,
+    data: Path | None = None,
 ) -> Measured:
     """Measures weights on a split, "train", "validation" or "test"; keeps the numbers beside them.
 
-    device: instead of the configured one. Where the folder takes no files, that is told as a note.
-    Raises UsageError where the split holds no images.
+    device: instead of the configured one. data: another source of labelled images; of these, None as split
+    means all, else the test split. Where the folder takes no files, that is told as a note.
+    Raises UsageError where the split holds no images, DataError where the images cannot be used.
     """
-    if split not in SPLITS:
+    if split not in (None, *SPLITS):
         raise UsageError(f"there is no split {split!r}; expected {listed(SPLITS, 'or')}")
-    runtime, cores = weights.config.runtime, IdleCores()
+    runtime, cores, other = weights.config.runtime, IdleCores(), None
     placement = choose_device(runtime, device)
     with placement.in_force():
-        data = with_own_root(weights.config.data, notify)
-        config = weights.config.model_copy(update={"data": data})
-        images: ImageDataset = getattr(resident_splits(config, placement, notify), split)
+        config = weights.config
+        if data is None:
+            split = split or "test"
+            config = config.model_copy(update={"data": with_own_root(config.data, notify)})
+            images: ImageDataset = getattr(resident_splits(config, placement, notify), split)
+        else:
+            other = other_images(config.data, data, split, notify)
+            images = other.whole.cropped(config.data.crop).to(placement.device)
     placement = cores.fit(placement, runtime, notify)
     with placement.in_force():
         if not len(images):
-            raise UsageError(f"the {split} split is empty: data.validation is 0")
-        measured = Measured(weights, split, images, measure(weights, images, placement))
-    folder = weights.source.parent
+            raise _no_images(split, other)
+        measured = Measured(weights, split or ALL, images, measure(weights, images, placement), other)
+    _keep(measured, notify)
+    return measured
+
+
+def _no_images(split: str | None, other: OtherImages | None) -> CnnkitError:
+    if other is None:
+        return UsageError(f"the {split} split is empty: data.validation is 0")
+    return DataError(f"no image of {other.root} can be used")
+
+
+def _keep(measured: Measured, notify: NoteListener) -> None:
+    """Writes the numbers beside the weights. Those of another source of the same name are replaced."""
+    folder, content = measured.weights.source.parent, measured.to_dict()
+    path = folder / f"eval-{measured.stem}.json"
     try:
-        write_json(folder / f"eval-{measured.stem}.json", measured.to_dict())
+        with contextlib.suppress(FileNotFoundError, ValueError, AttributeError):
+            before = json.loads(path.read_text(encoding="utf-8")).get("data")
+            if before != content.get("data"):
+                notify(Note(f"{path} was about {before or 'a split'}; it is replaced"))
+        write_json(path, content)
     except OSError as error:
         notify(Note(f"the evaluation could not be kept in {folder}: {error.strerror}"))
-    return measured
 
 
 @dataclass(frozen=True)
 class Prediction:
     """What one image shows: all classes, the likeliest first, each with its probability.
 
-    warnings: why it may be wrong, in words. seen: (C, H, W) uint8, the image as the network saw it.
+    warnings: why it may be wrong, in words. seen: (C, H, W) uint8, the image as the network saw it. path: of
+    its file; None where there is none.
     """
 
     classes: tuple[str, ...]
     probabilities: tuple[float, ...]
     warnings: tuple[str, ...] = ()
     seen: Tensor = field(default_factory=lambda: torch.empty(0), repr=False, compare=False)
+    path: Path | None = field(default=None, compare=False)
 
     @property
     def best(self) -> str:
@@ -143,8 +223,22 @@ def _warnings(weights: Weights, images: Tensor, placement: Placement) -> list[tu
     return [(STRANGE,) if strange else () for strange in (strangeness > 1).tolist()]
 
 
-def predict_file(weights: Weights, path: Path, device: str | None = None) -> Prediction:
-    """What an image file shows. Raises ImageError where it shows nothing that the network could be asked."""
-    own = load_image(path, weights.config.data.info)
-    (prediction,) = predict_images(weights, own.pixels, device)
-    return replace(prediction, warnings=own.warnings + prediction.warnings)
+def predict_files(
+    weights: Weights, paths: Sequence[Path], device: str | None = None
+) -> Iterator[Prediction | ImageError]:
+    """What image files show, in their order; in place of a prediction the error of one that shows nothing.
+
+    Files are read and predicted in batches, while the predictions are asked for.
+    """
+    info, at_once = weights.config.data.info, min(FILES_AT_ONCE, evaluation_batch(weights.model))
+    for first in range(0, len(paths), at_once):
+        batch = paths[first : first + at_once]
+        own = load_images(batch, functools.partial(load_image, info=info))
+        pixels = [image.pixels for image in own if isinstance(image, OwnImage)]
+        told = iter(predict_images(weights, torch.cat(pixels), device) if pixels else ())
+        for path, image in zip(batch, own, strict=True):
+            if isinstance(image, ImageError):
+                yield image
+            else:
+                prediction = next(told)
+                yield replace(prediction, warnings=image.warnings + prediction.warnings, path=path)

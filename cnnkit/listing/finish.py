@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,20 +45,16 @@ def finished(
 ) -> Listing:
     """classes: where the source gives label numbers their names; rows.names are then these names.
 
-    Raises SourceError where no training can work with what is there.
+    Raises SourceError where the classes cannot be told, or no test images can be held out.
     """
     name, warnings = whole(root), list(rows.warnings)
     if len(rows.paths) > MOST_IMAGES:
         raise SourceError(f"{name} holds {len(rows.paths):,} images; at most {MOST_IMAGES:,} can be read")
     classes, labels = _classes(rows.names, name, warnings, classes)
-    if TRAIN not in rows.own_splits:
-        only = some(SPLITS[split] for split in sorted(rows.own_splits))
-        raise SourceError(f"{name} holds no training images, only {only} images; add a train split")
     splits, ranks = np.array(rows.splits, dtype=np.int8), _ranks(rows.paths)
     groups = None if rows.groups is None else _groups(rows.groups)
-    if test is not None and TEST not in rows.own_splits:
+    if test is not None and TRAIN in rows.own_splits and TEST not in rows.own_splits:
         _hold_out(labels, splits, groups, np.lexsort((ranks, labels)), test, test_seed, name)
-    _check_splits(labels, splits, classes, name, warnings)
     _check_groups(rows.groups, splits, warnings)
     _check_sizes(rows, warnings)
     order = np.lexsort((ranks, labels, splits))
@@ -117,9 +114,8 @@ def _classes(
     classes = tuple(cleaned[each] for each in known) if known else _in_order(set(cleaned.values()))
     if len(classes) > MOST_CLASSES:
         raise SourceError(f"{name} has {len(classes):,} classes; at most {MOST_CLASSES:,} can be trained")
-    if len(images) < 2:
-        told = f"one class, {some(images)}" if images else "no images"
-        raise SourceError(f"{name} has {told}; training needs two classes or more")
+    if not images:
+        raise SourceError(f"{name} has no images")
     number = {each: i for i, each in enumerate(classes)}
     labels = {each: number[clean] for each, clean in cleaned.items()}
     return classes, np.fromiter((labels[each] for each in names), dtype=np.int64, count=len(names))
@@ -173,12 +169,18 @@ def _hold_out(
     splits[train[held]] = TEST
 
 
-def _check_splits(
-    labels: Labels, splits: NDArray[np.int8], classes: tuple[str, ...], name: str, warnings: list[str]
-) -> None:
-    """Refuses a class that training lacks; tells of one that another split lacks, and of one image alone."""
-    counts = np.zeros((3, len(classes)), dtype=np.int64)
-    np.add.at(counts, (splits, labels), 1)
+def for_training(listing: Listing) -> Listing:
+    """The same, with warnings of classes that a split lacks, or that have one image alone.
+
+    Raises SourceError where no training can work with what is there.
+    """
+    name, classes = whole(listing.root), listing.classes
+    if TRAIN not in listing.own_splits:
+        only = some(SPLITS[split] for split in sorted(listing.own_splits))
+        raise SourceError(f"{name} holds no training images, only {only} images; add a train split")
+    counts = _counts(listing.labels, listing.splits, classes)
+    if len(seen := np.flatnonzero(counts.any(axis=0))) < 2:
+        raise SourceError(f"{name} has one class, {classes[seen[0]]}; training needs two classes or more")
     for split in (VALIDATION, TEST):
         unknown = (counts[split] > 0) & (counts[TRAIN] == 0)
         if unknown.any():
@@ -187,6 +189,8 @@ def _check_splits(
                 f"{name} has {SPLITS[split]} images of {some(found)}, and no training images of "
                 f"{'it' if len(found) == 1 else 'them'}; add training images, or take the others away"
             )
+    warnings = list[str]()
+    for split in (VALIDATION, TEST):
         lacking = (counts[split] == 0) & (counts[TRAIN] > 0)
         if counts[split].any() and lacking.any():
             found = [classes[c] for c in np.flatnonzero(lacking)]
@@ -195,12 +199,20 @@ def _check_splits(
         warnings.append(f"There is one training image only of {some(classes[c] for c in single)}.")
     if (none := np.flatnonzero(counts.sum(axis=0) == 0)).size:
         warnings.append(f"There are no images of {some(classes[c] for c in none)}.")
+    return replace(listing, warnings=(*listing.warnings, *warnings))
 
 
 def _check_sizes(rows: Rows, warnings: list[str]) -> None:
     if empty := rows.sizes.count(0):
         first = shown(rows.paths[rows.sizes.index(0)])
         warnings.append(f"{counted(empty, 'file')} of 0 bytes ({first}) cannot be an image.")
+
+
+def _counts(labels: Labels, splits: NDArray[np.int8], classes: tuple[str, ...]) -> Labels:
+    """(3, classes): images of each split and class."""
+    counts = np.zeros((3, len(classes)), dtype=np.int64)
+    np.add.at(counts, (splits, labels), 1)
+    return counts
 
 
 def _check_groups(groups: list[str] | None, splits: NDArray[np.int8], warnings: list[str]) -> None:

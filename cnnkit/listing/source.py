@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cnnkit.errors import SourceError
 from cnnkit.listing import archives, arrays, folders, layout, tables
-from cnnkit.listing.finish import finished
+from cnnkit.listing.finish import finished, for_training
 from cnnkit.listing.names import ending, some, whole
 from cnnkit.listing.records import Listing, Rows, Tree, joined
 
@@ -15,21 +15,25 @@ PACKED = ("gz", "tgz", "bz2", "tbz2", "xz", "txz", "zst", "7z", "rar")
 NOT_NAMED = "images that the table does not name"
 
 
-def list_images(root: Path, test: float | None = None, test_seed: int = 0) -> Listing:
+def list_images(
+    root: Path, test: float | None = None, test_seed: int = 0, *, trained: bool = True
+) -> Listing:
     """What the source at `root` holds. No image is decoded.
 
     root: a folder, a table, a .zip, a .tar, or a .npz. test: the share of the training images that is held
     out as the test split where the source has none, by class, and by group where there are groups.
-    test_seed: 0 or more; another seed holds out other images.
+    test_seed: 0 or more; another seed holds out other images. trained: False where the images are only
+    measured, so that one class, or test images alone, will do.
 
     Raises SourceError where the source is missing, cannot be understood, or no training can work with it.
     """
     root = Path(os.path.expanduser(root)).absolute()  # noqa: PTH111 - Path's raises for an unknown user
     name = whole(root)
     try:
-        return _listed(root, name, test, test_seed)
+        listing = _listed(root, name, test, test_seed)
     except OSError as error:
         raise SourceError(f"{name} cannot be read: {error.strerror or error}") from error
+    return for_training(listing) if trained else listing
 
 
 def _listed(root: Path, name: str, test: float | None, test_seed: int) -> Listing:

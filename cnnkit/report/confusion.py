@@ -34,7 +34,7 @@ def draw_confusion(measured: Measured) -> Path:
         data.crop,
         data.info.shown_as_is,
     )
-    title = f"{evaluation.accuracy:.2%} of {evaluation.images:,} {measured.split} images right"
+    title = f"{evaluation.accuracy:.2%} of {evaluation.images:,} {measured.which} right"
     path = measured.weights.source.parent / f"confusion-{measured.stem}.svg"
     write_atomically(path, confusion_svg(evaluation.confusion, names, mistakes, title))
     return path
@@ -43,6 +43,8 @@ def draw_confusion(measured: Measured) -> Path:
 def uncropped(measured: Measured) -> Tensor:
     """The images of the evaluation, (N, C, H, W), before the crop."""
     config = measured.weights.config
+    if measured.other is not None:
+        return measured.other.whole.images
     if not config.data.crop:
         return measured.images.images.cpu()
     data = config.data.model_copy(update={"crop": 0})
