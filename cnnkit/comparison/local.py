@@ -215,7 +215,9 @@ def told_failure(error: Exception) -> tuple[str, str]:
 
 def _source(data: DataConfig) -> DataConfig:
     """What says which images were published; how they are split and changed is each trial's own."""
-    return DataConfig(dataset=data.dataset, root=data.root, scene=data.scene)
+    apart = ("validation", "crop", "folds", "resample_test", "augment")
+    default = DataConfig()
+    return data.model_copy(update={key: getattr(default, key) for key in apart})
 
 
 @functools.lru_cache(maxsize=1)  # the trials of a study share them: 0.1 s each

@@ -85,7 +85,8 @@ def run_study(
             _listen(tuning.ended(executor, published), folder, notify)
             study = tuning.study()
             trials = _write_plan(study, data, published, folder)
-        images = study.base.data.info.test_images
+        base = study.base.data
+        images = base.info.test_images if base.redrawn else len(published.test)
         course = Course(study, trials, images, judge_for(study.to_file(), images))
         whole = [trial for trial in trials if _is_whole(folder, trial, notify)]
         notify(_begun(study, len(trials), len(whole)))

@@ -17,6 +17,9 @@ class ImageDataset:
 
     stored: (M, C, H, W) uint8, pixels 0 … 255, in memory or mapped from a file. labels: (N,) int64,
     0 … classes - 1. rows: (N,) int64, which of the stored images; None: all of them.
+
+    The images may lie in the host's memory and the labels on a GPU that has no room for them; what is looked
+    at is then copied there, through pinned memory.
     """
 
     stored: Tensor
@@ -29,14 +32,23 @@ class ImageDataset:
 
     @property
     def images(self) -> Tensor:
-        """(N, C, H, W) uint8: gathered anew at each call where not all stored images are meant."""
-        return self.stored if self.rows is None else self.stored.index_select(0, self.rows)
+        """(N, C, H, W) uint8, where the labels are: gathered anew at each call unless all are meant."""
+        images = self.stored if self.rows is None else self.stored.index_select(0, self.rows)
+        if self.resident:
+            return images
+        return images.pin_memory().to(self.labels.device, non_blocking=True)
+
+    @property
+    def resident(self) -> bool:
+        """Whether the images lie where the labels are."""
+        return self.stored.device == self.labels.device
 
     def __getitem__(self, index: Tensor) -> "ImageDataset":
         """The images at the (n,) indices."""
-        index = index.to(self.labels.device)
-        rows = index if self.rows is None else self.rows.index_select(0, index)
-        return replace(self, labels=self.labels.index_select(0, index), rows=rows)
+        labels = self.labels.index_select(0, index.to(self.labels.device))
+        here = index.to(self.stored.device)
+        rows = here if self.rows is None else self.rows.index_select(0, here)
+        return replace(self, labels=labels, rows=rows)
 
     def batches(self, size: int) -> Iterator["ImageDataset"]:
         """All images in order, at most so many at once."""
@@ -56,10 +68,18 @@ class ImageDataset:
         return ImageDataset(inner, self.labels, replace(self.info, shape=(channels, height, width)))
 
     def to(self, device: torch.device) -> "ImageDataset":
-        """The same on a device; on another one than theirs the images are a copy, in their own order."""
+        """The same on a device. The images are copied there, in their own order, if it has room for them."""
         if device == self.labels.device:
             return self
-        return ImageDataset(self.images.to(device), self.labels.to(device), self.info)
+        labels = self.labels.to(device)
+        if self.resident and not _has_room(device, len(self) * self.stored[:1].numel()):
+            return replace(self, labels=labels)
+        return ImageDataset(self.images.to(device), labels, self.info)
+
+
+def _has_room(device: torch.device, size: int) -> bool:
+    """Whether so many bytes take at most half of what is free there."""
+    return device.type != "cuda" or size <= torch.cuda.mem_get_info(device)[0] / 2
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,9 @@ def _usable(config: DataConfig, listing: Listing, found: PreparedImages, notify:
     more = len(found.damaged) - len(first)
     told = "\n".join([*first, *([f"  and {more:,} more"] if more else [])])
     count = f"{counted(len(found.damaged), 'image')} of {len(every):,} cannot be used"
-    if config.damaged == "refuse":
-        raise DataError(f"{count}; mend or remove them, or set data.damaged: skip\n{told}")
+    if config.damaged == "refuse" or config.redrawn:
+        skip = "" if config.redrawn else ", or set data.damaged: skip"
+        raise DataError(f"{count}; mend or remove them{skip}\n{told}")
     notify(Note(f"{count} and {'is' if len(found.damaged) == 1 else 'are'} left out:\n{told}"))
     usable = torch.ones(len(every), dtype=torch.bool)
     usable[list(found.damaged)] = False

@@ -31,7 +31,7 @@ MOSTLY = 0.5  # of all ink: a drawing with less of it does not stand out
 
 @dataclass(frozen=True)
 class OwnImage:
-    """pixels: (1, C, H, W) uint8, framed as in the data set; handwriting light on dark. warnings: whole sentences."""
+    """pixels: (1, C, H, W) uint8, framed as in the data set. warnings: whole sentences."""
 
     pixels: Tensor
     warnings: tuple[str, ...] = ()
@@ -40,8 +40,9 @@ class OwnImage:
 def load_image(path: Path, info: DatasetInfo) -> OwnImage:
     """Any file Pillow reads, of any size and mode, framed as in `info`.
 
-    A photograph is fitted to the size as the training images were. Of handwriting, an image that has the data set's size already, before its crop, is only inverted where it is dark on
-    light. Raises ImageError where the file is no image, too large, or shows nothing.
+    A photograph is fitted to the size as the training images were. Of handwriting, an image that has the
+    data set's size already, before its crop, is only inverted where it is dark on light. Raises ImageError
+    where the file is no image, too large, or shows nothing.
     """
     if info.photographs:
         return OwnImage(torch.from_numpy(_photograph(path, info))[None])

@@ -58,6 +58,8 @@ def source_files(info: DatasetInfo, root: Path, notify: NoteListener) -> dict[st
 
 def at_hand(config: DataConfig) -> bool:
     """Whether the images can be read without fetching them."""
+    if config.own:
+        return Path(config.root or "").exists()
     info, root = config.source, data_root(config.root)
     return not info.torchvision_class or bool(find_sources(info, raw_folder(info, root)))
 
@@ -67,7 +69,7 @@ def with_own_root(config: DataConfig, notify: NoteListener) -> DataConfig:
 
     Where its `data.root` does not hold the images, the person's own folder of data sets takes its place.
     """
-    if config.root is None or at_hand(config):
+    if config.root is None or config.own or at_hand(config):
         return config
     own = data_root(None)
     notify(Note(f"{config.source.title} is not in {config.root}, as was configured: {own} is used instead"))

@@ -57,8 +57,9 @@ class Stack:
         self.rate = RateOnDevice(self.optimizer, self.device) if rate_on_device else None
         generators = [g for t in trainings for g in (t.augmentation_generator, t.dropout_generator)]
         self.context: AbstractContextManager[object] = self.rate or nullcontext()
-        on_gpu = self.rate and self.device.type == "cuda" and self.config.runtime.record_steps
-        self.recording = Replayed(generators, self.device, notify) if on_gpu else None
+        on_gpu = self.rate and images.resident and self.device.type == "cuda"
+        recorded = on_gpu and self.config.runtime.record_steps
+        self.recording = Replayed(generators, self.device, notify) if recorded else None
         self._lay_out(torch.stack(list(shares)).to(self.device))
 
     @classmethod
