@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from support import PROCESSES, exit_code, info, start
 from torch import Tensor
 
-from cnnkit.config.schema import DataConfig
+from cnnkit.config.images import DataConfig
 from cnnkit.data.dataset import ImageDataset, pixel_statistics
 from cnnkit.data.idx import read_idx
 from cnnkit.data.prepare import load_dataset, load_splits
@@ -35,13 +35,14 @@ from cnnkit.data.sources import data_root
 from cnnkit.data.splits import redrawn_test_and_rest, split_stratified
 from cnnkit.errors import DataError
 from cnnkit.events import Event, Note
-from cnnkit.families.datasets import DATASETS, DatasetInfo, IdxFile, published_names
+from cnnkit.families.datasets import DATASETS, DatasetInfo, published_names
+from cnnkit.families.published_files import PublishedFile
 from cnnkit.random import generator_for
 from cnnkit.tensor_files import fingerprint
 
 TRAIN, TEST = 40, 20
 FASHION, QMNIST = "fashion-mnist", "qmnist"
-FOLDERS = {name: DATASETS[name].torchvision_class for name in (FASHION, QMNIST)}
+FOLDERS = {name: DATASETS[name].folder for name in (FASHION, QMNIST)}
 MNIST_TRAIN_IMAGES = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]  # of the digits 0 … 9
 MNIST_TEST_IMAGES = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
@@ -72,7 +73,7 @@ def random_parts(name: str = FASHION, seed: int = 0) -> Parts:
 
 
 def path_of(root: Path, part: str, name: str = FASHION, packed: bool = False) -> Path:
-    return root / FOLDERS[name] / "raw" / (DATASETS[name].files[part].name + (".gz" if packed else ""))
+    return root / FOLDERS[name] / (DATASETS[name].files[part].name + (".gz" if packed else ""))
 
 
 def write_parts(root: Path, parts: Parts, name: str = FASHION, packed: bool = False) -> Path:
@@ -153,11 +154,11 @@ def test_the_classes_of_qmnist_are_the_first_of_its_eight_columns(tmp_path: Path
 def test_one_record_is_all_that_a_data_set_like_mnist_needs(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = {part: IdxFile(f"other-{part}", 3 if part.endswith("images") else 1) for part in random_parts()}
-    info = replace(DATASETS[FASHION], name="other", title="Other", torchvision_class="Other", files=files)
-    monkeypatch.setitem(DATASETS._entries, "other", info)
-    monkeypatch.setitem(FOLDERS, "other", "Other")
     parts = random_parts()
+    files = {part: PublishedFile(f"other-{part}", values.dim()) for part, values in parts.items()}
+    info = replace(DATASETS[FASHION], name="other", title="Other", folder="Other/raw", files=files)
+    monkeypatch.setitem(DATASETS._entries, "other", info)
+    monkeypatch.setitem(FOLDERS, "other", "Other/raw")
     train, test, told = load(write_parts(tmp_path, parts, "other"), "other")
     assert agrees(train, test, parts)
     assert (train.info.title, told) == ("Other", ["preparing Other"])

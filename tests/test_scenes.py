@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from cnnkit.config.images import SceneConfig
 from cnnkit.config.load import parse_config
-from cnnkit.config.schema import Config, SceneConfig
+from cnnkit.config.schema import Config
 from cnnkit.data.prepare import load_data, load_dataset
 from cnnkit.data.scenes import make_scenes, only_objects
 from cnnkit.errors import ConfigError

@@ -108,7 +108,7 @@ def test_batches_are_no_larger_than_half_of_the_images(tiny: Tiny) -> None:
 
 
 def test_the_first_point_is_the_configuration_itself(tiny: Tiny) -> None:
-    keys = list(TUNABLE)
+    keys = [key for key in TUNABLE if key != "data.augment.saturation"]  # of images in colour
     config = tiny("training.optimizer=sgd", "training.schedule=step", "training.momentum=0.123")
     tuning = planned(config, 5, keys)
     assert tuning.keys == keys

@@ -206,11 +206,11 @@ def data_command(
     from cnnkit.data.prepare import load_dataset
     from cnnkit.data.sources import data_root
 
-    if root is not None and not DATASETS[name].torchvision_class:
+    if root is not None and not DATASETS[name].folder:
         raise UsageError(f"--root does not go with {name}, which comes with scikit-learn; leave out --root")
     folder = data_root(str(root) if root else None)
     train, test = load_dataset(name, folder, _note)
-    where = folder if DATASETS[name].torchvision_class else "scikit-learn"
+    where = folder if DATASETS[name].folder else "scikit-learn"
     say(out, f"{DATASETS[name].title}: {len(train):,} training and {len(test):,} test images from {where}")
 
 

@@ -11,7 +11,7 @@ import cnnkit
 from cnnkit.calibration import calibration_error
 from cnnkit.comparison.trial import Trial, data_hash, shared_hashes
 from cnnkit.comparison.trial_records import TrialFacts
-from cnnkit.config.schema import DataConfig
+from cnnkit.config.images import DataConfig
 from cnnkit.data.dataset import ImageDataset, Published
 from cnnkit.data.prepare import load_data, load_splits
 from cnnkit.data.sources import with_own_root
@@ -150,7 +150,7 @@ def _compare_test(run: RunDir, weights: Weights, test: ImageDataset, placement: 
     """How many predictions are others, all of them ties up to rounding."""
     result, again = run.result, measure(weights, test, placement)
     tie, loss = _apart(result, placement)
-    kept = torch.frombuffer(bytearray(run.predictions()), dtype=torch.uint8).long()
+    kept = torch.from_numpy(run.predicted(test.info.classes))
     if len(kept) != len(test):
         raise RunError(f"{run.path / PREDICTIONS} holds {len(kept):,} predictions, not {len(test):,}")
     others = (again.predictions != kept).nonzero()[:, 0]

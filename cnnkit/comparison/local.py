@@ -16,7 +16,8 @@ from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 from cnnkit import signals
 from cnnkit.comparison.processes import worker_context
 from cnnkit.comparison.trial import Trial, run_trial
-from cnnkit.config.schema import DataConfig, RuntimeConfig
+from cnnkit.config.images import DataConfig
+from cnnkit.config.schema import RuntimeConfig
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import load_data
 from cnnkit.errors import CnnkitError, Interrupted, TrainingError

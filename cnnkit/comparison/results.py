@@ -23,6 +23,7 @@ from cnnkit.comparison.study_file import (
     trial_folder,
 )
 from cnnkit.comparison.trial_records import TrialFacts, TrialResult, TrialTiming
+from cnnkit.config.images import DataConfig
 from cnnkit.errors import DamagedFile, RunError
 from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.filenames import LABELS, PREDICTIONS, RESULT, RESULTS, TESTED, TRIAL
@@ -53,12 +54,11 @@ def analyse(folder: Path) -> StudyResults:
     if is_of_function(folder):
         return analyse_function(folder)
     study = load_study(folder)
-    labels, data = np.frombuffer(read_labels(folder, study), np.uint8), study.base().data
-    images = data.info.test_images if data.redrawn else len(labels)
+    labels, data = read_labels(folder, study), study.base().data
     pool = len(labels) if data.redrawn else 0
     finished, rows = {}, []
     for entry in study.trials:
-        trial, row = _trial(trial_folder(folder, entry.folder), entry, labels, images, data.redrawn)
+        trial, row = _trial(trial_folder(folder, entry.folder), entry, labels, data)
         if trial or row.error:
             rows.append(row)
         if trial:
@@ -82,7 +82,7 @@ def analyse(folder: Path) -> StudyResults:
         margin=study.margin,
         match=study.match,
         warnings=study.warnings,
-        test_images=images,
+        test_images=data.info.test_images if pool else len(labels),
         seeds=seeds,
         levels=levels,
         pairs=pairs,
@@ -163,18 +163,18 @@ def images_tested(run: RunDir, images: int, pool: int) -> NDArray[np.int64]:
 
 
 def _trial(
-    folder: Path, entry: TrialEntry, labels: NDArray[np.uint8], images: int, redrawn: bool
+    folder: Path, entry: TrialEntry, labels: NDArray[np.int64], data: DataConfig
 ) -> tuple[FinishedTrial | None, TrialResult]:
     """A trial where it has finished, and its row in `results.json`. labels: of all that may be tested."""
     run = RunDir(folder)
     row = TrialResult(entry.level, entry.seed, entry.folder, error=None)
     if not run.finished:
         return None, replace(row, error=run.failure or None)
-    kept = run.predictions()
-    predictions = np.frombuffer(kept, np.uint8)
+    predictions = run.predicted(data.info.classes)
+    images = data.info.test_images if data.redrawn else len(labels)
     if len(predictions) != images:
         raise RunError(f"{folder / PREDICTIONS} holds {len(predictions):,} predictions, not {images:,}")
-    tested = images_tested(run, images, len(labels)) if redrawn else None
+    tested = images_tested(run, images, len(labels)) if data.redrawn else None
     if tested is not None:
         labels = labels[tested]
     result, right = run.result, predictions == labels
@@ -188,7 +188,7 @@ def _trial(
         test_accuracy=float(right.mean()),
         val_accuracy=result.val_accuracy,
         best_epoch=result.best_epoch,
-        hashes={**_facts(run).hashes, "predictions": sha256(kept)},
+        hashes={**_facts(run).hashes, "predictions": sha256(run.predictions())},
         timing=TrialTiming(result.train_seconds, result.eval_seconds),
         clean_train_accuracy=result.clean_train_accuracy,
     )

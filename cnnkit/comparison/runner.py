@@ -9,9 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-import torch
-
 from cnnkit import signals
+from cnnkit.class_numbers import kept_bytes
 from cnnkit.comparison.course import Course, Planned
 from cnnkit.comparison.factors import judge_for
 from cnnkit.comparison.going_on import refuse_another_study, with_kept
@@ -22,7 +21,7 @@ from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.study_file import TrialEntry, trial_folder
 from cnnkit.comparison.trial import Trial, data_hash, is_finished, refuse_changed, with_kept_folders
 from cnnkit.comparison.tuning_trials import TuningRun
-from cnnkit.config.schema import DataConfig
+from cnnkit.config.images import DataConfig
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import all_tested, load_data
 from cnnkit.errors import Interrupted, RunError
@@ -135,7 +134,7 @@ def _write_plan(study: StudyPlan, data: str, published: Published, folder: Path)
     """Writes `study.json` first: from then on `--resume` can go on after a kill. Returns the trials."""
     planned = [Trial(level.name, config, data) for level, config in study.trials()]
     trials = with_kept_folders(planned, folder / TRIALS)
-    labels = all_tested(study.base.data, published).labels.to(torch.uint8).numpy().tobytes()
+    labels = kept_bytes(all_tested(study.base.data, published).labels, published.train.info.classes)
     entries = [TrialEntry(trial.level, trial.seed, trial.folder) for trial in trials]
     kept = replace(study.to_file(entries), labels=sha256(labels))
     write_json(folder / STUDY, sealed(kept.to_dict()))

@@ -9,6 +9,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnkit.class_numbers import numbers_in
 from cnnkit.comparison.tuning import Tuned, Tuning
 from cnnkit.comparison.widths import Match, cost_of
 from cnnkit.config.load import flat, parse_config
@@ -232,8 +236,8 @@ def trial_folder(folder: Path, name: str, below: str = TRIALS) -> Path:
     return path
 
 
-def read_labels(folder: Path, study: StudyFile) -> bytes:
-    """`labels.bin`. Raises RunError where it is missing or is not the one that was written."""
+def read_labels(folder: Path, study: StudyFile) -> NDArray[np.int64]:
+    """The classes in `labels.bin`, (images,). Raises RunError where it is not the one that was written."""
     path = folder / LABELS
     try:
         raw = read_kept(path)
@@ -241,7 +245,7 @@ def read_labels(folder: Path, study: StudyFile) -> bytes:
         raise RunError(str(error)) from error
     if study.labels and sha256(raw) != study.labels:
         raise RunError(f"{path} is damaged or was changed: it has another hash than in {STUDY}")
-    return raw
+    return numbers_in(raw, study.base().data.info.classes, path)
 
 
 def differences(study: StudyFile, folder: Path) -> Iterator[tuple[Path, str]]:

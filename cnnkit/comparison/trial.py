@@ -9,8 +9,9 @@ from typing import Any
 from cnnkit.comparison.study_file import SHOWN, differences, folder_name, load_study, trial_folder
 from cnnkit.comparison.trial_records import TrialFacts
 from cnnkit.comparison.validation_only import train_for_validation
+from cnnkit.config.images import DataConfig
 from cnnkit.config.load import config_text, differing_keys
-from cnnkit.config.schema import Config, DataConfig
+from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published
 from cnnkit.errors import CnnkitError, RunError, UsageError
 from cnnkit.experiment.run_dir import RunDir
@@ -137,7 +138,7 @@ def is_finished(folder: Path, data: DataConfig) -> bool:
     run.check()
     run.record(TRIAL, TrialFacts)
     images = data.info.test_images
-    if run.result and (found := len(run.predictions())) != images:
+    if run.result and (found := len(run.predicted(data.info.classes))) != images:
         raise RunError(f"{folder / PREDICTIONS} holds {found:,} predictions, not {images:,}")
     if data.redrawn and (found := len(run.tested())) != 4 * images:
         raise RunError(f"{folder / TESTED} holds {found:,} bytes, not {4 * images:,}")

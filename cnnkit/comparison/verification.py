@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cnnkit.comparison.first_version import FirstResults
 from cnnkit.comparison.function_study import is_of_function
 from cnnkit.comparison.records import StudyResults
@@ -83,7 +86,8 @@ def verify(folder: Path, deep: bool = False, told: Callable[[str], None] = ignor
             f"the settings of each level are the best of those tried, from {CONFIG} and {RESULT} in {TUNING}"
         )
     if results.pool:
-        _raise([sentence for run in runs for sentence in _tested_on_others(run, read_labels(folder, study))])
+        labels = read_labels(folder, study)
+        _raise([sentence for run in runs for sentence in _tested_on_others(run, labels)])
         told(f"the images in every {TESTED} are those that its seed draws from the classes in {LABELS}")
     _raise([sentence for run in runs for sentence in _forged(run)])
     told(f"best epoch, validation and seconds in each {RESULT} are those of {METRICS}")
@@ -227,15 +231,15 @@ def _of_another_plan(folder: Path, study: StudyFile) -> Iterator[str]:
         yield f"{path}: {what}"
 
 
-def _tested_on_others(run: RunDir, labels: bytes) -> Iterator[str]:
+def _tested_on_others(run: RunDir, labels: NDArray[np.int64]) -> Iterator[str]:
     """Where a trial was not tested on the images that its seed chooses."""
     import torch
 
     from cnnkit.data.splits import redrawn_test_and_rest
 
-    config, classes = run.config, torch.frombuffer(bytearray(labels), dtype=torch.uint8).long()
-    tested, _ = redrawn_test_and_rest(config.data, classes, config.training.seed)
-    if tested.tolist() != images_tested(run, len(tested), len(classes)).tolist():
+    config = run.config
+    tested, _ = redrawn_test_and_rest(config.data, torch.from_numpy(labels), config.training.seed)
+    if tested.tolist() != images_tested(run, len(tested), len(labels)).tolist():
         yield f"{run.path / TESTED} does not name the images that seed {config.training.seed} is tested on"
 
 

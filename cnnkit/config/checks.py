@@ -21,7 +21,7 @@ SPLIT_KEYS = frozenset({"data.dataset", "data.validation", "data.folds", "data.s
 REDRAWN_KEYS = frozenset({"data.dataset", "data.folds", "data.resample_test"})
 CROP_KEYS = frozenset({"data.dataset", "data.crop"})
 GRID_KEYS = CROP_KEYS | {"data.scene.size", "model.channels", "model.kernel_sizes", "model.pool_size"}
-LAYER_KEYS = GRID_KEYS | {"model.pooling", "model.head", "model.hidden"}
+LAYER_KEYS = GRID_KEYS | {"model.convolutions", "model.pooling", "model.head", "model.hidden"}
 
 
 class Complaint(NamedTuple):
@@ -169,7 +169,8 @@ def _layer_complaints(config: "Config") -> Iterator[Complaint]:
     model, info = config.model, config.data.info
     channels = info.shape[0]
     for number, stage in enumerate(model.stages, 1):
-        weights = channels * stage.channels * stage.kernel_size**2
+        widest = max(channels, stage.channels) if stage.convolutions > 1 else channels
+        weights = widest * stage.channels * stage.kernel_size**2
         if weights > LARGEST_LAYER:
             yield Complaint(
                 "model.channels",

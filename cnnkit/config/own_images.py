@@ -14,7 +14,7 @@ from cnnkit.families.datasets import FOLDER, OWN_IMAGES, DatasetInfo
 from cnnkit.listing import TEST, TRAIN, VALIDATION, Listing, list_images
 
 if TYPE_CHECKING:
-    from cnnkit.config.schema import DataConfig
+    from cnnkit.config.images import DataConfig
 
 CHANNELS, SIDE = 3, 32  # where the configuration does not say
 HELD_OUT = 0.1  # the share of the training images, where neither source nor configuration says one

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cnnkit.config.images import DataConfig
 from cnnkit.config.own_images import listing_of
-from cnnkit.config.schema import DataConfig
 from cnnkit.data.dataset import Apart, ImageDataset, Published
 from cnnkit.data.prepared import Fit, PreparedImages, prepared_images
 from cnnkit.data.sources import cache_folder

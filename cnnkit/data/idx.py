@@ -46,6 +46,22 @@ def load(info: DatasetInfo, paths: Mapping[str, Path]) -> dict[str, Tensor]:
     return tensors
 
 
+def load_emnist(info: DatasetInfo, paths: Mapping[str, Path]) -> dict[str, Tensor]:
+    """As `load`. The images of EMNIST are published with rows and columns exchanged."""
+    return {
+        part: values.mT.contiguous() if part.endswith("images") else values
+        for part, values in load(info, paths).items()
+    }
+
+
+def load_emnist_letters(info: DatasetInfo, paths: Mapping[str, Path]) -> dict[str, Tensor]:
+    """As `load_emnist`. The published labels of the letters are 1 … 26."""
+    return {
+        part: values - 1 if part.endswith("labels") else values
+        for part, values in load_emnist(info, paths).items()
+    }
+
+
 def read_idx(path: Path, dimensions: int) -> Tensor:
     """The values of an IDX file, packed with gzip or not: a tensor of uint8 or int32.
 

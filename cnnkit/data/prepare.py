@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cnnkit.config.schema import DataConfig, SceneConfig
+from cnnkit.config.images import DataConfig, SceneConfig
 from cnnkit.data.dataset import ImageDataset, Published, Splits
 from cnnkit.data.folder import load_folder
 from cnnkit.data.scenes import make_scenes, only_objects

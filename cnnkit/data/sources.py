@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
 
-from cnnkit.config.schema import DataConfig
+from cnnkit.config.images import DataConfig
 from cnnkit.errors import DataError
 from cnnkit.events import Note, NoteListener
 from cnnkit.families.datasets import DatasetInfo
@@ -38,22 +38,27 @@ def source_files(info: DatasetInfo, root: Path, notify: NoteListener) -> dict[st
 
     Raises DataError where they are missing and cannot be fetched.
     """
-    if not info.torchvision_class:
+    if not info.folder:
         return {}
-    folder = raw_folder(info, root)
+    folder = root / info.folder
     if found := find_sources(info, folder):
         return found
     try:
         return _fetch_once(info, root, notify)
     except (OSError, RuntimeError, HTTPException) as error:
-        for empty in (folder, folder.parent):
+        for empty in (folder, root / _top(info)):
             with contextlib.suppress(OSError):
                 empty.rmdir()
         raise DataError(
             f"{info.title} is not in {root} and could not be fetched: {_reason(error)}\n"
             f"On a machine with network run `cnnkit data {info.name} --root FOLDER` and bring the folder "
-            f"{info.torchvision_class} to {root}; or train on bundled images: --config digits"
+            f"{_top(info)} to {root}; or train on bundled images: --config digits"
         ) from error
+
+
+def _top(info: DatasetInfo) -> str:
+    """The outermost folder of a data set under the data root."""
+    return Path(info.folder).parts[0]
 
 
 def at_hand(config: DataConfig) -> bool:
@@ -61,7 +66,7 @@ def at_hand(config: DataConfig) -> bool:
     if config.own:
         return Path(config.root or "").exists()
     info, root = config.source, data_root(config.root)
-    return not info.torchvision_class or bool(find_sources(info, raw_folder(info, root)))
+    return not info.folder or bool(find_sources(info, root / info.folder))
 
 
 def with_own_root(config: DataConfig, notify: NoteListener) -> DataConfig:
@@ -74,11 +79,6 @@ def with_own_root(config: DataConfig, notify: NoteListener) -> DataConfig:
     own = data_root(None)
     notify(Note(f"{config.source.title} is not in {config.root}, as was configured: {own} is used instead"))
     return config.model_copy(update={"root": None})
-
-
-def raw_folder(info: DatasetInfo, root: Path) -> Path:
-    """Where torchvision puts the published files."""
-    return root / info.torchvision_class / "raw"
 
 
 def find_sources(info: DatasetInfo, folder: Path) -> dict[str, Path]:
@@ -98,27 +98,48 @@ def _fetch_once(info: DatasetInfo, root: Path, notify: NoteListener) -> dict[str
 
     root.mkdir(parents=True, exist_ok=True)
     cache_folder().mkdir(parents=True, exist_ok=True)
-    with FileLock(cache_folder() / f"{info.name}.lock"):
-        if not (found := find_sources(info, raw_folder(info, root))):
+    with FileLock(cache_folder() / f"{_top(info)}.lock"):
+        if not (found := find_sources(info, root / info.folder)):
             notify(Note(f"fetching {info.title} into {root}"))
             _fetch(info, root)
-            found = find_sources(info, raw_folder(info, root))
+            found = find_sources(info, root / info.folder)
     return found
 
 
 def _fetch(info: DatasetInfo, root: Path) -> None:
     """torchvision fetches, checks and unpacks. Its progress bar is shown only in a terminal."""
-    import torchvision.datasets
-
-    dataset = getattr(torchvision.datasets, info.torchvision_class)
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(NETWORK_PATIENCE)
     try:
         with _quiet_unless_terminal():
-            for train in (True, False):
-                dataset(str(root), train=train, download=True)
+            if info.downloads:
+                _download(info, root)
+            else:
+                _by_torchvision(info, root)
     finally:
         socket.setdefaulttimeout(patience)
+
+
+def _by_torchvision(info: DatasetInfo, root: Path) -> None:
+    import torchvision.datasets
+
+    dataset = getattr(torchvision.datasets, _top(info))
+    options = {"split": info.torchvision_split} if info.torchvision_split else {}
+    for train in (True, False):
+        dataset(str(root), train=train, download=True, **options)
+
+
+def _download(info: DatasetInfo, root: Path) -> None:
+    """Single files go into the folder of the data set. An archive holds that folder; it is not kept."""
+    from torchvision.datasets import utils
+
+    for download in info.downloads:
+        if download.url.endswith(".tar.gz"):
+            utils.download_and_extract_archive(
+                download.url, str(root), md5=download.md5, remove_finished=True
+            )
+        else:
+            utils.download_url(download.url, str(root / info.folder), md5=download.md5)
 
 
 @contextlib.contextmanager

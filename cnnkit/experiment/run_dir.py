@@ -10,7 +10,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cnnkit.calibration import Calibration
+from cnnkit.class_numbers import numbers_in
 from cnnkit.config.load import config_text, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import DamagedFile, RunError, UsageError
@@ -148,8 +152,12 @@ class RunDir:
         return [self._parsed(METRICS, EpochRecord, line) for line in self._bytes(METRICS).splitlines()]
 
     def predictions(self) -> bytes:
-        """The class that each test image was taken for, one byte an image."""
+        """The class that each test image was taken for, as `class_numbers.kept_bytes` has it."""
         return self._bytes(PREDICTIONS)
+
+    def predicted(self, classes: int) -> NDArray[np.int64]:
+        """The same as numbers, (images,). classes: how many the data set has."""
+        return numbers_in(self.predictions(), classes, self.path / PREDICTIONS)
 
     def tested(self) -> bytes:
         """Which of all published images were tested on, uint32, little-endian, where the seed chose them."""
@@ -169,7 +177,7 @@ class RunDir:
             )
 
     def write_predictions(self, classes: bytes, tested: bytes | None = None) -> None:
-        """The class that each test image was taken for, one byte an image. tested: as `tested` gives it."""
+        """classes: as `predictions` gives them. tested: as `tested` gives it."""
         write_atomically(self.path / PREDICTIONS, classes)
         if tested is not None:
             write_atomically(self.path / TESTED, tested)

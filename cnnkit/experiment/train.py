@@ -13,6 +13,7 @@ import torch
 
 import cnnkit
 from cnnkit import signals
+from cnnkit.class_numbers import kept_bytes
 from cnnkit.config.costs import layer_costs
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published, Splits, pixel_statistics
@@ -135,7 +136,7 @@ def finish(training: Training, splits: Splits, run: RunDir, begun: Begun, setup_
     test = measure(weights, splits.test, training.placement)
     eval_seconds = time.perf_counter() - started
     tested = None if splits.tested is None else splits.tested.numpy().astype("<u4").tobytes()
-    run.write_predictions(test.predictions.to(torch.uint8).numpy().tobytes(), tested)
+    run.write_predictions(kept_bytes(test.predictions, splits.info.classes), tested)
     config, best = training.config, training.history[training.best_epoch - 1]
     result = RunResult(
         run=str(run.path),

@@ -8,45 +8,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from cnnkit.families.class_names import (
+    BALANCED_NAMES,
+    CIFAR10_NAMES,
+    CIFAR100_NAMES,
+    DIGIT_NAMES,
+    FASHION_NAMES,
+    KUZUSHIJI_NAMES,
+    LETTER_NAMES,
+)
+from cnnkit.families.published_files import (
+    CIFAR10_ARCHIVE,
+    CIFAR10_FILES,
+    CIFAR100_ARCHIVE,
+    CIFAR100_FILES,
+    MNIST_FILES,
+    QMNIST_FILES,
+    SVHN_DOWNLOADS,
+    SVHN_FILES,
+    Download,
+    PublishedFile,
+    emnist_files,
+)
 from cnnkit.families.registry import Registry
 
 INK_SIDE = 22  # pixels: the side of an MNIST image without its empty margin; scenes show this part
-DIGIT_NAMES = tuple("0123456789")
-FASHION_NAMES = (
-    "T-shirt/top",
-    "trouser",
-    "pullover",
-    "dress",
-    "coat",
-    "sandal",
-    "shirt",
-    "sneaker",
-    "bag",
-    "ankle boot",
-)
-KUZUSHIJI_NAMES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
-
-
-@dataclass(frozen=True)
-class IdxFile:
-    """A published IDX file. name: without `.gz`. dimensions: how many its values have."""
-
-    name: str
-    dimensions: int
-
-
-MNIST_FILES = {
-    "train_images": IdxFile("train-images-idx3-ubyte", 3),
-    "train_labels": IdxFile("train-labels-idx1-ubyte", 1),
-    "test_images": IdxFile("t10k-images-idx3-ubyte", 3),
-    "test_labels": IdxFile("t10k-labels-idx1-ubyte", 1),
-}
-QMNIST_FILES = {
-    "train_images": IdxFile("qmnist-train-images-idx3-ubyte", 3),
-    "train_labels": IdxFile("qmnist-train-labels-idx2-int", 2),
-    "test_images": IdxFile("qmnist-test-images-idx3-ubyte", 3),
-    "test_labels": IdxFile("qmnist-test-labels-idx2-int", 2),
-}
 
 
 @dataclass(frozen=True)
@@ -76,9 +62,10 @@ class DatasetInfo(ImageInfo):
     loader: "module:function", imported when images are read. The function takes this record and the paths
     of the published files (none for bundled data). It returns four tensors: `train_images` and
     `test_images`, (N, C, H, W) uint8; `train_labels` and `test_labels`, (N,) int64.
-    torchvision_class: the class of `torchvision.datasets` that fetches the files, and their folder's name
-    under the data root; empty where there are no files. files: the published files, by the names of the
-    four tensors.
+    folder: where the files lie under the data root; empty where there are no files. files: the published
+    files, by the names of the four tensors where each holds one of them.
+    downloads: where the files come from. Without them the class of `torchvision.datasets` that has the name
+    of the folder fetches them; torchvision_split: the one that it is asked for.
 
     drawn: the images are scenes that cnnkit draws from the digits of `data.scene.source`, as `data.scene`
     says; they cannot be cropped. crop: pixels that were cut off each side; `shape` is the shape after that.
@@ -95,8 +82,10 @@ class DatasetInfo(ImageInfo):
     resampling: Literal["box", "bilinear"] = "box"
     strokes: bool = True
     loader: str = "cnnkit.data.idx:load"
-    torchvision_class: str = ""
-    files: Mapping[str, IdxFile] = field(default_factory=lambda: MNIST_FILES, hash=False)
+    folder: str = ""
+    torchvision_split: str = ""
+    downloads: tuple[Download, ...] = ()
+    files: Mapping[str, PublishedFile] = field(default_factory=lambda: MNIST_FILES, hash=False)
     drawn: bool = False
     writers_apart: bool = False
     photographs: bool = False
@@ -155,7 +144,7 @@ MNIST = DatasetInfo(
     test_images=10_000,
     ink_share=20 / 28,
     centred_by="mass",
-    torchvision_class="MNIST",
+    folder="MNIST/raw",
     writers_apart=True,
 )
 FASHION_MNIST = DatasetInfo(
@@ -166,7 +155,7 @@ FASHION_MNIST = DatasetInfo(
     strokes=False,
     train_images=60_000,
     test_images=10_000,
-    torchvision_class="FashionMNIST",
+    folder="FashionMNIST/raw",
 )
 KMNIST = DatasetInfo(
     name="kmnist",
@@ -175,15 +164,76 @@ KMNIST = DatasetInfo(
     class_names=KUZUSHIJI_NAMES,
     train_images=60_000,
     test_images=10_000,
-    torchvision_class="KMNIST",
+    folder="KMNIST/raw",
 )
 QMNIST = replace(
     MNIST,
     name="qmnist",
     title="QMNIST",
     test_images=60_000,
-    torchvision_class="QMNIST",
+    folder="QMNIST/raw",
     files=QMNIST_FILES,
+)
+
+
+def _emnist(part: str, class_names: tuple[str, ...], train_images: int, test_images: int) -> DatasetInfo:
+    """A part of EMNIST. A character fills its frame but for two pixels each side."""
+    return DatasetInfo(
+        name=f"emnist-{part}",
+        title=f"EMNIST {part}",
+        shape=(1, 28, 28),
+        class_names=class_names,
+        train_images=train_images,
+        test_images=test_images,
+        ink_share=24 / 28,
+        loader="cnnkit.data.idx:load_emnist",
+        folder="EMNIST/raw",
+        torchvision_split=part,
+        files=emnist_files(part),
+    )
+
+
+EMNIST_BALANCED = _emnist("balanced", BALANCED_NAMES, 112_800, 18_800)
+EMNIST_LETTERS = replace(
+    _emnist("letters", LETTER_NAMES, 124_800, 20_800), loader="cnnkit.data.idx:load_emnist_letters"
+)
+EMNIST_DIGITS = _emnist("digits", DIGIT_NAMES, 240_000, 40_000)
+CIFAR10 = DatasetInfo(
+    name="cifar10",
+    title="CIFAR-10",
+    shape=(3, 32, 32),
+    class_names=CIFAR10_NAMES,
+    train_images=50_000,
+    test_images=10_000,
+    strokes=False,
+    photographs=True,
+    loader="cnnkit.data.cifar:load",
+    folder="cifar-10-batches-bin",
+    downloads=(CIFAR10_ARCHIVE,),
+    files=CIFAR10_FILES,
+)
+CIFAR100 = replace(
+    CIFAR10,
+    name="cifar100",
+    title="CIFAR-100",
+    class_names=CIFAR100_NAMES,
+    folder="cifar-100-binary",
+    downloads=(CIFAR100_ARCHIVE,),
+    files=CIFAR100_FILES,
+)
+SVHN = DatasetInfo(
+    name="svhn",
+    title="SVHN",
+    shape=(3, 32, 32),
+    class_names=DIGIT_NAMES,
+    train_images=73_257,
+    test_images=26_032,
+    strokes=False,
+    photographs=True,
+    loader="cnnkit.data.svhn:load",
+    folder="SVHN",
+    downloads=SVHN_DOWNLOADS,
+    files=SVHN_FILES,
 )
 DIGITS = DatasetInfo(
     name="digits",
@@ -217,7 +267,22 @@ OWN_IMAGES = DatasetInfo(  # the folder decides its classes and numbers, the con
     photographs=True,
 )
 
-DATASETS = Registry("data set", MNIST, FASHION_MNIST, KMNIST, QMNIST, DIGITS, SMALL_OBJECT, OWN_IMAGES)
+DATASETS = Registry(
+    "data set",
+    MNIST,
+    FASHION_MNIST,
+    KMNIST,
+    QMNIST,
+    EMNIST_BALANCED,
+    EMNIST_LETTERS,
+    EMNIST_DIGITS,
+    CIFAR10,
+    CIFAR100,
+    SVHN,
+    DIGITS,
+    SMALL_OBJECT,
+    OWN_IMAGES,
+)
 
 
 def published_names() -> list[str]:

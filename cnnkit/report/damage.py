@@ -52,20 +52,20 @@ def results_left(folder: Path) -> tuple[StudyResults, list[str]]:
             raise second if str(second) == str(error) else RunError(f"{error}\n{second}") from error
 
 
-def labels_left(folder: Path, study: StudyFile) -> tuple[NDArray[np.uint8], list[str]]:
+def labels_left(folder: Path, study: StudyFile) -> tuple[NDArray[np.int64], list[str]]:
     """(labels, what is wrong with them): (images,), none where they are damaged."""
     try:
-        return np.frombuffer(read_labels(folder, study), np.uint8), []
+        return read_labels(folder, study), []
     except RunError as error:
-        return np.zeros(0, np.uint8), [str(error)]
+        return np.zeros(0, np.int64), [str(error)]
 
 
-def predictions_left(run: RunDir, images: int, classes: int, kept_hash: str = "") -> NDArray[np.uint8] | None:
+def predictions_left(run: RunDir, images: int, classes: int, kept_hash: str = "") -> NDArray[np.int64] | None:
     """The classes that a run kept, (images,); None where they are not all there. kept_hash: where known."""
     with contextlib.suppress(RunError):
-        raw = run.predictions()
-        kept = np.frombuffer(raw, np.uint8)
-        if len(kept) == images and kept.max(initial=0) < classes and kept_hash in ("", sha256(raw)):
+        kept = run.predicted(classes)
+        known = kept_hash in ("", sha256(run.predictions()))
+        if len(kept) == images and kept.max(initial=0) < classes and known:
             return kept
     return None
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.nn.model import CNN, build_model
-from cnnkit.report.images import StageMaps, downsamplings, drawn_at_most, signed_image
+from cnnkit.report.images import StageMaps, drawn_at_most, signed_image, stages_of
 
 OPEN_LINES, ROW = 18, 3  # of all levels, before a reader unfolds the others; cards beside one another
 
@@ -94,7 +94,7 @@ def draw_filters(
 
 def first_filters(model: CNN) -> Tensor:
     """(filters, K, K): the first convolution's weights on the first input channel."""
-    return downsamplings(model)[0].convolution.weight.detach()[:, 0].float()
+    return stages_of(model)[0].first_convolution.weight.detach()[:, 0].float()
 
 
 def untrained_filters(weights: Weights) -> Tensor:

@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
 from cnnkit.config.load import config_text
@@ -129,7 +128,7 @@ def _mistakes(run: RunDir, weights: Weights | None, test: ImageDataset | None) -
     kept = None if test is None else predictions_left(run, len(test), test.info.classes)
     if test is None or kept is None:
         return NO_MISTAKES
-    predictions, names = torch.from_numpy(kept.astype(np.int64)), test.info.class_names
+    predictions, names = torch.from_numpy(kept), test.info.class_names
     confusion = mean_confusion(kept[None], test.labels.numpy(), len(names))
     errors = mistakes_alone(confusion)
     row, column = largest(errors)

@@ -15,7 +15,8 @@ from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import images_tested
 from cnnkit.comparison.study_file import StudyFile, trial_folder
 from cnnkit.comparison.trial_records import TrialResult
-from cnnkit.config.schema import Config, DataConfig
+from cnnkit.config.images import DataConfig
+from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.errors import RunError
 from cnnkit.events import EpochRecord
@@ -33,7 +34,7 @@ from cnnkit.report.provenance import provenance_of
 from cnnkit.words import counted, listed
 
 GALLERY_SHOWN = 18
-UNTESTED = 255  # no class: a data set has fewer
+UNTESTED = -1  # no class
 CURVES = (  # field of an epoch's record, title, scale, whether it may be logarithmic
     ("val_accuracy", "validation accuracy, %", 100.0, False),
     ("val_loss", "validation loss, nats", 1.0, True),
@@ -61,8 +62,8 @@ class Trials:
     seeds: list[int]
     runs: Mapping[tuple[str, int], RunDir]
     hashes: Mapping[tuple[str, int], Mapping[str, Any]]
-    labels: NDArray[np.uint8]
-    predictions: Mapping[tuple[str, int], NDArray[np.uint8]]
+    labels: NDArray[np.int64]
+    predictions: Mapping[tuple[str, int], NDArray[np.int64]]
     damage: list[str]
 
     @property
@@ -70,7 +71,7 @@ class Trials:
         """The seeds for which the predictions of every level are there."""
         return [seed for seed in self.seeds if all((level, seed) in self.predictions for level in self.order)]
 
-    def predictions_of(self, level: str) -> NDArray[np.uint8]:
+    def predictions_of(self, level: str) -> NDArray[np.int64]:
         """(seeds, images), of the seeds in `predicted`."""
         return np.stack([self.predictions[level, seed] for seed in self.predicted])
 
@@ -107,7 +108,7 @@ def open_trials(folder: Path, study: StudyFile, config: Config, results: StudyRe
     )
 
 
-def _predictions(run: RunDir, images: int, data: DataConfig, kept_hash: str) -> NDArray[np.uint8] | None:
+def _predictions(run: RunDir, images: int, data: DataConfig, kept_hash: str) -> NDArray[np.int64] | None:
     """(images,), those that any seed may be tested on; None where not all of them are there."""
     if not data.redrawn:
         return predictions_left(run, images, data.info.classes, kept_hash)
@@ -116,7 +117,7 @@ def _predictions(run: RunDir, images: int, data: DataConfig, kept_hash: str) -> 
     with contextlib.suppress(RunError):
         numbers = images_tested(run, tested, images)
         if kept is not None:
-            everywhere = np.full(images, UNTESTED, np.uint8)
+            everywhere = np.full(images, UNTESTED)
             everywhere[numbers] = kept
             return everywhere
     return None
@@ -202,10 +203,10 @@ def confusion_view(trials: Trials) -> dict[str, Any] | None:
 
 
 def mean_confusion(
-    predictions: NDArray[np.uint8], labels: NDArray[np.uint8], classes: int
+    predictions: NDArray[np.int64], labels: NDArray[np.int64], classes: int
 ) -> NDArray[np.float64]:
     """Mean counts over trainings: (seeds, images), (images,) -> (classes, classes), rows the truth."""
-    pairs = (labels.astype(np.int64) * classes + predictions)[predictions != UNTESTED]
+    pairs = (labels * classes + predictions)[predictions != UNTESTED]
     counts = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
     return counts / len(predictions)
 

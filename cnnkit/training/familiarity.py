@@ -27,8 +27,8 @@ class Familiarity:
     """What the training images look like to a network.
 
     mean: (D,) and axes: (D, A) bring features (N, D) to their A main axes. points: (M, A) float16, training
-    images there. classes: (M,) uint8, their labels. threshold: (), the distance that 99 % of the validation
-    images keep below.
+    images there. classes: (M,) uint8, or int32 of many classes, their labels. threshold: (), the distance
+    that 99 % of the validation images keep below.
     """
 
     mean: Tensor
@@ -49,7 +49,8 @@ class Familiarity:
             and self.threshold.isfinite()
             and self.threshold >= 0
             and self.mean.dtype == self.axes.dtype == self.threshold.dtype == torch.float32
-            and (self.points.dtype, self.classes.dtype) == (torch.float16, torch.uint8)
+            and self.points.dtype == torch.float16
+            and self.classes.dtype in (torch.uint8, torch.int32)
         )
         if not fits:
             raise ValueError("these tensors do not tell what training images look like")
@@ -91,7 +92,8 @@ def familiarity_of(
     mean = features.mean(0)
     axes = _main_axes(features - mean, generator)
     points = _on_axes(features, mean, axes).half()
-    known = Familiarity(mean, axes, points, chosen.labels.cpu().to(torch.uint8), torch.ones(()))
+    narrow = torch.uint8 if train.info.classes <= 256 else torch.int32
+    known = Familiarity(mean, axes, points, chosen.labels.cpu().to(narrow), torch.ones(()))
     distances = known._distances(*_features(model, validation, placement))
     measured = distances[distances.isfinite()]  # of a class without points there is no distance
     if not len(measured):

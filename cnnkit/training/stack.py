@@ -11,7 +11,8 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.events import Listener, ignore
 from cnnkit.random import generator_for
-from cnnkit.training.batches import moved, orders
+from cnnkit.training.augmentation import changed, draws_for
+from cnnkit.training.batches import orders
 from cnnkit.training.cuda_graph import RateOnDevice, Replayed, can_be_recorded
 from cnnkit.training.optimizers import learning_rate_at, make_optimizer
 from cnnkit.training.stacked_model import Alone, SideBySide, side_by_side
@@ -161,8 +162,8 @@ class Stack:
         augment = self.config.data.augment
         if augment.active:
             generators = [training.augmentation_generator for training in self.trainings]
-            uniform = [torch.rand(4, size, generator=one, device=self.device) for one in generators]
-            images = moved(images, torch.stack(uniform, 2).flatten(1), augment)
+            draws = [draws_for(size, augment, generator, self.device) for generator in generators]
+            images = changed(images, torch.stack(draws, 2).flatten(1), augment)
         return images.view(size, -1, *images.shape[2:])
 
     def _clip_gradients(self, largest: float) -> None:
