@@ -19,7 +19,7 @@ from cnnkit.config.load import config_text, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.data import prepared
 from cnnkit.data.dataset import Published
-from cnnkit.data.pictures import pixels_of
+from cnnkit.data.pictures import decoded, pixels_of
 from cnnkit.data.prepare import load_data, load_splits
 from cnnkit.errors import ConfigError, DataError, ImageError
 from cnnkit.events import Note, Prepared
@@ -316,9 +316,9 @@ def test_images_are_decoded_once_and_as_many_as_are_missing(
         count += 1
         if count == stop_at:
             raise KeyboardInterrupt
-        return pixels_of(*arguments)
+        return decoded(*arguments)
 
-    monkeypatch.setattr(prepared, "pixels_of", counting)
+    monkeypatch.setattr(prepared, "decoded", counting)
     monkeypatch.setattr(prepared, "CHUNK", 10)
     stop_at = 25
     with pytest.raises(KeyboardInterrupt):
@@ -358,7 +358,7 @@ def test_a_changed_folder_leaves_no_old_files_in_the_cache(
     found = sorted(
         path.suffix for path in (tmp_path / "cache/cnnkit/prepared").iterdir() if path.suffix != ".lock"
     )
-    assert found == [".hashes", ".hashes", ".json", ".json", ".pixels", ".pixels"]
+    assert found == sorted([".hashes", ".json", ".pixels", ".shapes"] * 2)
 
 
 def _prepare_slowly(root: str, stop_after: int) -> None:
@@ -370,9 +370,9 @@ def _prepare_slowly(root: str, stop_after: int) -> None:
         count += 1
         if count == stop_after:
             os.kill(os.getpid(), SIGKILL)
-        return pixels_of(*arguments)
+        return decoded(*arguments)
 
-    prepared.pixels_of = dying  # type: ignore[assignment]
+    prepared.decoded = dying  # type: ignore[assignment]
     load_data(own(Path(root)).data)
 
 

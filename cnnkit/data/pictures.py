@@ -18,6 +18,8 @@ from cnnkit.errors import ImageError
 Bytes = NDArray[np.uint8]
 LARGEST_IMAGE = 50_000_000  # pixels; a photo of a phone has 12 to 50 million
 WIDE_GREYS = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # modes of 16 bits; "I" holds them in 32
+MODES = ("", "L", "RGB", "RGBA", "P", "1", "LA", "PA", "CMYK", "YCbCr", "LAB", "F", *WIDE_GREYS)
+Shape = tuple[int, int, int]  # width, height, and the number of the mode in MODES, 0 for another
 PAPER = 255  # what shows where an image is transparent: white, as on a page
 EDGE = 0  # what surrounds an image that `contain` has made smaller: black
 
@@ -75,10 +77,24 @@ def pixels_of(source: bytes | Bytes, name: object, channels: int, size: tuple[in
     animation the first frame is taken; an EXIF orientation is obeyed; transparent pixels are white.
     Raises ImageError where the file cannot be read.
     """
+    return decoded(source, name, channels, size, fit)[0]
+
+
+def decoded(
+    source: bytes | Bytes, name: object, channels: int, size: tuple[int, int], fit: str
+) -> tuple[Bytes, Shape]:
+    """What `pixels_of` gives, and how the image was before."""
     if isinstance(source, bytes):
         with opened(BytesIO(source), name) as image:
-            return _fitted(_upright(image, channels, size), channels, size, fit)
-    return _fitted(_in_mode(of_array(source), channels), channels, size, fit)
+            shape = _shape_of(image)  # before a JPEG is decoded smaller, in the mode that is asked for
+            return _fitted(_upright(image, channels, size), channels, size, fit), shape
+    image = of_array(source)
+    return _fitted(_in_mode(image, channels), channels, size, fit), _shape_of(image)
+
+
+def _shape_of(image: Any) -> Shape:
+    mode = image.mode if image.mode in MODES else ""
+    return image.width, image.height, MODES.index(mode)
 
 
 def of_array(values: Bytes) -> Any:

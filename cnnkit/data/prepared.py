@@ -1,8 +1,9 @@
 """A person's images decoded once, into a file of the cache that is then mapped into memory.
 
-Of a listing of N images the cache holds three files: `<name>.pixels`, (N, C, H, W) uint8; `<name>.hashes`, a
-number for each image, which is written after its pixels, so that it says which images are there and whole;
-and `<name>.json`, written last, which says that all are. Whoever is stopped goes on where it was.
+Of a listing of N images the cache holds four files: `<name>.pixels`, (N, C, H, W) uint8; `<name>.shapes`,
+what each image was before; `<name>.hashes`, a number for each image, which is written after its pixels, so
+that it says which images are there and whole; and `<name>.json`, written last, which says that all are.
+Whoever is stopped goes on where it was.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from cnnkit import signals
-from cnnkit.data.pictures import Bytes, pixels_of, quiet
+from cnnkit.data.pictures import Bytes, decoded, quiet
 from cnnkit.errors import CnnkitError, DataError, ImageError
 from cnnkit.events import NoteListener, Prepared
 from cnnkit.files import write_json
@@ -32,7 +33,7 @@ from cnnkit.listing import Listing, reader
 from cnnkit.processes import main_module_hidden
 from cnnkit.words import counted
 
-VERSION = 1  # of what is in the files: raise it where the same image becomes other pixels
+VERSION = 2  # of what is in the files: raise it where the same image becomes other pixels
 MISSING, DAMAGED = 0, 1  # instead of a hash
 CHUNK = 200  # images that a worker decodes before it tells
 FEW = 400  # images that are decoded here: no process is started for them
@@ -56,11 +57,13 @@ class Fit:
 class PreparedImages:
     """pixels: (N, C, H, W) uint8, mapped. hashes: (N,) uint64, equal where pixels are equal.
 
+    shapes: (N, 3) int32, width, height and mode of each image before, as `pictures.Shape`; 0 where damaged.
     damaged: which images could not be read, with the reasons; their pixels are 0.
     """
 
     pixels: Bytes
     hashes: NDArray[np.uint64]
+    shapes: NDArray[np.int32]
     damaged: dict[int, str]
 
 
@@ -79,13 +82,18 @@ class Files:
         return self.stem.with_suffix(".hashes")
 
     @property
+    def shapes(self) -> Path:
+        return self.stem.with_suffix(".shapes")
+
+    @property
     def finished(self) -> Path:
         return self.stem.with_suffix(".json")
 
-    def mapped(self, images: int, fit: Fit, mode: Any) -> tuple[Any, Any]:
-        """(pixels, hashes) as arrays on the files. mode: "r+" to write, "c" to read."""
+    def mapped(self, images: int, fit: Fit, mode: Any) -> tuple[Any, Any, Any]:
+        """(pixels, hashes, shapes) as arrays on the files. mode: "r+" to write, "c" to read."""
         pixels = np.memmap(self.pixels, np.uint8, mode, shape=(images, fit.channels, *fit.size))
-        return pixels, np.memmap(self.hashes, np.uint64, mode, shape=(images,))
+        hashes = np.memmap(self.hashes, np.uint64, mode, shape=(images,))
+        return pixels, hashes, np.memmap(self.shapes, np.int32, mode, shape=(images, 3))
 
 
 def prepared_images(listing: Listing, fit: Fit, folder: Path, notify: NoteListener) -> PreparedImages:
@@ -125,13 +133,13 @@ def _finished(files: Files, listing: Listing, fit: Fit) -> PreparedImages | None
         said = json.loads(files.finished.read_text(encoding="utf-8"))
         damaged = {int(index): str(reason) for index, reason in said["damaged"].items()}
         images = len(listing.paths)
-        pixels, hashes = files.mapped(images, fit, "c")
+        pixels, hashes, shapes = files.mapped(images, fit, "c")
         touched = files.pixels.stat().st_mtime_ns != said["changed"]
         if touched and _whole(pixels, hashes, range(images)) != images - len(damaged):
             return None
     except (OSError, ValueError, LookupError, AttributeError, TypeError):
         return None
-    return PreparedImages(pixels, hashes, damaged)
+    return PreparedImages(pixels, hashes, shapes, damaged)
 
 
 def _whole(pixels: Bytes, hashes: NDArray[np.uint64], images: Sequence[int]) -> int:
@@ -151,11 +159,11 @@ def _prepare(files: Files, listing: Listing, fit: Fit, notify: NoteListener) -> 
     images = len(listing.paths)
     files.finished.unlink(missing_ok=True)
     _make_room(files, images, fit)
-    pixels, hashes = files.mapped(images, fit, "r+")
+    pixels, hashes, shapes = files.mapped(images, fit, "r+")
     begun = np.flatnonzero(hashes > DAMAGED)
     if len(begun):
         _whole(pixels, hashes, begun.tolist())
-    missing = np.flatnonzero(hashes <= DAMAGED)
+    missing = np.flatnonzero((hashes <= DAMAGED) | (shapes[:, 0] == 0))
     done, damaged = images - len(missing), dict[int, str]()
     notify(Prepared(f"preparing {counted(images, 'image')} of {listing.root}", done, images))
     with contextlib.closing(_decoded(files, listing, fit, missing)) as chunks:
@@ -165,6 +173,7 @@ def _prepare(files: Files, listing: Listing, fit: Fit, notify: NoteListener) -> 
             notify(Prepared(f"prepared {counted(images, 'image')}", done, images))
     pixels.flush()
     hashes.flush()
+    shapes.flush()
     changed = files.pixels.stat().st_mtime_ns
     write_json(files.finished, {"root": str(listing.root), "changed": changed, "damaged": damaged})
     _remove_older(files)
@@ -179,7 +188,7 @@ def _make_room(files: Files, images: int, fit: Fit) -> None:
             f"the prepared images need {needed / 1e9:,.1f} GB in {files.stem.parent}, and "
             f"{free / 1e9:,.1f} GB are free; choose a smaller data.size, or another folder by XDG_CACHE_HOME"
         )
-    for path, length in ((files.pixels, needed), (files.hashes, 8 * images)):
+    for path, length in ((files.pixels, needed), (files.hashes, 8 * images), (files.shapes, 12 * images)):
         with path.open("ab") as file:
             if file.tell() != length:
                 file.truncate(0)
@@ -225,6 +234,7 @@ class _Work:
     read: Any
     pixels: Any
     hashes: Any
+    shapes: Any
 
 
 _work: list[_Work] = []
@@ -256,12 +266,12 @@ def _decode(chunk: list[int]) -> tuple[int, dict[int, str]]:
         for i in chunk:
             name = work.listing.paths[i]
             try:
-                image = pixels_of(work.read(i), name, fit.channels, fit.size, fit.how)
+                image, shape = decoded(work.read(i), name, fit.channels, fit.size, fit.how)
             except (CnnkitError, OSError) as error:
                 reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
                 unread[i] = reason if isinstance(error, ImageError) else f"{name} cannot be read: {reason}"
                 work.hashes[i] = DAMAGED
                 continue
-            work.pixels[i] = image
+            work.pixels[i], work.shapes[i] = image, shape
             work.hashes[i] = _hash(image)
     return len(chunk), unread
