@@ -23,7 +23,7 @@ def reach_of(interval: Interval) -> float:
 def judge(shop: Workshop) -> Judged:
     """Four cases. In each the activation whose difference to relu reaches furthest stands for all eight."""
     base, seeds, points, hardly, more = shop.pick(
-        ("digits", 3, 3, 4 * HARDLY, {"training.epochs": 5}), ("fast", 5, 6, HARDLY, {})
+        ("digits", 3, 3, 4 * HARDLY, {"training.epochs": 3}), ("fast", 5, 6, HARDLY, {})
     )
     cases, details = [], []
     for norm in (True, False):

@@ -23,7 +23,7 @@ class Size(NamedTuple):
     held_out: int
 
 
-QUICK = (Size(200, 60, 1237), Size(600, 30, 837), Size(1300, 15, 137))
+QUICK = (Size(200, 30, 1237), Size(600, 20, 837), Size(1300, 10, 137))
 FULL = (Size(1000, 60, 59_000), Size(6000, 20, 54_000), Size(55_000, 4, 5000))
 
 

@@ -44,7 +44,7 @@ def judge(shop: Workshop, epochs: Sequence[int] = EPOCHS) -> Judged:
     null = orientation_index(random_filters(side))
     beyond = float(null.quantile(0.95))
     cases, shares = [], []
-    start = runs.of(epochs[0], lambda run: float(indices(run)[1].mean()))
+    start = mean(runs.of(epochs[0], lambda run: float(indices(run)[1].mean())).values())
     for count in epochs:
         after = runs.of(count, lambda run: float(indices(run)[0].mean()))
         before = runs.of(count, lambda run: float(indices(run)[1].mean()))
@@ -58,8 +58,8 @@ def judge(shop: Workshop, epochs: Sequence[int] = EPOCHS) -> Judged:
         NAME,
         "The first layers find edges",
         f"{base}, without validation images, {seeds} seeds; {side} × {side} filters of the first stage",
-        f"orientation of a filter, {mean(start.values()):.2f} at the start: "
-        f"after {', '.join(map(str, epochs))} epochs {figures(cases, 3)}. "
-        f"More oriented than 95 % of random filters: {within} (random {float(null.mean()):.2f}, Sobel {sobel:.2f})",
+        f"orientation of a filter, {start:.2f} at the start: after"
+        f" {', '.join(map(str, epochs))} epochs {figures(cases, 3)}. "
+        f"More oriented than 95 % of random filters: {within} (random {null.mean():.2f}, Sobel {sobel:.2f})",
         cases,
     )
