@@ -28,7 +28,7 @@ def judge(shop: Workshop) -> Judged:
     cases, details = [], []
     for norm in (True, False):
         for tune in (None, points):
-            case = f"{'with' if norm else 'without'} norm, {'tuned' if tune else 'not tuned'}"
+            case = f"{'with' if norm else 'without'} norm, {'tuned' if tune else 'untuned'}"
             options: dict[str, Any] = {"tune": tune} if tune else {}
             overrides = {"model.batch_norm": norm} | more
             name = f"activation{'' if norm else '-no-norm'}{'-tuned' if tune else ''}"
@@ -43,10 +43,10 @@ def judge(shop: Workshop) -> Judged:
             details += [Case(f"{other} − relu, {case}", d, "points", **bounds) for other, d in named.items()]
     return Judged(
         NAME,
-        f"The activation hardly matters (by less than {hardly:g} points to relu)",
+        f"The activation hardly matters (± {hardly:g} points)",
         f"{base}, {counted(seeds, 'seed')}; tuned: each at its best of {points} learning rates",
-        "furthest from relu, of eight: "
-        + "; ".join(f"{case.name.replace(' − relu', '')}: {figure(case.interval)}" for case in cases)
+        "furthest from relu: "
+        + "; ".join(f"{case.name.replace(' − relu', '')} {figure(case.interval)}" for case in cases)
         + " points",
         cases,
         details,

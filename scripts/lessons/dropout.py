@@ -29,7 +29,7 @@ FULL = (Size(1000, 60, 59_000), Size(6000, 20, 54_000), Size(55_000, 4, 5000))
 
 def train_at(shop: Workshop, size: Size, more: Mapping[str, Any], name: str = DROPOUT) -> Trained:
     """Both rates of dropout on so many training images."""
-    base, seeds = shop.pick(("digits", 3), ("fast", 5))
+    base, seeds = shop.pick(("digits", 3), ("fast", 8))
     setting = {"data.validation": size.held_out, "training.epochs": size.epochs}
     overrides = PLAIN | setting | dict(more)
     return shop.compare(f"{name}-{size.images}", base, overrides, {"model.dropout": list(RATES)}, seeds)
@@ -37,7 +37,7 @@ def train_at(shop: Workshop, size: Size, more: Mapping[str, Any], name: str = DR
 
 def setting_of(shop: Workshop) -> str:
     """What is trained, in words."""
-    base, seeds = shop.pick(("digits", 3), ("fast", 5))
+    base, seeds = shop.pick(("digits", 3), ("fast", 8))
     return f"{base} without label smoothing, {counted(seeds, 'seed')}"
 
 
@@ -57,8 +57,8 @@ def judge_dropout(shop: Workshop) -> Judged:
         DROPOUT,
         "A larger dropout generalises better and fits worse",
         f"dropout 0.5 − 0, {setting_of(shop)}, and without augmentation; {epochs_of(sizes)}",
-        f"dropout 0.5 − 0 after training on {trained_on} images: test accuracy {figures(cases[TEST])} "
-        f"points, training loss {figures(cases[LOSS], 3)} nats",
+        f"0.5 minus 0, {trained_on} images: test accuracy {figures(cases[TEST])} points, "
+        f"training loss {figures(cases[LOSS], 3)} nats",
         [*cases[TEST], *cases[LOSS]],
     )
 
@@ -90,7 +90,7 @@ def judge_augmentation(shop: Workshop) -> Judged:
         "Dropout is like augmentation",
         f"dropout 0.5, turns to 10°, shifts to {shift:g} pixels and zooms to 10 %; {setting_of(shop)}; "
         f"{epochs_of((size,))}",
-        f"{size.images:,} training images. Gain of dropout, of augmentation, and of both beyond their sum: "
-        f"{figures(tests)} points. Training loss with dropout, with augmentation: {figures(losses, 3)} nats",
+        f"gain of dropout, augmentation, both beyond their sum, {size.images:,} images: {figures(tests)} "
+        f"points; training loss {figures(losses, 3)} nats",
         cases,
     )

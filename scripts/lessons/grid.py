@@ -33,7 +33,6 @@ def judge(shop: Workshop) -> Judged:
         NAME,
         "Stride 2 leaves a quarter of the grid",
         f"one stage with `stride`, square images with sides from {SIDES[0]} to {SIDES[-1]}",
-        f"exact: {even.low:g} to {even.high:g} % of the cells for even sides, "
-        f"{odd.low:.1f} to {odd.high:.1f} % for odd ones, which are rounded down",
+        f"even sides: {even.low:g} % exactly; odd ones: {odd.low:.0f} to {odd.high:.0f} %",
         cases,
     )
