@@ -4,13 +4,16 @@ The rule was written down in scripts/README.md before anything was measured.
 """
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from cnnkit.records import Record
 from cnnkit.stats import Interval
 
 HOLDS, IN_PART, NOT_HERE = "holds", "holds in part", "does not hold here"
+WIDTHS = (36, 58, 22)  # of the table's columns, characters
 
 
 @dataclass(frozen=True)
@@ -88,10 +91,19 @@ def figures(cases: Sequence[Case], digits: int = 2) -> str:
 
 
 def table(rows: Sequence[Judged]) -> str:
-    """The rows in Markdown."""
-    head = ["| claim | `--claim` | measured, with 95 % intervals | verdict |", "|---|---|---|---|"]
-    lines = [f"| {row.claim} | `{row.name}` | {row.told} | {of_all(row)} |" for row in rows]
-    return "\n".join([*head, *lines])
+    """The rows in plain text, each wrapped within its columns."""
+    cells = [("claim", "measured, 95 % intervals", "verdict")]
+    cells += [(f"{row.claim} ({row.name})", row.told, of_all(row)) for row in rows]
+    return "\n".join(map(_wrapped, cells))
+
+
+def _wrapped(cells: Sequence[str]) -> str:
+    columns = [textwrap.wrap(cell, width) for cell, width in zip(cells, WIDTHS, strict=True)]
+    lines = zip_longest(*columns, fillvalue="")
+    return "\n".join(
+        "  ".join(part.ljust(width) for part, width in zip(line, WIDTHS, strict=True)).rstrip()
+        for line in lines
+    )
 
 
 def of_all(row: Judged) -> str:
