@@ -16,28 +16,37 @@ PLAIN = {"data.augment": {"rotate": 0.0, "translate": 0.0, "zoom": 0.0}, "traini
 
 
 class Size(NamedTuple):
-    """How many images are trained on, how often, and how many are held out to leave so many."""
+    """How many images are trained on, how often and in which batches; held_out: what leaves so many."""
 
     images: int
     epochs: int
+    batch: int
     held_out: int
 
 
-QUICK = (Size(200, 30, 1237), Size(600, 20, 837), Size(1300, 10, 137))
-FULL = (Size(1000, 60, 59_000), Size(6000, 20, 54_000), Size(55_000, 4, 5000))
+QUICK = (Size(200, 30, 64, 1237), Size(600, 20, 64, 837), Size(1300, 10, 64, 137))
+FULL = (
+    Size(1000, 20, 32, 59_000),
+    Size(6000, 10, 64, 54_000),
+    Size(55_000, 4, 256, 5000),
+)  # 640 to 940 steps
 
 
 def train_at(shop: Workshop, size: Size, more: Mapping[str, Any], name: str = DROPOUT) -> Trained:
     """Both rates of dropout on so many training images."""
-    base, seeds = shop.pick(("digits", 3), ("fast", 8))
-    setting = {"data.validation": size.held_out, "training.epochs": size.epochs}
+    base, seeds = shop.pick(("digits", 8), ("fast", 8))
+    setting = {
+        "data.validation": size.held_out,
+        "training.epochs": size.epochs,
+        "training.batch_size": size.batch,
+    }
     overrides = PLAIN | setting | dict(more)
     return shop.compare(f"{name}-{size.images}", base, overrides, {"model.dropout": list(RATES)}, seeds)
 
 
 def setting_of(shop: Workshop) -> str:
     """What is trained, in words."""
-    base, seeds = shop.pick(("digits", 3), ("fast", 8))
+    base, seeds = shop.pick(("digits", 8), ("fast", 8))
     return f"{base} without label smoothing, {counted(seeds, 'seed')}"
 
 
@@ -64,7 +73,11 @@ def judge_dropout(shop: Workshop) -> Judged:
 
 
 def epochs_of(sizes: tuple[Size, ...]) -> str:
-    return ", ".join(f"{size.images:,} training images for {size.epochs} epochs" for size in sizes)
+    """Epochs and batches, in words."""
+    return ", ".join(
+        f"{size.images:,} training images for {size.epochs} epochs in batches of {size.batch}"
+        for size in sizes
+    )
 
 
 def judge_augmentation(shop: Workshop) -> Judged:
