@@ -48,11 +48,12 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     return max(0.0, (centre - reach) / scale), min(1.0, (centre + reach) / scale)
 
 
-def mean_interval(values: ArrayLike, resolution: float = 0.0) -> Interval:
+def mean_interval(values: ArrayLike, resolution: float = 0.0, together: int = 1) -> Interval:
     """The mean of independent values and its 95 % interval; a single value has none.
 
     resolution: the step in which values are measured, such as one test image's share. Few values are often
-    equal, which says little; so their deviation is never taken to be less than one step.
+    equal, which says little; so their deviation is never taken to be less than one step. together: how many
+    intervals shall hold all together with 95 %; each is then wider (Bonferroni).
     Student, "The probable error of a mean", Biometrika 1908.
     """
     from scipy.stats import t
@@ -62,7 +63,7 @@ def mean_interval(values: ArrayLike, resolution: float = 0.0) -> Interval:
     if n < 2:
         return Interval(mean, None, None)
     error = max(deviation(values), resolution) / math.sqrt(n)
-    reach = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
+    reach = float(t.isf((1 - CONFIDENCE) / 2 / together, n - 1)) * error
     return Interval(mean, mean - reach, mean + reach)
 
 

@@ -23,6 +23,12 @@ def test_the_interval_of_a_mean_is_scipys() -> None:
     assert astuple(mean_interval(values)) == pytest.approx((values.mean(), expected.low, expected.high))
 
 
+def test_intervals_that_shall_hold_together_are_those_of_a_smaller_error_each() -> None:
+    values = normal(0, 12)
+    each = scipy.stats.ttest_1samp(values, 0).confidence_interval(1 - 0.05 / 6)
+    assert astuple(mean_interval(values, together=6))[1:] == pytest.approx((each.low, each.high))
+
+
 def test_one_value_has_no_interval() -> None:
     assert mean_interval([0.5]) == Interval(0.5, None, None)
 

@@ -1,0 +1,1 @@
+"""The parts of `scripts/lesson`: one claim of the lesson, or two, in each file."""
