@@ -108,6 +108,12 @@ def test_missed_photos_are_tiles_in_colour() -> None:
     )
 
 
+def test_long_names_below_a_missed_image_do_not_run_into_the_next() -> None:
+    mistake = Mistake(photo(), "a very long name of a class", "airplane", 1.0, as_is=True)
+    assert max(map(len, mistake.lines)) <= 17  # characters of 11 pixels' type on 98 pixels
+    assert mistake.caption == "a very long name of a class, taken for airplane, 100%"
+
+
 # --- many classes -----------------------------------------------------------------------------------
 
 
