@@ -4,6 +4,7 @@
     ├── UsageError         exit code 2: the command line asks for what cannot be
     │   └── ConfigError    exit code 2: the configuration does; holds every problem at once
     ├── DataError          a data set is missing, damaged or does not fit
+    │   └── SourceError    a person's own images cannot be understood or used
     ├── RunError           a run directory or checkpoint cannot be used
     ├── TrainingError      training cannot go on
     │   └── OutOfMemory    for want of memory
@@ -84,6 +85,10 @@ class ConfigError(UsageError):
 
 
 class DataError(CnnkitError):
+    pass
+
+
+class SourceError(DataError):
     pass
 
 

@@ -12,6 +12,14 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Prepared(Note):
+    """So many images are decoded; told at the start, again and again, and at the end."""
+
+    done: int
+    images: int
+
+
+@dataclass(frozen=True)
 class NotDrawn(Note):
     """A part of a page that could not be drawn, though nothing is damaged."""
 
@@ -77,6 +85,7 @@ class StudyBegun:
     """Trials are about to run. where: device, in words. finished: trials kept from before.
 
     trials: of all levels and seeds. at_most: whether the study may end before that, once it is decided.
+    seconds: about how long the other trials take, at least and at most; None where that is not known.
     """
 
     title: str
@@ -85,6 +94,7 @@ class StudyBegun:
     finished: int
     at_most: bool
     warnings: Sequence[str]
+    seconds: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,9 @@ of combinations, taken within each seed. All contrasts share the residual varian
 Evidence is as in `cnnkit.sequential`: it may be looked at after every seed. Each question has 5 % of its own:
 the main effects of one factor, the interactions of two factors, and the two answers to whether the winner
 depends on a factor. Within a question the 5 % hold for all contrasts together.
+
+Accuracies of the trainings that did not fail say nothing of a combination that fails: an answer that rests on
+one is not known, whatever its evidence.
 """
 
 import itertools
@@ -202,9 +205,11 @@ class FactorialWatch:
         self._means = [design.means(factor) for factor in factors]
         self._weights, self._ends = np.concatenate(weights), np.cumsum([len(part) for part in weights])
         self._main_looks: list[Look] = []
+        self.failed = np.zeros(design.shape, bool)
 
-    def look(self, accuracies: ArrayLike) -> FactorialLook:
-        """Takes in the accuracies so far."""
+    def look(self, accuracies: ArrayLike, failed: Bools | None = None) -> FactorialLook:
+        """Takes in the accuracies so far. failed: (A, B, …), combinations of which a training failed."""
+        self.failed = np.zeros(self.design.shape, bool) if failed is None else failed
         fit = fit_contrasts(self.design.of_networks(accuracies), self._weights, self.resolution)
         parts = (_part(fit, slice(*ends)) for ends in zip([0, *self._ends], self._ends, strict=False))
         main = []
@@ -218,21 +223,26 @@ class FactorialWatch:
         self._main_looks = main
         return FactorialLook(fit.effect, main, twos, simple)
 
+    def failing(self, factor: int) -> Bools:
+        """(values of the factor,): with which a combination failed."""
+        others = tuple(i for i in range(self.failed.ndim) if i != factor)
+        return np.asarray(self.failed.any(others))
+
     def leader(self, factor: int) -> int:
-        """The value of the best marginal mean, of those that are not beaten."""
-        seen = self._main_looks[factor]
-        effect = np.where(
-            self.main[factor].beaten(seen), -np.inf, np.nan_to_num(seen.fit.effect, nan=-np.inf)
-        )
-        return int(np.argmax(effect))
+        """The value of the best marginal mean, of those that are not beaten and that do not fail."""
+        return self.main[factor].leader(self._main_looks[factor], self.failing(factor))
 
     @property
     def decided(self) -> bool:
-        """Whether the leader of each factor is known, and whether the first one's depends on the others."""
+        """Whether the leader of each factor is known, and whether the first one's depends on the others.
+
+        Where a combination fails the second is never known; no further seeds are needed for it.
+        """
         if not self._main_looks:
             return False
         known = [
             watch.decided(self.leader(factor), self._main_looks[factor])
             for factor, watch in enumerate(self.main)
         ]
-        return all(known) and all(question.decided for question in self.dependence.values())
+        depends = all(question.decided for question in self.dependence.values())
+        return all(known) and bool(depends or self.failed.any())

@@ -1,11 +1,12 @@
 """What the choice of test images puts into a difference of accuracies: other images, other differences."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+LARGEST_MARGIN = 99.99  # percentage points: one of 100 would tell nothing
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,10 @@ def image_error_of_redrawn(variance: float, df: float, tested: int, others: int)
     return OfImages(math.sqrt(variance * tested / others), max(1.0, df))
 
 
-def default_margin(images: int, errors: Sequence[float] = ()) -> float:
-    """The largest of 0.1 percentage points, two test images, and two standard errors of the images."""
-    return max(0.001, 2 / images, 2 * max(errors, default=0.0))
+def default_margin(images: int) -> float:
+    """Percentage points: 0.1, or two test images if these are more, rounded up to 0.01.
+
+    images: how many test images; 0: not known.
+    """
+    of_two = math.ceil(round(20_000 / images, 6)) / 100 if images else 0.0
+    return min(max(0.1, of_two), LARGEST_MARGIN)

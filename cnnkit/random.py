@@ -9,7 +9,12 @@ import hashlib
 import torch
 
 
+def number_for(seed: int, *names: str | int) -> int:
+    """The seed of one use, 0 … 2⁶⁴ - 1, for generators of another library."""
+    digest = hashlib.sha256(repr((seed, *names)).encode()).digest()
+    return int.from_bytes(digest[:8], "little")
+
+
 def generator_for(seed: int, *names: str | int, device: torch.device | str = "cpu") -> torch.Generator:
     """The generator of one use, such as `generator_for(seed, "order", epoch)`."""
-    digest = hashlib.sha256(repr((seed, *names)).encode()).digest()
-    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "little"))
+    return torch.Generator(device).manual_seed(number_for(seed, *names))

@@ -248,6 +248,16 @@ class Watch(Decided):
         beaten[first[self.different & (seen.fit.difference < 0) & by[second]]] = True
         return beaten
 
+    def leader(self, seen: Look, failing: Bools) -> int:
+        """The best level that is not beaten; one of those that never failed, if there is any.
+
+        failing: (levels,), of which a training failed.
+        """
+        known = np.isfinite(seen.fit.effect)
+        going = known & ~self.beaten(seen, by=~failing)
+        candidates = next((c for c in (going & ~failing, going) if c.any()), known)
+        return int(np.argmax(np.where(candidates, seen.fit.effect, -np.inf)))
+
     def settled(self, leader: int, seen: Look) -> bool:
         """Whether each other level is beaten, or different from the leader, or equivalent to it."""
         first, second = pair_indices(self.levels)

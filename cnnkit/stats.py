@@ -1,7 +1,7 @@
 """Intervals of one quantity, 95 %. Each function names its source."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,7 +24,7 @@ class Interval(Record):
     def negated(self) -> "Interval":
         """The interval of the opposite difference: b minus a for a minus b."""
         low, high = (None if end is None else -end for end in (self.high, self.low))
-        return Interval(-self.mean, low, high)
+        return replace(self, mean=-self.mean, low=low, high=high)
 
     def clipped(self) -> "Interval":
         """Within 0 … 1, for a share."""

@@ -15,8 +15,9 @@ def visible(text: str) -> str:
 
 
 def listed(names: Sequence[str], last: str = "and") -> str:
-    """`a, b and c`."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"
+    """`a, b and c`; with semicolons where a name has a comma: `max, first; and avg, second`."""
+    comma, before = ("; ", "; ") if any(", " in name for name in names) else (", ", " ")
+    return names[0] if len(names) == 1 else f"{comma.join(names[:-1])}{before}{last} {names[-1]}"
 
 
 def short_key(key: str) -> str:
@@ -24,11 +25,16 @@ def short_key(key: str) -> str:
     return TIMES.join(part.rpartition(".")[2] for part in key.split(TIMES))
 
 
-def about(seconds: float) -> str:
-    """`about 40 s`, `about 3 minutes`, `about 2.5 hours`."""
+def about(seconds: float, most: float | None = None) -> str:
+    """`about 40 s`, `about 3 minutes`, `about 2.5 hours`; with a most, `about 40 s to 3 minutes`."""
+    least, longest = _duration(seconds), _duration(seconds if most is None else most)
+    return f"about {least}" if least == longest else f"about {least} to {longest}"
+
+
+def _duration(seconds: float) -> str:
     if seconds < 90:
-        return f"about {max(1, round(seconds))} s"
-    return f"about {seconds / 60:.0f} minutes" if seconds < 90 * 60 else f"about {seconds / 3600:.1f} hours"
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 90 * 60 else f"{seconds / 3600:.1f} hours"
 
 
 def counted(number: int, noun: str) -> str:

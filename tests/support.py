@@ -43,7 +43,7 @@ Tiny = Callable[..., Config]  # what the fixture `tiny` is
 EVERYTHING = (  # that draws or remembers
     "model.dropout=0.5",
     "model.feature_dropout=0.1",
-    "data.augment={rotate: 10, translate: 1, zoom: 0.1}",
+    "data.augment={rotate: 10, translate: 1, zoom: 0.1, flip: 0.1, brightness: 0.2, erase: 0.2}",
     "training.weight_averaging=0.9",
 )
 # Each process is forked from one that has imported torch and run nothing: that saves 3 s a process.

@@ -245,7 +245,7 @@ def test_eval_prints_the_scores_of_every_class_and_the_confusion_truth_by_row(
 ) -> None:
     _, per_class, table = call(capsys, "eval", run).out.split("\n\n")
     confusion = torch.tensor([figures(line.replace("·", "0"))[1:] for line in table.splitlines()[1:]])
-    truth = load_dataset("digits", tmp_path)[1].labels.bincount()
+    truth = load_dataset("digits", tmp_path).test.labels.bincount()
     hits, taken = confusion.diagonal(), confusion.sum(0)
     assert not torch.equal(truth, taken)
     assert torch.equal(confusion.sum(1), truth.float())

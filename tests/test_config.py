@@ -1,6 +1,7 @@
 """The schema and what is told from it: defaults, cross-field checks, JSON Schema, shipped files, commands."""
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -33,6 +34,16 @@ Command = Callable[..., tuple[int, str, str]]
 KEYS = """
 data.dataset = 'mnist'
 data.root = None
+data.channels = None
+data.size = None
+data.fit = 'cover'
+data.test = 0.2
+data.test_seed = 0
+data.duplicates = 'drop'
+data.damaged = 'refuse'
+data.classes = None
+data.images = None
+data.fingerprint = None
 data.validation = 5000
 data.crop = 0
 data.folds = None
@@ -40,6 +51,11 @@ data.resample_test = False
 data.augment.rotate = 0.0
 data.augment.translate = 0.0
 data.augment.zoom = 0.0
+data.augment.flip = 0.0
+data.augment.brightness = 0.0
+data.augment.contrast = 0.0
+data.augment.saturation = 0.0
+data.augment.erase = 0.0
 data.scene.source = 'mnist'
 data.scene.size = 56
 data.scene.object_sizes = (8, 12, 16, 20, 28)
@@ -50,6 +66,7 @@ data.scene.train_images = 20000
 data.scene.test_images = 10000
 model.channels = (32, 64)
 model.kernel_sizes = 3
+model.convolutions = 1
 model.pooling = 'max'
 model.pool_size = 2
 model.order = 'activation_first'
@@ -202,14 +219,14 @@ def test_equal_configurations_have_equal_hashes() -> None:
     assert hash(parse_config(CONTRACT)) == hash(parse_config(CONTRACT))
 
 
-@pytest.mark.parametrize("key", ["kernel_sizes", "pooling", "pool_size"])
+@pytest.mark.parametrize("key", ["kernel_sizes", "convolutions", "pooling", "pool_size"])
 def test_one_value_means_the_same_for_every_stage(key: str) -> None:
     value = getattr(Config().model, key)
     spread = json.dumps([value] * 2)
     assert on_digits(f"model.{key}={spread}").model.stages == on_digits(f"model.{key}={value}").model.stages
 
 
-@pytest.mark.parametrize("key", ["kernel_sizes", "pooling", "pool_size"])
+@pytest.mark.parametrize("key", ["kernel_sizes", "convolutions", "pooling", "pool_size"])
 @pytest.mark.parametrize("n", [1, 3])
 def test_a_list_of_another_length_than_channels_is_refused(key: str, n: int) -> None:
     value = json.dumps([getattr(Config().model, key)] * n)
@@ -287,6 +304,13 @@ def test_the_largest_dense_layer_is_the_largest_that_is_accepted() -> None:
 
 def test_a_convolution_of_absurd_size_is_refused() -> None:
     assert "model.channels" in refused("model.channels=[20000, 20000]")
+
+
+def test_the_second_convolution_of_a_stage_may_be_the_one_of_absurd_size() -> None:
+    side = math.isqrt(LARGEST_LAYER) + 1
+    wide = (f"model.channels=[{side}]", "model.kernel_sizes=1", "model.head=avg", "model.hidden=[]")
+    assert on_digits(*wide).model.channels == (side,)
+    assert refused(*wide, "model.convolutions=2") == {"model.channels"}
 
 
 @pytest.mark.parametrize("validation", [1437, 1430, 60_000, 0.999])

@@ -24,10 +24,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support import PROCESSES, exit_code, start
+from support import PROCESSES, exit_code, info, start
 from torch import Tensor
 
-from cnnkit.config.schema import DataConfig
+from cnnkit.config.images import DataConfig
 from cnnkit.data.dataset import ImageDataset, pixel_statistics
 from cnnkit.data.idx import read_idx
 from cnnkit.data.prepare import load_dataset, load_splits
@@ -746,7 +746,10 @@ def test_the_configured_root_comes_before_the_variable_and_that_before_the_cache
 
 def test_pixel_statistics_are_the_mean_and_deviation_of_all_pixels() -> None:
     images = random_parts()["train_images"].repeat(300, 1, 1)[:, None]  # more than one chunk
-    mean, std = pixel_statistics(images)
-    values = images.double()
-    assert mean == pytest.approx(values.mean().item())
-    assert std == pytest.approx(values.std(correction=0).item())
+    images = torch.cat([images, 255 - images // 2, images // 3], 1)
+    some = torch.arange(0, len(images), 2)
+    shown = ImageDataset(images, torch.zeros(len(images)), info((3, 28, 28)))[some]
+    mean, std = pixel_statistics(shown)
+    for channel, values in enumerate(images[some].double().unbind(1)):
+        assert mean[channel].item() == pytest.approx(values.mean().item())
+        assert std[channel].item() == pytest.approx(values.std(correction=0).item())

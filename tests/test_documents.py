@@ -14,7 +14,7 @@ from support import call
 
 from cnnkit.cli.app import app
 from cnnkit.config.docs import keys_table
-from cnnkit.config.load import headline, shipped_configs
+from cnnkit.config.load import headline, load_config, shipped_configs
 from cnnkit.config.ranges import TUNABLE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,10 +67,12 @@ def test_the_table_of_keys_is_the_schema_s() -> None:
     assert f"<!-- keys -->\n{keys_table()}<!-- /keys -->" in CONFIGS
 
 
-def test_every_shipped_configuration_and_no_other_is_told_with_its_own_headline() -> None:
-    assert names(first_cells(CONFIGS, "| name | what it is for |")) == list(shipped_configs())
+def test_every_shipped_configuration_and_no_other_is_told_with_its_own_headline_and_order() -> None:
+    header = "| name | what it is for | `model.order` |"
+    assert names(first_cells(CONFIGS, header)) == list(shipped_configs())
     for name, path in shipped_configs().items():
-        assert f"| `{name}` | {headline(path)} |" in CONFIGS
+        order = load_config(path).model.order
+        assert f"| `{name}` | {headline(path)} | `{order}` |" in CONFIGS
 
 
 @pytest.mark.parametrize(

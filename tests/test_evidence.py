@@ -140,7 +140,12 @@ def test_what_all_classes_share_is_taken_off() -> None:
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
 def test_a_cell_sees_as_far_as_its_gradient_reaches(pooling: str, kernel_size: int) -> None:
     config = ModelConfig(
-        channels=(3, 3), kernel_sizes=kernel_size, pooling=pooling, activation="tanh", batch_norm=False
+        channels=(3, 3),
+        kernel_sizes=kernel_size,
+        convolutions=(1, 2),
+        pooling=pooling,
+        activation="tanh",
+        batch_norm=False,
     )
     model = build_model(config, info((1, 42, 42), 3), seed=1).double()
     cells = cells_of(model.config, model.info.shape)

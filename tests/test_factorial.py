@@ -185,6 +185,21 @@ def test_a_study_is_not_decided_while_a_factor_has_no_leader() -> None:
     assert not watch.decided
 
 
+def test_a_value_with_a_combination_that_fails_does_not_lead_and_the_study_may_end_all_the_same() -> None:
+    values = 0.01 * noise(3, 2, 15) + np.array([[5, 5.15], [3, 3], [0, 0]])[..., None]
+    failed = np.zeros((3, 2), bool)
+    failed[0, 1] = True
+    watch = FactorialWatch(apart(3, 2), 0.2)
+    watch.look(values, failed)
+    assert watch.failing(0).tolist() == [True, False, False]
+    assert watch.failing(1).tolist() == [False, True]
+    assert [watch.leader(0), watch.leader(1)] == [1, 0]
+    watch.dependence[1] = Dependence(3, 2, 0.2)  # of which nothing is known
+    assert watch.decided
+    watch.failed = np.zeros((3, 2), bool)
+    assert not watch.decided
+
+
 def test_losers_that_change_places_do_not_change_the_winner() -> None:
     truth = np.array([[5, 5], [1, 0], [0, 1]])
     watch = watched(0.01 * noise(3, 2, 15) + truth[..., None], margin=0.2)

@@ -1,9 +1,11 @@
 """Studies of several keys: what is trained, when they end, and what is told of effects."""
 
+import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,14 +15,25 @@ from numpy.typing import NDArray
 from support import Here, call, keep_json, kept_json
 
 import cnnkit
+from cnnkit.api.progress import StudyProgress
+from cnnkit.cli.console_compare import print_comparison
 from cnnkit.comparison.course import GIVEN_UP, Course
 from cnnkit.comparison.factors import Effects, design_of, judge_factors, judge_for, means_at
 from cnnkit.comparison.going_on import planned_again, refuse_another_study, refuse_fewer
-from cnnkit.comparison.records import APART, APART_HERE, EQUIVALENT, StudyResults
+from cnnkit.comparison.records import (
+    APART,
+    APART_HERE,
+    EQUIVALENT,
+    NOT_KNOWN,
+    UNDECIDED,
+    WORSE,
+    WORSE_HERE,
+    StudyResults,
+)
 from cnnkit.comparison.results import analyse, read_results
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.sentence import sentence
-from cnnkit.comparison.study import StudyPlan, plan_study
+from cnnkit.comparison.study import StudyPlan, plan_study, with_tuning
 from cnnkit.comparison.study_file import load_study
 from cnnkit.comparison.trial import Trial
 from cnnkit.comparison.verdicts import Observed, judge
@@ -28,12 +41,15 @@ from cnnkit.comparison.verification import verify
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import RunError, UsageError
+from cnnkit.events import StudyBegun, StudyEvent, TuningBegun
+from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import RESULTS, STUDY, TRIALS
 from cnnkit.report.page import write_report
 
 Tiny = Callable[..., Config]
 POOLINGS, DROPOUTS = ["stride", "max", "avg"], [0.0, 0.5]
 VARIED = {"key": "model.pooling", "values": POOLINGS, "beside": {"model.dropout": DROPOUTS}}
+TWO_DROPOUTS = {"model.dropout": DROPOUTS}
 CROSSING = {"stride": (0.90, 0.90), "max": (0.96, 0.93), "avg": (0.93, 0.96)}
 SAME_WINNER = {"stride": (0.90, 0.90), "max": (0.96, 0.95), "avg": (0.93, 0.92)}
 
@@ -71,8 +87,9 @@ def told(
     truth: dict[str, tuple[float, float]],
     seeds: int,
     images: NDArray[np.bool_] | None = None,
+    failed: Mapping[str, Sequence[int]] = MappingProxyType({}),
 ) -> StudyResults:
-    """Results, as far as the sentence needs them, of so many seeds."""
+    """Results, as far as the sentence needs them, of so many seeds. failed: the seeds of a level that did."""
     plan = study.to_file()
     accuracies = np.array(
         [
@@ -81,7 +98,8 @@ def told(
         ]
     )
     names = [level.name for level in plan.levels]
-    observed = Observed(names, accuracies, np.zeros(accuracies.shape, bool), images, 10_000)
+    failing = np.array([[seed in failed.get(name, ()) for seed in range(seeds)] for name in names])
+    observed = Observed(names, np.where(failing, np.nan, accuracies), failing, images, 10_000)
     looks, effects = judge_factors(plan, observed, range(seeds), judge(observed, plan.margin / 100)[1])
     return results_of(plan.key, plan.margin, looks, effects)
 
@@ -240,6 +258,20 @@ def test_a_study_of_several_keys_is_verified_and_reported(study_folder: Path) ->
     assert "accuracy, %, against dropout" in page
     assert "No combination was left out" not in page  # the seeds were fixed
     assert "were varied together" in page
+    sections = re.findall(r'<section id="([^"]+)">', page)
+    assert sections.index("effects") < sections.index("ranking")
+    assert page.count("★</span> the best") == 3  # of each key, and of the combinations
+
+
+def test_no_combination_is_called_beaten_in_a_report(study_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    shutil.copytree(study_folder, folder)
+    content = kept_json(folder / RESULTS)
+    for level in content["levels"][1:]:
+        level["beaten_after"] = 2
+    keep_json(folder / RESULTS, content)
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert "beaten" not in page.partition("<main>")[2].partition('id="provenance"')[0]
 
 
 def test_a_changed_effect_is_found(study_folder: Path, tmp_path: Path) -> None:
@@ -306,6 +338,37 @@ def test_several_keys_on_the_command_line_and_in_python(
     assert [factor.key for factor in again.results.factors] == ["model.pooling", "model.dropout"]
 
 
+def test_the_time_that_it_takes_is_told_before_anything_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of two workers; the fewest seeds are two."""
+    monkeypatch.setattr("cnnkit.comparison.tuning_trials.workers_for", lambda _: 2)
+    monkeypatch.setattr(
+        "cnnkit.comparison.tuning_trials.seconds_to_train",
+        lambda config, _: 120.0 if config.model.pooling == "max" else 60.0,
+    )
+    plan = plan_study(
+        tiny_config("training.epochs=1"),
+        "model.pooling",
+        ["max", "avg"],
+        beside=TWO_DROPOUTS,
+        margin=50,
+        min_seeds=2,
+        max_seeds=3,
+    )
+    events: list[StudyEvent] = []
+    run_study(plan, tmp_path, Here(tmp_path / TRIALS), events.append)
+    begun = events[0]
+    assert isinstance(begun, StudyBegun)
+    a_seed = (2 * 120 + 2 * 60) / 2
+    assert begun.seconds == (2 * a_seed, 3 * a_seed)
+    StudyProgress()(begun)
+    assert "1 thread a trial; about 6 minutes to 9 minutes" in capsys.readouterr().err
+    events.clear()
+    run_study(plan, tmp_path, Here(tmp_path / TRIALS), events.append)
+    assert [event.seconds for event in events if isinstance(event, StudyBegun)] == [None]
+
+
 def test_the_order_is_varied_beside_the_pooling_and_stride_has_none(
     tiny_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -334,3 +397,104 @@ def test_going_on_may_name_one_of_the_keys(
     assert "compares avg too" in call(capsys, *line, "--vary", "model.pooling=stride,max").err
     assert "key is " in call(capsys, *line, "--vary", "model.hidden=[8],[16]").err
     assert call(capsys, *line, "--vary", "model.dropout=0,0.5").code == 0
+
+
+@pytest.mark.parametrize("truth", [CROSSING, SAME_WINNER], ids=["crossing", "same winner"])
+def test_what_rests_on_a_combination_that_failed_is_not_known(
+    tiny: Tiny, truth: dict[str, tuple[float, float]]
+) -> None:
+    whole, results = (told(planned(tiny), truth, 12, failed=f) for f in ({}, {"max, 0.5": [3]}))
+    assert not {two.verdict for two in whole.interactions} & {UNDECIDED, NOT_KNOWN}
+    for two, known in zip(results.interactions, whole.interactions, strict=True):
+        rests_on = "max" in two.values and "0.5" in two.others
+        assert two.failed == (["max, 0.5"] if rests_on else [])
+        assert two.verdict == (NOT_KNOWN if rests_on else known.verdict)
+    (depends,), words = results.dependence, sentence(results)
+    assert (depends.depends, depends.everywhere) == (False, [])
+    assert "Whether the best pooling depends on dropout is not known, because max, 0.5 failed." in words
+    for factor, failing in zip(results.factors, ("max", "0.5"), strict=True):
+        assert {level.name: level.failures for level in factor.levels if level.failures} == {failing: 1}
+        assert factor.levels[0].name != failing
+        assert factor.within == 0
+        for pair in factor.pairs:
+            assert failing not in (pair.a, pair.b) or pair.seen_from(failing).verdict in (
+                UNDECIDED,
+                WORSE,
+                WORSE_HERE,
+            )
+
+
+def test_equal_differences_are_not_called_so_where_a_combination_failed(tiny: Tiny) -> None:
+    additive = {"stride": (0.90, 0.91), "max": (0.95, 0.96), "avg": (0.93, 0.94)}
+    results = told(planned(tiny), additive, 12, failed={"stride, 0.0": [1]})
+    assert {two.verdict for two in results.interactions} == {EQUIVALENT, NOT_KNOWN}
+    words = sentence(results)
+    assert "Whether differences depend on dropout is not known either." in words
+    assert "Differences are the same" not in words
+
+
+def test_a_value_whose_trainings_failed_is_not_called_undecided_for_want_of_seeds(tiny: Tiny) -> None:
+    near = {"stride": (0.90, 0.90), "max": (0.9301, 0.9301), "avg": (0.93, 0.93)}
+    words = sentence(told(planned(tiny), near, 12, failed={"max, 0.5": [3]}))
+    assert "whether it is better than max is not known, because trainings failed" in words
+    assert "as good" not in words.partition("The best")[0].partition("Averaged over pooling")[0]
+
+
+def test_a_combination_that_failed_once_does_not_keep_a_study_from_its_end(tiny: Tiny) -> None:
+    trained, course = ran(planned(tiny), CROSSING, fails=lambda t: (t.level, t.seed) == ("max, 0.5", 1))
+    assert course.over
+    assert max(trial.seed for trial in trained) < 12
+
+
+def test_a_study_with_a_combination_that_always_fails_ends_and_tells_what_the_others_came_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = plan_study(tiny_config("training.epochs=1"), "model.pooling", ["max", "avg"], beside=TWO_DROPOUTS)
+    always = Here(tmp_path / TRIALS, lambda trial: "out of memory" if trial.level == "max, 0.5" else "")
+    results = run_study(plan, tmp_path, always)
+    assert len(results.failed) == GIVEN_UP
+    assert not results.factors
+    words = sentence(results)
+    assert words.startswith(f"combination {results.best.name} ")
+    assert "Main effects are not known: no seed has been trained with every combination." in words
+    assert words.endswith(" max, 0.5 failed in 3 of 3 trainings.")
+    print_comparison(results)
+    assert "nothing to compare" not in capsys.readouterr().out
+    assert write_report(tmp_path).is_file()
+
+
+def test_a_failed_training_that_is_made_again_makes_the_answers_known(tmp_path: Path) -> None:
+    plan = plan_study(
+        tiny_config("training.epochs=1"), "model.pooling", ["max", "avg"], 2, beside=TWO_DROPOUTS
+    )
+    once = Here(tmp_path / TRIALS, lambda t: "killed" if (t.level, t.seed) == ("max, 0.5", 1) else "")
+    assert run_study(plan, tmp_path, once).dependence[0].failed == ["max, 0.5"]
+    assert "because max, 0.5 failed" in sentence(read_results(tmp_path))
+    assert run_study(plan, tmp_path, Here(tmp_path / TRIALS)).dependence[0].failed == []
+
+
+def test_each_combination_is_tuned_over_the_same_points_and_that_is_verified(tmp_path: Path) -> None:
+    rate, orders = "training.learning_rate", ["activation_first", "pooling_first"]
+    base = tiny_config("training.epochs=1")
+    plan = plan_study(base, "model.pooling", ["stride", "avg"], 2, beside={"model.order": orders})
+    events: list[StudyEvent] = []
+    results = run_study(with_tuning(plan, 3), tmp_path, Here(tmp_path / TRIALS), events.append)
+    study, begun = load_study(tmp_path), events[0]
+    names = ["stride, activation_first/pooling_first", *(f"avg, {order}" for order in orders)]
+    assert isinstance(begun, TuningBegun)
+    assert begun.what == f"{'; '.join(names)}; each over 3 points of {rate}"
+    assert begun.trainings == 3 * 3
+    for level in study.levels:
+        assert level.tuned is not None
+        reached = level.tuned.val_accuracies
+        assert reached[level.tuned.point] == max(filter(None, reached))
+        kept = [RunDir(tmp_path / TRIALS / t.folder).config for t in study.trials if t.level == level.name]
+        assert {config.training.learning_rate for config in kept} == {level.tuned.settings[rate]}
+    assert "Each combination was tuned first, over 3 points of training.learning_rate" in sentence(results)
+    assert verify(tmp_path) == results
+    assert "tuned" in write_report(tmp_path).read_text(encoding="utf-8")
+
+
+def test_a_key_that_is_varied_is_not_tuned(tiny: Tiny) -> None:
+    with pytest.raises(UsageError, match=r"model\.dropout"):
+        with_tuning(planned(tiny), 3, ["model.dropout"])

@@ -140,11 +140,13 @@ def test_a_new_head_activation_optimizer_and_schedule_are_used() -> None:
 
 @pytest.mark.parametrize("name", POOLINGS)
 @pytest.mark.parametrize("pool_size", [(2, 2), (3, 1), (2, 3)])
-def test_a_cell_sees_as_far_as_any_pixel_changes_it(name: str, pool_size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("convolutions", [1, (2, 3)])
+def test_a_cell_sees_as_far_as_any_pixel_changes_it(
+    name: str, pool_size: tuple[int, int], convolutions: int | tuple[int, int]
+) -> None:
     """All weights are 1, so every pixel that can change a cell does."""
-    config = ModelConfig(
-        channels=(1, 1), kernel_sizes=(3, 4), pooling=name, pool_size=pool_size, batch_norm=False
-    )
+    sizes = {"kernel_sizes": (3, 4), "pool_size": pool_size, "convolutions": convolutions}
+    config = ModelConfig(channels=(1, 1), pooling=name, batch_norm=False, **sizes)
     model = build_model(config, info((1, 48, 48)), seed=0).double()
     for parameter in model.parameters():
         nn.init.constant_(parameter, 0.1)

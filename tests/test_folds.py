@@ -105,6 +105,10 @@ def test_it_verifies_and_its_page_shows_images_with_the_seeds_that_tested_them(f
     page = write_report(finished).read_text(encoding="utf-8")
     assert "could not be drawn" not in page
     assert f"{IMAGES} test images of {POOL:,}, others with each seed" in page
+    assert f"training and test split together are {POOL:,}. They are dealt into {FOLDS} equally" in page
+    assert "validation images, held out of those that a seed does not test on" in page
+    assert f"e² = V · {IMAGES} / {POOL - IMAGES:,}" in page
+    assert "these test images" not in page
     gallery = re.search(r'<section id="gallery">.*?</section>', page, re.DOTALL)
     assert gallery
     assert {*re.findall(r"</svg>(\d+/\d+)</td>", gallery.group())} == {"0/1", "1/1"}

@@ -1,5 +1,6 @@
 """How the evidence grew: what is drawn is what the looks of the study tell, in plots or in words."""
 
+import json
 import math
 import re
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from cnnkit.comparison.records import LevelResult, LevelTiming, StudyResults
-from cnnkit.comparison.study_file import LevelPlan, StudyFile
+from cnnkit.comparison.study_file import FactorPlan, LevelPlan, StudyFile
 from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.comparison.verdicts import Observed, judge
 from cnnkit.report.axes import BOTTOM, HEIGHT, WIDTH, Mark, Panel
@@ -150,13 +151,15 @@ def test_a_mark_stands_where_a_level_was_beaten(results: StudyResults, growth: G
     assert "c" in beaten
     assert results.best.name not in beaten
     for panel in growth.panels:
-        marked = {NAMES[m.series]: values(panel, f"{m.x},{m.y}")[0][0] for m in panel.marks}
+        hollow = [mark for mark in panel.marks if mark.hollow]
+        marked = {NAMES[m.series]: values(panel, f"{m.x},{m.y}")[0][0] for m in hollow}
         assert marked == pytest.approx(beaten, abs=0.05)
     for name, after in beaten.items():
         assert f"{name} after {after} seeds" in growth.caption
 
 
 def test_every_line_has_its_name_at_its_end_within_the_plot(growth: Growth) -> None:
+    assert not growth.legend
     for panel in growth.panels:
         assert len(panel.labels) == len(panel.lines)
         ends = {tuple(map(float, line.points.split()[-1].split(","))) for line in panel.lines}
@@ -171,6 +174,27 @@ def test_every_line_has_its_name_at_its_end_within_the_plot(growth: Growth) -> N
         assert [label.y for label in sorted(panel.labels, key=lambda label: label.text_y)] == sorted(
             label.y for label in panel.labels
         )
+
+
+def test_long_names_stand_in_a_legend_and_every_line_ends_in_the_mark_of_its_level() -> None:
+    results = with_a_beaten_level()
+    long = "a second one, much longer than the others"
+    text = json.dumps(results.to_dict()).replace('"a second one"', json.dumps(long))
+    growth = growth_view(StudyResults.from_dict(json.loads(text)), {**SERIES, long: 1})
+    assert growth.legend
+    for panel in growth.panels:
+        assert panel.labels == []
+        ends = {tuple(map(float, line.points.split()[-1].split(","))) for line in panel.lines}
+        assert {(mark.x, mark.y) for mark in panel.marks if not mark.hollow} == ends
+        assert max(x for x, _ in ends) > WIDTH - 30  # no room is kept for names
+
+
+@pytest.mark.parametrize("near", [0.0, 5.0])
+def test_dashed_lines_are_told_where_they_are_drawn(near: float, results: StudyResults) -> None:
+    looks = [replace(look, equivalent=[near] * len(results.pairs)) for look in results.looks]
+    growth = growth_view(replace(results, looks=looks), SERIES)
+    drawn = [line for line in growth.panels[0].lines if line.dashes == DASHED]
+    assert ("Dashed" in growth.caption) == ("solid lines" in growth.caption) == bool(drawn) == (near > 0)
 
 
 def test_names_of_equal_ends_stand_one_below_another_within_the_plot() -> None:
@@ -242,10 +266,23 @@ def test_the_facts_tell_what_was_trained_of_what_was_planned(results: StudyResul
     assert trainings(plan(40, 3), tried(decided, 41)) == "41 trainings, 12 seeds; at most 160 were planned."
     stopped = trainings(plan(40, 3), tried(undecided, 41, 2))
     assert stopped.startswith("41 trainings, of which 2 failed, 12 seeds; at most 160 were planned.")
-    assert "stopped before the leader was known" in stopped
-    assert "not known after the most seeds planned" in trainings(plan(12, 3), tried(undecided, 41))
+    assert "stopped before the best was known" in stopped
+    assert "After the most seeds planned the best was not known" in trainings(
+        plan(12, 3), tried(undecided, 41)
+    )
     assert trainings(plan(12, None), tried(undecided, 48)) == "4 levels × 12 seeds: 48 trainings."
     assert "41 of 48 trainings. The others are missing" in trainings(plan(12, None), tried(undecided, 41))
+
+
+def test_a_study_of_several_keys_is_told_to_look_for_effects_not_for_one_level(results: StudyResults) -> None:
+    undecided = replace(results, looks=[replace(look, decided=False) for look in results.looks])
+    factors = [FactorPlan("k", ["x", "y"]), FactorPlan("l", ["x", "y"])]
+    told = trainings(replace(plan(12, 3), factors=factors), tried(undecided, 41))
+    assert told.endswith("After the most seeds planned the effects were not all known.")
+    stopped = trainings(replace(plan(40, 3), factors=factors), tried(undecided, 41))
+    assert stopped.endswith("The study was stopped before the effects were known.")
+    fixed = trainings(replace(plan(12, None), factors=factors), tried(undecided, 48))
+    assert fixed == "4 networks × 12 seeds: 48 trainings."
 
 
 def test_levels_with_seeds_of_their_own_are_told_apart(results: StudyResults) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image, features
 from torch import Tensor
 
-from cnnkit.config.schema import SceneConfig
+from cnnkit.config.images import SceneConfig
 from cnnkit.data.idx import read_idx
 from cnnkit.data.own_images import load_image
 from cnnkit.data.prepare import load_dataset

@@ -20,7 +20,7 @@ from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import ORDERS, POOLINGS, Pooling
 from cnnkit.nn.layers import Dropout
 from cnnkit.nn.model import CNN, build_model
-from cnnkit.nn.pooling import Downsampling, HeadLayer, SameConv2d
+from cnnkit.nn.pooling import Downsampling, HeadLayer
 
 SHAPE = (1, 12, 12)
 INFO = info(SHAPE)
@@ -58,8 +58,9 @@ def counted_by_hooks(model: CNN) -> list[LayerCost]:
         parameters = sum(p.numel() for p in module.parameters(recurse=False))
         rows.append(LayerCost(names[module], kind_of(module), tuple(output.shape[1:]), parameters, macs))
 
-    leaves = [m for m in model.modules() if not isinstance(m, SameConv2d) and not list(m.children())]
     downsamplings = [m for m in model.modules() if isinstance(m, Downsampling)]
+    within = {m.convolution for m in downsamplings}
+    leaves = [m for m in model.modules() if m not in within and not list(m.children())]
     hooks = [layer.register_forward_hook(record) for layer in [*leaves, *downsamplings]]
     hooks += [layer.register_forward_pre_hook(record_convolution) for layer in downsamplings]
     was_training = model.training
@@ -82,6 +83,7 @@ def models(draw: st.DrawFn) -> tuple[ModelConfig, tuple[int, int, int], int]:
     config = ModelConfig(
         channels=one_each(st.integers(1, 4)),
         kernel_sizes=one_each(st.integers(1, 5)),
+        convolutions=one_each(st.integers(1, 3)),
         pooling=one_each(st.sampled_from(sorted(POOLINGS))),
         pool_size=(pool_size := one_each(st.integers(1, 3))),
         order=one_each(st.sampled_from(sorted(ORDERS))),
@@ -184,6 +186,18 @@ def test_all_dropout_of_a_network_comes_from_the_stream_it_is_given() -> None:
             {"pooling": "concat", "order": "pooling_first"},  # the norm sees both halves
             (1 * 32 * 25) + 2 * 64 + (64 * 64 * 9) + 2 * 128 + (128 * 49 * 128 + 128) + (128 * 10 + 10),
             (1 * 32 * 25) * 28**2 + (64 * 64 * 9) * 14**2 + 128 * 49 * 128 + 128 * 10,
+        ),
+        (
+            {"pooling": ("stride", "concat"), "convolutions": (2, 3), "hidden": ()},
+            (1 * 32 * 25 + 32 * 32 * 25)
+            + 2 * (2 * 32)
+            + (32 * 64 * 9 + 2 * 64 * 64 * 9)
+            + 3 * (2 * 64)
+            + (128 * 49 * 10 + 10),
+            (1 * 32 * 25) * 28**2  # the last one alone skips
+            + (32 * 32 * 25) * 14**2
+            + (32 * 64 * 9 + 2 * 64 * 64 * 9) * 14**2
+            + 128 * 49 * 10,
         ),
         (
             {"pooling": ("concat", "stride"), "head": "concat", "hidden": ()},
@@ -327,6 +341,12 @@ def test_batch_norm_replaces_the_bias_of_each_convolution(batch_norm: bool) -> N
     assert [convolution.bias is None for convolution in convolutions] == [batch_norm] * 2
 
 
+def test_each_convolution_of_a_stage_has_a_norm_of_its_own() -> None:
+    modules = list(small(convolutions=[3, 1], pooling="concat", order="pooling_first").modules())
+    norms = [module.num_features for module in modules if isinstance(module, nn.BatchNorm2d)]
+    assert norms == [4, 4, 8, 12]  # only the last sees what concat makes
+
+
 def test_a_network_without_an_activation_is_one_linear_function_and_others_are_not() -> None:
     one, other = torch.rand(2, 1, *SHAPE)
     for activation, linear in (("identity", True), ("relu", False)):
@@ -338,11 +358,12 @@ def test_a_network_without_an_activation_is_one_linear_function_and_others_are_n
 @pytest.mark.parametrize("pooling", ["max", "avg", "concat", "stride"])
 @pytest.mark.parametrize("order", ["activation_first", "pooling_first"])
 @pytest.mark.parametrize("batch_norm", [True, False])
+@pytest.mark.parametrize("convolutions", [1, 2, 3])
 def test_a_network_is_its_stages_in_their_order_and_then_dense_layers(
-    pooling: str, order: str, batch_norm: bool
+    pooling: str, order: str, batch_norm: bool, convolutions: int
 ) -> None:
     """Against the formula: an untrained norm has mean 0 and variance 1."""
-    changes = {"dropout": 0.0, "activation": "silu", "batch_norm": batch_norm}
+    changes = {"dropout": 0.0, "activation": "silu", "batch_norm": batch_norm, "convolutions": convolutions}
     model = small(pooling=pooling, order=order, seed=3, **changes).eval()
     parts = model.state_dict()
     images = torch.randint(0, 256, (4, *SHAPE)).float()
@@ -356,9 +377,14 @@ def test_a_network_is_its_stages_in_their_order_and_then_dense_layers(
     def activated(maps: Tensor) -> Tensor:
         return F.silu(maps / math.sqrt(1 + 1e-5) if batch_norm else maps)
 
+    def convolved(maps: Tensor, name: str, padding: int) -> Tensor:
+        weight, bias = parts[f"{name}.convolution.weight"], parts.get(f"{name}.convolution.bias")
+        return F.conv2d(maps, weight, bias, padding=padding)
+
     def stage(maps: Tensor, number: int, padding: int) -> Tensor:
-        name = f"stages.{number}.downsampling.convolution"
-        maps = F.conv2d(maps, parts[f"{name}.weight"], parts.get(f"{name}.bias"), padding=padding)
+        for before in range(convolutions - 1):
+            maps = activated(convolved(maps, f"stages.{number}.before.{before}", padding))
+        maps = convolved(maps, f"stages.{number}.downsampling", padding)
         return activated(pooled(maps)) if order == "pooling_first" else pooled(activated(maps))
 
     features = stage(stage(images, 0, 2), 1, 1).movedim(1, -1).flatten(1)
@@ -372,6 +398,13 @@ def test_stages_may_differ_in_their_order_and_share_the_names_of_their_weights()
     assert [stage.pools_first for stage in each.stages] == [False, True]
     names = {order: set(small(order=order).state_dict()) for order in ("activation_first", "pooling_first")}
     assert names["activation_first"] == names["pooling_first"] == set(each.state_dict())
+
+
+def test_one_convolution_a_stage_gives_the_names_that_it_always_gave() -> None:
+    """Kept weights are read by these names, and each layer's initial weights are drawn by its name."""
+    names = {name for name in small(channels=(4,), kernel_sizes=3).state_dict() if name.startswith("stages")}
+    norm = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    assert names == {"stages.0.downsampling.convolution.weight", *(f"stages.0.norm.{leaf}" for leaf in norm)}
 
 
 @pytest.mark.parametrize("side", [12, 13])

@@ -18,8 +18,9 @@ import cnnkit
 from cnnkit.comparison.function_call import Failed, code_of, name_of
 from cnnkit.comparison.function_call import call as call_function
 from cnnkit.comparison.function_study import FunctionTrial, load_function_study
-from cnnkit.comparison.records import BETTER, BETTER_HERE, StudyResults
+from cnnkit.comparison.records import APART, BETTER, BETTER_HERE, StudyResults
 from cnnkit.comparison.runner import StudyInterrupted
+from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.verdicts import Observed, judge
 from cnnkit.filenames import FAILURE, RESULT, RESULTS, STUDY, TRIALS
 from cnnkit.image_error import default_margin
@@ -71,7 +72,7 @@ def test_what_each_call_returned_is_judged_as_the_trainings_of_cnnkit_are() -> N
     results = results_of(seeds=6)
     answers = np.array([[right(level, seed) for seed in range(6)] for level in LEVELS])
     observed = Observed(LEVELS, answers.mean(2), np.zeros((3, 6), bool), answers, IMAGES)
-    _, looks, pairs = judge(observed, default_margin(IMAGES))
+    _, looks, pairs = judge(observed, default_margin(IMAGES) / 100)
     assert results.looks == looks
     assert results.pairs == pairs
     assert {level.name: level.accuracies for level in results.levels} == {
@@ -450,3 +451,78 @@ def test_the_report_shows_what_there_is_and_nothing_else() -> None:
     counts = " ".join(str(answers[LEVELS.index(name), first]) for name in order)
     assert f" {first:,} {counts} " in told["gallery"]
     assert f"On {(apart > 0).sum():,} test images" in told["gallery"]
+
+
+RATES = {"slow": 0.80, "fast": 0.90}
+SEVERAL = {"rate": [*RATES], "depth": [1, 2]}
+
+
+def of_both(chosen: dict[str, Any], seed: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """A higher rate is better, by less if it is deep."""
+    share = RATES[chosen["rate"]] - (0.05 if chosen == {"rate": "fast", "depth": 2} else 0.0)
+    luck = np.random.default_rng([seed, len(chosen["rate"]), chosen["depth"]])
+    return np.asarray(np.random.default_rng(0).random(IMAGES) + 0.02 * luck.normal(size=IMAGES) < share)
+
+
+def test_a_function_of_several_keys_gets_the_value_of_each_and_effects_are_told() -> None:
+    function = Counted(of_both)
+    study = cnnkit.compare(function, SEVERAL, 6, "study", progress=False)
+    results = study.results
+    expected = [{"rate": rate, "depth": depth} for rate in RATES for depth in (1, 2)]
+    assert [chosen for chosen, seed in function.calls if seed == 3] == expected
+    assert [factor.key for factor in results.factors] == ["rate", "depth"]
+    by_name = {level.name: level for level in results.levels}
+    for rate in results.factors[0].levels:
+        both = [by_name[f"{rate.name}, {depth}"].accuracies for depth in (1, 2)]
+        assert rate.accuracies == pytest.approx(np.mean(both, 0))
+    assert results.interactions[0].verdict == APART
+    words = str(study)
+    assert words.startswith("Averaged over depth, rate fast wins with ")
+    assert "The best rate does not depend on depth" in words
+    assert "How much the rate matters depends on depth." in words
+    assert study.verify() == results
+    assert study.report().is_file()
+
+
+def test_a_function_of_several_keys_is_called_until_its_effects_are_known_and_goes_on() -> None:
+    function = Counted(of_both)
+    results = cnnkit.compare(function, SEVERAL, out="study", margin=2, progress=False).results
+    assert results.decided
+    assert len(function.calls) == 4 * len(results.seeds) < 4 * 40
+    again = Counted(of_both)
+    more = {"rate": [*RATES], "depth": [1, 2, 3]}
+    longer = cnnkit.compare(again, more, len(results.seeds), "study", progress=False).results
+    assert {chosen["depth"] for chosen, _ in again.calls} == {3}
+    assert [len(factor.levels) for factor in longer.factors] == [2, 3]
+
+
+def test_a_combination_of_a_function_that_raises_makes_the_effects_unknown() -> None:
+    def raises(chosen: dict[str, Any], seed: int) -> Any:
+        return of_both(chosen, seed if chosen["depth"] == 1 or seed else 1 // seed)
+
+    study = cnnkit.compare(raises, SEVERAL, 3, "study", progress=False)
+    assert study.results.dependence[0].failed == ["slow, 2", "fast, 2"]
+    assert "is not known, because slow, 2 and fast, 2 failed." in str(study)
+
+
+@pytest.mark.parametrize(
+    ("vary", "why"),
+    [
+        ({"a": [1, 2], "b": [3]}, "b: a comparison needs two values"),
+        ({"a": [1, 1], "b": [3, 4]}, "a: 1 is there twice"),
+        ({"a": ["x", "x, y"], "b": ["y, z", "z"]}, "x, y, z is there twice"),
+        ({"a × b": [1, 2]}, "the name of a key"),
+    ],
+)
+def test_several_keys_that_make_no_study_are_refused(vary: dict[str, Any], why: str) -> None:
+    with pytest.raises(cnnkit.UsageError, match=re.escape(why)):
+        cnnkit.compare(of_both, vary, 2, "study", progress=False)
+
+
+def test_the_margin_of_a_function_is_that_of_as_many_images_of_a_configuration() -> None:
+    def few(level: str, seed: int) -> list[bool]:
+        return right(level, seed)[:360].tolist()
+
+    digits = cnnkit.load_config("digits")
+    assert digits.data.info.test_images == 360
+    assert compared(few, seeds=2).results.margin == plan_study(digits, "model.dropout", [0, 0.5]).margin

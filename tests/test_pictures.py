@@ -205,18 +205,27 @@ def level_weights(config: Config) -> Weights:
 
 
 @pytest.mark.parametrize(
-    "change", ["training.seed=7", "model.pooling=stride", "training.weight_averaging=0.9"]
+    ("change", "layer"),
+    [
+        ("training.seed=7", "downsampling"),
+        ("model.pooling=stride", "downsampling"),
+        ("training.weight_averaging=0.9", "downsampling"),
+        ("model.convolutions=[3, 1]", "before.0"),
+    ],
 )
-def test_an_untrained_filter_is_bitwise_what_training_began_with(change: str, tiny: Tiny) -> None:
+def test_an_untrained_filter_is_bitwise_what_training_began_with(change: str, layer: str, tiny: Tiny) -> None:
     config = tiny(change)
-    initial = begun(config)[0].model.state_dict()["stages.0.downsampling.convolution.weight"]
+    initial = begun(config)[0].model.state_dict()[f"stages.0.{layer}.convolution.weight"]
     weights = level_weights(config)
     assert torch.equal(untrained_filters(weights), initial)
     assert not torch.equal(first_filters(weights.model), initial)
 
 
-def test_every_filter_has_a_card_with_the_map_that_it_makes(tiny: Tiny) -> None:
-    config = tiny("model.channels=[20, 8]")
+@pytest.mark.parametrize(("convolutions", "layer"), [(1, "downsampling"), (2, "before.0")])
+def test_every_filter_has_a_card_with_the_map_that_it_makes(
+    convolutions: int, layer: str, tiny: Tiny
+) -> None:
+    config = tiny("model.channels=[20, 8]", f"model.convolutions={convolutions}", "model.pooling=stride")
     weights, image = {"max": level_weights(config)}, torch.randint(0, 256, (1, 8, 8), dtype=torch.uint8)
     maps = {"max": stage_maps(weights["max"].model, image)}
     filters = draw_filters(weights, {"max": 0}, maps)
@@ -227,7 +236,7 @@ def test_every_filter_has_a_card_with_the_map_that_it_makes(tiny: Tiny) -> None:
         (line,) = card.lines
         one = F.conv2d(
             model.normalize(image[None]),
-            model.stages[0].downsampling.convolution.weight[[card.number]],
+            model.get_parameter(f"stages.0.{layer}.convolution.weight")[[card.number]],
             padding=1,
         )[0, 0].detach()
         assert line.map == signed_image(one, float(one.abs().max()))

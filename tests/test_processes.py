@@ -13,7 +13,8 @@ from support import posix_signals
 from cnnkit.__main__ import SPINS, sleep_soon
 from cnnkit.comparison import local as executors
 from cnnkit.comparison.processes import worker_context
-from cnnkit.config.schema import AugmentConfig, DataConfig
+from cnnkit.config.augmentation import AugmentConfig
+from cnnkit.config.images import DataConfig
 
 
 @pytest.mark.parametrize(

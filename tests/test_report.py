@@ -17,6 +17,7 @@ import torch
 from conftest import TINY
 from hypothesis import example, given
 from hypothesis import strategies as st
+from jinja2 import Environment, FileSystemLoader
 from support import Here, call, finished_run, keep_json, kept_json
 
 from cnnkit.closed_testing import EXACT_LEVELS
@@ -32,7 +33,7 @@ from cnnkit.report.activations import activation_plots, values_and_slopes
 from cnnkit.report.axes import BOTTOM, HEIGHT, WIDTH, Axis, accuracy_axis, axis_over, labels
 from cnnkit.report.curves import HOW_MEASURED
 from cnnkit.report.figures import points
-from cnnkit.report.labels import LETTER, LINE
+from cnnkit.report.labels import LETTER, LINE, LONGEST
 from cnnkit.report.page import write_report
 from cnnkit.report.plots import (
     CostPoint,
@@ -44,8 +45,10 @@ from cnnkit.report.plots import (
     spread_dots,
 )
 from cnnkit.report.study import study_view
+from cnnkit.report.template import TEMPLATES, breakable
 from cnnkit.sequential import ENOUGH, NOISY, PRIOR
 from cnnkit.stats import Interval
+from cnnkit.words import listed
 
 HOSTILE = "<script>alert(1)</script>&'\""
 BROKEN = f"it broke {HOSTILE}"
@@ -63,6 +66,7 @@ SECTIONS = [
     "maps",
 ]
 SECTIONS += ["evidence", "method", "warnings", "provenance"]
+COMPARING = ["ranking", "seeds", "pairs", "growth", "costs", "confusions", "gallery"]
 WITH_DAMAGE = [SECTIONS[0], "damage", *SECTIONS[1:]]
 RUN_SECTIONS = [
     "answer",
@@ -96,6 +100,20 @@ def finished_study(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path)
         folder = tmp_path_factory.mktemp("report") / "study"
         root = f"data.root={json.dumps(HOSTILE)}"
         return compared(folder, "model.pooling", STRATEGIES, 2, root)
+
+
+@pytest.fixture(scope="session")
+def of_two_keys(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
+    """Seven networks with long names, as of `compare-pooling --orders`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(shared_cache))
+        folder = tmp_path_factory.mktemp("report") / "orders"
+        orders = {"model.order": ["activation_first", "pooling_first"]}
+        base = parse_config(TINY, "tiny", ["training.epochs=1"])
+        run_study(
+            plan_study(base, "model.pooling", STRATEGIES, 2, beside=orders), folder, Here(folder / TRIALS)
+        )
+    return folder
 
 
 @pytest.fixture
@@ -167,7 +185,7 @@ def test_the_ranked_table_tells_the_numbers_of_the_results(
         assert f"{level['accuracy']['mean']:.3%}" in row
         assert f"{level['accuracy']['low'] * 100:.3f} to {level['accuracy']['high'] * 100:.3f}" in row
         assert f"{level['parameters']:,}" in row
-        assert f"{points(level['train_gap']['mean'])} in training" in row
+        assert f"{points(level['train_gap']['mean'])} on training images" in row
         if level["to_best"]:
             assert points(level["to_best"]["difference"]["mean"]) in row
             assert level["to_best"]["verdict"] in row
@@ -369,6 +387,7 @@ def test_a_beaten_level_is_pale_and_told(study: Path) -> None:
     (study / RESULTS).write_text(json.dumps(results))
     page = drawn(study)
     assert "2 seeds, beaten after 2 seeds" in page
+    assert "★</span> the best" in page
     pale = re.findall(r'<svg class="c\d beaten" .* aria-label="(.*)">', page)
     assert pale == [f"{last['name']}: {last['accuracy']['mean']:.2%}, beaten after 2 seeds"]
 
@@ -391,8 +410,8 @@ def test_a_study_without_a_complete_seed_says_so(tmp_path: Path) -> None:
         tmp_path / "s", "model.dropout", [0.0, 0.5], 1, fails=lambda t: BROKEN * (t.level == "0.5")
     )
     page = drawn(folder)
-    assert sections(page) == SECTIONS
-    assert page.count("Fewer than two levels have finished a training") == 7
+    assert sections(page) == [name for name in SECTIONS if name not in COMPARING]
+    assert page.count("nothing to compare") == 1
     assert "filter 0 of 0.0, trained" in page
 
 
@@ -546,13 +565,33 @@ def test_every_mark_stands_at_its_cost_and_its_name_beside_it_covers_nothing(
             assert abs(y - other_y) >= LINE or right <= other_left or other_right <= left
 
 
-def test_a_long_name_beside_a_mark_is_cut_and_the_label_stays_in_the_plot() -> None:
-    name = "{rotate: 10, translate: 2, zoom: 0.1}"
-    points = [CostPoint(i, name, cost, 90 + cost / 9, None, None) for i, cost in enumerate((0.0, 5.0, 9.0))]
-    for label in cost_panel("accuracy", "seconds", points).labels:
-        assert label.text == "{rotate: 10, tran…"
-        assert min(label.text_x, label.text_x - LETTER * 18 * (label.anchor == "end")) >= 0
-        assert max(label.text_x, label.text_x + LETTER * 18 * (label.anchor == "start")) <= WIDTH
+@pytest.mark.parametrize(("letters", "named"), [(LONGEST, True), (LONGEST + 1, False)])
+def test_names_beside_marks_stay_in_the_plot_and_none_is_cut(letters: int, named: bool) -> None:
+    names = ["x" * letters, "avg", "max"]
+    points = [CostPoint(i, name, 4.5 * i, 90 + i / 2, None, None) for i, name in enumerate(names)]
+    shown = cost_panel("accuracy", "seconds", points).labels
+    assert {label.text for label in shown} == ({*names} if named else set())
+    for label in shown:
+        width = LETTER * len(label.text)
+        assert label.text_x - width * (label.anchor == "end") >= 0
+        assert label.text_x + width * (label.anchor == "start") <= WIDTH
+
+
+def test_a_ninth_series_has_another_tone_of_the_first_colour() -> None:
+    page = Environment(loader=FileSystemLoader(TEMPLATES)).get_template("plot.svg.j2").module
+    assert [page.color(series) for series in (0, 7, 8, 17)] == ["c0", "c7", "c0 tone1", "c1 tone2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("stride, a_first/b", 'stride, a_<wbr class="inner">first/<wbr>b'),
+        ("0.25", "0.25"),
+        ("<b>&", "&lt;b&gt;&amp;"),
+    ],
+)
+def test_a_name_may_be_broken_after_its_words_alone(name: str, shown: str) -> None:
+    assert breakable(name) == shown
 
 
 def test_no_two_of_many_levels_share_colour_and_shape_or_colour_and_dashes() -> None:
@@ -621,6 +660,35 @@ def test_only_a_comparison_of_activations_plots_them_all_in_one_scale() -> None:
     assert activation_plots("model.pooling", ["relu"], {"relu": 0}) == []
 
 
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["a", "b", "c"], "a, b and c"),
+        (["a, x", "b, y"], "a, x; and b, y"),
+        (["a, x", "b, y", "c"], "a, x; b, y; and c"),
+        (["a, x"], "a, x"),
+        (["1,000", "2"], "1,000 and 2"),
+    ],
+)
+def test_names_with_commas_are_told_apart(names: list[str], told: str) -> None:
+    assert listed(names) == told
+
+
+def test_long_names_stand_once_above_the_gallery_and_short_ones_beside_each_count(
+    of_two_keys: Path, study: Path
+) -> None:
+    for folder, short in ((of_two_keys, False), (study, True)):
+        gallery = drawn(folder).partition('<section id="gallery">')[2].partition("</section>")[0]
+        cards = gallery.partition('<div class="card">')[2].partition("<figcaption>")[0]
+        assert ('<ul class="legend">' in gallery) == (not short)
+        assert ("max" in cards) == short
+
+
+def test_a_network_that_is_two_combinations_is_told(of_two_keys: Path) -> None:
+    told = "stride, activation_first/pooling_first is one network: it was trained once for a seed"
+    assert told in drawn(of_two_keys)
+
+
 # --- in a browser -----------------------------------------------------------------------------------
 
 
@@ -649,6 +717,41 @@ OVERFLOWING = """() => {
   return [...wide, ...out].map(e => e.outerHTML.slice(0, 120))
     .concat(page.scrollWidth > innerWidth ? ['the page'] : []);
 }"""
+
+
+# Words of names that stand on two lines, and what lies outside of its box or cannot be scrolled to.
+BROKEN_OR_CUT = """() => {
+  const broken = [];
+  for (const name of document.querySelectorAll('#seeds .name, #pairs .matrix .name'))
+    for (const node of name.childNodes)
+      for (const word of (node.textContent || '').matchAll(/[^ _/,]+/g)) {
+        const range = document.createRange();
+        range.setStart(node, word.index);
+        range.setEnd(node, word.index + word[0].length);
+        if (range.getClientRects().length > 1) broken.push(word[0]);
+      }
+  const box = document.querySelector('#pairs .scroll');
+  box.scrollLeft = box.scrollWidth;
+  const around = box.getBoundingClientRect();
+  const shown = [...box.querySelectorAll('tbody th'), ...box.querySelectorAll('td:last-child')];
+  const cut = shown.filter(e => e.getBoundingClientRect().left < around.left - 5
+    || e.getBoundingClientRect().right > around.right + 5);
+  return [...broken, ...cut.map(e => e.innerText)];
+}"""
+
+
+@pytest.mark.parametrize("width", [1200, 400])
+def test_seven_long_names_are_not_broken_and_every_pair_can_be_seen(
+    width: int, browser: Any, of_two_keys: Path
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto(write_report(of_two_keys).as_uri())
+    assert page.evaluate("document.querySelectorAll('#pairs tbody th').length") >= 6
+    assert page.evaluate(BROKEN_OR_CUT) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    scrolled = page.evaluate("document.querySelector('#pairs .scroll').scrollLeft")
+    assert (scrolled > 0) == (width == 400)
+    page.close()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from cnnkit.config.images import SceneConfig
 from cnnkit.config.load import parse_config
-from cnnkit.config.schema import Config, SceneConfig
+from cnnkit.config.schema import Config
 from cnnkit.data.prepare import load_data, load_dataset
 from cnnkit.data.scenes import make_scenes, only_objects
 from cnnkit.errors import ConfigError
@@ -94,7 +95,7 @@ def test_scenes_are_the_same_whoever_asks_and_test_scenes_show_test_digits(tiny:
     train, test = load_data(config.data)
     assert (len(train), len(test)) == (300, 300)
     assert torch.equal(test.images, load_data(config.data, print)[1].images)
-    published = load_dataset("digits", Path())[1]
+    published = load_dataset("digits", Path()).test
     assert (test.labels.bincount() <= published.labels.bincount()).all()
     assert not {image.numpy().tobytes() for image in train.images} & {
         image.numpy().tobytes() for image in test.images

@@ -183,6 +183,19 @@ def test_the_report_says_why_there_is_no_interval(seeds: int, told: str) -> None
     assert {points_range(interval) for interval in shown} == {told}
 
 
+def test_the_report_does_not_call_seeds_that_are_equal_too_few() -> None:
+    results = undecided({"max": None, "avg": None}, seeds=10)
+    same = Interval(0.5, 0.5, 0.5)
+    levels = [replace(level, accuracy=same) for level in results.levels]
+    pairs = [replace(pair, difference=Interval(0.1, 0.1, 0.1)) for pair in results.pairs]
+    shown = informative(replace(results, levels=levels, pairs=pairs))
+    assert {percent_range(level.accuracy) for level in shown.levels} == {"equal with every seed"}
+    seen = [pair.seen_from(name).difference for pair in shown.pairs for name in (pair.a, pair.b)]
+    assert {points_range(difference) for difference in seen} == {"equal with every seed"}
+    assert {difference.low for difference in seen} == {None}
+    assert {round(difference.mean, 6) for difference in seen} == {0.1, -0.1}
+
+
 def test_three_seeds_that_differ_keep_their_intervals() -> None:
     results = undecided({"max": None}, seeds=3)
     wide = replace(results.levels[0], accuracy=mean_interval(np.array([0.5, 0.6, 0.7])))

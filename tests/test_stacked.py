@@ -109,6 +109,8 @@ def assert_same(together: Training, alone: Training, splits: Splits) -> None:
         ("model.batch_norm=false", "model.activation=gelu"),
         ("model.kernel_sizes=[4, 1]", "model.hidden=[]", "model.pool_size=[3, 2]"),
         ("model.pooling=[concat, stride]", "model.channels=[3, 5]", "model.hidden=[7, 5]"),
+        ("model.convolutions=[3, 2]", "model.pooling=[concat, stride]"),
+        ("model.convolutions=2", "model.batch_norm=false", "model.order=pooling_first"),
         ("training.batch_size=359",),  # one image is left over and joins the last batch
         ("training.batch_size=2000",),  # no batch is full
         ("data.validation=0.5", "training.epochs=1"),
@@ -296,6 +298,6 @@ def test_logits_of_networks_side_by_side_are_their_own(tiny: Tiny) -> None:
 
 def test_trainings_that_do_not_have_equally_many_images_are_refused(tiny: Tiny) -> None:
     trainings = [begun(config)[0] for config in seeds(tiny, of=range(2))]
-    whole: ImageDataset = load_data(trainings[0].config.data)[0]
+    whole: ImageDataset = load_data(trainings[0].config.data).train
     with pytest.raises(RuntimeError, match="size"):
         Stack(trainings, whole, [torch.arange(10), torch.arange(11)])

@@ -109,6 +109,14 @@ def test_matched_levels_cost_the_same_within_3_percent(tiny: Tiny, match: Any) -
     assert not any(f"times the {match}" in warning for warning in study.warnings())
 
 
+@pytest.mark.parametrize("match", ["parameters", "macs"])
+def test_a_deeper_level_is_matched_by_making_it_narrower(tiny: Tiny, match: Any) -> None:
+    study = plan_study(tiny("model.channels=[24, 48]"), "model.convolutions", [1, 2], 8, match=match)
+    flat, deep = study.levels
+    assert getattr(deep.cost, match) == pytest.approx(getattr(flat.cost, match), rel=TOLERANCE)
+    assert all(narrow < wide for narrow, wide in zip(deep.config.model.channels, (24, 48), strict=True))
+
+
 def test_unmatched_levels_carry_a_warning_with_the_ratio(tiny: Tiny) -> None:
     study = pooling_study(tiny, seeds=8)
     parameters = [level.cost.parameters for level in study.levels]
@@ -192,6 +200,7 @@ def test_a_folder_of_something_else_is_refused(tiny: Tiny, tmp_path: Path) -> No
         ("data.dataset", ["mnist", "digits"], {}, "has to share it"),
         ("data.scene.object_sizes", [[8], [12]], {}, "has to share it"),
         ("model.pooling", ["max", ["max", "max"]], {}, "is max, which is there twice"),
+        ("model.convolutions", [2, [2, 2]], {}, "is 2, which is there twice"),
         ("model.pooling", STRATEGIES, {"seeds": 10**8}, "1000 are the most"),
         ("model.pooling", STRATEGIES, {"seeds": 0}, "at least one"),
         ("model.pooling", STRATEGIES, {"seeds": None, "min_seeds": 1}, "--min-seeds 1: expected 2 or more"),

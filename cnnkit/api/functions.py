@@ -91,7 +91,7 @@ def build_model(
     if images is not None and images.info.shape[0] != info.shape[0]:
         channels = counted(images.info.shape[0], "channel")
         raise UsageError(f"the images have {channels}, the shape {info.shape[0]}")
-    mean, std = (0.0, 1.0) if images is None else pixel_statistics(images.images)
+    mean, std = (0.0, 1.0) if images is None else pixel_statistics(images)
     return build(config.model, info, config.training.seed, mean, std)
 
 
@@ -158,7 +158,8 @@ def compare(
     config: a configuration; or your own training, in any framework: a function that is called with a value
     and a seed, and returns its accuracy, 0 … 1, or which test images were right: (N,) bool or 0 and 1, the
     same images in the same order each time. Only these tell whether other images would come out alike.
-    vary: dotted keys and their values; of several keys every combination is trained, and none is dropped.
+    vary: dotted keys and their values; of several keys every combination is trained, and none is dropped. A
+    function then gets a dict, the value of each key, in place of a value.
     seeds: exactly so many; None: until the leader is known, between
     `min_seeds` (None: 3, or as many as there are folds) and `max_seeds`; a value that is beaten is trained no
     further. folds: seeds test on one fold of all images after another, instead of the test split;
@@ -202,8 +203,6 @@ def compare(
     from cnnkit.comparison.going_on import as_planned
     from cnnkit.comparison.study import plan_study, with_tuning
 
-    if callable(config) and len(vary) > 1:
-        raise UsageError(f"a function is compared over one key, not {len(vary)}: {', '.join(vary)}")
     varied = as_planned({key: list(values) for key, values in vary.items()})
     folder = None if out is None else Path(out)
     limits: dict[str, Any] = {
@@ -214,7 +213,7 @@ def compare(
     }
     with StudyProgress(quiet=not progress) as listener:
         if callable(config):
-            own = plan_function(config, varied["key"], varied["values"], **limits)
+            own = plan_function(config, **varied, **limits)
             return run_function_plan(config, own, folder, workers=workers, notify=listener)
         plan = plan_study(
             load.with_own_test_images(config, folds, resample_test),

@@ -29,6 +29,7 @@ from cnnkit.events import (
     Listener,
     Note,
     PointDone,
+    Prepared,
     SeedDone,
     StepDone,
     StudyBegun,
@@ -224,7 +225,8 @@ class StudyProgress(LiveBar):
             print_note(event)
 
     def _begin(self, event: StudyBegun) -> None:
-        say(err, f"{event.title}; {event.where}")
+        takes = "" if event.seconds is None else f"; {about(*event.seconds)}"
+        say(err, f"{event.title}; {event.where}{takes}")
         for warning in event.warnings:
             say(err, Text("note: ", "yellow") + Text(warning, "default"), hang=6)
         if event.finished:
@@ -286,4 +288,38 @@ def _line(start: str, event: TrialDone | PointDone, where: str = "") -> Text:
 
 
 def print_note(note: Note) -> None:
-    say(err, note.text, "dim")
+    if isinstance(note, Prepared):
+        _preparing.show(note)
+    else:
+        say(err, note.text, "dim")
+
+
+class _Preparing:
+    """A bar while images are decoded; in a pipe a line before and a line after."""
+
+    def __init__(self) -> None:
+        self.bar: Progress | None = None
+        self.begun = False
+
+    def show(self, note: Prepared) -> None:
+        ended = note.done == note.images
+        if ended or not (self.begun or err.is_terminal):
+            say(err, note.text, "dim")
+        self.begun = not ended
+        if self.bar and ended:
+            self.bar.stop()
+            self.bar = None
+        elif err.is_terminal and not ended:
+            self._draw(note)
+
+    def _draw(self, note: Prepared) -> None:
+        if self.bar is None:
+            columns = (MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("left"))
+            name = TextColumn("preparing images")
+            self.bar = Progress(name, BarColumn(bar_width=24), *columns, console=err, transient=True)
+            self.bar.add_task("", total=note.images)
+            self.bar.start()
+        self.bar.update(self.bar.task_ids[0], completed=note.done)
+
+
+_preparing = _Preparing()

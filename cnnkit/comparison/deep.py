@@ -11,7 +11,7 @@ import cnnkit
 from cnnkit.calibration import calibration_error
 from cnnkit.comparison.trial import Trial, data_hash, shared_hashes
 from cnnkit.comparison.trial_records import TrialFacts
-from cnnkit.config.schema import DataConfig
+from cnnkit.config.images import DataConfig
 from cnnkit.data.dataset import ImageDataset, Published
 from cnnkit.data.prepare import load_data, load_splits
 from cnnkit.data.sources import with_own_root

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from cnnkit.comparison.records import (
     APART,
     APART_HERE,
     EQUIVALENT,
+    NOT_KNOWN,
     UNDECIDED,
     DependenceResult,
     FactorResult,
@@ -19,7 +21,7 @@ from cnnkit.comparison.records import (
     MarginalResult,
     StudyResults,
 )
-from cnnkit.comparison.study_file import FactorPlan, LevelPlan, StudyFile
+from cnnkit.comparison.study_file import FactorPlan
 from cnnkit.comparison.verdicts import MOST_EVIDENCE, Judge, Observed, interval_of, of_images_in, pairs_of
 from cnnkit.events import Standing
 from cnnkit.factorial import Design, FactorialLook, FactorialWatch
@@ -28,7 +30,27 @@ from cnnkit.stats import Interval, mean_interval
 from cnnkit.words import short_key
 
 
-def design_of(levels: Sequence[LevelPlan]) -> Design:
+class Combined(Protocol):
+    """A level with the combinations that it is: of each factor the number of its value."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def combinations(self) -> Sequence[Sequence[int]]: ...
+
+
+class OfSeveralKeys(Protocol):
+    """A study, of configurations or of a function. factors: empty where one key is varied."""
+
+    @property
+    def factors(self) -> Sequence[FactorPlan]: ...
+    @property
+    def levels(self) -> Sequence[Combined]: ...
+    @property
+    def margin(self) -> float: ...
+
+
+def design_of(levels: Sequence[Combined]) -> Design:
     """levels: each a network, with the combinations that it is."""
     cells = {tuple(one): number for number, level in enumerate(levels) for one in level.combinations}
     shape = tuple(1 + max(numbers) for numbers in zip(*cells, strict=True))
@@ -48,7 +70,7 @@ NO_EFFECTS = Effects([], [], [])
 
 
 def judge_factors(
-    study: StudyFile, observed: Observed, seeds: Sequence[int], looks: Sequence[LookResult]
+    study: OfSeveralKeys, observed: Observed, seeds: Sequence[int], looks: Sequence[LookResult]
 ) -> tuple[list[LookResult], Effects]:
     """The looks, which tell when such a study is decided, then all effects after the last one.
 
@@ -62,7 +84,7 @@ def judge_factors(
     if not looks:
         judge.look(observed)
     main = judge.main_effects(observed, seeds)
-    return told, Effects(main, list(judge.interactions(observed)), list(judge.dependence()))
+    return told, Effects(main, list(judge.interactions(observed)), list(judge.dependence(observed)))
 
 
 def means_over(weights: Floats, accuracies: Floats) -> Floats:
@@ -71,7 +93,7 @@ def means_over(weights: Floats, accuracies: Floats) -> Floats:
     return np.where((weights > 0) @ ~known, np.nan, weights @ np.where(known, accuracies, 0.0))
 
 
-def means_at(study: StudyFile, results: StudyResults, given: int) -> list[list[Interval]]:
+def means_at(study: OfSeveralKeys, results: StudyResults, given: int) -> list[list[Interval]]:
     """Accuracy of each value of the first key, at each value of another one, over all the rest."""
     levels = {level.name: level for level in results.levels}
     accuracies = np.full((len(study.levels), len(results.seeds)), np.nan)
@@ -83,7 +105,7 @@ def means_at(study: StudyFile, results: StudyResults, given: int) -> list[list[I
     return [[mean_interval(at[np.isfinite(at)], resolution).clipped() for at in row] for row in means]
 
 
-def judge_for(study: StudyFile, images: int) -> "FactorsJudge | None":
+def judge_for(study: OfSeveralKeys, images: int) -> "FactorsJudge | None":
     """None where one key is varied. images: test images."""
     if not study.factors:
         return None
@@ -97,7 +119,7 @@ class FactorsJudge:
     """
 
     def __init__(
-        self, factors: Sequence[FactorPlan], levels: Sequence[LevelPlan], margin: float, images: int
+        self, factors: Sequence[FactorPlan], levels: Sequence[Combined], margin: float, images: int
     ) -> None:
         self.factors, self.design, self.margin = factors, design_of(levels), margin
         self.watch = FactorialWatch(self.design, margin, 1 / images if images else 0.0)
@@ -109,24 +131,27 @@ class FactorsJudge:
 
     def look(self, observed: Observed) -> bool:
         """Takes in all seeds so far, at least two; returns whether the study may end here."""
-        self.seen = self.watch.look(observed.accuracies[self.design.networks])
-        failing = np.asarray(observed.failed.any(1))[self.design.networks]
+        failed = np.asarray(observed.failed.any(1))[self.design.networks]
+        self.seen = self.watch.look(observed.accuracies[self.design.networks], failed)
         for axis, (judge, seen) in enumerate(zip(self.judges, self.seen.main, strict=True)):
-            others = tuple(i for i in range(failing.ndim) if i != axis)
-            judge.take(seen, np.asarray(failing.any(others)), observed.accuracies.shape[1])
+            judge.take(seen, self.watch.failing(axis), observed.accuracies.shape[1])
         return self.watch.decided
+
+    def failures(self, axis: int, observed: Observed) -> list[int]:
+        """Of each value of a key: how many trainings of the combinations with it failed."""
+        of_networks = observed.failed.sum(1)[self.design.networks]
+        return [int(of_value.sum()) for of_value in np.moveaxis(of_networks, axis, 0)]
 
     def standings(self, observed: Observed) -> Iterator[Standing]:
         """Where each value of each key stands, the leader first."""
-        failures = observed.failed.sum(1)[self.design.networks]
         for axis, (judge, factor) in enumerate(zip(self.judges, self.factors, strict=True)):
             marginals = means_over(self.design.means(axis), observed.accuracies)
-            failed = np.moveaxis(failures, axis, 0).reshape(len(marginals), -1).sum(1)
+            failures = self.failures(axis, observed)
             for number in judge.ranked():
                 own = marginals[number][np.isfinite(marginals[number])]
                 mean = float(own.mean()) if len(own) else float("nan")
                 name = f"{short_key(factor.key)} {judge.names[number]}"
-                yield Standing(name, mean, len(own), int(failed[number]), judge.state(number))
+                yield Standing(name, mean, len(own), failures[number], judge.state(number))
 
     def main_effects(self, observed: Observed, seeds: Sequence[int]) -> list[FactorResult]:
         """After the last look, which was at these. seeds: their numbers."""
@@ -136,8 +161,7 @@ class FactorsJudge:
         judge, factor = self.judges[axis], self.factors[axis]
         pairs = list(pairs_of(judge, observed))
         marginals = means_over(self.design.means(axis), observed.accuracies)
-        leader = judge.names[judge.leader]
-        levels = []
+        leader, failures, levels = judge.names[judge.leader], self.failures(axis, observed), []
         for number in judge.ranked():
             name, of_seeds = judge.names[number], marginals[number]
             known = np.isfinite(of_seeds)
@@ -151,9 +175,11 @@ class FactorsJudge:
                     of_seeds[known].tolist(),
                     [seed for seed, there in zip(seeds, known.tolist(), strict=True) if there],
                     pair.seen_from(name) if pair and name != leader else None,
+                    failures[number],
                 )
             )
         within = min(float(judge.watch.within_margin[judge.leader]), MOST_EVIDENCE)
+        within = 0.0 if judge.failing.any() else within
         return FactorResult(factor.key, levels, pairs, within)
 
     def interactions(self, observed: Observed) -> Iterator[InteractionResult]:
@@ -172,7 +198,9 @@ class FactorsJudge:
                 half = float(seen.half_width[number])
                 elsewhere = images.half_width(half, len(weights)) if images else math.inf
                 verdict = UNDECIDED
-                if of_two.equivalent[number]:
+                if failed := self._failed(observed, weights[number]):
+                    verdict = NOT_KNOWN
+                elif of_two.equivalent[number]:
                     verdict = EQUIVALENT
                 elif of_two.different[number]:
                     verdict = APART if abs(mean) > elsewhere else APART_HERE
@@ -186,12 +214,18 @@ class FactorsJudge:
                     verdict,
                     min(float(of_two.evidence[number]), MOST_EVIDENCE),
                     min(float(of_two.near[number]), MOST_EVIDENCE),
+                    failed,
                 )
 
-    def dependence(self) -> Iterator[DependenceResult]:
+    def _failed(self, observed: Observed, weights: Floats) -> list[str]:
+        """The combinations with a weight of which a training failed."""
+        rests_on = observed.failed.any(1) & (weights != 0)
+        return [name for name, failed in zip(observed.names, rests_on.tolist(), strict=True) if failed]
+
+    def dependence(self, observed: Observed) -> Iterator[DependenceResult]:
         """Whether the winner of the first key depends on each of the others."""
         assert self.seen is not None
-        first = self.factors[0]
+        first, failed = self.factors[0], self._failed(observed, np.ones(len(observed.names)))
         for given, question in self.watch.dependence.items():
             means = self.design.means(given, 0) @ self.seen.networks
             leaders = np.argmax(np.nan_to_num(means, nan=-np.inf), 1).tolist()
@@ -206,4 +240,5 @@ class FactorsJudge:
                 dict(
                     zip(first.names, np.minimum(question.best_anywhere, MOST_EVIDENCE).tolist(), strict=True)
                 ),
+                failed,
             )

@@ -1,8 +1,9 @@
 """What a study of a person's own function plans, and how it goes on with what its folder holds."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from cnnkit.comparison.function_study import (
     is_of_function,
     load_function_study,
 )
-from cnnkit.comparison.going_on import history_with, refuse_something_else
+from cnnkit.comparison.going_on import history_with, refuse_something_else, union
 from cnnkit.comparison.study import MAX_SEEDS, MIN_SEEDS, most_seeds, refuse_margin, warnings_of_power
-from cnnkit.comparison.study_file import trial_folder
+from cnnkit.comparison.study_file import FactorPlan, trial_folder
 from cnnkit.errors import DamagedFile, UsageError
 from cnnkit.filenames import FAILURE, RESULT, STUDY
 from cnnkit.image_error import default_margin
 from cnnkit.kept import parse_json
+from cnnkit.words import TIMES
 
 ACCURACY_ALONE = 0  # test images, where the function does not tell of each
 
@@ -34,8 +36,9 @@ def plan_function(
     *,
     min_seeds: int | None = None,
     max_seeds: int = MAX_SEEDS,
+    beside: Mapping[str, Sequence[Any]] | None = None,
 ) -> FunctionStudy:
-    """A study that can be run. Seeds and margin: as `plan_study` takes them.
+    """A study that can be run. Seeds, margin and `beside`: as `plan_study` takes them.
 
     margin: None: `default_margin` of as many test images as the first call tells of.
     Raises UsageError where the values, the seeds or the margin make no study.
@@ -44,30 +47,58 @@ def plan_function(
     most = most_seeds(0, seeds, min_seeds, max_seeds)
     if margin is not None:
         refuse_margin(margin)
-    levels = [_level(key, value) for value in values]
-    names = [level.name for level in levels]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise UsageError(f"{key}: {twice[0]} is there twice")
-    if len(levels) < 2:
-        raise UsageError(f"{key}: a comparison needs two values or more, not {len(levels)}")
+    varied = {key: values, **(beside or {})}
+    factors, levels = _combined(varied)
     study = FunctionStudy(
         version=VERSION,
         function=name_of(function),
         code=[code] if (code := code_of(function)) else [],
-        key=key,
+        key=TIMES.join(varied),
         levels=levels,
+        factors=factors,
         seeds=most,
         min_seeds=min_seeds if seeds is None else None,
         first_seed=0,
-        margin=margin_of(ACCURACY_ALONE) if margin is None else margin,
+        margin=default_margin(ACCURACY_ALONE) if margin is None else margin,
         margin_given=margin is not None,
     )
     return replace(study, warnings=_warnings(study))
 
 
-def margin_of(images: int) -> float:
-    """The default, percentage points. images: how many test images; 0: not known."""
-    return round(100 * default_margin(images or 10**9), 4)
+def _combined(varied: Mapping[str, Sequence[Any]]) -> tuple[list[FactorPlan], list[FunctionLevel]]:
+    """(the factors, none where it is one key; a level for each combination of values).
+
+    Raises UsageError where they make no study.
+    """
+    of_keys = {key: _levels(key, values) for key, values in varied.items()}
+    if len(of_keys) == 1:
+        return [], next(iter(of_keys.values()))
+    factors = [FactorPlan(key, [level.value for level in levels]) for key, levels in of_keys.items()]
+    levels = []
+    for numbers in product(*(range(len(of_key)) for of_key in of_keys.values())):
+        chosen = {key: of_key[number] for number, (key, of_key) in zip(numbers, of_keys.items(), strict=True)}
+        name = ", ".join(level.name for level in chosen.values())
+        value = {key: level.value for key, level in chosen.items()}
+        levels.append(FunctionLevel(name, value, [list(numbers)]))
+    _refuse_twice(TIMES.join(varied), levels)
+    return factors, levels
+
+
+def _levels(key: str, values: Sequence[Any]) -> list[FunctionLevel]:
+    """Of one key. Raises UsageError where they are none, or too few."""
+    if TIMES in key:
+        raise UsageError(f"{key!r}: the name of a key holds no {TIMES!r}, which stands between two keys")
+    levels = [_level(key, value) for value in values]
+    _refuse_twice(key, levels)
+    if len(levels) < 2:
+        raise UsageError(f"{key}: a comparison needs two values or more, not {len(levels)}")
+    return levels
+
+
+def _refuse_twice(key: str, levels: Sequence[FunctionLevel]) -> None:
+    names = [level.name for level in levels]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"{key}: {twice[0]} is there twice")
 
 
 def _level(key: str, value: Any) -> FunctionLevel:
@@ -101,13 +132,14 @@ def with_kept(study: FunctionStudy, folder: Path, function: Function) -> Functio
         refuse_something_else(folder)
         return study
     kept = _kept(study, folder, bare(function).__qualname__)
-    names = [level.name for level in kept.levels]
+    factors, levels = _combined(union(kept.varied, study.varied))
     margin = study.margin if study.margin_given else kept.margin
     before = kept.code if kept.images is not None else []  # of what has returned nothing none is kept
     joined = replace(
         study,
         code=before + [code for code in study.code if code not in before[-1:]],
-        levels=kept.levels + [level for level in study.levels if level.name not in names],
+        levels=levels,
+        factors=factors,
         seeds=max(study.seeds, seeds_tried(kept, folder)),
         margin=margin,
         margin_given=study.margin_given or kept.margin_given,

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from cnnkit.comparison.function_study import Answer, FunctionStudy, load_function_study, read_answer
-from cnnkit.comparison.ranking import Right, level_alone, observe, ranked
-from cnnkit.comparison.records import VERSION, LevelResult, LevelTiming, StudyResults
+from cnnkit.comparison.ranking import Right, level_alone, observe, results_of
+from cnnkit.comparison.records import LevelResult, LevelTiming, StudyResults
 from cnnkit.comparison.study_file import trial_folder
 from cnnkit.comparison.trial_records import TrialResult, TrialTiming
 from cnnkit.errors import RunError
@@ -36,22 +36,8 @@ def analyse_function(folder: Path) -> StudyResults:
             np.stack([right[name, seed] for seed in own]) if right else None,
         )
 
-    levels, looks, pairs = ranked(observed, study.margin, level_of)
-    return StudyResults(
-        version=VERSION,
-        key=study.key,
-        margin=study.margin,
-        match="none",
-        warnings=study.warnings,
-        test_images=study.images or 0,
-        seeds=seeds,
-        levels=levels,
-        pairs=pairs,
-        looks=looks,
-        trials=rows,
-        history=study.history,
-        function=study.function,
-    )
+    own = {"match": "none", "test_images": study.images or 0, "function": study.function}
+    return results_of(study, rows, observed, seeds, level_of, **own)
 
 
 def rights(answers: Answers) -> dict[tuple[str, int], Right]:

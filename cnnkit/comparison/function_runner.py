@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from cnnkit.comparison.course import Course
+from cnnkit.comparison.factors import judge_for
 from cnnkit.comparison.function_call import EXPECTED, Failed, Function, call, for_processes
-from cnnkit.comparison.function_plan import margin_of, with_kept
+from cnnkit.comparison.function_plan import with_kept
 from cnnkit.comparison.function_study import Answer, FunctionStudy, FunctionTrial, read_answer
 from cnnkit.comparison.local import INTERRUPTED, KILLED, in_processes
 from cnnkit.comparison.records import StudyResults
-from cnnkit.comparison.runner import StudyInterrupted, how_many, interrupted_in_words, keep_results
+from cnnkit.comparison.runner import StudyInterrupted, how_many, interrupted_in_words, keep_results, what
 from cnnkit.comparison.sentence import sentence
 from cnnkit.comparison.study_file import trial_folder
 from cnnkit.errors import Interrupted, RunError, UsageError
@@ -19,6 +20,7 @@ from cnnkit.events import Note, SeedDone, StudyBegun, StudyListener, TrialDone, 
 from cnnkit.experiment.train import write_environment
 from cnnkit.filenames import FAILURE, RESULT, STUDY
 from cnnkit.files import write_atomically, write_json
+from cnnkit.image_error import default_margin
 from cnnkit.kept import sealed
 from cnnkit.locks import alone_at
 from cnnkit.words import counted
@@ -66,7 +68,8 @@ class Running:
 
     def __init__(self, study: FunctionStudy, folder: Path) -> None:
         self.study, self.folder = study, folder
-        self.course = Course(study, list(study.trials()), study.images or 0)
+        images = study.images or 0
+        self.course = Course(study, list(study.trials()), images, judge_for(study, images))
         self.told: list[SeedDone] = []
 
     def keep_plan(self) -> None:
@@ -114,9 +117,9 @@ class Running:
         """The first answer tells how many test images there are, before anything can be compared."""
         study = self.study
         if study.images is None:
-            margin = study.margin if study.margin_given else margin_of(images)
+            margin = study.margin if study.margin_given else default_margin(images)
             self.study = self.course.study = replace(study, images=images, margin=margin)
-            self.course.test_images = images
+            self.course.test_images, self.course.factors = images, judge_for(self.study, images)
             self.keep_plan()
             of = f"{counted(images, 'test image')}: " if images else ""
             yield Note(f"{of}a difference of less than {margin:g} points counts as none")
@@ -160,7 +163,7 @@ def _begun(study: FunctionStudy, finished: int, workers: int) -> StudyBegun:
     within = f" within ±{study.margin:g} points" if study.images is not None or study.margin_given else ""
     return StudyBegun(
         title=f"{study.key} of {study.function.removeprefix('__main__.')}: "
-        f"{', '.join(level.name for level in study.levels)}, {how_many(study, within)}",
+        f"{what(study, 'combination', 'call')}, {how_many(study, within)}",
         where="in this process" if workers == 1 else f"in {workers} processes",
         trials=len(study.levels) * study.seeds,
         finished=finished,

@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnkit.comparison.study_file import Earlier, folder_name, function_in, trial_folder
+from cnnkit.comparison.study_file import (
+    Earlier,
+    FactorPlan,
+    combinations_complaint,
+    folder_name,
+    function_in,
+    trial_folder,
+    varied_in,
+)
 from cnnkit.errors import DamagedFile, RunError
 from cnnkit.filenames import RESULT, STUDY
 from cnnkit.kept import read_sealed, sha256
@@ -23,10 +31,14 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class FunctionLevel(Record):
-    """value: any JSON value, which the function is given."""
+    """value: any JSON value, which the function is given; of several keys, each key's value.
+
+    combinations: where several keys are varied, the one that this is: the number of each factor's value.
+    """
 
     name: str
     value: Any
+    combinations: list[list[int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -56,7 +68,8 @@ class FunctionStudy(Record):
     while the study went on. seeds: how many; at most, where `min_seeds` is a number. margin: percentage
     points. margin_given: whether a person chose it; otherwise it follows from `images`, how many test images
     there are: None until the first call has returned, 0 where the function tells accuracies alone.
-    history: what was decided with other margins, the oldest first.
+    history: what was decided with other margins, the oldest first. factors: the keys, where it is more than
+    one; every combination of their values is then a level.
     """
 
     version: int
@@ -72,6 +85,12 @@ class FunctionStudy(Record):
     images: int | None = None
     warnings: list[str] = field(default_factory=list)
     history: list[Earlier] = field(default_factory=list)
+    factors: list[FactorPlan] = field(default_factory=list)
+
+    @property
+    def varied(self) -> dict[str, list[Any]]:
+        """The values of each key."""
+        return varied_in(self.key, self.levels, self.factors)
 
     @property
     def all_seeds(self) -> range:
@@ -129,6 +148,8 @@ def load_function_study(folder: Path) -> FunctionStudy:
         complaint = f"{study.seeds} seeds, {study.images} images, a margin of {study.margin:g} points"
     elif len(names) < max(2, len(study.levels)):
         complaint = "a study has two levels or more, of different names"
+    elif told := combinations_complaint(study.levels, study.factors):
+        complaint = told
     else:
         return study
     raise RunError(f"{path} is damaged: {complaint}")

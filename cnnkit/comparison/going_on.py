@@ -87,6 +87,14 @@ def as_planned(varied: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     return {"key": key, "values": values, "beside": dict(others)}
 
 
+def union(kept: Mapping[str, list[Any]], more: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """The values of each kept key, then those that are new."""
+    return {
+        key: values + [value for value in more.get(key, []) if value not in values]
+        for key, values in kept.items()
+    }
+
+
 def seeds_held(kept: StudyFile, folder: Path) -> int:
     """How many seeds a study has: those planned, or where it ends once it is decided, those tried."""
     if kept.min_seeds is None:
@@ -108,10 +116,7 @@ def with_kept(study: StudyPlan, folder: Path) -> StudyPlan:
     if not (folder / STUDY).exists():
         return study
     kept = load_study(folder)
-    varied = {
-        key: values + [value for value in study.varied[key] if value not in values]
-        for key, values in kept.varied.items()
-    }
+    varied = union(kept.varied, study.varied)
     seeds = max(seeds_held(kept, folder), study.seeds)
     # `study.base` is settled already, or is left to the machines that run the trials: hence not `here`.
     plan = plan_study(

@@ -1,7 +1,7 @@
 """Which intervals tell something."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from cnnkit.comparison.records import (
@@ -17,8 +17,12 @@ from cnnkit.stats import Interval
 FEWEST_SEEDS = 3  # two values put Student's interval 12.7 standard errors out
 SMALLEST = 1e-9  # a narrower interval is the rounding of equal values
 
-Kind = TypeVar("Kind", bound=Interval)
 Level = TypeVar("Level", LevelResult, MarginalResult)
+
+
+@dataclass(frozen=True)
+class Unvarying(Interval):
+    """Of values that are equal with every seed: they do not tell how far others would lie. It has no ends."""
 
 
 def informative(results: StudyResults) -> StudyResults:
@@ -54,12 +58,15 @@ def _standing(level: Level, pairs: Sequence[PairResult], best: str) -> Level:
 
 
 def _level(level: LevelResult, pairs: Sequence[PairResult], best: str) -> LevelResult:
-    by_size = [_interval(row, len(level.seeds)) for row in level.by_object_size]
+    by_size = []
+    for row in level.by_object_size:
+        told = _interval(row, len(level.seeds))
+        by_size.append(replace(row, low=told.low, high=told.high))
     return replace(_standing(level, pairs, best), by_object_size=by_size)
 
 
-def _interval(interval: Kind, seeds: int) -> Kind:
+def _interval(interval: Interval, seeds: int) -> Interval:
     low, high = interval.low, interval.high
-    if low is None or high is None or seeds < FEWEST_SEEDS or high - low < SMALLEST:
-        return replace(interval, low=None, high=None)
-    return interval
+    if low is None or high is None or seeds < FEWEST_SEEDS:
+        return Interval(interval.mean, None, None)
+    return Unvarying(interval.mean, None, None) if high - low < SMALLEST else interval

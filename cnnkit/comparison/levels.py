@@ -10,7 +10,7 @@ from cnnkit.comparison.study_file import FactorPlan, name_of
 from cnnkit.comparison.tuning import Tuned, with_settings
 from cnnkit.comparison.widths import Cost, cost_of
 from cnnkit.config.load import config_text, parse_config
-from cnnkit.config.schema import Config
+from cnnkit.config.schema import PER_STAGE, Config
 from cnnkit.errors import UsageError
 
 
@@ -123,7 +123,7 @@ def _name(level: Level, factors: Sequence[FactorPlan]) -> str:
 def spelled_out(config: Config) -> dict[str, Any]:
     """Equal for two ways to write one network, such as `max` and `[max, max]`."""
     settings = config.model_dump()
-    for name in ("channels", "kernel_sizes", "pooling", "pool_size", "order"):
+    for name in ("channels", *PER_STAGE):
         del settings["model"][name]
     return {**settings, "stages": config.model.stages}
 

@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from cnnkit import signals
-from cnnkit.comparison.processes import main_module_hidden, worker_context
+from cnnkit.comparison.processes import worker_context
 from cnnkit.comparison.trial import Trial, run_trial
-from cnnkit.config.schema import DataConfig, RuntimeConfig
+from cnnkit.config.images import DataConfig
+from cnnkit.config.schema import RuntimeConfig
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import load_data
 from cnnkit.errors import CnnkitError, Interrupted, TrainingError
 from cnnkit.filenames import FAILURE
 from cnnkit.files import write_atomically
 from cnnkit.locks import alone_at
+from cnnkit.processes import main_module_hidden
 from cnnkit.training.device import available_cpus
 
 ATTEMPTS = 2  # of a trial whose process dies
@@ -214,7 +216,9 @@ def told_failure(error: Exception) -> tuple[str, str]:
 
 def _source(data: DataConfig) -> DataConfig:
     """What says which images were published; how they are split and changed is each trial's own."""
-    return DataConfig(dataset=data.dataset, root=data.root, scene=data.scene)
+    apart = ("validation", "crop", "folds", "resample_test", "augment")
+    default = DataConfig()
+    return data.model_copy(update={key: getattr(default, key) for key in apart})
 
 
 @functools.lru_cache(maxsize=1)  # the trials of a study share them: 0.1 s each

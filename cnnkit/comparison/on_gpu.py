@@ -50,7 +50,7 @@ class StackedExecutor:
         if not trials:
             return
         device = choose_device(trials[0].config.runtime).device
-        resident = Published(published.train.to(device), published.test.to(device))
+        resident = published.to(device)
         levels: dict[str, list[Trial]] = {}
         for trial in trials:
             levels.setdefault(trial.level, []).append(trial)
@@ -85,7 +85,7 @@ class _Group:
     ) -> None:
         self.trials, self.home = trials, home
         data = trials[0].config.data
-        resident = Published(*(split.cropped(data.crop) for split in resident))
+        resident = resident.cropped(data.crop)
         self.images = resident.all if data.redrawn else resident.train  # out of which shares are taken
         self.test_images = resident.test
         self.placement = choose_device(trials[0].config.runtime)

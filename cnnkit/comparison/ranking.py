@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnkit.comparison.records import LevelResult, LevelTiming, LookResult, PairResult
+from cnnkit.comparison.factors import NO_EFFECTS, OfSeveralKeys, judge_factors
+from cnnkit.comparison.records import VERSION, LevelResult, LevelTiming, LookResult, PairResult, StudyResults
+from cnnkit.comparison.study_file import Earlier
 from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.comparison.verdicts import Observed
 from cnnkit.comparison.verdicts import judge as judge_study
@@ -17,11 +19,15 @@ Right = NDArray[np.bool_]
 
 
 def observe(
-    names: Sequence[str], rows: Sequence[TrialResult], right: Mapping[tuple[str, int], Right]
+    names: Sequence[str],
+    rows: Sequence[TrialResult],
+    right: Mapping[tuple[str, int], Right],
+    pool: int = 0,
 ) -> tuple[Observed, list[int]]:
     """What the trials came to, and the seeds that were tried. names: of the levels.
 
     right: by level and seed, (images,), which test images were right; empty where only accuracies are known.
+    pool: as in `Observed`.
     """
     seeds = sorted({row.seed for row in rows})
     images = max((len(of_trial) for of_trial in right.values()), default=0)
@@ -35,7 +41,52 @@ def observe(
             accuracies[place] = row.test_accuracy
         if (row.level, row.seed) in right:
             of_images[place] = right[row.level, row.seed]
-    return Observed(names, accuracies, failed, of_images if images else None, images), seeds
+    return Observed(names, accuracies, failed, of_images if images else None, images, pool), seeds
+
+
+class Kept(OfSeveralKeys, Protocol):
+    """What `study.json` holds of any study."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def warnings(self) -> list[str]: ...
+    @property
+    def history(self) -> list[Earlier]: ...
+
+
+def results_of(
+    study: Kept,
+    rows: Sequence[TrialResult],
+    observed: Observed,
+    seeds: list[int],
+    level_of: Callable[[str], LevelResult],
+    **own: Any,
+) -> StudyResults:
+    """What `results.json` holds. rows: the trials that have ended. own: what only one kind of study has.
+
+    level_of: gives what a level came to alone.
+    """
+    levels, looks, pairs = ranked(observed, study.margin, level_of)
+    effects = NO_EFFECTS
+    if study.factors:
+        looks, effects = judge_factors(study, observed, seeds, looks)
+    return StudyResults(
+        version=VERSION,
+        key=study.key,
+        margin=study.margin,
+        warnings=study.warnings,
+        seeds=seeds,
+        levels=levels,
+        pairs=pairs,
+        looks=looks,
+        trials=list(rows),
+        history=study.history,
+        factors=effects.main,
+        interactions=effects.interactions,
+        dependence=effects.dependence,
+        **own,
+    )
 
 
 def ranked(

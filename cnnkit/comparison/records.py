@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any
 
 from cnnkit.comparison.study_file import Earlier
 from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.comparison.tuning import Tuned, Tuning
 from cnnkit.errors import UsageError
-from cnnkit.kept import is_plain
 from cnnkit.records import Record
 from cnnkit.sequential import ENOUGH
 from cnnkit.stats import Interval
@@ -20,6 +18,7 @@ BETTER_HERE, WORSE_HERE = "better on these images", "worse on these images"
 OPPOSITE = {BETTER: WORSE, BETTER_HERE: WORSE_HERE, EQUIVALENT: EQUIVALENT, UNDECIDED: UNDECIDED}
 OPPOSITE |= {other: one for one, other in OPPOSITE.items()}
 APART, APART_HERE = "different", "different on these images"  # verdicts on interactions
+NOT_KNOWN = "not known"  # of an interaction: a combination that it rests on failed
 DIFFERENT = (BETTER, WORSE, BETTER_HERE, WORSE_HERE)
 
 
@@ -129,7 +128,10 @@ def pair_in(pairs: Sequence[PairResult], one: str, other: str) -> PairResult:
 
 @dataclass(frozen=True)
 class MarginalResult(Record):
-    """One value of one of several keys: means over all combinations with it, for each seed that has them."""
+    """One value of one of several keys: means over all combinations with it, for each seed that has them.
+
+    failures: how many trainings of these combinations failed.
+    """
 
     name: str
     value: Any
@@ -137,6 +139,7 @@ class MarginalResult(Record):
     accuracies: list[float]
     seeds: list[int]
     to_best: ToBest | None
+    failures: int = 0
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ class FactorResult(Record):
     """The main effects of one of several keys. levels: its values, the leader first.
 
     pairs: differences of means over all other keys. within: evidence that no value is better than the leader
-    by the margin or more.
+    by the margin or more; 0 where a training failed.
     """
 
     key: str
@@ -158,7 +161,8 @@ class InteractionResult(Record):
     """How a difference between two values of one key depends on another key.
 
     values: of `key`, and others: of `on`. difference: (first value − second) with the first of others, minus
-    the same with the second. verdict: different (on these images), equivalent to 0, or undecided.
+    the same with the second. verdict: different (on these images), equivalent to 0, undecided; or not known,
+    because of the combinations `failed`.
     """
 
     key: str
@@ -170,6 +174,7 @@ class InteractionResult(Record):
     verdict: str
     different: float
     equivalent: float
+    failed: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -178,7 +183,8 @@ class DependenceResult(Record):
 
     changes: evidence that no value is best at every value of `on`. leaders: the best value at each of them.
     stays: for each value of the first key, in the order of the study, the evidence that it is at no value of
-    `on` worse than another by the margin or more.
+    `on` worse than another by the margin or more. failed: combinations of which a training failed; where
+    there are any nothing is known, and the evidence is that of the trainings that ended.
     """
 
     key: str
@@ -186,11 +192,17 @@ class DependenceResult(Record):
     leaders: dict[str, str]
     changes: float
     stays: dict[str, float]
+    failed: list[str] = field(default_factory=list)
 
     @property
     def everywhere(self) -> list[str]:
         """The values that are nowhere worse than another by the margin or more."""
-        return [name for name, evidence in self.stays.items() if evidence >= ENOUGH]
+        return [] if self.failed else [name for name, evidence in self.stays.items() if evidence >= ENOUGH]
+
+    @property
+    def depends(self) -> bool:
+        """Whether no value is best at every value of `on`."""
+        return self.changes >= ENOUGH and not self.failed
 
 
 @dataclass(frozen=True)
@@ -267,29 +279,6 @@ class StudyResults(Record):
     def within(self) -> bool:
         """Whether it is known that no level is better than the best by the margin or more."""
         return bool(self.looks) and self.looks[-1].within >= ENOUGH
-
-    def complaint(self) -> str:
-        """What no study comes to, in words; empty where there is nothing."""
-        names = [level.name for level in self.levels]
-        found = sorted(sorted((pair.a, pair.b)) for pair in self.pairs)
-        if len({*names}) < len(names) or found != sorted(sorted(pair) for pair in combinations(names, 2)):
-            return "its pairs are not those of its levels"
-        if any(len(level.accuracies) != len(level.seeds) for level in self.levels):
-            return "its accuracies are not one a seed"
-        if not 0 < self.margin < 100:
-            return "its margin is none"
-        if any(not 0 <= accuracy <= 1 for level in self.levels for accuracy in level.accuracies):
-            return "an accuracy lies between 0 and 1"
-        if any(len(factor.levels) < 2 for factor in self.factors):
-            return "a key has one value"
-        pairs = [*self.pairs, *(pair for factor in self.factors for pair in factor.pairs)]
-        if any(pair.verdict not in OPPOSITE for pair in pairs):
-            return "a verdict is none"
-        if any(len(look.different) != len(self.pairs) for look in self.looks):
-            return "a look has not the evidence of each pair"
-        if any(not is_plain(trial.folder) for trial in self.trials):
-            return "a trial's folder is no name"
-        return ""
 
     def pair(self, one: str, other: str) -> PairResult:
         """The pair of two levels, in whichever order it is kept. Raises UsageError where there is none."""

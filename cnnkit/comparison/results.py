@@ -3,18 +3,18 @@
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnkit.comparison.factors import NO_EFFECTS, judge_factors
 from cnnkit.comparison.first_version import FirstResults
 from cnnkit.comparison.function_results import analyse_function
 from cnnkit.comparison.function_study import is_of_function
-from cnnkit.comparison.ranking import level_alone, observe, ranked
-from cnnkit.comparison.records import VERSION, LevelResult, LevelTiming, SizeAccuracy, StudyResults
+from cnnkit.comparison.ranking import level_alone, observe, results_of
+from cnnkit.comparison.records import OPPOSITE, VERSION, LevelResult, LevelTiming, SizeAccuracy, StudyResults
 from cnnkit.comparison.study_file import (
     LevelPlan,
     TrialEntry,
@@ -23,11 +23,11 @@ from cnnkit.comparison.study_file import (
     trial_folder,
 )
 from cnnkit.comparison.trial_records import TrialFacts, TrialResult, TrialTiming
-from cnnkit.config.schema import DataConfig
+from cnnkit.config.images import DataConfig
 from cnnkit.errors import DamagedFile, RunError
 from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.filenames import LABELS, PREDICTIONS, RESULT, RESULTS, TESTED, TRIAL
-from cnnkit.kept import parse_json, read_kept, read_sealed, sha256
+from cnnkit.kept import is_plain, parse_json, read_kept, read_sealed, sha256
 from cnnkit.stats import Interval, mean_interval, sampling_error
 
 
@@ -64,37 +64,15 @@ def analyse(folder: Path) -> StudyResults:
         if trial:
             finished[entry.level, entry.seed] = trial
     plans = {level.name: level for level in study.levels}
-    observed, seeds = observe([*plans], rows, {key: trial.right for key, trial in finished.items()})
-
-    observed = replace(observed, pool=pool)
+    observed, seeds = observe([*plans], rows, {key: trial.right for key, trial in finished.items()}, pool)
 
     def level_of(name: str) -> LevelResult:
         trials = {seed: finished[name, seed] for seed in seeds if (name, seed) in finished}
         return _level(plans[name], trials, study.object_sizes)
 
-    levels, looks, pairs = ranked(observed, study.margin, level_of)
-    effects = NO_EFFECTS
-    if study.factors:
-        looks, effects = judge_factors(study, observed, seeds, looks)
-    return StudyResults(
-        version=VERSION,
-        key=study.key,
-        margin=study.margin,
-        match=study.match,
-        warnings=study.warnings,
-        test_images=data.info.test_images if pool else len(labels),
-        seeds=seeds,
-        levels=levels,
-        pairs=pairs,
-        looks=looks,
-        trials=rows,
-        history=study.history,
-        factors=effects.main,
-        interactions=effects.interactions,
-        dependence=effects.dependence,
-        tuning=study.tuning,
-        pool=pool,
-    )
+    images = data.info.test_images if pool else len(labels)
+    own = {"match": study.match, "test_images": images, "tuning": study.tuning, "pool": pool}
+    return results_of(study, rows, observed, seeds, level_of, **own)
 
 
 def _level(plan: LevelPlan, trials: Mapping[int, FinishedTrial], sizes: Sequence[int]) -> LevelResult:
@@ -212,9 +190,33 @@ def read_results(folder: Path) -> StudyResults:
         return analyse(folder)
     if isinstance(results, FirstResults):
         return analyse(folder)
-    if complaint := results.complaint():
+    if complaint := _complaint(results):
         raise RunError(f"{path} is damaged: {complaint}")
     return results
+
+
+def _complaint(results: StudyResults) -> str:
+    """What no study comes to, in words; empty where there is nothing."""
+    names = [level.name for level in results.levels]
+    found = sorted(sorted((pair.a, pair.b)) for pair in results.pairs)
+    if len({*names}) < len(names) or found != sorted(sorted(pair) for pair in combinations(names, 2)):
+        return "its pairs are not those of its levels"
+    if any(len(level.accuracies) != len(level.seeds) for level in results.levels):
+        return "its accuracies are not one a seed"
+    if not 0 < results.margin < 100:
+        return "its margin is none"
+    if any(not 0 <= accuracy <= 1 for level in results.levels for accuracy in level.accuracies):
+        return "an accuracy lies between 0 and 1"
+    if any(len(factor.levels) < 2 for factor in results.factors):
+        return "a key has one value"
+    pairs = [*results.pairs, *(pair for factor in results.factors for pair in factor.pairs)]
+    if any(pair.verdict not in OPPOSITE for pair in pairs):
+        return "a verdict is none"
+    if any(len(look.different) != len(results.pairs) for look in results.looks):
+        return "a look has not the evidence of each pair"
+    if any(not is_plain(trial.folder) for trial in results.trials):
+        return "a trial's folder is no name"
+    return ""
 
 
 def _kept(path: Path) -> StudyResults | FirstResults:

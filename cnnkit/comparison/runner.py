@@ -13,6 +13,7 @@ from cnnkit import signals
 from cnnkit.class_numbers import kept_bytes
 from cnnkit.comparison.course import Course, Planned
 from cnnkit.comparison.factors import judge_for
+from cnnkit.comparison.function_study import FunctionStudy
 from cnnkit.comparison.going_on import refuse_another_study, with_kept
 from cnnkit.comparison.local import Outcome
 from cnnkit.comparison.records import StudyResults
@@ -20,8 +21,8 @@ from cnnkit.comparison.results import analyse, rewritten
 from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.study_file import TrialEntry, trial_folder
 from cnnkit.comparison.trial import Trial, data_hash, is_finished, refuse_changed, with_kept_folders
-from cnnkit.comparison.tuning_trials import TuningRun
-from cnnkit.config.schema import DataConfig
+from cnnkit.comparison.tuning_trials import TuningRun, seconds_of_levels
+from cnnkit.config.images import DataConfig
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import all_tested, load_data
 from cnnkit.errors import Interrupted, RunError
@@ -31,7 +32,7 @@ from cnnkit.filenames import LABELS, RESULTS, STUDY, TRIALS, TUNING
 from cnnkit.files import remove_parts, write_atomically, write_json
 from cnnkit.kept import sealed, sha256
 from cnnkit.locks import alone_at
-from cnnkit.words import counted, listed
+from cnnkit.words import TIMES, counted, listed
 
 
 class Executor(Protocol):
@@ -84,12 +85,15 @@ def run_study(
             _listen(tuning.ended(executor, published), folder, notify)
             study = tuning.study()
             trials = _write_plan(study, data, published, folder)
-        images = study.base.data.info.test_images
+        base = study.base.data
+        images = base.info.test_images if base.redrawn else len(published.test)
         course = Course(study, trials, images, judge_for(study.to_file(), images))
         whole = [trial for trial in trials if _is_whole(folder, trial, notify)]
-        notify(_begun(study, len(trials), len(whole)))
         for trial in whole:
             seeds = list(course.ended(trial, RunDir(folder / TRIALS / trial.folder).result.test_accuracy))
+        done = {trial.folder for trial in whole}
+        missing = [trial for trial in trials if trial.folder not in done and not course.over]
+        notify(_begun(study, len(trials), len(whole), _seconds(study, missing, executor, published)))
         if whole and seeds:
             notify(seeds[-1])
         _listen(_ended(course, executor, published, folder), folder, notify)
@@ -156,28 +160,46 @@ def _import_statistics() -> None:
     import scipy.stats  # noqa: F401
 
 
-def _begun(study: StudyPlan, trials: int, finished: int) -> StudyBegun:
+def _seconds(
+    study: StudyPlan, missing: Sequence[Trial], executor: Executor, published: Published
+) -> tuple[float, float] | None:
+    """About how long the missing trials of several keys take, at least and at most.
+
+    None where one key is varied, which is seldom long, and where that is not known.
+    """
+    if not study.factors or not missing or executor.seeds_at_once:
+        return None
+    fewest = study.all_seeds[: study.min_seeds]
+    if not (times := seconds_of_levels(study, executor, published)):
+        return None
+    least = sum(times[trial.level] for trial in missing if trial.seed in fewest)
+    return least, sum(times[trial.level] for trial in missing)
+
+
+def _begun(study: StudyPlan, trials: int, finished: int, seconds: tuple[float, float] | None) -> StudyBegun:
     runtime = study.base.runtime
     threads = counted(runtime.threads or 1, "thread")
     within = f" within ±{study.margin:g} points"
     return StudyBegun(
-        title=f"{study.key} on {study.base.data.info.title}: {_what(study)}, {how_many(study, within)}"
+        title=f"{study.key} on {study.base.data.info.title}: {what(study)}, {how_many(study, within)}"
         f"{_tested_on(study.base.data)}",
         where=f"{runtime.device}, {runtime.precision}, {threads} a trial",
         trials=trials,
         finished=finished,
         warnings=study.warnings(),
         at_most=study.min_seeds is not None,
+        seconds=seconds,
     )
 
 
-def _what(study: StudyPlan) -> str:
+def what(study: StudyPlan | FunctionStudy, level: str = "network", training: str = "training") -> str:
+    """What is compared. level, training: what a combination and a trial are called."""
     if not study.factors:
-        return ", ".join(level.name for level in study.levels)
-    of_keys = " × ".join(f"({', '.join(factor.names)})" for factor in study.factors)
+        return ", ".join(one.name for one in study.levels)
+    of_keys = TIMES.join(f"({', '.join(factor.names)})" for factor in study.factors)
     least = study.min_seeds or study.seeds
     trainings = listed([f"{len(study.levels) * seeds:,}" for seeds in sorted({least, study.seeds})], "to")
-    return f"{of_keys}, {counted(len(study.levels), 'network')}, {trainings} trainings"
+    return f"{of_keys}, {counted(len(study.levels), level)}, {trainings} {training}s"
 
 
 def how_many(study: Planned, within: str = "") -> str:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cnnkit.comparison.intervals import FEWEST_SEEDS
 from cnnkit.comparison.records import (
@@ -11,6 +11,7 @@ from cnnkit.comparison.records import (
     BETTER,
     BETTER_HERE,
     EQUIVALENT,
+    NOT_KNOWN,
     UNDECIDED,
     WORSE,
     WORSE_HERE,
@@ -40,7 +41,8 @@ def sentence(results: StudyResults) -> str:
 def how_tuned(results: StudyResults) -> list[str]:
     """That each level was tuned; empty if not."""
     if results.tuning and results.levels:
-        return [f"Each was tuned first, {results.tuning}, on validation images."]
+        each = "Each combination" if TIMES in results.key else "Each"
+        return [f"{each} was tuned first, {results.tuning}, on validation images."]
     return []
 
 
@@ -83,20 +85,23 @@ def verdict_alone(results: StudyResults) -> str:
     failures = "".join([*_failures(results), *_seeds_without_effect(results)])
     if not results.levels:
         return f"No two values have finished a training: there is nothing to compare yet.{failures}"
-    if TIMES in results.key and not results.function:
+    if TIMES in results.key:
         return f"{several_keys(results)}{failures}"
-    levels, seeds = results.levels, len(results.seeds)
-    ranking = Ranking(
-        results.key,
-        levels,
+    return f"{_who_leads(_ranking(results, results.key))}{failures}"
+
+
+def _ranking(results: StudyResults, key: str) -> Ranking:
+    """Of all levels. key: what they are values of."""
+    return Ranking(
+        key,
+        results.levels,
         results.pairs,
         results.margin,
         results.within,
-        seeds,
+        len(results.seeds),
         results.test_images,
         results.these_images,
     )
-    return f"{_who_leads(ranking)}{failures}"
 
 
 def _who_leads(ranking: Ranking) -> str:
@@ -126,7 +131,7 @@ def _who_leads(ranking: Ranking) -> str:
 
 def _is_ahead_but_fails(level: LevelResult | MarginalResult) -> bool:
     low = level.to_best.difference.low if level.to_best else None
-    return isinstance(level, LevelResult) and level.failures > 0 and low is not None and low > 0
+    return level.failures > 0 and low is not None and low > 0
 
 
 def _beaten(level: LevelResult | MarginalResult) -> bool:
@@ -136,19 +141,16 @@ def _beaten(level: LevelResult | MarginalResult) -> bool:
 def several_keys(results: StudyResults) -> str:
     """Each key's main effects, and whether the winner of the first depends on the others."""
     if not results.factors:
-        return "No seed has been trained with every combination: there is nothing to compare yet."
+        unknown = "Main effects are not known: no seed has been trained with every combination."
+        return f"{_who_leads(_ranking(results, 'combination'))} {unknown}"
     told = []
     for number, factor in enumerate(results.factors):
-        levels, within, seeds = factor.levels, factor.within >= ENOUGH, len(factor.levels[0].seeds)
-        ranking = Ranking(
-            factor.key,
-            levels,
-            factor.pairs,
-            results.margin,
-            within,
-            seeds,
-            results.test_images,
-            results.these_images,
+        ranking = replace(
+            _ranking(results, factor.key),
+            levels=factor.levels,
+            pairs=factor.pairs,
+            within=factor.within >= ENOUGH,
+            seeds=len(factor.levels[0].seeds),
         )
         others = listed([short_key(other.key) for other in results.factors if other is not factor])
         told.append(f"Averaged over {others}, {_who_leads(ranking)}")
@@ -166,7 +168,9 @@ def winner_depends(one: DependenceResult, results: StudyResults) -> str:
     names = listed(one.everywhere) if one.everywhere else ""
     verb = "is" if len(one.everywhere) == 1 else "are"
     within = f"{names} {verb} with each the best, or less than {results.margin:g} points behind"
-    if one.changes >= ENOUGH:
+    if one.failed:
+        answer = f"Whether the best {key} depends on {on} is not known, because {listed(one.failed)} failed."
+    elif one.depends:
         rest = f"; but {within}" if names else ""
         answer = f"On {results.these_images} the best {key} depends on {on}: {leaders}{rest}."
     elif names:
@@ -182,6 +186,8 @@ def _differences_depend(one: DependenceResult, results: StudyResults) -> Iterato
     if verdicts & {APART, APART_HERE}:
         here = "" if APART in verdicts else f", on {results.these_images}"
         yield f"How much the {key} matters depends on {on}{here}."
+    elif NOT_KNOWN in verdicts:
+        yield f"Whether differences depend on {on} is not known either."
     elif verdicts == {EQUIVALENT}:
         yield f"Differences are the same with each {on}, within ±{results.margin:g} points."
 
@@ -218,7 +224,15 @@ def _better(levels: Levels, ranking: Ranking) -> str:
 
 
 def _undecided(levels: Levels, ranking: Ranking) -> str:
-    return f"whether it is better than {_names(levels)} is undecided, {_what_would_tell(levels, ranking)}"
+    """Where trainings failed, of a level or of the best, more seeds would not tell."""
+    failing = [level for level in levels if level.failures or ranking.levels[0].failures]
+    others = [level for level in levels if level not in failing]
+    told = []
+    if others:
+        told.append(f"than {_names(others)} is undecided, {_what_would_tell(others, ranking)}")
+    if failing:
+        told.append(f"than {_names(failing)} is not known, because trainings failed")
+    return "; ".join(f"whether it is better {one}" for one in told)
 
 
 def _what_would_tell(levels: Levels, ranking: Ranking) -> str:

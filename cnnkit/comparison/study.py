@@ -1,6 +1,5 @@
 """What is compared: factors (configuration keys and their values), and seeds to repeat each value over."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -176,7 +175,7 @@ def plan_study(
 
     seeds: exactly so many; None: until the study is decided, between `min_seeds` (None: `MIN_SEEDS`, or as
     many as there are folds) and `max_seeds`.
-    margin: percentage points; None: `default_margin` for the number of test images, rounded up to 0.01.
+    margin: percentage points; None: `default_margin` of the number of test images.
     Device, precision and threads are settled for every trial alike: the weights of a trial then do not
     depend on who runs it. Where the configuration names no threads it is one on a CPU, so that as many
     trials as there are cores run side by side. here: False where other machines run the trials (Ray);
@@ -187,7 +186,7 @@ def plan_study(
         min_seeds = max(2, min(max(MIN_SEEDS, base.data.folds or 0), max_seeds))
     most = most_seeds(base.training.seed, seeds, min_seeds, max_seeds)
     if margin is None:
-        margin = math.ceil(round(default_margin(base.data.info.test_images) * 10_000, 6)) / 100
+        margin = default_margin(base.data.info.test_images)
     if match not in get_args(Match):
         raise UsageError(f"--match {match}: expected {listed(get_args(Match), 'or')}")
     refuse_margin(margin)

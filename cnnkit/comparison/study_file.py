@@ -52,10 +52,10 @@ class LevelPlan(Record):
 
 @dataclass(frozen=True)
 class FactorPlan(Record):
-    """One of several keys that are varied together."""
+    """One of several keys that are varied together. values: of a function's key, any JSON values."""
 
     key: str
-    values: list[Value]
+    values: list[Any]
 
     @property
     def names(self) -> list[str]:
@@ -193,10 +193,8 @@ def _complaints(study: StudyFile) -> Iterator[str]:
     names = {level.name for level in study.levels}
     if len(names) < max(2, len(study.levels)):
         yield "a study has two levels or more, of different names"
-    combinations = sorted(tuple(one) for level in study.levels for one in level.combinations)
-    shape = [len(factor.values) for factor in study.factors]
-    if study.factors and combinations != list(product(*map(range, shape))):
-        yield "its levels are not all combinations of its factors"
+    if told := combinations_complaint(study.levels, study.factors):
+        yield told
     yield from _complaints_about_tuning(study)
     if any(size < 1 for size in study.object_sizes):
         yield "an object of no size"
@@ -205,6 +203,15 @@ def _complaints(study: StudyFile) -> Iterator[str]:
             yield f"{entry.folder[:80]!r} is no name of a folder in {TRIALS}"
         if entry.level not in names or entry.seed not in study.all_seeds:
             yield f"the trial {entry.folder} is of no level and seed of the study"
+
+
+def combinations_complaint(levels: Sequence[Any], factors: Sequence[FactorPlan]) -> str:
+    """What is wrong where several keys are varied; empty if nothing. levels: with their `combinations`."""
+    combinations = sorted(tuple(one) for level in levels for one in level.combinations)
+    shape = [len(factor.values) for factor in factors]
+    if factors and combinations != list(product(*map(range, shape))):
+        return "its levels are not all combinations of its factors"
+    return ""
 
 
 def _complaints_about_tuning(study: StudyFile) -> Iterator[str]:

@@ -9,8 +9,9 @@ from typing import Any
 from cnnkit.comparison.study_file import SHOWN, differences, folder_name, load_study, trial_folder
 from cnnkit.comparison.trial_records import TrialFacts
 from cnnkit.comparison.validation_only import train_for_validation
+from cnnkit.config.images import DataConfig
 from cnnkit.config.load import config_text, differing_keys
-from cnnkit.config.schema import Config, DataConfig
+from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published
 from cnnkit.errors import CnnkitError, RunError, UsageError
 from cnnkit.experiment.run_dir import RunDir
@@ -90,6 +91,8 @@ def _without_root(config: Config) -> Config:
 
 def data_hash(published: Published) -> str:
     """The hash of all images and labels that a configuration is trained and tested on."""
+    if published.apart.same is not None:  # the pixels' own hashes: they are not read once more
+        return fingerprint([published.apart.same, *(split.labels for split in published)])
     return fingerprint([[split.images, split.labels] for split in published])
 
 
@@ -181,8 +184,10 @@ def shared_hashes(trial: Trial, setting: Setting) -> dict[str, Any]:
     )
     model = build_model(config.model, splits.info, seed)
     tested = [] if splits.tested is None else [splits.tested]
+    validation = splits.validation
+    held_out = validation.rows if config.data.own else validation.images
     return {
-        "split": fingerprint([splits.validation.images, splits.validation.labels, *tested]),
+        "split": fingerprint([held_out, validation.labels, *tested]),
         "order": fingerprint(order),
         "augmentation": fingerprint(
             generator_for(seed, "augmentation", epoch, device=device).get_state() for epoch in epochs

@@ -57,6 +57,20 @@ def tuned_levels(tuning: Tuning, trials: Points, home: Path) -> dict[str, Tuned]
     }
 
 
+def seconds_of_levels(study: StudyPlan, executor: "Executor", published: Published) -> dict[str, float]:
+    """About how much longer each training of a level makes a study, seconds; empty if that is not known.
+
+    Other machines (Ray) train at another speed.
+    """
+    runtime = study.base.runtime
+    if runtime.device == "auto":
+        return {}
+    at_once = getattr(executor, "workers", None) or workers_for(runtime)
+    with contextlib.suppress(CnnkitError):
+        return {level.name: seconds_to_train(level.config, published) / at_once for level in study.levels}
+    return {}
+
+
 class TuningRun:
     """Chooses the settings of the levels of a study that have none yet. home: the folder `tuning`."""
 
@@ -70,29 +84,15 @@ class TuningRun:
     def begun(self, executor: "Executor", published: Published) -> TuningBegun:
         """What a person is told before it trains."""
         trainings, left = len(self.trials) * len(self.tuning.points), Counter(t.level for t in self.missing)
-        times = self._times(executor, published)
+        times = seconds_of_levels(self.plan, executor, published)
+        between = "; " if self.plan.factors else ", "
         return TuningBegun(
-            what=f"{', '.join(self.trials)}, each {self.tuning}",
+            what=between.join([*self.trials, f"each {self.tuning}"]),
             trainings=trainings,
             finished=trainings - len(self.missing),
             seconds=sum(left[level] * times[level] for level in left) if times else None,
             seed_seconds=sum(times.values()) if times else None,
         )
-
-    def _times(self, executor: "Executor", published: Published) -> dict[str, float]:
-        """About how much longer each training of a level makes a study, seconds; empty if that is not known.
-
-        Other machines (Ray) train at another speed.
-        """
-        runtime = self.plan.base.runtime
-        if runtime.device == "auto":
-            return {}
-        at_once = getattr(executor, "workers", None) or workers_for(runtime)
-        with contextlib.suppress(CnnkitError):
-            return {
-                level.name: seconds_to_train(level.config, published) / at_once for level in self.plan.levels
-            }
-        return {}
 
     def ended(self, executor: "Executor", published: Published) -> Iterator[PointDone]:
         """Trains what is missing; yields each training as it ends."""

@@ -18,6 +18,7 @@ from cnnkit.comparison.records import (
     BETTER,
     BETTER_HERE,
     EQUIVALENT,
+    NOT_KNOWN,
     OPPOSITE,
     UNDECIDED,
     LookResult,
@@ -124,24 +125,18 @@ class Judge:
         beaten = np.flatnonzero(self.watch.beaten(seen, by=~failing)).tolist()
         names = [self.names[level] for level in beaten]
         self.beaten_after = {name: self.beaten_after.get(name) or seeds for name in names}
-        self.leader = self._leader(seen.fit.effect)
-
-    def _leader(self, effect: Floats) -> int:
-        """The best of the levels that are not beaten; one of those that never failed, if there is any."""
-        known = np.isfinite(effect)
-        going = known & [name not in self.beaten_after for name in self.names]
-        candidates = next((c for c in (going & ~self.failing, going) if c.any()), known)
-        return int(np.argmax(np.where(candidates, effect, -np.inf)))
+        self.leader = self.watch.leader(seen, failing)
 
     def state(self, level: int) -> str:
-        """In a word how a level stands."""
+        """In a word how a level stands. One of which a training failed is not as good as another."""
         if level == self.leader:
             return LEADS
         if self.names[level] in self.beaten_after:
             return BEATEN
         first, second = pair_indices(len(self.names))
         pair = (np.minimum(level, self.leader) == first) & (np.maximum(level, self.leader) == second)
-        return AS_GOOD if self.watch.equivalent[pair].all() else OPEN
+        failing = self.failing[[level, self.leader]].any()
+        return AS_GOOD if self.watch.equivalent[pair].all() and not failing else OPEN
 
     def ranked(self) -> list[int]:
         """The levels, the leader first, then by their accuracy over the same seeds; without the unknown."""
@@ -227,13 +222,13 @@ def interval_of(
     if verdict == EQUIVALENT:
         half = float(seen.near_half_width[pair])
         return Interval(mean, max(mean - half, -margin), min(mean + half, margin))
-    half = float(seen.half_width[pair])
-    if verdict in (BETTER, OPPOSITE[BETTER], APART) or (verdict == UNDECIDED and elsewhere < math.inf):
+    half, undecided = float(seen.half_width[pair]), verdict in (UNDECIDED, NOT_KNOWN)
+    if verdict in (BETTER, OPPOSITE[BETTER], APART) or (undecided and elsewhere < math.inf):
         half = elsewhere
     if not half < math.inf:
         return Interval(mean, None, None)
     low, high = mean - half, mean + half
-    if verdict != UNDECIDED:
+    if not undecided:
         low, high = (max(low, 0.0), high) if mean > 0 else (low, min(high, 0.0))
     return Interval(mean, max(low, -1.0), min(high, 1.0))
 

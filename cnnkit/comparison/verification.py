@@ -263,10 +263,11 @@ def _forged(run: RunDir) -> Iterator[str]:
         "macs": macs,
         "seed": config.training.seed,
         "dataset": config.data.dataset,
-        "train_images": config.data.train_images,
-        "val_images": config.data.validation_images,
-        "test_images": config.data.info.test_images,
     }
+    if not config.data.own:  # of which equal and damaged images may be left out
+        data = config.data
+        expected |= {"train_images": data.train_images, "val_images": data.validation_images}
+        expected["test_images"] = data.info.test_images
     if result.precision not in ("float32", "bf16"):
         yield f"{run.path / RESULT}: precision is {result.precision!r}"
     for key, value in expected.items():

@@ -36,7 +36,7 @@ def _trained_otherwise(study: StudyFile, level: LevelPlan, point: int, folder: P
         return
     planned = {
         **flat(study.base()),
-        study.key: level.value,
+        **study.settings_of(level),
         **study.tuning.points[point],
         "training.seed": study.tuning.seed,
     }

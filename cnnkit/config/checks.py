@@ -12,12 +12,16 @@ if TYPE_CHECKING:
 from cnnkit.config.geometry import grids, head_features
 from cnnkit.words import counted
 
+OWN_KEYS = (
+    *("channels", "size", "fit", "test", "test_seed", "duplicates", "damaged"),
+    *("classes", "images", "fingerprint"),
+)
 LARGEST_LAYER = 100_000_000  # weights; 400 MB in float32, four times that while Adam trains it
 SPLIT_KEYS = frozenset({"data.dataset", "data.validation", "data.folds", "data.scene.train_images"})
 REDRAWN_KEYS = frozenset({"data.dataset", "data.folds", "data.resample_test"})
 CROP_KEYS = frozenset({"data.dataset", "data.crop"})
 GRID_KEYS = CROP_KEYS | {"data.scene.size", "model.channels", "model.kernel_sizes", "model.pool_size"}
-LAYER_KEYS = GRID_KEYS | {"model.pooling", "model.head", "model.hidden"}
+LAYER_KEYS = GRID_KEYS | {"model.convolutions", "model.pooling", "model.head", "model.hidden"}
 
 
 class Complaint(NamedTuple):
@@ -38,6 +42,7 @@ class Inconsistent(ValueError):
 
 
 def complaints_about(config: "Config") -> Iterator[Complaint]:
+    yield from _own_image_complaints(config)
     yield from _scene_complaints(config)
     yield from _redrawn_complaints(config)
     yield from _split_complaints(config)
@@ -46,6 +51,20 @@ def complaints_about(config: "Config") -> Iterator[Complaint]:
     else:
         yield from grid_complaints(config.model, config.data.info.shape)
         yield from _layer_complaints(config)
+
+
+def _own_image_complaints(config: "Config") -> Iterator[Complaint]:
+    data, defaults = config.data, type(config.data)()
+    for key in OWN_KEYS:
+        if not data.own and getattr(data, key) != getattr(defaults, key):
+            yield Complaint(
+                f"data.{key}",
+                f"is for your own images, and these are of {data.dataset}",
+                "leave it out, or set data.dataset: folder",
+                frozenset({"data.dataset", f"data.{key}"}),
+            )
+    if data.own and data.crop:
+        yield Complaint("data.crop", "is not for your own images", "choose data.size and data.fit", CROP_KEYS)
 
 
 def _crop_complaints(config: "Config") -> Iterator[Complaint]:
@@ -150,7 +169,8 @@ def _layer_complaints(config: "Config") -> Iterator[Complaint]:
     model, info = config.model, config.data.info
     channels = info.shape[0]
     for number, stage in enumerate(model.stages, 1):
-        weights = channels * stage.channels * stage.kernel_size**2
+        widest = max(channels, stage.channels) if stage.convolutions > 1 else channels
+        weights = widest * stage.channels * stage.kernel_size**2
         if weights > LARGEST_LAYER:
             yield Complaint(
                 "model.channels",

@@ -46,26 +46,43 @@ def _stage_costs(
     name: str, model: "ModelConfig", stage: "StageConfig", channels: int, grid: tuple[int, int]
 ) -> Iterator[LayerCost]:
     """channels, grid: of the maps that the stage is given; grid is (height, width)."""
+    for number in range(stage.convolutions - 1):
+        shape = (stage.channels, *grid)
+        yield _convolution_cost(f"{name}.before.{number}", model, stage, channels, shape)
+        yield from _activated_costs(f"{name}.before.{number}", model, shape)
+        channels = stage.channels
     pooling, k, made = POOLINGS[stage.pooling], stage.pool_size, stage.out_channels
     height, width = (-(-side // k) if pooling.skips else side for side in grid)
-    weights = channels * stage.channels * stage.kernel_size**2
-    bias = 0 if model.batch_norm else stage.channels
     shape = (stage.channels, height, width)
-    yield LayerCost(
-        f"{name}.downsampling.convolution", "SameConv2d", shape, weights + bias, weights * height * width
-    )
+    yield _convolution_cost(f"{name}.downsampling", model, stage, channels, shape)
     after = (made, grid[0] // k, grid[1] // k)
     downsampling = LayerCost(f"{name}.downsampling", pooling.kind, after, *pooling.own_cost(made, after[1:]))
     if stage.pools_first:
         yield downsampling
         shape = after
-    if model.batch_norm:
-        yield LayerCost(f"{name}.norm", "BatchNorm2d", shape, 2 * shape[0])
-    yield LayerCost(f"{name}.activation", ACTIVATIONS[model.activation].kind, shape)
+    yield from _activated_costs(name, model, shape)
     if not stage.pools_first:
         yield downsampling
     if model.feature_dropout:
         yield LayerCost(f"{name}.dropout", "Dropout", after)
+
+
+def _convolution_cost(
+    name: str, model: "ModelConfig", stage: "StageConfig", channels: int, shape: tuple[int, int, int]
+) -> LayerCost:
+    """channels: that it is given. shape: (C, H, W) of the maps that it makes."""
+    weights = channels * stage.channels * stage.kernel_size**2
+    bias = 0 if model.batch_norm else stage.channels
+    return LayerCost(
+        f"{name}.convolution", "SameConv2d", shape, weights + bias, weights * shape[1] * shape[2]
+    )
+
+
+def _activated_costs(name: str, model: "ModelConfig", shape: tuple[int, int, int]) -> Iterator[LayerCost]:
+    """Of norm and activation, which keep the shape (C, H, W)."""
+    if model.batch_norm:
+        yield LayerCost(f"{name}.norm", "BatchNorm2d", shape, 2 * shape[0])
+    yield LayerCost(f"{name}.activation", ACTIVATIONS[model.activation].kind, shape)
 
 
 def _dense_costs(model: "ModelConfig", units: int, classes: int) -> Iterator[LayerCost]:

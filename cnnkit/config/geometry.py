@@ -41,6 +41,7 @@ def cells_of(model: "ModelConfig", shape: tuple[int, int, int]) -> Cells:
     """The grid that the last stage leaves of an image of shape (C, H, W), and what each of its cells sees."""
     side = sees = 1
     for stage in model.stages:
-        sees += (stage.kernel_size - 1 + POOLINGS[stage.pooling].values_seen(stage.pool_size) - 1) * side
+        convolved = stage.convolutions * (stage.kernel_size - 1)
+        sees += (convolved + POOLINGS[stage.pooling].values_seen(stage.pool_size) - 1) * side
         side *= stage.pool_size
     return Cells(*grids(model, shape)[-1], side, sees)

@@ -75,6 +75,11 @@ TUNABLE = {
     "data.augment.rotate": Tunable(_evenly(20)),
     "data.augment.translate": Tunable(lambda config: Range(0, config.data.info.shape[-1] / 10)),
     "data.augment.zoom": Tunable(_evenly(0.2)),
+    "data.augment.flip": Tunable(lambda config: Range(choices=(0.0, 0.5))),
+    "data.augment.brightness": Tunable(_evenly(0.4)),
+    "data.augment.contrast": Tunable(_evenly(0.4)),
+    "data.augment.saturation": Tunable(_evenly(0.4), lambda config: config.data.info.shape[0] == 3),
+    "data.augment.erase": Tunable(_evenly(0.5)),
 }
 
 

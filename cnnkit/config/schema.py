@@ -1,33 +1,35 @@
 """The schema: every key of the YAML, its type, default and one line of documentation.
 
-Frozen and strict: unknown keys, booleans for numbers, NaN and infinities are errors. The README's
-table, `cnnkit config schema` and the error messages all come from here. Nothing here imports torch.
+The README's table, `cnnkit config schema` and the error messages all come from here. Nothing here imports
+torch.
 """
 
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from cnnkit.config.checks import Complaint, Inconsistent, complaints_about
 from cnnkit.config.choices import OneOf
+from cnnkit.config.images import DataConfig
 from cnnkit.config.types import (
     Count,
-    CountOrFraction,
     Listed,
     NonNegative,
     OneOrEach,
     Positive,
     Probability,
+    Section,
 )
 from cnnkit.families.activations import ACTIVATIONS
-from cnnkit.families.datasets import DATASETS, DatasetInfo
 from cnnkit.families.heads import HEADS
 from cnnkit.families.optimizers import OPTIMIZERS
 from cnnkit.families.poolings import ACTIVATION_FIRST, ORDERS, POOLING_FIRST, POOLINGS
 from cnnkit.families.schedules import SCHEDULES
 from cnnkit.words import counted
 
+PER_STAGE = ("kernel_sizes", "convolutions", "pooling", "pool_size", "order")  # keys of the model
+Depth = Annotated[int, Field(ge=1, le=100)]
 Strategy = Annotated[str, OneOf(POOLINGS)]
 Order = Annotated[str, OneOf(ORDERS)]
 HeadName = Annotated[str, OneOf(HEADS)]
@@ -36,110 +38,16 @@ OptimizerName = Annotated[str, OneOf(OPTIMIZERS)]
 ScheduleName = Annotated[str, OneOf(SCHEDULES)]
 
 
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class AugmentConfig(Section):
-    """Random changes of the training images, drawn again for each batch, on the device."""
-
-    rotate: Annotated[float, Field(ge=0, le=180)] = Field(0.0, description="largest turn either way, degrees")
-    translate: Annotated[float, Field(ge=0, le=1000)] = Field(
-        0.0, description="largest shift along each axis, pixels"
-    )
-    zoom: Probability = Field(0.0, description="largest enlargement or reduction, fraction")
-
-    @property
-    def active(self) -> bool:
-        return self.rotate > 0 or self.translate > 0 or self.zoom > 0
-
-
-class SceneConfig(Section):
-    """The scenes of `small-object`: one digit each, among pieces of others."""
-
-    source: Annotated[str, OneOf(("mnist", "digits"))] = Field("mnist", description="whose digits")
-    size: Annotated[int, Field(ge=16, le=256)] = Field(56, description="side of a scene, pixels")
-    object_sizes: Annotated[
-        tuple[Annotated[int, Field(ge=4, le=256)], ...], Field(strict=False, min_length=1, max_length=20)
-    ] = Field((8, 12, 16, 20, 28), description="sides of the digit, pixels, all as frequent")
-    position: Annotated[str, OneOf(("anywhere", "centre", "corner"))] = Field(
-        "anywhere", description="where the digit lies"
-    )
-    clutter: Annotated[int, Field(ge=0, le=100)] = Field(8, description="pieces of other digits in a scene")
-    clutter_size: Annotated[int, Field(ge=1, le=16)] = Field(8, description="side of such a piece, pixels")
-    train_images: Annotated[int, Field(ge=100, le=200_000)] = Field(20_000, description="scenes to train on")
-    test_images: Annotated[int, Field(ge=100, le=200_000)] = Field(10_000, description="scenes to test on")
-
-    @property
-    def info(self) -> DatasetInfo:
-        source = DATASETS[self.source]
-        return source.in_scenes(self.size, self.object_sizes, self.train_images, self.test_images)
-
-
-class DataConfig(Section):
-    """Which images."""
-
-    dataset: Annotated[str, OneOf(DATASETS)] = Field("mnist", description="the images and their classes")
-    root: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = Field(
-        None, description="folder of the data sets; null: `$CNNKIT_DATA`, else the user's cache folder"
-    )
-    validation: CountOrFraction = Field(
-        5000,
-        description="images, or a fraction, held out of the training split, stratified; 0: none, "
-        "and the last epoch is kept",
-    )
-    crop: Annotated[int, Field(ge=0, le=1000)] = Field(
-        0, description="pixels cut off each side of every image; MNIST's outer 2 hold 0.2 % of its ink"
-    )
-    folds: Annotated[int, Field(ge=2, le=1000)] | None = Field(
-        None, description="K: test on fold `seed` mod K of all published images; null: on the test split"
-    )
-    resample_test: bool = Field(False, description="draw the test split anew from all images, by the seed")
-    augment: AugmentConfig = Field(AugmentConfig(), description="random changes of the training images")
-    scene: SceneConfig = Field(SceneConfig(), description="what small-object is made of")
-
-    @property
-    def info(self) -> DatasetInfo:
-        info = self.scene.info if self.drawn else self.source.cropped(self.crop)
-        return info.in_folds(self.folds) if self.folds else info
-
-    @property
-    def redrawn(self) -> bool:
-        """Whether each seed has test images of its own, out of all published images."""
-        return self.folds is not None or self.resample_test
-
-    @property
-    def drawn(self) -> bool:
-        """Whether the images are scenes, drawn as `scene` says from the digits of `source`."""
-        return DATASETS[self.dataset].drawn
-
-    @property
-    def source(self) -> DatasetInfo:
-        """The data set whose files are read."""
-        return DATASETS[self.scene.source if self.drawn else self.dataset]
-
-    @property
-    def object_sizes(self) -> tuple[int, ...]:
-        """Pixels: image i shows an object of size i % len. Empty for images that are no scenes."""
-        return self.scene.object_sizes if self.drawn else ()
-
-    @property
-    def validation_images(self) -> int:
-        if isinstance(self.validation, float):
-            return round(self.validation * self.info.train_images)
-        return self.validation
-
-    @property
-    def train_images(self) -> int:
-        return self.info.train_images - self.validation_images
-
-
 @dataclass(frozen=True)
 class StageConfig:
-    """One stage. pools_first: convolution, downsampling, norm, activation; else downsampling comes last."""
+    """One stage. pools_first: convolution, downsampling, norm, activation; else downsampling comes last.
+
+    convolutions: how many; those before the last keep the grid, each with its norm and activation.
+    """
 
     channels: int
     kernel_size: int
+    convolutions: int
     pooling: str
     pool_size: int
     pools_first: bool
@@ -154,10 +62,15 @@ class ModelConfig(Section):
     """The network: stages, then a head, then dense layers."""
 
     channels: Annotated[tuple[Count, ...], Field(strict=False, min_length=1)] = Field(
-        (32, 64), description="filters of each stage's convolution"
+        (32, 64), description="filters of each stage's convolutions"
     )
     kernel_sizes: OneOrEach[Count] = Field(
         3, description="side of the filters, pixels, even ones too: one for all stages, or one each"
+    )
+    convolutions: OneOrEach[Depth] = Field(
+        1,
+        description="of a stage, one after the other, each with its norm and activation; the last one is the "
+        "one that is downsampled, or that skips (stride); one for all stages, or one each",
     )
     pooling: OneOrEach[Strategy] = Field(
         "max",
@@ -178,8 +91,12 @@ class ModelConfig(Section):
     feature_dropout: Probability = Field(
         0.0, description="after each stage: probability of zeroing a whole feature map"
     )
-    activation: ActivationName = Field("relu", description="after each stage and each hidden dense layer")
-    batch_norm: bool = Field(True, description="batch normalisation in each stage, before the activation")
+    activation: ActivationName = Field(
+        "relu", description="after each convolution and each hidden dense layer"
+    )
+    batch_norm: bool = Field(
+        True, description="batch normalisation after each convolution, before the activation"
+    )
 
     @property
     def stages(self) -> tuple[StageConfig, ...]:
@@ -189,8 +106,9 @@ class ModelConfig(Section):
             order == POOLING_FIRST or POOLINGS[pooling].skips
             for pooling, order in zip(poolings, orders, strict=True)
         ]
-        sizes = (_spread(self.kernel_sizes, n), poolings, _spread(self.pool_size, n))
-        return tuple(map(StageConfig, self.channels, *sizes, pools_first))
+        sizes, depths = _spread(self.kernel_sizes, n), _spread(self.convolutions, n)
+        rest = (poolings, _spread(self.pool_size, n), pools_first)
+        return tuple(map(StageConfig, self.channels, sizes, depths, *rest))
 
     @property
     def strategy(self) -> str:
@@ -214,7 +132,7 @@ class ModelConfig(Section):
                 "give one for all stages, or as many as `channels` has",
                 frozenset({"model.channels", f"model.{key}"}),
             )
-            for key in ("kernel_sizes", "pooling", "pool_size", "order")
+            for key in PER_STAGE
             if isinstance(value := getattr(self, key), tuple) and len(value) != n
         ]
         if complaints:

@@ -1,11 +1,19 @@
-"""Kinds of values that several keys share."""
+"""Kinds of values that several keys share, and what all sections of a configuration have in common."""
 
 from typing import Annotated, TypeVar
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 T = TypeVar("T")
 LARGEST = 1e38  # float32 holds it; 1e39 would be infinite there, and fail only while it trains
+
+
+class Section(BaseModel):
+    """Frozen and strict: unknown keys, booleans for numbers, NaN and infinities are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]
@@ -32,5 +40,11 @@ CountOrFraction = Annotated[
     Annotated[Annotated[int, Field(ge=0)], Tag("count")]
     | Annotated[Annotated[float, Field(ge=0, lt=1)], Tag("fraction")],
     Discriminator(_count_or_fraction),
+]
+Counts = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, min_length=3, max_length=3)]
+Side = Annotated[int, Field(ge=4, le=1024)]
+Sides = Annotated[
+    Annotated[Side, Tag("one")] | Annotated[Annotated[tuple[Side, Side], Field(strict=False)], Tag("each")],
+    Discriminator(_one_or_each),
 ]
 UNION_TAGS = frozenset({"one", "each", "count", "fraction"})

@@ -21,6 +21,7 @@ EXPECTED = {  # by pydantic's type of the error, with the values of its context
     "float_type": "a number",
     "bool_type": "a boolean",
     "string_type": "a string",
+    "literal_error": "{expected}",
     "finite_number": "a finite number",
     "greater_than": "greater than {gt:.19g}",
     "greater_than_equal": "greater than or equal to {ge:.19g}",

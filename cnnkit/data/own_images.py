@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cnnkit.data.paper import without_lighting, without_lines
 from cnnkit.data.picture_files import read_grey, resized
+from cnnkit.data.pictures import pixels_of, quiet
 from cnnkit.data.strokes import CLEAR, FAINT, clear_strokes, main_drawing
 from cnnkit.errors import ImageError
 from cnnkit.families.datasets import DatasetInfo
@@ -30,7 +31,7 @@ MOSTLY = 0.5  # of all ink: a drawing with less of it does not stand out
 
 @dataclass(frozen=True)
 class OwnImage:
-    """pixels: (1, 1, H, W) uint8, light on dark, framed as in the data set. warnings: whole sentences."""
+    """pixels: (1, C, H, W) uint8, framed as in the data set. warnings: whole sentences."""
 
     pixels: Tensor
     warnings: tuple[str, ...] = ()
@@ -39,9 +40,12 @@ class OwnImage:
 def load_image(path: Path, info: DatasetInfo) -> OwnImage:
     """Any file Pillow reads, of any size and mode, framed as in `info`.
 
-    An image that has the data set's size already, before its crop, is only inverted where it is dark on
-    light. Raises ImageError where the file is no image, too large, or shows nothing.
+    A photograph is fitted to the size as the training images were. Of handwriting, an image that has the
+    data set's size already, before its crop, is only inverted where it is dark on light. Raises ImageError
+    where the file is no image, too large, or shows nothing.
     """
+    if info.photographs:
+        return OwnImage(torch.from_numpy(_photograph(path, info))[None])
     grey = read_grey(path)
     ground = _ground(grey)
     if np.abs(grey - ground).max() < FAINTEST:
@@ -55,6 +59,17 @@ def load_image(path: Path, info: DatasetInfo) -> OwnImage:
         ink = _frame(ink, info, (height, width))
     ink = ink[crop : height - crop, crop : width - crop]
     return OwnImage(torch.from_numpy(np.rint(ink * 255).astype(np.uint8))[None, None], warnings)
+
+
+def _photograph(path: Path, info: DatasetInfo) -> Any:
+    """(C, H, W) uint8."""
+    channels, height, width = info.shape
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {error.strerror}") from error
+    with quiet():
+        return np.ascontiguousarray(pixels_of(raw, path, channels, (height, width), info.fit))
 
 
 def _smaller(grey: Any) -> Any:

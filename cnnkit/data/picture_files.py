@@ -2,16 +2,13 @@
 
 import contextlib
 import itertools
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from cnnkit.errors import ImageError
-
-LARGEST_IMAGE = 50_000_000  # pixels; a photo of a phone has 12 to 50 million
+from cnnkit.data.pictures import opened, quiet
 
 
 def read_grey(path: Path) -> Any:
@@ -19,33 +16,11 @@ def read_grey(path: Path) -> Any:
 
     Raises ImageError where the file is no image that can be read, or too large.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import ImageOps
 
-    try:
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise ImageError(f"{path} is no file: reading it might never end")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what matters is told as an error
-            with Image.open(path) as image:
-                if image.width * image.height > LARGEST_IMAGE:
-                    raise ImageError(
-                        f"{path} has {image.width:,} × {image.height:,} pixels; "
-                        f"{LARGEST_IMAGE // 1_000_000} million are the most: make it smaller"
-                    )
-                image.load()
-                return _greys(ImageOps.exif_transpose(image))
-    except UnidentifiedImageError as error:
-        empty = path.stat().st_size == 0
-        raise ImageError(f"{path} is {'an empty file' if empty else 'no image that can be read'}") from error
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{path} is too large: {error}") from error
-    except ImageError:
-        raise
-    except MemoryError as error:
-        raise ImageError(f"{path} is too large for the memory that is free") from error
-    except Exception as error:  # each of Pillow's formats and modes fails in ways of its own
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise ImageError(f"{path} cannot be read: {reason}") from error
+    with quiet(), opened(path, path) as image:
+        image.load()
+        return _greys(ImageOps.exif_transpose(image))
 
 
 def _greys(image: Any) -> Any:

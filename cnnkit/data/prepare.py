@@ -11,8 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cnnkit.config.schema import DataConfig, SceneConfig
+from cnnkit.config.images import DataConfig, SceneConfig
 from cnnkit.data.dataset import ImageDataset, Published, Splits
+from cnnkit.data.folder import load_folder
 from cnnkit.data.scenes import make_scenes, only_objects
 from cnnkit.data.sources import cache_folder, data_root, source_files
 from cnnkit.data.splits import shares_of
@@ -32,7 +33,7 @@ def load_splits(
 
     published: the result of `load_data`, if the caller already has it.
     """
-    published = Published(*(split.cropped(config.crop) for split in published or load_data(config, notify)))
+    published = (published or load_data(config, notify)).cropped(config.crop)
     shares = shares_of(config, published, seed)
     if shares.tested is None:
         whole, test = published
@@ -44,6 +45,8 @@ def load_splits(
 
 def load_data(config: DataConfig, notify: NoteListener = ignore) -> Published:
     """The images that a configuration describes, before its crop: published ones, or scenes drawn of them."""
+    if config.own:
+        return load_folder(config, notify)
     published = load_dataset(config.source.name, data_root(config.root), notify)
     return _draw_scenes(published, config.scene) if config.drawn else published
 

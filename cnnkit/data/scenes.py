@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnnkit.config.schema import SceneConfig
+from cnnkit.config.images import SceneConfig
 from cnnkit.families.datasets import INK_SIDE
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
 
-from cnnkit.config.schema import DataConfig
+from cnnkit.config.images import DataConfig
 from cnnkit.errors import DataError
 from cnnkit.events import Note, NoteListener
 from cnnkit.families.datasets import DatasetInfo
@@ -63,6 +63,8 @@ def _top(info: DatasetInfo) -> str:
 
 def at_hand(config: DataConfig) -> bool:
     """Whether the images can be read without fetching them."""
+    if config.own:
+        return Path(config.root or "").exists()
     info, root = config.source, data_root(config.root)
     return not info.folder or bool(find_sources(info, root / info.folder))
 
@@ -72,7 +74,7 @@ def with_own_root(config: DataConfig, notify: NoteListener) -> DataConfig:
 
     Where its `data.root` does not hold the images, the person's own folder of data sets takes its place.
     """
-    if config.root is None or at_hand(config):
+    if config.root is None or config.own or at_hand(config):
         return config
     own = data_root(None)
     notify(Note(f"{config.source.title} is not in {config.root}, as was configured: {own} is used instead"))

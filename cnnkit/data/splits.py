@@ -5,9 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cnnkit.config.schema import DataConfig
+from cnnkit.config.images import DataConfig
 from cnnkit.data.dataset import Published
-from cnnkit.random import generator_for
+from cnnkit.random import generator_for, number_for
 
 
 class Shares(NamedTuple):
@@ -23,15 +23,33 @@ class Shares(NamedTuple):
 
 
 def shares_of(config: DataConfig, published: Published, seed: int) -> Shares:
-    """The images of a run. Those that are tested on do not depend on `data.validation`."""
+    """The images of a run. Those that are tested on do not depend on `data.validation`.
+
+    Training images that equal one of the others are left out, where `data.duplicates` says so.
+    """
     train, test = published
-    if not config.redrawn:
-        validation, rest = held_out_and_rest(config, train.labels, seed)
-        return Shares(rest, validation, None)
-    labels = torch.cat([train.labels, test.labels])
-    tested, others = redrawn_test_and_rest(config, labels, seed)
-    validation, rest = held_out_and_rest(config, labels[others], seed)
-    return Shares(others[rest], others[validation], tested)
+    apart, labels = published.apart, torch.cat([train.labels, test.labels]).cpu()
+    tested, others = torch.arange(len(train), len(labels)), torch.arange(len(train))
+    if config.redrawn:
+        tested, others = redrawn_test_and_rest(config, labels, seed)
+        validation, rest = held_out_and_rest(config, labels[others], seed)
+    elif apart.validation is not None:
+        validation, rest = apart.validation, _all_but(apart.validation, len(train))
+    elif apart.groups is not None:
+        validation, rest = held_out_groups(config, labels[others], apart.groups, seed)
+    else:
+        validation, rest = held_out_and_rest(config, labels[others], seed)
+    validation, rest = others[validation], others[rest]
+    if apart.same is not None and config.duplicates != "keep":
+        judged = apart.same[torch.cat([validation, tested])]
+        rest = rest[~torch.isin(apart.same[rest], judged)]
+    return Shares(rest, validation, tested if config.redrawn else None)
+
+
+def _all_but(some: Tensor, count: int) -> Tensor:
+    mask = torch.ones(count, dtype=torch.bool)
+    mask[some] = False
+    return mask.nonzero()[:, 0]
 
 
 def redrawn_test_and_rest(config: DataConfig, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
@@ -43,9 +61,7 @@ def redrawn_test_and_rest(config: DataConfig, labels: Tensor, seed: int) -> tupl
         return split_stratified(labels, config.info.test_images, generator_for(seed, "test"))
     partition, fold = divmod(seed, config.folds)
     tested = folds_of(labels, config.folds, generator_for(partition, "folds", config.folds))[fold]
-    rest = torch.ones(len(labels), dtype=torch.bool)
-    rest[tested] = False
-    return tested, rest.nonzero()[:, 0]
+    return tested, _all_but(tested, len(labels))
 
 
 def folds_of(labels: Tensor, folds: int, generator: torch.Generator) -> Tensor:
@@ -63,6 +79,15 @@ def folds_of(labels: Tensor, folds: int, generator: torch.Generator) -> Tensor:
 def held_out_and_rest(config: DataConfig, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     """(validation, training): indices into the images that are not tested on and have these labels."""
     return split_stratified(labels, config.validation_images, generator_for(seed, "split"))
+
+
+def held_out_groups(config: DataConfig, labels: Tensor, groups: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """(validation, training): as `held_out_and_rest`, with no group in both; about as many images."""
+    from cnnkit.listing import held_out_by_group
+
+    share, number = config.validation_images / len(labels), number_for(seed, "split")
+    mask = torch.from_numpy(held_out_by_group(labels.numpy(), groups.numpy(), share, number))
+    return mask.nonzero()[:, 0], (~mask).nonzero()[:, 0]
 
 
 def split_stratified(labels: Tensor, held_out: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

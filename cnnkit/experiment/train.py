@@ -206,7 +206,7 @@ def begin(config: Config, placement: Placement, splits: Splits) -> Training:
     Raises OutOfMemory where it cannot fit.
     """
     refuse_what_cannot_fit(config, splits.info, placement.device)
-    mean, std = pixel_statistics(splits.train.images)
+    mean, std = pixel_statistics(splits.train)
     model = build_model(config.model, splits.info, config.training.seed, mean, std)
     return Training(config, model, placement, len(splits.train))
 

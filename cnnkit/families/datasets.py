@@ -70,7 +70,7 @@ class DatasetInfo(ImageInfo):
     drawn: the images are scenes that cnnkit draws from the digits of `data.scene.source`, as `data.scene`
     says; they cannot be cropped. crop: pixels that were cut off each side; `shape` is the shape after that.
     writers_apart: nobody has written images of both published splits. photographs: a person's own image is
-    fitted to the size as it is, neither inverted nor centred.
+    fitted to the size as it is, neither inverted nor centred. fit: how; see `data.fit`.
     """
 
     name: str
@@ -89,6 +89,7 @@ class DatasetInfo(ImageInfo):
     drawn: bool = False
     writers_apart: bool = False
     photographs: bool = False
+    fit: str = "cover"
     crop: int = 0
 
     def cropped(self, pixels: int) -> "DatasetInfo":
@@ -259,6 +260,18 @@ SMALL_OBJECT = DatasetInfo(  # `data.scene` decides its shape and its numbers of
     drawn=True,
 )
 
+FOLDER = "folder"
+OWN_IMAGES = DatasetInfo(  # the folder decides its classes and numbers, the configuration its shape
+    name=FOLDER,
+    title="own images",
+    shape=(3, 32, 32),
+    class_names=(),
+    train_images=0,
+    test_images=0,
+    strokes=False,
+    photographs=True,
+)
+
 DATASETS = Registry(
     "data set",
     MNIST,
@@ -273,9 +286,10 @@ DATASETS = Registry(
     SVHN,
     DIGITS,
     SMALL_OBJECT,
+    OWN_IMAGES,
 )
 
 
 def published_names() -> list[str]:
     """The data sets that can be fetched or are bundled; scenes are drawn from one of them."""
-    return [name for name, info in DATASETS.items() if not info.drawn]
+    return [name for name, info in DATASETS.items() if not info.drawn and name != FOLDER]

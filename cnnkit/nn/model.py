@@ -13,15 +13,17 @@ from cnnkit.families.datasets import ImageInfo
 from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.nn.layers import Dropout, Normalize
-from cnnkit.nn.pooling import Downsampling, HeadLayer
+from cnnkit.nn.pooling import Downsampling, HeadLayer, SameConv2d
 from cnnkit.random import generator_for
 
 
 class Stage(nn.Sequential):
-    """Convolution, norm, activation and downsampling: (N, C, H, W) -> (N, C', ⌊H/k⌋, ⌊W/k⌋).
+    """Convolutions, norms, activations and downsampling: (N, C, H, W) -> (N, C', ⌊H/k⌋, ⌊W/k⌋).
 
-    layers: by name, `downsampling` first. pools_first: whether that is all done before norm and activation;
-    otherwise only the convolution is. The weights have the same names in both orders.
+    layers: by name. `before`, where a stage has more than one convolution: those before the last, each with
+    its norm and activation. `downsampling`: the last convolution and what makes the maps smaller.
+    pools_first: whether that is all done before norm and activation; otherwise only the convolution is. The
+    weights have the same names in both orders.
     """
 
     def __init__(self, layers: "OrderedDict[str, nn.Module]", pools_first: bool) -> None:
@@ -29,12 +31,18 @@ class Stage(nn.Sequential):
         self.pools_first = pools_first
 
     def forward(self, images: Tensor) -> Tensor:
-        downsampling = self.get_submodule("downsampling")
+        maps, downsampling = self.before_last(images), self.get_submodule("downsampling")
         if self.pools_first:
-            maps = self.activated(downsampling(images))
-        else:
-            maps = downsampling(images, self.activated)
-        return self._after("dropout", maps)
+            return self._after("dropout", self.activated(downsampling(maps)))
+        return self._after("dropout", downsampling(maps, self.activated))
+
+    def before_last(self, images: Tensor) -> Tensor:
+        """What the last convolution is given: (N, C, H, W) -> (N, C or C', H, W)."""
+        return self._after("before", images)
+
+    @property
+    def first_convolution(self) -> SameConv2d:
+        return next(layer for layer in self.modules() if isinstance(layer, SameConv2d))
 
     def activated(self, maps: Tensor) -> Tensor:
         """Maps after norm and activation, of the same shape."""
@@ -47,6 +55,11 @@ class Stage(nn.Sequential):
 
 def build_stage(in_channels: int, stage: StageConfig, model: ModelConfig) -> Stage:
     """A stage with weights of its own."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    if stage.convolutions > 1:
+        inputs = [in_channels, *[stage.channels] * (stage.convolutions - 1)]
+        in_channels = inputs.pop()
+        layers["before"] = nn.Sequential(*(_same_grid(channels, stage, model) for channels in inputs))
     downsampling = Downsampling(
         POOLINGS[stage.pooling],
         in_channels,
@@ -55,13 +68,23 @@ def build_stage(in_channels: int, stage: StageConfig, model: ModelConfig) -> Sta
         stage.pool_size,
         bias=not model.batch_norm,  # BatchNorm has a bias of its own
     )
-    layers: OrderedDict[str, nn.Module] = OrderedDict(downsampling=downsampling)
-    if model.batch_norm:
-        layers["norm"] = nn.BatchNorm2d(downsampling.out_channels if stage.pools_first else stage.channels)
-    layers["activation"] = ACTIVATIONS[model.activation].build()
+    layers["downsampling"] = downsampling
+    layers |= _norm_and_activation(downsampling.out_channels if stage.pools_first else stage.channels, model)
     if model.feature_dropout:
         layers["dropout"] = Dropout(model.feature_dropout, whole_maps=True)
     return Stage(layers, stage.pools_first)
+
+
+def _same_grid(in_channels: int, stage: StageConfig, model: ModelConfig) -> nn.Sequential:
+    """A convolution before the last, with norm and activation: (N, C, H, W) -> (N, C', H, W)."""
+    convolution = SameConv2d(in_channels, stage.channels, stage.kernel_size, bias=not model.batch_norm)
+    layers: OrderedDict[str, nn.Module] = OrderedDict(convolution=convolution)
+    return nn.Sequential(layers | _norm_and_activation(stage.channels, model))
+
+
+def _norm_and_activation(channels: int, model: ModelConfig) -> "OrderedDict[str, nn.Module]":
+    norm = [("norm", nn.BatchNorm2d(channels))] if model.batch_norm else []
+    return OrderedDict([*norm, ("activation", ACTIVATIONS[model.activation].build())])
 
 
 class CNN(nn.Module):
@@ -107,21 +130,22 @@ def build_model(
     config: ModelConfig,
     info: ImageInfo,
     seed: int,
-    pixel_mean: float = 0.0,
-    pixel_std: float = 1.0,
+    pixel_mean: Tensor | float = 0.0,
+    pixel_std: Tensor | float = 1.0,
 ) -> CNN:
     """A CNN with its initial weights.
 
     Each layer has a random generator of its own, named after the layer, so networks of one seed agree in
-    every layer whose shape they share. pixel_mean, pixel_std: of the training images, 0 … 255.
+    every layer whose shape they share. pixel_mean, pixel_std: of the training images, 0 … 255; one for all
+    channels, or (C,), one each.
     """
     # Channels last: a step of fast.yaml takes 4.9 ms on two cores, with weights as they come 7.3.
     model = CNN(config, info).to(memory_format=torch.channels_last)
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             _initialize(module, generator_for(seed, "weights", name))
-    model.normalize.mean.fill_(pixel_mean)
-    model.normalize.std.fill_(pixel_std)
+    model.normalize.mean.copy_(torch.as_tensor(pixel_mean).view(-1, 1, 1))
+    model.normalize.std.copy_(torch.as_tensor(pixel_std).view(-1, 1, 1))
     return model
 
 

@@ -118,12 +118,8 @@ def cost_caption(costs: Mapping[str, Sequence[CostPoint]], same: Sequence[str]) 
         "costs are equal."
     ]
     for kind, of_kind in costs.items():
-        front = pareto_front(of_kind)
-        behind = [point.name for point in of_kind if point not in front]
-        sentence = f"By {kind}, the front is {listed([point.name for point in front])}"
-        if behind:
-            sentence += f"; {listed(behind)} {'lies' if len(behind) == 1 else 'lie'} behind it"
-        sentences.append(f"{sentence}.")
+        front = [point.name for point in pareto_front(of_kind)]
+        sentences.append(f"By {kind}, the front is {listed(front)}.")
     if same:
         sentences.append(f"All levels cost the same by {listed(same)}.")
     return " ".join(sentences)

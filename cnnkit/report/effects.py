@@ -54,6 +54,7 @@ def effects_view(study: StudyFile, results: StudyResults) -> dict[str, Any] | No
         "factors": results.factors,
         "interactions": results.interactions,
         "together": [_together(study, results, given) for given in range(1, len(study.factors))],
+        "once": [level.name for level in study.levels if len(level.combinations) > 1],
     }
 
 
@@ -74,10 +75,10 @@ def _together(study: StudyFile, results: StudyResults, given: int) -> Together:
         answer=winner_depends(results.dependence[given - 1], results),
         panels=panels,
         lines=_interaction(f"accuracy, %, against {on}", on, first.names, other.names, means, y_axis),
-        caption=f"Mean accuracy,{averaged} and its 95 % interval over the seeds, in one scale. Lines that "
-        f"run side by side: {key} and {on} add up. Others: a difference may depend on {on}. "
-        "Intervals of single means say little of differences, which are taken seed by seed: the "
-        "sentence tells which are real.",
+        caption=f"Mean accuracy,{averaged} and its 95 % interval over the seeds, in one scale. Last plot: "
+        f"where lines are parallel, {key} matters as much with each {on}; where they are not, this may "
+        f"depend on {on}. Intervals of single means say little of differences, which are taken seed by "
+        "seed: the sentence above tells what is known.",
     )
 
 

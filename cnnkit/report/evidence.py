@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cnnkit.config.geometry import Cells, cells_of
-from cnnkit.config.schema import DataConfig
+from cnnkit.config.images import DataConfig
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.nn.evidence import above_mean, evidence

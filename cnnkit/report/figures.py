@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from cnnkit.comparison.intervals import FEWEST_SEEDS
+from cnnkit.comparison.intervals import FEWEST_SEEDS, Unvarying
 from cnnkit.comparison.records import UNDECIDED, PairResult
 from cnnkit.stats import Interval
 from cnnkit.words import counted, listed
@@ -28,6 +28,8 @@ def points_range(interval: Interval) -> str:
 
 
 def _range(interval: Interval, text: Callable[[float], str]) -> str:
+    if isinstance(interval, Unvarying):
+        return "equal with every seed"
     if interval.low is None or interval.high is None:
         return "too few seeds"
     return f"{text(interval.low)} to {text(interval.high)}"

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.nn.model import CNN, build_model
-from cnnkit.report.images import StageMaps, downsamplings, drawn_at_most, signed_image, weights_image
+from cnnkit.report.images import StageMaps, drawn_at_most, signed_image, stages_of, weights_image
 
 COLOURS = ("red", "green", "blue")
 OPEN_LINES, ROW = 18, 3  # of all levels, before a reader unfolds the others; cards beside one another
@@ -115,7 +115,7 @@ def draw_filters(
 
 def first_filters(model: CNN) -> Tensor:
     """(filters, C, K, K): the first convolution's weights on red, green and blue, or on the first channel."""
-    weights = downsamplings(model)[0].convolution.weight.detach().float()
+    weights = stages_of(model)[0].first_convolution.weight.detach().float()
     return weights if weights.shape[1] == len(COLOURS) else weights[:, :1]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cnnkit.comparison.records import LevelResult, LookResult, StudyResults
 from cnnkit.report.axes import LEFT, RIGHT, WIDTH, Axis, Line, Mark, Panel, Tick, axis_over, short
 from cnnkit.report.figures import evidence
-from cnnkit.report.labels import ASIDE, LETTER, LINE, LONGEST, labels_at_ends
+from cnnkit.report.labels import ASIDE, LETTER, LINE, find_room, labels_at_ends
 from cnnkit.report.plots import whole_ticks
 from cnnkit.report.trained import fate
 from cnnkit.sequential import ENOUGH
@@ -19,10 +19,14 @@ DASHED = "6 3"
 
 @dataclass(frozen=True)
 class Growth:
-    """panels: none where there are too few looks for a plot; `caption` then tells them all."""
+    """panels: none where there are too few looks for a plot; `caption` then tells them all.
+
+    legend: whether the lines bear no names, because these find no room.
+    """
 
     panels: list[Panel]
     caption: str
+    legend: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,12 @@ def growth_view(results: StudyResults, series: Mapping[str, int]) -> Growth:
     if len(results.looks) < FEWEST_DRAWN:
         return Growth([], " ".join(_told(results, courses)))
     panels = [_evidence_panel(results, courses, series), _means_panel(results, series)]
-    return Growth(panels, " ".join(_caption(results, courses)))
+    return Growth(panels, " ".join(_caption(results, courses)), not _named(results))
+
+
+def _named(results: StudyResults) -> bool:
+    """Whether each line bears its name."""
+    return find_room([level.name for level in results.levels])
 
 
 def _courses(results: StudyResults) -> list[PairGrowth]:
@@ -64,16 +73,16 @@ def _evidence_panel(results: StudyResults, courses: Sequence[PairGrowth], series
     enough = Tick(panel.y(ENOUGH), f"{ENOUGH:g}")
     ticks = [Tick(panel.y(value), short(value)) for value in y_axis.ticks()]
     panel.y_ticks = [enough, *(tick for tick in ticks if abs(tick.place - enough.place) > LINE)]
-    ends: list[tuple[Mark, str]] = []
+    ends: list[Mark] = []
     for course in courses:
         number, name = series[course.level.name], course.level.name
         for values, dashes in ((course.different, "none"), (course.near, DASHED)):
             if dashes == "none" or values[-1] >= LEAST:
                 drawn = [max(value, LEAST) for value in values]
                 panel.lines.append(Line(number, panel.points(seeds, drawn), dashes))
-                ends.append((Mark(number, panel.x(seeds[-1]), panel.y(drawn[-1]), False, ""), name))
+                ends.append(Mark(number, panel.x(seeds[-1]), panel.y(drawn[-1]), False, name))
         _mark_beaten(panel, course.level, number, dict(zip(seeds, course.different, strict=True)))
-    _label(panel, ends)
+    _end(panel, ends, _named(results))
     return panel
 
 
@@ -83,7 +92,7 @@ def _means_panel(results: StudyResults, series: Mapping[str, int]) -> Panel:
     means = {name: _means(results, names.index(name)) for name in names}
     y_axis = axis_over([mean for of_level in means.values() for mean in of_level.values()])
     panel = _panel("mean accuracy so far, %", results, y_axis)
-    ends: list[tuple[Mark, str]] = []
+    ends: list[Mark] = []
     for level in results.levels:
         last = results.seeds.index(level.seeds[-1]) + 1
         own = {seeds: mean for seeds, mean in means[level.name].items() if seeds <= max(last, 2)}
@@ -91,9 +100,9 @@ def _means_panel(results: StudyResults, series: Mapping[str, int]) -> Panel:
         panel.lines.append(Line(number, panel.points([*own], [*own.values()]), "none"))
         if own:
             end = max(own)
-            ends.append((Mark(number, panel.x(end), panel.y(own[end]), False, ""), level.name))
+            ends.append(Mark(number, panel.x(end), panel.y(own[end]), False, level.name))
         _mark_beaten(panel, level, number, means[level.name])
-    _label(panel, ends)
+    _end(panel, ends, _named(results))
     return panel
 
 
@@ -109,9 +118,9 @@ def _means(results: StudyResults, level: int) -> dict[int, float]:
 
 
 def _panel(title: str, results: StudyResults, y_axis: Axis) -> Panel:
-    """Over the seeds of all looks, with room on the right for the longest name."""
+    """Over the seeds of all looks, with room on the right for the longest name, if the lines bear names."""
     first, last = results.looks[0].seeds, results.looks[-1].seeds
-    longest = min(max(len(level.name) for level in results.levels), LONGEST)
+    longest = max(len(level.name) for level in results.levels) if _named(results) else 0
     room = (ASIDE + LETTER * longest) / (WIDTH - LEFT - RIGHT)
     low = first - 0.03 * (last - first)
     panel = Panel(title, "seeds", Axis(low, low + (last - low) / (1 - room)), y_axis)
@@ -124,12 +133,14 @@ def _mark_beaten(panel: Panel, level: LevelResult, series: int, values: Mapping[
     after = level.beaten_after
     if after is not None and after in values:
         place = panel.x(after), panel.y(max(values[after], panel.y_axis.low))
-        panel.marks.append(Mark(series, *place, False, f"{level.name}: {fate(level)}"))
+        panel.marks.append(Mark(series, *place, True, f"{level.name}: {fate(level)}"))
 
 
-def _label(panel: Panel, ends: Sequence[tuple[Mark, str]]) -> None:
-    marks, names = [mark for mark, _ in ends], [name for _, name in ends]
-    panel.labels += labels_at_ends(marks, names)
+def _end(panel: Panel, ends: Sequence[Mark], named: bool) -> None:
+    """A mark at each line's end, and beside it its name, if there is room."""
+    panel.marks += ends
+    if named:
+        panel.labels += labels_at_ends(ends, [mark.title for mark in ends])
 
 
 def _told(results: StudyResults, courses: Sequence[PairGrowth]) -> Iterator[str]:
@@ -150,13 +161,14 @@ def _told(results: StudyResults, courses: Sequence[PairGrowth]) -> Iterator[str]
 def _caption(results: StudyResults, courses: Sequence[PairGrowth]) -> Iterator[str]:
     best, margin, last = results.best.name, results.margin, results.looks[-1]
     different = [_reached(results, course.level, course.different) for course in courses]
+    near = [_reached(results, c.level, c.near) for c in courses if c.near[-1] >= LEAST]
+    dashed = f"Dashed: that it differs from {best} by less than {margin:g} points. " if near else ""
     yield (
-        f"First plot, solid lines: the evidence that a level differs from {best}. Dashed: that it differs "
-        f"from {best} by less than {margin:g} points. Evidence of 20 is enough. What is once known stays "
-        "known: each line shows the most evidence so far, and never falls. "
+        f"First plot{', solid lines' if near else ''}: the evidence that a level differs from {best}. "
+        f"{dashed}Evidence of 20 is enough. What is once known stays known: each line shows the most "
+        "evidence so far, and never falls. "
         f"After {_seeds(last)} the evidence of a difference is {listed(different)}."
     )
-    near = [_reached(results, c.level, c.near) for c in courses if c.near[-1] >= LEAST]
     some = f"That of less than {margin:g} points is {listed(near)}" if near else ""
     if len(near) < len(courses):
         less = f"less than {LEAST:g} for {'the others' if near else 'every level'} and not drawn"
@@ -171,7 +183,7 @@ def _caption(results: StudyResults, courses: Sequence[PairGrowth]) -> Iterator[s
     beaten = [level for level in results.levels if level.beaten_after]
     if beaten:
         told = [f"{level.name} after {counted(level.beaten_after or 0, 'seed')}" for level in beaten]
-        yield f"Marks show where a level was beaten, that is worse than some other: {listed(told)}."
+        yield f"Hollow marks show where a level was beaten, that is worse than some other: {listed(told)}."
 
 
 def _reached(results: StudyResults, level: LevelResult, values: Sequence[float]) -> str:

@@ -34,7 +34,7 @@ def filters_caption(
 
 
 def maps_caption(number: int, image: str, stages: Sequence[Mapping[str, Sequence[tuple[str, float]]]]) -> str:
-    """stages: per stage and level, the parts and the strength of each, that of the convolution being 1."""
+    """stages: per stage and level, the parts and the strength of each, that before downsampling being 1."""
     told = []
     for number_of_stage, levels in enumerate(stages, 1):
         strengths = []

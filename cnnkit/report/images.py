@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cnnkit.config.schema import Config, DataConfig
+from cnnkit.config.images import DataConfig
+from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.data.prepare import all_tested, load_data, load_objects
 from cnnkit.data.sources import at_hand, data_root
@@ -81,9 +82,10 @@ def signed_image(values: Tensor, strongest: float, faded: Tensor | None = None) 
 class StageMaps:
     """What one image becomes in one stage.
 
-    convolved: (C, H, W), maps of the convolution, at every place. dense: the maps that are reduced: the same,
-    or what norm and activation make of them if `activated`. after: (parts, C, h, w), what downsampling leaves
-    of these. faded: (H, W) bool, places that the stage never computes, or None.
+    convolved: (C, H, W), maps of the first convolution, at every place. dense: the maps that are reduced:
+    those of the last convolution, or what norm and activation make of them if `activated`. after:
+    (parts, C, h, w), what downsampling leaves of these. faded: (H, W) bool, places that the stage never
+    computes, or None.
     """
 
     convolved: Tensor
@@ -106,14 +108,15 @@ def stage_maps(model: CNN, image: Tensor) -> list[StageMaps]:
     with torch.inference_mode():
         maps = model.normalize(image[None])
         for stage, downsampling in zip(stages_of(model), downsamplings(model), strict=True):
-            convolved = downsampling.convolution.dense(maps)
+            first, given = stage.first_convolution.dense(maps), stage.before_last(maps)
+            convolved = downsampling.convolution.dense(given)
             if stage.pools_first:
-                dense, after = convolved[0], downsampling(maps)[0]
+                dense, after = convolved[0], downsampling(given)[0]
             else:
-                dense, after = stage.activated(convolved)[0], downsampling(maps, stage.activated)[0]
+                dense, after = stage.activated(convolved)[0], downsampling(given, stage.activated)[0]
             parts = after.reshape(downsampling.pooling.multiplies_channels, len(dense), *after.shape[1:])
             faded = _never_computed(downsampling.convolution, dense)
-            stages.append(StageMaps(convolved[0], dense, parts, faded, not stage.pools_first))
+            stages.append(StageMaps(first[0], dense, parts, faded, not stage.pools_first))
             maps = stage(maps)
     return stages
 

@@ -5,15 +5,23 @@ from collections.abc import Sequence
 from cnnkit.report.axes import BOTTOM, HEIGHT, RIGHT, TOP, WIDTH, Label, Mark
 
 LONGEST = 18  # letters of a name: one side of every mark has room for them
+MOST_NAMED = 8  # levels: each may have two lines, whose names stand one below another
 LETTER, LINE = 6.4, 13  # width and height of a letter, SVG units
 ASIDE = 9  # from the middle of a mark to its name
 
 
+def find_room(names: Sequence[str]) -> bool:
+    """Whether there are not too many for a plot, and none is too long; if not, a legend names the marks."""
+    return len(names) <= MOST_NAMED and all(len(name) <= LONGEST for name in names)
+
+
 def labels_beside(marks: Sequence[Mark], names: Sequence[str]) -> list[Label]:
-    """A label for each mark. The marks stay where they are: a label that finds no room moves up or down."""
+    """A label for each mark. The marks stay where they are: a label that finds no room moves up or down.
+
+    names: that `find_room`, as in `labels_at_ends`.
+    """
     put: list[Label] = []
-    for mark, whole in sorted(zip(marks, names, strict=True), key=lambda pair: pair[0].y):
-        name = _shortened(whole)
+    for mark, name in sorted(zip(marks, names, strict=True), key=lambda pair: pair[0].y):
         tried = [
             Label(mark.x, mark.y, mark.x + aside, mark.y + dy, anchor, name)
             for dy in _steps()
@@ -35,13 +43,9 @@ def labels_at_ends(marks: Sequence[Mark], names: Sequence[str]) -> list[Label]:
         heights[i] = min(heights[i], lowest)
         lowest = heights[i] - LINE
     return [
-        Label(mark.x, mark.y, mark.x + ASIDE, height, "start", _shortened(name))
+        Label(mark.x, mark.y, mark.x + ASIDE, height, "start", name)
         for (mark, name), height in zip(ordered, heights, strict=True)
     ]
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 def _steps() -> list[float]:

@@ -18,7 +18,7 @@ from cnnkit.report.images import draw_stages, images_of, input_image, own_test_i
 from cnnkit.report.trials import UNTESTED, Trials, gallery_view
 
 SHOWN_CLASS = 7  # of the image whose feature maps are drawn: a seven has a corner and a slope
-FIRST_WEIGHTS = "stages.0.downsampling.convolution.weight"
+FIRST_WEIGHTS = tuple(f"stages.0.{layer}.convolution.weight" for layer in ("before.0", "downsampling"))
 
 
 def images_view(trials: Trials) -> dict[str, Any]:
@@ -101,9 +101,8 @@ def cropped_evidence(
 
 def _same_start(trials: Trials, first: Mapping[str, int]) -> bool:
     """Whether the first layer of these trials began with the same weights."""
-    return (
-        len({trials.hashes[level, seed]["weights"].get(FIRST_WEIGHTS) for level, seed in first.items()}) == 1
-    )
+    weights = [trials.hashes[trial]["weights"] for trial in first.items()]
+    return len({next((of[name] for name in FIRST_WEIGHTS if name in of), None) for of in weights}) == 1
 
 
 def _shown_image(trials: Trials, first: Mapping[str, int]) -> int:

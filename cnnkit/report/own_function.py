@@ -26,6 +26,7 @@ NOTHING: dict[str, Any] = {
     **dict.fromkeys(
         ("tuning", "sizes", "activations", "curves", "confusion", "networks", "evidence", "effects")
     ),
+    "config": None,
     "images_missing": "",
     "as_is": False,
     "predictions_missing": "",

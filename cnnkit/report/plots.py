@@ -25,7 +25,7 @@ from cnnkit.report.axes import (
     labels,
     short,
 )
-from cnnkit.report.labels import labels_beside
+from cnnkit.report.labels import find_room, labels_beside
 from cnnkit.report.trained import fate
 
 CLOSEST = 4  # intervals nearer than this are nested, SVG units
@@ -174,7 +174,9 @@ def cost_panel(title: str, unit: str, points: Sequence[CostPoint]) -> Panel:
         if point.low is not None and point.high is not None:
             panel.bars.append(Bar(point.series, x, panel.y(point.low), panel.y(point.high)))
     panel.bars = _nested(panel.bars)
-    panel.labels += labels_beside(panel.marks, [point.name for point in points])
+    names = [point.name for point in points]
+    if find_room(names):
+        panel.labels += labels_beside(panel.marks, names)
     return panel
 
 

@@ -1,7 +1,7 @@
 """What the report of a comparison shows, gathered from the study's folder."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from cnnkit.report.damage import results_left
 from cnnkit.report.effects import effects_view
 from cnnkit.report.figures import seeds_needed
 from cnnkit.report.growth import growth_view
+from cnnkit.report.labels import find_room
 from cnnkit.report.networks import images_view
 from cnnkit.report.parts import Parts
 from cnnkit.report.plots import CostPoint, cost_panel, dot_rows, size_panel
@@ -46,7 +47,7 @@ class PlottedPanels:
 def study_view(folder: Path) -> dict[str, Any]:
     """Everything that the template of a comparison names."""
     study, (kept, damage) = load_study(folder), results_left(folder)
-    results = informative(kept)
+    results = _without_beaten(informative(kept)) if study.factors else informative(kept)
     config = study.base()
     trials, parts = open_trials(folder, study, config, results), Parts()
     view = {
@@ -61,6 +62,7 @@ def study_view(folder: Path) -> dict[str, Any]:
         "damage": [*damage, *trials.damage],
         "series": [(trials.series[name], name) for name in trials.order],
         "series_of": trials.series,
+        "short_names": find_room(trials.order),
         "activations": parts.draw(
             "activations", lambda: activation_plots(study.key, trials.order, trials.series), []
         ),
@@ -77,6 +79,11 @@ def study_view(folder: Path) -> dict[str, Any]:
         view |= plots_of_levels(study, results, trials.series, parts)
         view["confusion"] = parts.draw("confusions", lambda: confusion_view(trials), None)
     return view
+
+
+def _without_beaten(results: StudyResults) -> StudyResults:
+    """Of several keys every combination is trained to the end, so that none is called beaten."""
+    return replace(results, levels=[replace(level, beaten_after=None) for level in results.levels])
 
 
 def plots_of_levels(

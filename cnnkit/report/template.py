@@ -1,7 +1,8 @@
 """Renders the templates; the only module that knows the template language."""
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnnkit.comparison.records import BETTER, BETTER_HERE, EQUIVALENT, UNDECIDED, WORSE, WORSE_HERE
 from cnnkit.report.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
@@ -11,8 +12,20 @@ from cnnkit.report.heat import CELL
 from cnnkit.report.plots import dashes_of, shape_of
 from cnnkit.words import counted
 
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
 SIGNS = {BETTER: "▲", WORSE: "▼", BETTER_HERE: "△", WORSE_HERE: "▽", EQUIVALENT: "=", UNDECIDED: "?"}
 TEMPLATES = Path(__file__).parent / "templates"
+BREAKS = re.compile(r"(?<=[/,])(?=\w)")
+INNER_BREAKS = re.compile(r"(?<=_)(?=\w)|(?<=\.)(?=[A-Za-z])")  # 0.25 stays whole
+
+
+def breakable(name: str) -> "Markup":
+    """A name, escaped, that a browser may break; on a narrow screen within `pooling_first`, too."""
+    from markupsafe import Markup, escape
+
+    return Markup(INNER_BREAKS.sub('<wbr class="inner">', BREAKS.sub("<wbr>", str(escape(name)))))
 
 
 def render(template: str, view: dict[str, Any]) -> str:
@@ -27,7 +40,8 @@ def render(template: str, view: dict[str, Any]) -> str:
         undefined=StrictUndefined,
     )
     environment.filters |= {
-        f.__name__: f for f in (counted, evidence, percent_range, points, points_range, seeds_needed)
+        f.__name__: f
+        for f in (breakable, counted, evidence, percent_range, points, points_range, seeds_needed)
     }
     environment.globals |= {
         "signs": SIGNS,

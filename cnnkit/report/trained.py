@@ -16,9 +16,10 @@ def trainings(study: StudyFile | FunctionStudy, results: StudyResults) -> str:
 def _trainings(study: StudyFile | FunctionStudy, results: StudyResults) -> Iterator[str]:
     levels, ended, failed = len(study.levels), len(results.trials), len(results.failed)
     planned = levels * study.seeds
+    several = isinstance(study, StudyFile) and bool(study.factors)
     failures = f", of which {failed} failed" if failed else ""
     if study.min_seeds is None:
-        plan = f"{counted(levels, 'level')} × {counted(study.seeds, 'seed')}"
+        plan = f"{counted(levels, 'network' if several else 'level')} × {counted(study.seeds, 'seed')}"
         done = counted(ended, "training") if ended == planned else f"{ended:,} of {planned:,} trainings"
         yield f"{plan}: {done}{failures}."
         if ended < planned:
@@ -27,12 +28,11 @@ def _trainings(study: StudyFile | FunctionStudy, results: StudyResults) -> Itera
     seeds = counted(len(results.seeds), "seed")
     yield f"{counted(ended, 'training')}{failures}, {seeds}; at most {planned:,} were planned."
     if results.levels and not results.decided:
-        whole = len(results.seeds) == study.seeds
-        yield (
-            "The leader was not known after the most seeds planned."
-            if whole
-            else "The study was stopped before the leader was known."
-        )
+        unknown = "the effects were" if several else "the best was"
+        if len(results.seeds) == study.seeds:
+            yield f"After the most seeds planned {unknown} not {'all ' if several else ''}known."
+        else:
+            yield f"The study was stopped before {unknown} known."
 
 
 def fate(level: LevelResult) -> str:
@@ -57,6 +57,6 @@ def _seeds_of_ranked(results: StudyResults) -> str:
         return f"Every level here has {counted(seeds.pop(), 'seed')}."
     return (
         f"Levels have {min(seeds)} to {max(seeds)} seeds: a mean is over a level's own seeds, a difference "
-        "over the seeds that both have. The leader is first; the others follow in the order of their "
+        "over the seeds that both have. The best is first; the others follow in the order of their "
         "accuracy, as it would be over the same seeds."
     )

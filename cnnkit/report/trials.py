@@ -15,7 +15,8 @@ from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import images_tested
 from cnnkit.comparison.study_file import StudyFile, trial_folder
 from cnnkit.comparison.trial_records import TrialResult
-from cnnkit.config.schema import Config, DataConfig
+from cnnkit.config.images import DataConfig
+from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.errors import RunError
 from cnnkit.events import EpochRecord

@@ -57,7 +57,7 @@ class Familiarity:
 
     def strangeness(self, model: CNN, images: Tensor, placement: Placement) -> Tensor:
         """(N, C, H, W), pixels 0 … 255, on the device -> (N,): distances in thresholds; above 1: strange."""
-        return self._distances(*_features(model, images, placement)) / self.threshold.clamp(min=1e-12)
+        return self._distances(*_looked_at(model, images, placement)) / self.threshold.clamp(min=1e-12)
 
     def _distances(self, features: Tensor, predicted: Tensor) -> Tensor:
         points = self.points.float()
@@ -88,22 +88,23 @@ def familiarity_of(
     if len(validation) < FEWEST_HONEST:
         return None
     chosen = train[torch.randperm(len(train), generator=generator)[:MOST_POINTS]]
-    features = _features(model, chosen.images, placement)[0]
+    features = _features(model, chosen, placement)[0]
     mean = features.mean(0)
     axes = _main_axes(features - mean, generator)
     points = _on_axes(features, mean, axes).half()
     narrow = torch.uint8 if train.info.classes <= 256 else torch.int32
     known = Familiarity(mean, axes, points, chosen.labels.cpu().to(narrow), torch.ones(()))
-    distances = known._distances(*_features(model, validation.images, placement))
+    distances = known._distances(*_features(model, validation, placement))
     measured = distances[distances.isfinite()]  # of a class without points there is no distance
     if not len(measured):
         return None
     return Familiarity(mean, axes, points, known.classes, measured.quantile(HONEST))
 
 
-def _features(model: CNN, images: Tensor, placement: Placement) -> tuple[Tensor, Tensor]:
+def _features(model: CNN, dataset: ImageDataset, placement: Placement) -> tuple[Tensor, Tensor]:
     """All batches' (features, predicted classes), on the host."""
-    parts = [_looked_at(model, batch, placement) for batch in images.split(evaluation_batch(model))]
+    batches = dataset.batches(evaluation_batch(model))
+    parts = [_looked_at(model, batch.images, placement) for batch in batches]
     return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
 

@@ -11,7 +11,8 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.events import Listener, ignore
 from cnnkit.random import generator_for
-from cnnkit.training.batches import moved, orders
+from cnnkit.training.augmentation import changed, draws_for
+from cnnkit.training.batches import orders
 from cnnkit.training.cuda_graph import RateOnDevice, Replayed, can_be_recorded
 from cnnkit.training.optimizers import learning_rate_at, make_optimizer
 from cnnkit.training.stacked_model import Alone, SideBySide, side_by_side
@@ -57,8 +58,9 @@ class Stack:
         self.rate = RateOnDevice(self.optimizer, self.device) if rate_on_device else None
         generators = [g for t in trainings for g in (t.augmentation_generator, t.dropout_generator)]
         self.context: AbstractContextManager[object] = self.rate or nullcontext()
-        on_gpu = self.rate and self.device.type == "cuda" and self.config.runtime.record_steps
-        self.recording = Replayed(generators, self.device, notify) if on_gpu else None
+        on_gpu = self.rate and images.resident and self.device.type == "cuda"
+        recorded = on_gpu and self.config.runtime.record_steps
+        self.recording = Replayed(generators, self.device, notify) if recorded else None
         self._lay_out(torch.stack(list(shares)).to(self.device))
 
     @classmethod
@@ -156,12 +158,12 @@ class Stack:
     def _shown(self, indices: Tensor) -> Tensor:
         """What the network sees: (S, B) indices -> (B, S·C, H, W), each augmented by its own generator."""
         size = indices.shape[1]
-        images = self.images.images.index_select(0, indices.t().flatten())
+        images = self.images[indices.t().flatten()].images
         augment = self.config.data.augment
         if augment.active:
             generators = [training.augmentation_generator for training in self.trainings]
-            uniform = [torch.rand(4, size, generator=one, device=self.device) for one in generators]
-            images = moved(images, torch.stack(uniform, 2).flatten(1), augment)
+            draws = [draws_for(size, augment, generator, self.device) for generator in generators]
+            images = changed(images, torch.stack(draws, 2).flatten(1), augment)
         return images.view(size, -1, *images.shape[2:])
 
     def _clip_gradients(self, largest: float) -> None:

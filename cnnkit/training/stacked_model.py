@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cnnkit.nn.layers import Dropout, Normalize
 from cnnkit.nn.model import CNN, Stage
-from cnnkit.nn.pooling import Downsampling, HeadLayer
+from cnnkit.nn.pooling import Downsampling, HeadLayer, SameConv2d
 
 
 class Alone(nn.Module):
@@ -80,6 +80,15 @@ def wide(layers: Sequence[nn.Module]) -> nn.Module:
         if isinstance(first, kind):
             return make(layers)
     return first  # activations work value by value
+
+
+def wide_convolution(layers: Sequence[SameConv2d]) -> SameConv2d:
+    """At stride 1: (N, S·C, H, W) -> (N, S·C', H, W)"""
+    first, count = layers[0], len(layers)
+    channels = (first.in_channels * count, first.out_channels * count)
+    layer = SameConv2d(*channels, first.kernel_size[0], bias=first.bias is not None)
+    layer.groups = count
+    return layer
 
 
 class WideDownsampling(nn.Module):
@@ -154,6 +163,7 @@ class WideDropout(nn.Module):
 WIDE: dict[Any, Callable[[Sequence[Any]], nn.Module]] = {
     Normalize: lambda layers: Normalize(sum(len(layer.mean) for layer in layers)),
     nn.BatchNorm2d: lambda layers: nn.BatchNorm2d(sum(layer.num_features for layer in layers)),
+    SameConv2d: wide_convolution,
     Downsampling: WideDownsampling,
     nn.Linear: WideLinear,
     Dropout: WideDropout,

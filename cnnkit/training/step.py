@@ -9,7 +9,8 @@ from torch import nn
 
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.random import generator_for
-from cnnkit.training.batches import augment, orders
+from cnnkit.training.augmentation import augment
+from cnnkit.training.batches import orders
 from cnnkit.training.optimizers import learning_rate_at
 from cnnkit.training.state import EpochUnderWay, Training
 

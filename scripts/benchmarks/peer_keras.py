@@ -55,17 +55,18 @@ def network(model: ModelConfig, info: DatasetInfo) -> Any:
 
 
 def _stage(stage: StageConfig, model: ModelConfig) -> list[Any]:
-    stride = stage.pool_size if stage.pooling == "stride" else 1
-    parts = [
-        layers.Conv2D(
-            stage.channels, stage.kernel_size, strides=stride, padding="same", use_bias=not model.batch_norm
-        )
-    ]
-    if stage.pooling != "stride":
-        parts.append(POOLINGS[stage.pooling](stage.pool_size))
-    if model.batch_norm:
-        parts.append(layers.BatchNormalization(momentum=0.9, epsilon=1e-5))
-    return [*parts, layers.Activation(model.activation)]
+    parts = []
+    for number in range(1, stage.convolutions + 1):
+        last = number == stage.convolutions
+        stride = stage.pool_size if last and stage.pooling == "stride" else 1
+        size, bias = stage.kernel_size, not model.batch_norm
+        parts.append(layers.Conv2D(stage.channels, size, strides=stride, padding="same", use_bias=bias))
+        if last and stage.pooling != "stride":
+            parts.append(POOLINGS[stage.pooling](stage.pool_size))
+        if model.batch_norm:
+            parts.append(layers.BatchNormalization(momentum=0.9, epsilon=1e-5))
+        parts.append(layers.Activation(model.activation))
+    return parts
 
 
 def _dropout(model: ModelConfig) -> list[Any]:

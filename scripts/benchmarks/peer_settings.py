@@ -83,7 +83,7 @@ class Peer:
         from cnnkit.data.prepare import load_dataset
         from cnnkit.data.sources import data_root
 
-        test = load_dataset("mnist", data_root(None))[1].cropped(self.config.data.crop)
+        test = load_dataset("mnist", data_root(None)).test.cropped(self.config.data.crop)
         place = next(model.parameters()).device
         return reference.accuracy(model, (test.images.float() / 255).to(place), test.labels.to(place))
 

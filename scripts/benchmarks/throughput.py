@@ -63,7 +63,7 @@ def main() -> None:
     arguments = parser.parse_args()
     config = load_config(arguments.config)
     placement = choose_device(config.runtime)
-    test = load_dataset("mnist", data_root(None))[1].cropped(config.data.crop)
+    test = load_dataset("mnist", data_root(None)).test.cropped(config.data.crop)
     model = network(config).to(placement.device)
     with placement.in_force():
         speeds = images_per_second(*passes(arguments.what, model, test.to(placement.device), placement))

@@ -1,0 +1,78 @@
+"""What a configuration says of a person's own images, and what was found where they lie.
+
+The folder is listed once, when a configuration is read that does not say yet what the folder holds. The
+kept text says it: a run tells its classes and sizes also where the folder is gone.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnnkit.config.checks import Complaint, Inconsistent
+from cnnkit.errors import DataError
+from cnnkit.families.datasets import FOLDER, OWN_IMAGES, DatasetInfo
+from cnnkit.listing import TEST, TRAIN, VALIDATION, Listing, list_images
+
+if TYPE_CHECKING:
+    from cnnkit.config.images import DataConfig
+
+CHANNELS, SIDE = 3, 32  # where the configuration does not say
+HELD_OUT = 0.1  # the share of the training images, where neither source nor configuration says one
+
+
+def listing_of(data: "DataConfig") -> Listing:
+    """What lies at `data.root` now. Raises DataError where that cannot be used."""
+    assert data.root is not None
+    return list_images(Path(data.root), data.test, data.test_seed)
+
+
+def with_what_is_there(data: "DataConfig") -> "DataConfig":
+    """The configuration with the classes, numbers of images and fingerprint of its folder.
+
+    Raises Inconsistent where there is none, or where its images cannot be used.
+    """
+    if data.root is None:
+        raise _complaint("data.root", "is not said, so there are no images", "name the folder of your images")
+    root = Path(data.root).expanduser().absolute()
+    data = data.model_copy(update={"root": str(root)})
+    try:
+        found = listing_of(data)
+    except DataError as error:
+        message, _, remedy = str(error).partition("; ")
+        raise _complaint("data.root", message, remedy) from error
+    counts = tuple(int((found.splits == split).sum()) for split in (TRAIN, VALIDATION, TEST))
+    held_out = HELD_OUT if "validation" not in data.model_fields_set else data.validation
+    return data.model_copy(
+        update={
+            "validation": held_out,
+            "classes": found.classes,
+            "images": counts,
+            "fingerprint": found.fingerprint,
+        }
+    )
+
+
+def _complaint(key: str, message: str, remedy: str) -> Inconsistent:
+    return Inconsistent([Complaint(key, message, remedy, frozenset({key, "data.dataset", "data.test"}))])
+
+
+def info_of(data: "DataConfig") -> DatasetInfo:
+    """The record of a person's own images, from the configuration alone."""
+    assert data.classes is not None
+    assert data.images is not None
+    train, held_out, test = data.images
+    return replace(
+        OWN_IMAGES,
+        title=Path(data.root or FOLDER).name,
+        shape=(data.channels or CHANNELS, *_sides(data)),
+        class_names=data.classes,
+        train_images=train + held_out,
+        test_images=test,
+        fit=data.fit,
+    )
+
+
+def _sides(data: "DataConfig") -> tuple[int, int]:
+    """(height, width), pixels."""
+    size = data.size or SIDE
+    return (size, size) if isinstance(size, int) else size

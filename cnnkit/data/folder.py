@@ -1,0 +1,93 @@
+"""A person's own images, as `data.dataset: folder` describes them, as tensors that are mapped from a file."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cnnkit.config.images import DataConfig
+from cnnkit.config.own_images import listing_of
+from cnnkit.data.dataset import Apart, ImageDataset, Published
+from cnnkit.data.prepared import Fit, PreparedImages, prepared_images
+from cnnkit.data.sources import cache_folder
+from cnnkit.errors import DataError
+from cnnkit.events import Note, NoteListener
+from cnnkit.listing import TEST, VALIDATION, Listing
+from cnnkit.words import counted
+
+NAMED = 10  # damaged files that a message names
+
+
+def load_folder(config: DataConfig, notify: NoteListener) -> Published:
+    """The images of a folder, prepared where that has not been done.
+
+    Raises DataError where the folder is not what the configuration was read with, or where images cannot be
+    used and `data.damaged` or `data.duplicates` does not say how to go on.
+    """
+    listing = listing_of(config)
+    _refuse_another(config, listing)
+    info = config.source
+    fit = Fit(info.shape[0], info.shape[1:], info.fit)
+    found = prepared_images(listing, fit, cache_folder() / "prepared", notify)
+    usable = _usable(config, listing, found, notify)
+    labels, splits = (torch.from_numpy(values).long() for values in (listing.labels, listing.splits))
+    pixels = torch.from_numpy(found.pixels)
+    held_out = splits[usable] == VALIDATION
+    train, test = usable[splits[usable] != TEST], usable[splits[usable] == TEST]
+    same = torch.from_numpy(found.hashes[torch.cat([train, test]).numpy()].view(np.int64))
+    groups = None if listing.groups is None else torch.from_numpy(listing.groups)[train]
+    apart = Apart(held_out[splits[usable] != TEST].nonzero()[:, 0] if held_out.any() else None, groups, same)
+    _tell_of_duplicates(config, apart, len(train), notify)
+    split, tested = (ImageDataset(pixels, labels[rows], info, rows) for rows in (train, test))
+    return Published(split, tested, apart)
+
+
+def _refuse_another(config: DataConfig, listing: Listing) -> None:
+    if listing.fingerprint == config.fingerprint:
+        return
+    now = "its classes are others" if listing.classes != config.classes else _difference(config, listing)
+    raise DataError(
+        f"{config.root} is no longer what it was when this configuration was written: {now}; "
+        "bring the images of then, or set data.images=null to take those of now"
+    )
+
+
+def _difference(config: DataConfig, listing: Listing) -> str:
+    assert config.images is not None
+    before, now = sum(config.images), len(listing.paths)
+    return f"{before:,} images then, {now:,} now" if before != now else "names, sizes or splits have changed"
+
+
+def _usable(config: DataConfig, listing: Listing, found: PreparedImages, notify: NoteListener) -> Tensor:
+    """(n,) numbers of the images that could be read. Raises DataError where others may not be skipped."""
+    every = torch.arange(len(listing.paths))
+    if not found.damaged:
+        return every
+    first = [f"  {found.damaged[i]}" for i in sorted(found.damaged)[:NAMED]]
+    more = len(found.damaged) - len(first)
+    told = "\n".join([*first, *([f"  and {more:,} more"] if more else [])])
+    count = f"{counted(len(found.damaged), 'image')} of {len(every):,} cannot be used"
+    if config.damaged == "refuse" or config.redrawn:
+        skip = "" if config.redrawn else ", or set data.damaged: skip"
+        raise DataError(f"{count}; mend or remove them{skip}\n{told}")
+    notify(Note(f"{count} and {'is' if len(found.damaged) == 1 else 'are'} left out:\n{told}"))
+    usable = torch.ones(len(every), dtype=torch.bool)
+    usable[list(found.damaged)] = False
+    return every[usable]
+
+
+def _tell_of_duplicates(config: DataConfig, apart: Apart, train: int, notify: NoteListener) -> None:
+    """Of images that the source itself puts into different splits; those that a seed divides are not told."""
+    assert apart.same is not None
+    judged = apart.same[train:]
+    if apart.validation is not None:
+        judged = torch.cat([judged, apart.same[:train][apart.validation]])
+    mask = torch.ones(train, dtype=torch.bool)
+    if apart.validation is not None:
+        mask[apart.validation] = False
+    both = int(torch.isin(apart.same[:train][mask], judged).sum())
+    if not both:
+        return
+    told = f"{counted(both, 'training image')} equal, pixel by pixel, images of the validation or test split"
+    if config.duplicates == "refuse":
+        raise DataError(f"{told}; remove them, or set data.duplicates: drop")
+    notify(Note(f"{told}: {'left out' if config.duplicates == 'drop' else 'kept, as data.duplicates says'}"))

@@ -1,0 +1,140 @@
+"""An image file's bytes → pixels of one size and number of channels. Nothing here imports torch.
+
+Workers that decode many files import this module alone, so that they start quickly.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnkit.errors import ImageError
+
+Bytes = NDArray[np.uint8]
+LARGEST_IMAGE = 50_000_000  # pixels; a photo of a phone has 12 to 50 million
+WIDE_GREYS = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # modes of 16 bits; "I" holds them in 32
+PAPER = 255  # what shows where an image is transparent: white, as on a page
+EDGE = 0  # what surrounds an image that `contain` has made smaller: black
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Pillow's warnings are not shown: what matters is told as an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def opened(source: Path | BytesIO, name: object) -> Iterator[Any]:
+    """An image of Pillow, not yet decoded. name: of the file, for messages.
+
+    Raises ImageError, also from the body of the `with` block, where the file is no image, too large, damaged.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        if isinstance(source, Path) and source.exists() and not (source.is_file() or source.is_dir()):
+            raise ImageError(f"{name} is no file: reading it might never end")
+        with Image.open(source) as image:
+            if image.width * image.height > LARGEST_IMAGE:
+                raise ImageError(
+                    f"{name} has {image.width:,} × {image.height:,} pixels; "
+                    f"{LARGEST_IMAGE // 1_000_000} million are the most: make it smaller"
+                )
+            yield image
+    except UnidentifiedImageError as error:
+        empty = not source.getvalue() if isinstance(source, BytesIO) else source.stat().st_size == 0
+        raise ImageError(f"{name} is {'an empty file' if empty else 'no image that can be read'}") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{name} is too large: {error}") from error
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise ImageError(f"{name} is too large for the memory that is free") from error
+    except Exception as error:  # each of Pillow's formats and modes fails in ways of its own
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise ImageError(f"{name} cannot be read: {reason}") from error
+
+
+def pixels_of(source: bytes | Bytes, name: object, channels: int, size: tuple[int, int], fit: str) -> Bytes:
+    """(channels, height, width) uint8 of an image file's bytes, or of an array (H, W) or (H, W, 1, 3 or 4).
+
+    channels: 1 grey (ITU-R 601 luma), 3 red, green, blue. size: (height, width). fit: `cover`, the middle
+    that has the shape of `size`; `contain`, the whole image with black edges; `stretch`, distorted. Of an
+    animation the first frame is taken; an EXIF orientation is obeyed; transparent pixels are white.
+    Raises ImageError where the file cannot be read.
+    """
+    if isinstance(source, bytes):
+        with opened(BytesIO(source), name) as image:
+            return _fitted(_upright(image, channels, size), channels, size, fit)
+    return _fitted(_in_mode(_of_array(source), channels), channels, size, fit)
+
+
+def _of_array(values: Bytes) -> Any:
+    from PIL import Image
+
+    return Image.fromarray(values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values)
+
+
+def _upright(image: Any, channels: int, size: tuple[int, int]) -> Any:
+    from PIL import ImageOps
+
+    if image.format == "JPEG":  # decoded at a half, quarter or eighth where twice the size is left
+        image.draft("L" if channels == 1 else "RGB", (2 * max(size), 2 * max(size)))
+    image.load()
+    if "exif" in image.info or image.format in ("TIFF", "PNG", "WEBP"):
+        image = ImageOps.exif_transpose(image)
+    return _in_mode(image, channels)
+
+
+def _in_mode(image: Any, channels: int) -> Any:
+    """Any mode of Pillow -> L or RGB."""
+    from PIL import Image
+
+    wanted = "L" if channels == 1 else "RGB"
+    if image.mode == wanted:
+        return image
+    if image.mode in WIDE_GREYS:
+        greys = np.asarray(image).astype(np.float64) / 257
+        image = Image.fromarray(np.rint(greys.clip(0, 255)).astype(np.uint8))
+    elif image.mode == "F":
+        greys = np.nan_to_num(np.asarray(image, np.float64))
+        image = Image.fromarray(
+            np.rint((greys * (255 if greys.max() <= 1 else 1)).clip(0, 255)).astype(np.uint8)
+        )
+    elif image.mode == "LAB":
+        image = _from_lab(image)
+    if "A" in image.getbands() or "transparency" in image.info:
+        layers = image.convert("RGBA")
+        paper = Image.new("RGBA", layers.size, (PAPER, PAPER, PAPER, 255))
+        image = Image.alpha_composite(paper, layers).convert("RGB")
+    return image.convert(wanted)
+
+
+def _from_lab(image: Any) -> Any:
+    from PIL import ImageCms
+
+    profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    return ImageCms.profileToProfile(image, *profiles, outputMode="RGB")
+
+
+def _fitted(image: Any, channels: int, size: tuple[int, int], fit: str) -> Bytes:
+    from PIL import Image, ImageOps
+
+    frame = size[::-1]  # Pillow's order: width, height
+    if image.size != frame:
+        smooth = Image.Resampling.BILINEAR  # of all pixels that a new one covers
+        if fit == "stretch":
+            image = image.resize(frame, smooth)
+        elif fit == "cover":
+            image = ImageOps.fit(image, frame, smooth)
+        else:
+            image = ImageOps.pad(image, frame, smooth, color=EDGE)
+    pixels: Bytes = np.asarray(image)
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)

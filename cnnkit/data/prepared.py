@@ -1,0 +1,267 @@
+"""A person's images decoded once, into a file of the cache that is then mapped into memory.
+
+Of a listing of N images the cache holds three files: `<name>.pixels`, (N, C, H, W) uint8; `<name>.hashes`, a
+number for each image, which is written after its pixels, so that it says which images are there and whole;
+and `<name>.json`, written last, which says that all are. Whoever is stopped goes on where it was.
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import multiprocessing
+import os
+import shutil
+import threading
+from collections.abc import Generator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from cnnkit import signals
+from cnnkit.data.pictures import Bytes, pixels_of, quiet
+from cnnkit.errors import CnnkitError, DataError, ImageError
+from cnnkit.events import NoteListener, Prepared
+from cnnkit.files import write_json
+from cnnkit.listing import Listing, reader
+from cnnkit.processes import main_module_hidden
+from cnnkit.words import counted
+
+VERSION = 1  # of what is in the files: raise it where the same image becomes other pixels
+MISSING, DAMAGED = 0, 1  # instead of a hash
+CHUNK = 200  # images that a worker decodes before it tells
+FEW = 400  # images that are decoded here: no process is started for them
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What images become. size: (height, width), pixels. how: `cover`, `contain` or `stretch`."""
+
+    channels: int
+    size: tuple[int, int]
+    how: str
+
+    @property
+    def bytes(self) -> int:
+        """Of one image."""
+        return self.channels * math.prod(self.size)
+
+
+@dataclass(frozen=True)
+class PreparedImages:
+    """pixels: (N, C, H, W) uint8, mapped. hashes: (N,) uint64, equal where pixels are equal.
+
+    damaged: which images could not be read, with the reasons; their pixels are 0.
+    """
+
+    pixels: Bytes
+    hashes: NDArray[np.uint64]
+    damaged: dict[int, str]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where the prepared images of one listing lie. stem: without the endings."""
+
+    stem: Path
+
+    @property
+    def pixels(self) -> Path:
+        return self.stem.with_suffix(".pixels")
+
+    @property
+    def hashes(self) -> Path:
+        return self.stem.with_suffix(".hashes")
+
+    @property
+    def finished(self) -> Path:
+        return self.stem.with_suffix(".json")
+
+    def mapped(self, images: int, fit: Fit, mode: Any) -> tuple[Any, Any]:
+        """(pixels, hashes) as arrays on the files. mode: "r+" to write, "c" to read."""
+        pixels = np.memmap(self.pixels, np.uint8, mode, shape=(images, fit.channels, *fit.size))
+        return pixels, np.memmap(self.hashes, np.uint64, mode, shape=(images,))
+
+
+def prepared_images(listing: Listing, fit: Fit, folder: Path, notify: NoteListener) -> PreparedImages:
+    """Decodes what is not decoded yet, in as many processes as there are cores, and maps the file.
+
+    folder: of the cache. Of several processes the first one decodes, and the others wait.
+    Raises DataError where the cache cannot be written.
+    """
+    files = _files(listing, fit, folder)
+    try:
+        if (found := _finished(files, listing, fit)) is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(files.stem.with_suffix(".lock")):
+                if (found := _finished(files, listing, fit)) is None:
+                    found = _prepare(files, listing, fit, notify)
+    except OSError as error:
+        raise DataError(
+            f"the images cannot be prepared in {folder}: {error.strerror}; "
+            "set XDG_CACHE_HOME to a folder that takes files"
+        ) from error
+    return found
+
+
+def _files(listing: Listing, fit: Fit, folder: Path) -> Files:
+    """The name holds what decides about the pixels: where the images lie, what they are, what they become."""
+    home = _digest(str(listing.root))[:8]
+    return Files(folder / f"folder-{home}-{_digest(repr((VERSION, fit)))[:6]}-{listing.stamp[:10]}")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _finished(files: Files, listing: Listing, fit: Fit) -> PreparedImages | None:
+    """The prepared images; None where they are not all there, or are no longer what was written."""
+    try:
+        said = json.loads(files.finished.read_text(encoding="utf-8"))
+        damaged = {int(index): str(reason) for index, reason in said["damaged"].items()}
+        images = len(listing.paths)
+        pixels, hashes = files.mapped(images, fit, "c")
+        touched = files.pixels.stat().st_mtime_ns != said["changed"]
+        if touched and _whole(pixels, hashes, range(images)) != images - len(damaged):
+            return None
+    except (OSError, ValueError, LookupError, AttributeError, TypeError):
+        return None
+    return PreparedImages(pixels, hashes, damaged)
+
+
+def _whole(pixels: Bytes, hashes: NDArray[np.uint64], images: Sequence[int]) -> int:
+    """How many of the images have the pixels that their hash is of; of the others the hash is taken away."""
+    for i in images:
+        if hashes[i] > DAMAGED and hashes[i] != _hash(pixels[i]):
+            hashes[i] = MISSING
+    return int((hashes[images] > DAMAGED).sum())
+
+
+def _hash(pixels: Bytes) -> int:
+    digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=8).digest()
+    return max(int.from_bytes(digest, "little"), DAMAGED + 1)
+
+
+def _prepare(files: Files, listing: Listing, fit: Fit, notify: NoteListener) -> PreparedImages:
+    images = len(listing.paths)
+    files.finished.unlink(missing_ok=True)
+    _make_room(files, images, fit)
+    pixels, hashes = files.mapped(images, fit, "r+")
+    begun = np.flatnonzero(hashes > DAMAGED)
+    if len(begun):
+        _whole(pixels, hashes, begun.tolist())
+    missing = np.flatnonzero(hashes <= DAMAGED)
+    done, damaged = images - len(missing), dict[int, str]()
+    notify(Prepared(f"preparing {counted(images, 'image')} of {listing.root}", done, images))
+    with contextlib.closing(_decoded(files, listing, fit, missing)) as chunks:
+        for count, unread in chunks:
+            done += count
+            damaged |= unread
+            notify(Prepared(f"prepared {counted(images, 'image')}", done, images))
+    pixels.flush()
+    hashes.flush()
+    changed = files.pixels.stat().st_mtime_ns
+    write_json(files.finished, {"root": str(listing.root), "changed": changed, "damaged": damaged})
+    _remove_older(files)
+    return PreparedImages(*files.mapped(images, fit, "c"), damaged)
+
+
+def _make_room(files: Files, images: int, fit: Fit) -> None:
+    """Makes files of the right length, where they are not there yet. Raises DataError for want of room."""
+    needed, free = images * fit.bytes, shutil.disk_usage(files.stem.parent).free
+    if not files.pixels.exists() and needed > free:
+        raise DataError(
+            f"the prepared images need {needed / 1e9:,.1f} GB in {files.stem.parent}, and "
+            f"{free / 1e9:,.1f} GB are free; choose a smaller data.size, or another folder by XDG_CACHE_HOME"
+        )
+    for path, length in ((files.pixels, needed), (files.hashes, 8 * images)):
+        with path.open("ab") as file:
+            if file.tell() != length:
+                file.truncate(0)
+                file.truncate(length)
+
+
+def _remove_older(files: Files) -> None:
+    """Takes away what the same folder became before one of its files changed."""
+    *same, _ = files.stem.name.split("-")
+    for path in files.stem.parent.glob("-".join([*same, "*"])):
+        if not path.name.startswith(files.stem.name):
+            with contextlib.suppress(OSError):  # another process maps it (Windows)
+                path.unlink()
+
+
+def _decoded(
+    files: Files, listing: Listing, fit: Fit, missing: NDArray[np.int64]
+) -> Generator[tuple[int, dict[int, str]]]:
+    """Decodes the missing images into the files; yields (how many, what cannot be read) for each chunk."""
+    chunks = [missing[first : first + CHUNK].tolist() for first in range(0, len(missing), CHUNK)]
+    if len(missing) <= FEW:
+        _begin(files, listing, fit)
+        yield from map(_decode, chunks)
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads
+    pool = ProcessPoolExecutor(min(cores, len(chunks)), context, _begin_worker, (files, listing, fit))
+    try:
+        with main_module_hidden():
+            ended = [pool.submit(_decode, chunk) for chunk in chunks]
+        for future in as_completed(ended):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@dataclass
+class _Work:
+    """What a process needs to decode; kept for its whole life."""
+
+    listing: Listing
+    fit: Fit
+    read: Any
+    pixels: Any
+    hashes: Any
+
+
+_work: list[_Work] = []
+
+
+def _begin_worker(files: Files, listing: Listing, fit: Fit) -> None:
+    """A worker's parent answers Ctrl-C, and it never outlives its parent."""
+    signals.ignore_ctrl_c()
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+    _begin(files, listing, fit)
+
+
+def _begin(files: Files, listing: Listing, fit: Fit) -> None:
+    mapped = files.mapped(len(listing.paths), fit, "r+")
+    _work[:] = [_Work(listing, fit, reader(listing), *mapped)]
+
+
+def _decode(chunk: list[int]) -> tuple[int, dict[int, str]]:
+    work, unread = _work[0], dict[int, str]()
+    fit = work.fit
+    with quiet():
+        for i in chunk:
+            name = work.listing.paths[i]
+            try:
+                image = pixels_of(work.read(i), name, fit.channels, fit.size, fit.how)
+            except (CnnkitError, OSError) as error:
+                reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+                unread[i] = reason if isinstance(error, ImageError) else f"{name} cannot be read: {reason}"
+                work.hashes[i] = DAMAGED
+                continue
+            work.pixels[i] = image
+            work.hashes[i] = _hash(image)
+    return len(chunk), unread

@@ -1,0 +1,30 @@
+"""A person's own images, told from a listing: classes, splits and groups, without decoding an image.
+
+`list_images` understands class folders, split folders, tables, archives and arrays; `reader` reads one
+image of them. Importing this package loads neither torch nor Pillow.
+May import: the other modules on the ground (`cnnkit.errors`, `cnnkit.words`).
+"""
+
+from cnnkit.listing.held_out import held_out_by_class, held_out_by_group
+from cnnkit.listing.names import IMAGE_ENDINGS, SPLIT_NAMES, TEST, TRAIN, VALIDATION
+from cnnkit.listing.reading import reader
+from cnnkit.listing.records import Listing
+from cnnkit.listing.source import list_images
+from cnnkit.listing.tables import GROUP_COLUMNS, LABEL_COLUMNS, PATH_COLUMNS, SPLIT_COLUMNS
+
+__all__ = [
+    "GROUP_COLUMNS",
+    "IMAGE_ENDINGS",
+    "LABEL_COLUMNS",
+    "PATH_COLUMNS",
+    "SPLIT_COLUMNS",
+    "SPLIT_NAMES",
+    "TEST",
+    "TRAIN",
+    "VALIDATION",
+    "Listing",
+    "held_out_by_class",
+    "held_out_by_group",
+    "list_images",
+    "reader",
+]

@@ -1,0 +1,114 @@
+"""What a source of images holds, and what is collected on the way to it."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnkit.listing.names import natural, shown
+
+FIRST_NAMES = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """What a source holds, told without decoding an image. N images, ordered by (split, class, path).
+
+    The order of paths is natural (`2.jpg` before `10.jpg`) and the same on every system.
+    """
+
+    root: Path
+    """As named, absolute."""
+    kind: str
+    """`class folders`, `split folders`, `table` or `arrays`."""
+    container: str
+    """`folder`, `zip`, `tar` or `arrays`."""
+    classes: tuple[str, ...]
+    paths: tuple[str, ...]
+    """(N,) below root, or below the folder of root where root is a table; absolute where a table names a
+    file elsewhere. Of archives the member's name; of arrays `train_images[17]`."""
+    sizes: NDArray[np.int64]
+    """(N,) bytes."""
+    changed: NDArray[np.int64]
+    """(N,) time of the last change, nanoseconds; 0 in archives and .npz."""
+    labels: NDArray[np.int64]
+    """(N,) indices into classes."""
+    splits: NDArray[np.int8]
+    """(N,) TRAIN, VALIDATION or TEST."""
+    groups: NDArray[np.int64] | None
+    """(N,) number of the group that an image belongs to; None where the source tells no groups."""
+    own_splits: frozenset[int]
+    """The splits that the source itself tells."""
+    passed_over: tuple[tuple[str, int, tuple[str, ...]], ...]
+    """(reason, how many, first names as they may be shown) of what is no image or is not used."""
+    warnings: tuple[str, ...]
+    """Whole sentences."""
+    fingerprint: str
+    """SHA-256 over path, size, class, split and group of all images, in order: the same for a copy."""
+    stamp: str
+    """SHA-256 over paths, sizes and times of change: differs where a file was touched."""
+    offsets: NDArray[np.int64] | None = None
+    """(N,) bytes before a member in its archive; None of folders and arrays."""
+
+
+@dataclass
+class Rows:
+    """The images as they are found, one entry an image in each list. groups: None where there are none."""
+
+    kind: str
+    own_splits: frozenset[int]
+    paths: list[str] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    changed: list[int] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    splits: list[int] = field(default_factory=list)
+    groups: list[str] | None = None
+    warnings: list[str] = field(default_factory=list)
+
+
+class PassedOver:
+    """The names of what is passed over, by reason."""
+
+    def __init__(self) -> None:
+        self.reasons: defaultdict[str, list[str]] = defaultdict(list)
+
+    def note(self, reason: str, names: Iterable[str]) -> None:
+        self.reasons[reason].extend(names)
+
+    def told(self) -> tuple[tuple[str, int, tuple[str, ...]], ...]:
+        return tuple(
+            (reason, len(names), tuple(map(shown, sorted(names, key=natural)[:FIRST_NAMES])))
+            for reason, names in sorted(self.reasons.items())
+            if names
+        )
+
+
+Image = tuple[str, int, int]
+"""Name without its folder, bytes, time of the last change in nanoseconds."""
+
+
+@dataclass
+class Tree:
+    """The files of a folder or an archive. Paths are below its top, with `/`; the top itself is `""`.
+
+    folders: all folders, each with the images that lie in it directly. tables, arrays: the paths of such
+    files. read: the bytes of a table. find: (bytes, nanoseconds) of any file, or None. base: the folder
+    itself, absolute; empty for archives. offsets: of an archive, the bytes before each image.
+    """
+
+    container: str
+    folders: dict[str, list[Image]]
+    read: Callable[[str], bytes]
+    find: Callable[[str], tuple[int, int] | None]
+    base: str = ""
+    tables: list[str] = field(default_factory=list)
+    arrays: list[str] = field(default_factory=list)
+    passed: PassedOver = field(default_factory=PassedOver)
+    offsets: dict[str, int] | None = None
+
+
+def joined(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name

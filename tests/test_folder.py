@@ -1,0 +1,425 @@
+"""A person's own images: from files to tensors, and to a training."""
+
+import io
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from support import SIGKILL, call, exit_code, posix_signals, start
+
+import cnnkit
+from cnnkit.config.load import config_text, parse_config
+from cnnkit.config.schema import Config
+from cnnkit.data import prepared
+from cnnkit.data.dataset import Published
+from cnnkit.data.pictures import pixels_of
+from cnnkit.data.prepare import load_data, load_splits
+from cnnkit.errors import ConfigError, DataError, ImageError
+from cnnkit.events import Note, Prepared
+
+COLOURS = {"blue": (0, 0, 250), "green": (0, 250, 0), "red": (250, 0, 0)}
+
+
+def picture(colour: Sequence[int], number: int, size: tuple[int, int] = (12, 12)) -> Image.Image:
+    """A noisy picture of a colour. size: (width, height)."""
+    noise = np.random.default_rng([*colour, number]).integers(0, 60, (*size[::-1], 3))
+    return Image.fromarray((np.array(colour) * 0.7 + noise).astype(np.uint8))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three classes of 20 PNG files, 12 × 12."""
+    for name, colour in COLOURS.items():
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(20):
+            picture(colour, number).save(tmp_path / "photos" / name / f"{number:02}.png")
+    return tmp_path / "photos"
+
+
+def own(root: Path, *overrides: str) -> Config:
+    text = f"""
+data: {{dataset: folder, root: '{root}', size: 12}}
+model: {{channels: [4], kernel_sizes: 3, hidden: [8]}}
+training: {{epochs: 2, batch_size: 16, learning_rate: 0.01}}
+runtime: {{device: cpu, precision: float32}}
+"""
+    return parse_config(text, "own", overrides)
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def pixels(raw: bytes, channels: int = 3, size: tuple[int, int] = (12, 12), fit: str = "stretch") -> Any:
+    return pixels_of(raw, "image", channels, size, fit)
+
+
+def channels_first(image: Image.Image) -> NDArray[np.uint8]:
+    return np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+
+
+# From bytes to pixels
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP", "GIF", "JPEG"])
+def test_an_image_of_the_right_size_keeps_the_pixels_that_pillow_decodes(kind: str) -> None:
+    image = picture((200, 90, 10), 0)
+    raw = encoded(image, kind, **({"lossless": True} if kind == "WEBP" else {}))
+    assert np.array_equal(pixels(raw), channels_first(Image.open(io.BytesIO(raw))))
+    if kind in ("PNG", "BMP", "TIFF", "WEBP"):
+        assert np.array_equal(pixels(raw), channels_first(image))
+
+
+def test_of_three_channels_one_is_the_luma_of_itu_r_601() -> None:
+    image = picture((200, 90, 10), 0)
+    red, green, blue = channels_first(image).astype(float)
+    grey = pixels(encoded(image, "PNG"), channels=1)[0]
+    assert np.abs(grey - (0.299 * red + 0.587 * green + 0.114 * blue)).max() <= 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_exif_orientation_is_obeyed(orientation: int) -> None:
+    image, exif = picture((200, 90, 10), 0, (16, 16)), Image.Exif()
+    exif[0x0112] = orientation
+    turned = {  # how a picture looks that was taken with such a camera, by the EXIF standard 2.3
+        1: lambda a: a,
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.transpose(1, 0, 2),
+        6: lambda a: np.rot90(a, -1),
+        7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
+        8: lambda a: np.rot90(a),
+    }[orientation]
+    shown = pixels(encoded(image, "PNG", exif=exif), size=(16, 16))
+    assert np.array_equal(shown, turned(np.asarray(image)).transpose(2, 0, 1))
+
+
+def test_every_mode_becomes_red_green_blue() -> None:
+    image = picture((200, 90, 10), 0)
+    opaque = image.convert("RGBA")
+    assert np.array_equal(pixels(encoded(opaque, "PNG")), channels_first(image))
+    clear = opaque.copy()
+    clear.putalpha(0)
+    assert (pixels(encoded(clear, "PNG")) == 255).all()  # as on white paper
+    palette = image.quantize(16)
+    assert np.array_equal(pixels(encoded(palette, "PNG")), channels_first(palette))
+    wide = np.asarray(image.convert("L")).astype(np.uint16) * 257
+    assert np.array_equal(pixels(encoded(Image.fromarray(wide), "PNG"), 1)[0], np.asarray(image.convert("L")))
+    cmyk = pixels(encoded(image.convert("CMYK"), "TIFF")).astype(int)
+    assert np.abs(cmyk - channels_first(image)).max() <= 2
+
+
+def test_an_animation_shows_its_first_frame() -> None:
+    first, second = picture((200, 90, 10), 0).quantize(32), picture((0, 0, 0), 1).quantize(32)
+    raw = encoded(first, "GIF", save_all=True, append_images=[second])
+    assert np.array_equal(pixels(raw), channels_first(first))
+
+
+def test_other_shapes_are_cut_padded_or_stretched() -> None:
+    wide = np.zeros((20, 60, 3), np.uint8)
+    wide[:, 20:40] = 200  # the middle square
+    raw = encoded(Image.fromarray(wide), "PNG")
+    assert (pixels(raw, fit="cover")[..., 1:-1] == 200).all()  # at the edge the filter sees beyond
+    contained = pixels(raw, fit="contain")
+    assert (contained[:, 4:8, 5:7] == 200).all()
+    assert not contained[:, :4].any()
+    assert not contained[:, 8:].any()
+    stretched = pixels(raw, fit="stretch")
+    assert (stretched[:, :, 5:7] == 200).all()
+    assert not stretched[:, :, :3].any()
+
+
+def test_a_large_jpeg_is_decoded_small_and_looks_the_same() -> None:
+    smooth = np.tile(np.linspace(0, 255, 800).astype(np.uint8)[None, :, None], (600, 1, 3))
+    raw = encoded(Image.fromarray(smooth), "JPEG", quality=95)
+    reference = ImageOps.fit(Image.open(io.BytesIO(raw)), (12, 12), Image.Resampling.BILINEAR)
+    difference = pixels(raw, fit="cover").astype(int) - channels_first(reference).astype(int)
+    assert np.abs(difference).max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [(b"", "empty file"), (b"no image", "no image that can be read"), (b"\x89PNG\r\n\x1a\n", "read")],
+)
+def test_what_is_no_image_is_said_in_words(raw: bytes, said: str) -> None:
+    with pytest.raises(ImageError, match=said):
+        pixels(raw)
+
+
+# From a folder to tensors
+
+
+def test_the_folder_says_classes_and_numbers_and_the_text_that_is_kept_says_them_again(photos: Path) -> None:
+    config = own(photos)
+    assert config.data.classes == ("blue", "green", "red")
+    assert config.data.images == (48, 0, 12)  # a fifth is held out to test on
+    assert config.data.info.shape == (3, 12, 12)
+    assert config.data.validation_images == 5  # a tenth of the others
+    photos.rename(photos.with_name("elsewhere"))
+    assert parse_config(config_text(config), kept=True) == config  # nothing is looked for
+
+
+def test_every_image_has_its_class_and_its_pixels_and_is_in_one_split(photos: Path) -> None:
+    splits = load_splits(own(photos).data, seed=1)
+    parts = (splits.train, splits.validation, splits.test)
+    assert [len(part) for part in parts] == [43, 5, 12]
+    seen = [image.numpy().tobytes() for part in parts for image in part.images]
+    assert len(set(seen)) == 60
+    for part in parts:
+        strongest = torch.tensor([2, 1, 0])[part.images.float().mean((2, 3)).argmax(1)]
+        assert torch.equal(part.labels, strongest)  # blue, green, red: the third, second, first channel
+    assert torch.equal(splits.test.labels.bincount(), torch.tensor([4, 4, 4]))
+
+
+def test_the_test_images_depend_on_their_own_seed_alone(photos: Path) -> None:
+    def tested(*overrides: str, seed: int = 0) -> set[bytes]:
+        images = load_splits(own(photos, *overrides).data, seed).test.images
+        return {image.numpy().tobytes() for image in images}
+
+    assert tested() == tested(seed=5) == tested("data.validation=0.3")
+    assert tested() != tested("data.test_seed=1")
+
+
+def test_a_training_of_own_images_learns_and_is_evaluated_the_same(photos: Path, tmp_path: Path) -> None:
+    run = cnnkit.train(own(photos, "training.epochs=25"), tmp_path / "run", progress=False)
+    assert run.result.test_accuracy == 1.0
+    assert run.evaluate().evaluation.accuracy == run.result.test_accuracy
+    (prediction,) = run.predict(photos / "red" / "03.png")
+    assert prediction.classes[0] == "red"
+    shown = load_data(run.config.data)
+    assert any((part.images == prediction.seen).flatten(1).all(1).any() for part in shown)
+
+
+def test_a_run_can_be_used_where_its_images_are_gone(photos: Path, tmp_path: Path) -> None:
+    cnnkit.train(own(photos), tmp_path / "run", progress=False)
+    picture = photos / "blue" / "00.png"
+    picture.rename(tmp_path / "blue.png")
+    photos.rename(tmp_path / "moved")
+    again = cnnkit.open_run(tmp_path / "run")
+    assert again.predict(tmp_path / "blue.png")[0].probabilities
+    with pytest.raises(DataError, match="photos"):
+        again.evaluate()
+    assert again.report().is_file()
+
+
+@pytest.mark.parametrize("change", ["added", "removed", "renamed"])
+def test_a_folder_that_has_changed_is_not_taken_for_what_it_was(photos: Path, change: str) -> None:
+    config = own(photos)
+    first = photos / "red" / "00.png"
+    if change == "added":
+        picture((9, 9, 9), 0).save(photos / "red" / "new.png")
+    elif change == "removed":
+        first.unlink()
+    else:
+        first.rename(photos / "red" / "zz.png")
+    with pytest.raises(DataError, match="no longer what it was"):
+        load_data(config.data)
+    load_data(own(photos).data)
+
+
+def test_a_file_whose_pixels_have_changed_is_decoded_again(photos: Path) -> None:
+    before = load_data(own(photos).data)
+    path = photos / "red" / "00.png"
+    raw = path.read_bytes()
+    other = encoded(picture(COLOURS["red"], 99), "PNG")
+    path.write_bytes(other + b"\0" * max(0, len(raw) - len(other)))
+    os.utime(path, ns=(1, 1))
+    after = load_data(own(photos).data)
+    changed = [
+        (a.images != b.images).flatten(1).any(1).sum().item() for a, b in zip(before, after, strict=True)
+    ]
+    assert sum(changed) == 1
+
+
+def test_what_no_configuration_can_mean_is_refused_in_words(photos: Path, tmp_path: Path) -> None:
+    for overrides, said in (
+        (["data.root=null"], "data.root"),
+        ([f"data.root={tmp_path / 'nowhere'}"], "data.root"),
+        (["data.channels=2"], "expected 1 or 3"),
+        (["data.fit=tile"], "cover, contain or stretch"),
+        (["data.crop=2"], "data.crop"),
+        (["data.dataset=digits"], "data.size"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            own(photos, *overrides)
+
+
+# Damaged and equal images
+
+
+def test_damaged_files_are_counted_and_named_and_left_out_on_request(photos: Path) -> None:
+    for number in range(12):
+        (photos / "red" / f"{number:02}.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"12 images of 60 cannot be used.*data\.damaged: skip") as refused:
+        load_data(own(photos).data)
+    assert str(refused.value).count("no image that can be read") == 10
+    assert "2 more" in str(refused.value)
+    told: list[Note] = []
+    published = load_data(own(photos, "data.damaged=skip").data, told.append)
+    assert sum(map(len, published)) == 48
+    assert any("12 images of 60" in note.text for note in told)
+
+
+def duplicated(photos: Path) -> tuple[Published, Config]:
+    """Where the same picture lies in both splits twice, once as another file."""
+    config = own(photos)
+    published = load_data(config.data)
+    for split in ("train", "test"):
+        for name in COLOURS:
+            (photos / split / name).mkdir(parents=True)
+    for name, colour in COLOURS.items():
+        for path in sorted((photos / name).iterdir()):
+            path.rename(photos / ("test" if path.name < "05" else "train") / name / path.name)
+        (photos / name).rmdir()
+        same = picture(colour, 3)
+        same.save(photos / "train" / name / "again.bmp")
+    return published, own(photos)
+
+
+def test_training_images_that_equal_a_test_image_are_left_out(photos: Path) -> None:
+    _, config = duplicated(photos)
+    assert config.data.images == (48, 0, 15)
+    told: list[Note] = []
+    published = load_data(config.data, told.append)
+    assert any("3 training images equal" in note.text for note in told)
+    with_all = load_splits(config.data.model_copy(update={"duplicates": "keep"}), 0, published=published)
+    without = load_splits(config.data, 0, published=published)
+    assert len(with_all.train) - len(without.train) + 0 <= 3
+    tested = {image.numpy().tobytes() for image in without.test.images}
+    judged = tested | {image.numpy().tobytes() for image in without.validation.images}
+    assert not any(image.numpy().tobytes() in judged for image in without.train.images)
+    assert any(image.numpy().tobytes() in tested for image in with_all.train.images)
+    with pytest.raises(DataError, match=r"data\.duplicates: drop"):
+        load_data(config.data.model_copy(update={"duplicates": "refuse"}))
+
+
+# The cache
+
+
+def test_images_are_decoded_once_and_as_many_as_are_missing(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 0
+
+    def counting(*arguments: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count == stop_at:
+            raise KeyboardInterrupt
+        return pixels_of(*arguments)
+
+    monkeypatch.setattr(prepared, "pixels_of", counting)
+    monkeypatch.setattr(prepared, "CHUNK", 10)
+    stop_at = 25
+    with pytest.raises(KeyboardInterrupt):
+        load_data(own(photos).data)
+    stop_at, told = 0, list[Note]()
+    whole = load_data(own(photos).data, told.append)
+    assert count == 25 + 36  # 24 were whole
+    begun, *_, ended = [note for note in told if isinstance(note, Prepared)]
+    assert (begun.done, ended.done, ended.images) == (24, 60, 60)
+    again = load_data(own(photos).data)
+    assert count == 61
+    assert torch.equal(whole.train.images, again.train.images)
+
+
+def test_bytes_of_the_cache_that_have_changed_are_found_and_mended(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    before = load_data(own(photos).data).train.images.clone()
+    (path,) = (tmp_path / "cache/cnnkit/prepared").glob("*.pixels")
+    raw = bytearray(path.read_bytes())
+    raw[1000] ^= 1
+    path.write_bytes(raw)
+    assert torch.equal(load_data(own(photos).data).train.images, before)
+    path.unlink()
+    assert torch.equal(load_data(own(photos).data).train.images, before)
+
+
+def test_a_changed_folder_leaves_no_old_files_in_the_cache(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    load_data(own(photos).data)
+    load_data(own(photos, "data.channels=1").data)
+    picture((9, 9, 9), 0).save(photos / "red" / "new.png")
+    load_data(own(photos).data)
+    found = sorted(
+        path.suffix for path in (tmp_path / "cache/cnnkit/prepared").iterdir() if path.suffix != ".lock"
+    )
+    assert found == [".hashes", ".hashes", ".json", ".json", ".pixels", ".pixels"]
+
+
+def _prepare_slowly(root: str, stop_after: int) -> None:
+    """Decodes in this process, and dies as if it were killed; a target of `start`."""
+    count = 0
+
+    def dying(*arguments: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count == stop_after:
+            os.kill(os.getpid(), SIGKILL)
+        return pixels_of(*arguments)
+
+    prepared.pixels_of = dying  # type: ignore[assignment]
+    load_data(own(Path(root)).data)
+
+
+@posix_signals
+def test_a_killed_process_loses_no_image(photos: Path) -> None:
+    assert exit_code(start(_prepare_slowly, str(photos), 41)) == -signal.SIGKILL
+    told: list[Note] = []
+    published = load_data(own(photos).data, told.append)
+    assert next(note.done for note in told if isinstance(note, Prepared)) == 40
+    reference = {picture(colour, n).tobytes() for colour in COLOURS.values() for n in range(20)}
+    shown = [
+        image.permute(1, 2, 0).contiguous().numpy().tobytes() for part in published for image in part.images
+    ]
+    assert set(shown) == reference
+
+
+def test_several_processes_decode_the_same_as_one(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = load_data(own(photos).data)
+    monkeypatch.setattr(prepared, "FEW", 0)
+    monkeypatch.setattr(prepared, "CHUNK", 16)
+    monkeypatch.setattr(prepared, "VERSION", 999)  # another file
+    together = load_data(own(photos).data)
+    for one, other in zip(alone, together, strict=True):
+        assert torch.equal(one.images, other.images)
+
+
+def test_images_are_mapped_and_not_held(photos: Path) -> None:
+    splits = load_splits(own(photos).data, seed=0)
+    parts = (splits.train, splits.validation, splits.test)
+    assert len({part.stored.data_ptr() for part in parts}) == 1
+    assert all(part.rows is not None for part in parts)
+
+
+# Comparisons
+
+
+def test_pooling_strategies_are_compared_on_own_images_and_verified(
+    photos: Path, tmp_path: Path, trials_here: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(config_text(own(photos)))
+    out = tmp_path / "study"
+    compared = call(
+        capsys,
+        *("compare-pooling", "--config", file, "--strategies", "max,avg", "--seeds", 2),
+        *("--workers", 1, "--out", out),
+    )
+    assert compared.code == 0, compared.err
+    verified = call(capsys, "compare", "--verify", out)
+    assert verified.code == 0, verified.err
