@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.config.schema import DataConfig
+from cnnkit.config.images import DataConfig
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.errors import CnnkitError
 from cnnkit.experiment.checkpoints import Weights, load_weights
