@@ -4,6 +4,7 @@ The folder is listed once, when a configuration is read that does not say yet wh
 kept text says it: a run tells its classes and sizes also where the folder is gone.
 """
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +34,7 @@ def with_what_is_there(data: "DataConfig") -> "DataConfig":
     """
     if data.root is None:
         raise _complaint("data.root", "is not said, so there are no images", "name the folder of your images")
-    root = Path(data.root).expanduser().absolute()
+    root = Path(os.path.expanduser(data.root)).absolute()  # noqa: PTH111  Path.expanduser fails without a home
     data = data.model_copy(update={"root": str(root)})
     try:
         found = listing_of(data)
