@@ -20,7 +20,7 @@ from cnnkit.report.confusion import Mistake, confusion_svg, most_confident_mista
 from cnnkit.report.crops import crop_note, whole_image
 from cnnkit.report.filters import COLOURS, draw_filters, first_filters
 from cnnkit.report.heat import DOTS, MOST_CELLS, PAIRS_SHOWN, heat_map, mistakes_map, most_confused
-from cnnkit.report.images import input_image, signed_image, stage_maps, weights_image
+from cnnkit.report.images import colours, data_uri, input_image, signed_image, stage_maps, weights_image
 
 
 def pixels_of(uri: str) -> NDArray[np.uint8]:
@@ -37,6 +37,16 @@ def test_a_photo_is_drawn_in_its_colours_and_a_grey_one_in_its_greys() -> None:
         drawn = pixels_of(input_image(image, as_is=True))
         assert (drawn[..., 3] == 255).all()
         assert (drawn[..., :3] == image.expand(3, -1, -1).permute(1, 2, 0).numpy()).all()
+
+
+def test_a_large_photo_takes_little_room_and_still_looks_like_itself() -> None:
+    smooth = torch.nn.functional.interpolate(photo(side=5)[None].float(), size=224, mode="bilinear")[0]
+    grain = torch.randn(3, 224, 224, generator=generator_for(0, "grain")) * 6
+    image = (smooth + grain).clamp(0, 255).to(torch.uint8)
+    address = input_image(image, as_is=True)
+    assert len(address) < 60_000 < len(data_uri(colours(image)))
+    apart = np.abs(pixels_of(address)[..., :3].astype(int) - image.permute(1, 2, 0).numpy())
+    assert apart.mean() < 6
 
 
 def test_of_a_photo_too_what_a_crop_cuts_off_is_pale() -> None:
@@ -98,6 +108,12 @@ def test_missed_photos_are_tiles_in_colour() -> None:
     )
 
 
+def test_long_names_below_a_missed_image_do_not_run_into_the_next() -> None:
+    mistake = Mistake(photo(), "a very long name of a class", "airplane", 1.0, as_is=True)
+    assert max(map(len, mistake.lines)) <= 17  # characters of 11 pixels' type on 98 pixels
+    assert mistake.caption == "a very long name of a class, taken for airplane, 100%"
+
+
 # --- many classes -----------------------------------------------------------------------------------
 
 
@@ -120,6 +136,11 @@ def test_up_to_thirty_classes_have_cells_and_more_are_points_of_one_image() -> N
     assert many.cells == []
     assert pixels_of(many.image).shape == (31, 31, 4)
     assert most_confused([counts_of(MOST_CELLS)], names_of(MOST_CELLS)) == []
+
+
+@pytest.mark.parametrize(("classes", "wide"), [(10, False), (15, False), (16, True), (30, True), (31, False)])
+def test_a_matrix_with_many_counts_takes_the_whole_width(classes: int, wide: bool) -> None:
+    assert mistakes_map(counts_of(classes), names_of(classes)).wide is wide
 
 
 def test_each_mistake_of_many_classes_is_a_point_and_more_of_them_are_stronger() -> None:

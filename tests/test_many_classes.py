@@ -13,12 +13,14 @@ from support import Here, Tiny
 from torch import Tensor
 
 from cnnkit.class_numbers import kept_bytes, kept_type, numbers_in
+from cnnkit.cli.console import print_evaluation
 from cnnkit.comparison.results import analyse
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.verification import verify
 from cnnkit.errors import RunError
 from cnnkit.experiment.checkpoints import load_weights
+from cnnkit.experiment.measure import measure_split
 from cnnkit.experiment.run_dir import RunDir, create_run
 from cnnkit.experiment.train import run_experiment
 from cnnkit.families.datasets import DATASETS, DatasetInfo
@@ -95,7 +97,9 @@ def test_a_study_of_300_classes_is_kept_verified_and_reported(
     assert page.count(">tint 24</text>") == 4  # at two sides of two maps
 
 
-def test_a_run_of_300_classes_knows_what_it_was_trained_on(tiny: Tiny, tmp_path: Path) -> None:
+def test_a_run_of_300_classes_knows_what_it_was_trained_on(
+    tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = tiny(*LEARNS, "training.learning_rate=0.05")
     run = create_run(config, NAME, tmp_path / "run")
     result = run_experiment(config, run)
@@ -107,6 +111,14 @@ def test_a_run_of_300_classes_knows_what_it_was_trained_on(tiny: Tiny, tmp_path:
     page = write_report(run.path).read_text(encoding="utf-8")
     assert "on green" in page  # a filter, channel by channel
     assert "laid over the image in grey" in page
+    print_evaluation(measure_split(load_weights(run.path), "test").to_dict(), "a run")
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) < 50
+    confused = np.bincount(np.arange(CLASSES) * CLASSES + taken, minlength=CLASSES**2).reshape(CLASSES, -1)
+    most = (confused * (1 - np.eye(CLASSES))).max()
+    assert (
+        told[told.index(next(line for line in told if "taken for" in line)) + 1].split()[-1] == f"{most:.0f}"
+    )
 
 
 @given(st.integers(1, 70_000), st.data())

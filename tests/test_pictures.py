@@ -78,7 +78,7 @@ def test_without_mistakes_there_is_still_a_picture(confusion: torch.Tensor) -> N
 @pytest.mark.parametrize("n", [1, MISTAKES_SHOWN, MISTAKES_SHOWN + 10])
 def test_a_picture_shows_some_mistakes_and_no_more(n: int) -> None:
     picture = confusion_svg(torch.ones(10, 10), NAMES, mistakes(n), "title")
-    assert texts_of(picture).count("4, taken") == min(n, MISTAKES_SHOWN)
+    assert texts_of(picture).count("9, 90%") == min(n, MISTAKES_SHOWN)
     images = list(ElementTree.fromstring(picture).iter(f"{SVG}image"))
     assert len(images) == min(n, MISTAKES_SHOWN)
 

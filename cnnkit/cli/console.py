@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 out = PlainConsole(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
+MOST_CLASSES, HARDEST = 30, 15  # of more classes only the hardest are printed
+
 
 def print_result(result: "RunResult") -> None:
     """What training ended with."""
@@ -79,13 +81,21 @@ def print_evaluation(measured: Mapping[str, Any], title: str) -> None:
     )
     out.print()
     table = make_table("class", "images", "precision", "recall", "F1")
-    for name, row in measured["classes"].items():
+    classes: dict[str, Mapping[str, float]] = measured["classes"]
+    shown = list(classes)
+    if len(classes) > MOST_CLASSES:
+        shown.sort(key=lambda name: classes[name]["f1"])
+        say(out, f"the {HARDEST} of {len(classes)} classes with the lowest F1; --json tells all:")
+        shown = shown[:HARDEST]
+    for name in shown:
+        row = classes[name]
         scores = [f"{row[score]:.2%}" for score in ("precision", "recall", "f1")]
         if not row["images"]:  # recall is unknown
             scores[1:] = "·", "·"
         table.add_row(name, f"{row['images']:,}", *scores)
     print_table(table)
-    print_confusion(measured["confusion"], list(measured["classes"]))
+    told = print_confusion if len(classes) <= MOST_CLASSES else print_confused
+    told(measured["confusion"], list(classes))
 
 
 def print_confusion(confusion: Sequence[Sequence[int]], names: Sequence[str]) -> None:
@@ -97,6 +107,16 @@ def print_confusion(confusion: Sequence[Sequence[int]], names: Sequence[str]) ->
             for j, n in enumerate(row)
         ]
         table.add_row(name, *cells)
+    out.print()
+    print_table(table)
+
+
+def print_confused(confusion: Sequence[Sequence[int]], names: Sequence[str]) -> None:
+    """The pairs that are confused most."""
+    pairs = [(n, i, j) for i, row in enumerate(confusion) for j, n in enumerate(row) if n and i != j]
+    table = make_table("truth", "taken for", "images")
+    for n, i, j in sorted(pairs, key=lambda pair: -pair[0])[:HARDEST]:
+        table.add_row(names[i], names[j], f"{n:,}")
     out.print()
     print_table(table)
 
@@ -184,5 +204,5 @@ def make_table(first: str, *numbers: str) -> Table:
     table = Table(box=None, header_style="bold", padding=(0, 1))
     table.add_column(first)
     for name in numbers:
-        table.add_column(name, justify="left" if name in ("kind", "output shape") else "right")
+        table.add_column(name, justify="left" if name in ("kind", "output shape", "taken for") else "right")
     return table

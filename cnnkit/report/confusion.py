@@ -16,6 +16,7 @@ from cnnkit.report.heat import mistakes_map
 from cnnkit.report.template import render
 
 MISTAKES_SHOWN = 15
+LONGEST_NAME = 11  # characters of a class below a tile
 
 
 def draw_confusion(measured: Measured) -> Path:
@@ -73,17 +74,22 @@ class Mistake:
         return "photo" if self.as_is else "ink"
 
     @property
-    def lines(self) -> tuple[str, str]:
-        return f"{self.truth}, taken", f"for {self.taken_for}, {self.confidence:.0%}"
+    def lines(self) -> tuple[str, str, str]:
+        """Below its tile, each as short as the tile is wide."""
+        return _shortened(self.truth), "taken for", f"{_shortened(self.taken_for)}, {self.confidence:.0%}"
 
     @property
     def caption(self) -> str:
-        return " ".join(self.lines)
+        return f"{self.truth}, taken for {self.taken_for}, {self.confidence:.0%}"
 
     @property
     def image(self) -> str:
         """The address of a PNG, for a page."""
         return whole_image(self.pixels, self.crop, self.as_is)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def confusion_svg(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cnnkit.report.images import NEGATIVE, POSITIVE, data_uri
 
 CELL = 22  # side of a cell, SVG units
-MOST_CELLS = 30  # classes whose counts can be read
+MOST_CELLS, NARROW = 30, 15  # classes whose counts can be read; and in half a page
 SIDE, NAMES, DOTS = 300, 25, 300  # of the image of more: SVG units, class names at its sides, pixels
 PAIRS_SHOWN = 15
 GREY = (138, 148, 158)
@@ -47,6 +47,11 @@ class HeatMap:
     def slanted(self) -> bool:
         """Whether a name is too long for the width of a cell."""
         return bool(self.image) or any(len(name) > 2 for _, name in self.labels)
+
+    @property
+    def wide(self) -> bool:
+        """Whether its counts can be read only over the whole width of a page."""
+        return not self.image and len(self.labels) > NARROW
 
     @property
     def width(self) -> float:

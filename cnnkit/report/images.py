@@ -28,16 +28,17 @@ from cnnkit.nn.pooling import Downsampling, SameConv2d
 POSITIVE, NEGATIVE = (213, 94, 0), (0, 114, 178)  # Okabe and Ito's vermillion and blue
 CHANNELS_SHOWN = 3  # maps of a stage that a reader sees before unfolding the others
 MOST_DRAWN, FEWEST_DRAWN = 64, 8  # filters, or maps of a stage: of all levels, and of one in any case
+LARGEST_PNG, JPEG_QUALITY = 64, 90  # pixels a side of a photo; one of 224 takes 100 kB as PNG, 15 as JPEG
 FADED = 0.18  # opacity of what a strided convolution never computes
 
 
-def data_uri(pixels: NDArray[np.uint8]) -> str:
-    """A PNG of (H, W, 3) RGB or (H, W, 4) RGBA."""
+def data_uri(pixels: NDArray[np.uint8], kind: str = "png") -> str:
+    """A PNG of (H, W, 3) RGB or (H, W, 4) RGBA, or a JPEG of RGB."""
     from PIL import Image
 
     buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    Image.fromarray(pixels).save(buffer, kind, optimize=True, quality=JPEG_QUALITY)
+    return f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def ink_image(image: Tensor) -> str:
@@ -55,7 +56,9 @@ def colours(image: Tensor) -> NDArray[np.uint8]:
 
 def input_image(image: Tensor, as_is: bool) -> str:
     """An image (C, H, W) uint8, in its colours if it is shown `as_is`, else as black ink."""
-    return data_uri(colours(image)) if as_is else ink_image(image)
+    if not as_is:
+        return ink_image(image)
+    return data_uri(colours(image), "jpeg" if max(image.shape[1:]) > LARGEST_PNG else "png")
 
 
 def weights_image(weights: Tensor, strongest: float) -> str:
