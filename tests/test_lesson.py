@@ -23,7 +23,7 @@ from cnnkit.stats import Interval  # noqa: E402
 from lessons import edges, grid, judged, studies  # noqa: E402
 from lessons.judged import HOLDS, IN_PART, NOT_HERE, Case, Judged  # noqa: E402
 from lessons.orientation import SOBEL, orientation_index, random_filters  # noqa: E402
-from lessons.pooling import size_accuracy  # noqa: E402
+from lessons.pooling import max_minus_avg, size_accuracy  # noqa: E402
 from lessons.studies import Workshop, contrast, to_reference  # noqa: E402
 
 COLUMNS = (slice(0, 36), slice(38, 96), slice(98, None))
@@ -116,13 +116,30 @@ def test_stride_leaves_a_quarter_of_an_even_grid_and_less_of_an_odd_one() -> Non
     assert grid.share_left(7) == pytest.approx(100 * 9 / 49)
 
 
+@pytest.mark.usefixtures("trials_here")
+def test_differences_at_each_size_average_to_the_difference_of_the_accuracies(tiny_file: Path) -> None:
+    scenes = {
+        "source": "digits",
+        "size": 16,
+        "object_sizes": [8, 12],
+        "train_images": 200,
+        "test_images": 200,
+    }
+    overrides = {"data": {"dataset": "small-object", "validation": 0, "scene": scenes}, "runtime.threads": 1}
+    heads = ["max", "avg"]
+    runs = Workshop(Path("kept"), workers=1).compare("heads", tiny_file, overrides, {"model.head": heads}, 2)
+    cases = max_minus_avg(runs, heads, "head", together=2)
+    assert [case.name for case in cases] == ["head, 8 pixels", "head, 12 pixels"]
+    highest, average = (runs.of(head, studies.test_accuracy) for head in heads)
+    expected = np.mean(contrast((1, highest), (-1, average)))
+    assert np.mean([case.interval.mean for case in cases]) == pytest.approx(expected)
+
+
 def test_accuracy_by_size_counts_the_images_of_that_size() -> None:
-    labels = np.array([1, 1, 2, 2, 3, 3], np.uint8)
-    predictions = np.array([1, 0, 2, 0, 3, 3], np.uint8).tobytes()
-    data = SimpleNamespace(object_sizes=(8, 12))
-    run: Any = SimpleNamespace(
-        config=SimpleNamespace(data=data), folder=SimpleNamespace(predictions=lambda: predictions)
-    )
+    labels, predicted = np.array([1, 1, 2, 2, 3, 3]), np.array([1, 0, 2, 0, 3, 3])
+    data = SimpleNamespace(object_sizes=(8, 12), info=SimpleNamespace(classes=10))
+    folder = SimpleNamespace(predicted=lambda classes: predicted)
+    run: Any = SimpleNamespace(config=SimpleNamespace(data=data), folder=folder)
     assert size_accuracy(labels, 8)(run) == 100
     assert size_accuracy(labels, 12)(run) == pytest.approx(100 / 3)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 GRID = 64  # frequencies along each axis
 SOBEL = ((1.0, 0.0, -1.0), (2.0, 0.0, -2.0), (1.0, 0.0, -1.0))
-NULL_FILTERS = 2000  # of 131 MB of spectra
+NULL_FILTERS = 1000
 
 
 def orientation_index(filters: Tensor) -> Tensor:

@@ -31,12 +31,12 @@ QUICK: Mapping[str, Any] = {
 FULL: Mapping[str, Any] = {"data.scene.train_images": 12_000, "data.scene.test_images": 5000}
 
 
-def size_accuracy(labels: NDArray[np.uint8], size: int) -> Callable[[cnnkit.Run], float]:
+def size_accuracy(labels: NDArray[np.int64], size: int) -> Callable[[cnnkit.Run], float]:
     """Measures in a run: percent right of the test scenes whose object has this size."""
 
     def measure(run: cnnkit.Run) -> float:
         sizes = run.config.data.object_sizes
-        right = np.frombuffer(run.folder.predictions(), np.uint8) == labels
+        right = run.folder.predicted(run.config.data.info.classes) == labels
         return 100 * float(right[sizes.index(size) :: len(sizes)].mean())
 
     return measure
@@ -44,7 +44,7 @@ def size_accuracy(labels: NDArray[np.uint8], size: int) -> Callable[[cnnkit.Run]
 
 def max_minus_avg(runs: Trained, levels: Sequence[Any], name: str, together: int) -> list[Case]:
     """For each size, smallest first: accuracy of the first level minus that of the second."""
-    labels = np.frombuffer(read_labels(runs.path, load_study(runs.path)), np.uint8)
+    labels = read_labels(runs.path, load_study(runs.path))
     sizes = sorted(next(iter(runs.runs.values())).config.data.object_sizes)
     cases = []
     for size in sizes:
