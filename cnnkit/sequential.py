@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 ENOUGH = 20.0  # 1 / 0.05
-NOISY = 1.5  # times the common variance: beyond it a pair's own degrees of freedom count
+NOISY = 1.1  # times the common variance: beyond it a pair's own degrees of freedom count
 PRIOR = 0.5  # the weight g of the mixture, in seeds; small: it expects differences of several deviations
 
 

@@ -19,7 +19,8 @@ class Cell:
     """A kind of study.
 
     gaps: true accuracy of each level above the last, in deviations. noise: of each level, in deviations.
-    shared: the share of the variance that the first two levels have in common. images: test images; None: so
+    shared: the share of the variance that the two levels of a block have in common. blocks: how many pairs of
+    neighbouring levels, from the first on, are such blocks. images: test images; None: so
     many that rounding does not matter. per_image: how much levels differ on single images, in the latent
     scale, though not over all images that there are. learner: whose levels learn from few images.
     """
@@ -28,6 +29,7 @@ class Cell:
     gaps: tuple[float, ...]
     noise: tuple[float, ...] | None = None
     shared: float = 0.0
+    blocks: int = 1
     images: int | None = None
     per_image: float = 0.0
     known: float | None = None  # mean trainings of the procedure that was the target
@@ -57,6 +59,7 @@ CELLS = (
     Cell("equal-360", FLAT, images=360),
     Cell("equal-noisy", FLAT, noise=(1, 1, 1, 3)),
     Cell("equal-related", FLAT, shared=0.8),
+    Cell("equal-blocks", FLAT, shared=0.95, blocks=2),
     Cell("equal-pair", PAIR),
     Cell("population-10000", FLAT, images=10_000, per_image=0.5),
     Cell("population-1000", FLAT, images=1_000, per_image=0.5),
@@ -98,8 +101,10 @@ def normal_study(cell: Cell, generator: np.random.Generator) -> Planted:
     """Accuracies with normal noise, of so many images that rounding does not matter."""
     levels = len(cell.gaps)
     noise = generator.normal(size=(levels, MOST_SEEDS))
-    common = generator.normal(size=MOST_SEEDS)
-    noise[:2] = np.sqrt(1 - cell.shared) * noise[:2] + np.sqrt(cell.shared) * common
+    for first in range(0, 2 * cell.blocks, 2):
+        common = generator.normal(size=MOST_SEEDS)
+        block = noise[first : first + 2]
+        block[:] = np.sqrt(1 - cell.shared) * block + np.sqrt(cell.shared) * common
     scale = np.array(cell.noise or (1.0,) * levels)[:, None]
     seed = generator.normal(size=MOST_SEEDS)  # the same for all levels
     return Planted(SIGMA * (np.array(cell.gaps)[:, None] + scale * noise + seed), None)

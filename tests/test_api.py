@@ -3,6 +3,7 @@
 import doctest
 import inspect
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -364,3 +365,30 @@ def test_the_settings_of_a_run_do_not_reach_what_follows_it(config: cnnkit.Confi
     assert torch.get_num_threads() == 2
     assert not torch.are_deterministic_algorithms_enabled()
     assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"seeds": 2, "min_seeds": 5}, "min_seeds: not with seeds"),
+        ({"seeds": 2, "min_seeds": 2, "max_seeds": 40}, "min_seeds and max_seeds: not with seeds"),
+        ({"seeds": 2.5}, "seeds: 2.5; expected a whole number"),
+        ({"max_seeds": "8"}, "max_seeds: '8'; expected a whole number"),
+        ({"tune": 2.0}, "tune: 2.0; expected a whole number"),
+        ({"workers": True}, "workers: True; expected a whole number"),
+        ({"margin": "0.1"}, "margin: '0.1'; expected a number"),
+    ],
+)
+@pytest.mark.parametrize("what", ["configuration", "function"])
+def test_options_that_do_nothing_or_are_no_numbers_are_refused(
+    config: cnnkit.Config, options: dict[str, Any], told: str, what: str
+) -> None:
+    compared = config if what == "configuration" else lambda value, seed: 0.5
+    with pytest.raises(cnnkit.UsageError, match=re.escape(told)):
+        cnnkit.compare(compared, {"model.dropout": [0, 0.5]}, out="study", **options)
+    assert not Path("study").exists()
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    study = cnnkit.compare(lambda value, seed: 0.5, {"a": [1, 2]}, np.int64(2), "study", progress=False)
+    assert study.results.seeds == [0, 1]

@@ -462,7 +462,7 @@ def test_json_is_alone_on_standard_output(finished: Path, capsys: pytest.Capture
         ),
         (
             ["compare", "digits", "--vary", "model.dropout=0,0.5", "--vary", "model.pooling=max"],
-            "--vary model.pooling: a comparison needs two values",
+            "error: model.pooling: a comparison needs two values",
         ),
         (
             ["compare", "digits", "--vary", "data.augment={}", "--vary", "data.augment.rotate=0,1"],

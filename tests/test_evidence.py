@@ -176,7 +176,7 @@ def test_of_other_images_than_the_scenes_no_place_is_told(scenes: Config) -> Non
     other = test[torch.arange(len(test)).flip(0)]
     assert objects_alone(scenes.data, other) is None
     digits = parse_config(TINY, "tiny").data
-    assert objects_alone(digits, load_data(digits)[1]) is None
+    assert objects_alone(digits, load_data(digits).test) is None
 
 
 def test_the_strongest_cell_hits_where_it_holds_ink() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conftest import TINY
 from numpy.typing import NDArray
 from support import Here, call, keep_json, kept_json
@@ -19,7 +20,7 @@ from cnnkit.api.progress import StudyProgress
 from cnnkit.cli.console_compare import print_comparison
 from cnnkit.comparison.course import GIVEN_UP, Course
 from cnnkit.comparison.factors import Effects, design_of, judge_factors, judge_for, means_at
-from cnnkit.comparison.going_on import planned_again, refuse_another_study, refuse_fewer
+from cnnkit.comparison.going_on import planned_again, refuse_another_study, refuse_fewer, with_added
 from cnnkit.comparison.records import (
     APART,
     APART_HERE,
@@ -399,6 +400,23 @@ def test_going_on_may_name_one_of_the_keys(
     assert call(capsys, *line, "--vary", "model.dropout=0,0.5").code == 0
 
 
+def test_going_on_with_a_new_value_alone_adds_it(
+    study_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], trials_here: None
+) -> None:
+    folder = tmp_path / "study"
+    shutil.copytree(study_folder, folder)
+    before = {path.name for path in (folder / TRIALS).iterdir()}
+    assert call(capsys, "compare", "--resume", "--out", folder, "--vary", "model.dropout=0.25").code == 0
+    assert load_study(folder).varied == {"model.pooling": POOLINGS, "model.dropout": [*DROPOUTS, 0.25]}
+    assert len({path.name for path in (folder / TRIALS).iterdir()} - before) == 3 * 3
+
+
+def test_values_that_a_study_has_are_kept_where_new_ones_are_named() -> None:
+    kept: dict[str, list[Any]] = {"a": [1, 2], "b": ["x", "y"]}
+    assert with_added(kept, {"a": [3]}) == {"a": [1, 2, 3], "b": ["x", "y"]}
+    assert with_added(kept, {"a": [2, 3], "b": ["z"]}) == {"a": [2, 3], "b": ["x", "y", "z"]}
+
+
 @pytest.mark.parametrize("truth", [CROSSING, SAME_WINNER], ids=["crossing", "same winner"])
 def test_what_rests_on_a_combination_that_failed_is_not_known(
     tiny: Tiny, truth: dict[str, tuple[float, float]]
@@ -498,3 +516,51 @@ def test_each_combination_is_tuned_over_the_same_points_and_that_is_verified(tmp
 def test_a_key_that_is_varied_is_not_tuned(tiny: Tiny) -> None:
     with pytest.raises(UsageError, match=r"model\.dropout"):
         with_tuning(planned(tiny), 3, ["model.dropout"])
+
+
+@pytest.mark.parametrize("pooling", ["max", "avg"])
+def test_the_order_of_a_pooling_of_single_values_makes_no_second_network(tiny: Tiny, pooling: str) -> None:
+    """k = 1 in both stages; as the outputs of both networks show."""
+    orders = ["activation_first", "pooling_first"]
+    first, second = (
+        cnnkit.build_model(
+            tiny("model.pool_size=1", f"model.pooling={pooling}", f"model.order={order}")
+        ).eval()
+        for order in orders
+    )
+    images = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 255
+    torch.testing.assert_close(first(images), second(images))
+    with pytest.raises(UsageError, match="pooling_first is activation_first, which is there twice"):
+        plan_study(tiny("model.pool_size=1", f"model.pooling={pooling}"), "model.order", orders)
+
+
+def test_concat_of_single_values_has_other_norms_in_the_other_order(tiny: Tiny) -> None:
+    orders = ["activation_first", "pooling_first"]
+    study = plan_study(
+        tiny("model.pool_size=1"), "model.pooling", ["max", "concat"], beside={"model.order": orders}
+    )
+    assert [len(level.combinations) for level in study.levels] == [2, 1, 1]
+
+
+def test_the_legend_tells_how_many_seeds_the_fewest_and_the_most_are(
+    study_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = read_results(study_folder)
+    levels = [
+        replace(level, seeds=level.seeds[:number], accuracies=level.accuracies[:number])
+        for level, number in zip(results.levels, [2, 2, 1, 2, 2, 2], strict=True)
+    ]
+    print_comparison(replace(results, levels=levels))
+    assert "means over 1 to 2 seeds; a 95 % interval needs 3" in capsys.readouterr().out
+    print_comparison(replace(results, levels=levels[:2]))
+    assert "means over 2 seeds; a 95 % interval needs 3" in capsys.readouterr().out
+
+
+def test_what_compare_pooling_refuses_names_no_option_that_was_not_typed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for line in (["stride", "--orders"], ["stride"], ["max,max"], ["mx,max"], ["[,max"]):
+        told = call(capsys, "compare-pooling", "digits", "--strategies", *line)
+        assert told.code == 2
+        assert "--vary" not in told.err
+    assert "--strategies [,max: not YAML" in told.err

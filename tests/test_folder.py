@@ -423,3 +423,27 @@ def test_pooling_strategies_are_compared_on_own_images_and_verified(
     assert compared.code == 0, compared.err
     verified = call(capsys, "compare", "--verify", out)
     assert verified.code == 0, verified.err
+
+
+def test_images_that_belong_together_are_in_one_split(photos: Path) -> None:
+    rows = ["path,label,group"]
+    for name in COLOURS:
+        rows += [f"{name}/{number:02}.png,{name},{name}{number // 4}" for number in range(20)]
+    (photos / "all.csv").write_text("\n".join(rows))
+    config = own(photos, "data.validation=0.25")
+    splits = load_splits(config.data, seed=0)
+    groups = []
+    for part in (splits.train, splits.validation, splits.test):
+        held = {image.permute(1, 2, 0).contiguous().numpy().tobytes() for image in part.images}
+        groups.append(
+            {
+                (name, number // 4)
+                for name, colour in COLOURS.items()
+                for number in range(20)
+                if picture(colour, number).tobytes() in held
+            }
+        )
+    assert all(groups)
+    assert sum(map(len, groups)) == len(set.union(*groups)) == 15
+    with pytest.raises(DataError, match="belong together"):
+        load_data(own(photos, "data.folds=3").data)

@@ -252,6 +252,7 @@ def test_values_are_given_as_json_keeps_them() -> None:
         ([float("nan"), 1], {}, "cannot be kept as JSON"),
         (LEVELS, {"margin": 0}, "margin"),
         (LEVELS, {"seeds": 0}, "at least one"),
+        (LEVELS, {"min_seeds": 0}, "expected 2 or more"),
         (LEVELS, {"workers": 0}, "1 or more"),
         (LEVELS, {"match": "macs"}, "not a function"),
         (LEVELS, {"executor": "ray"}, "not a function"),

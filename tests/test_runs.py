@@ -67,6 +67,8 @@ FILES = {
 }
 RESULT_KEYS = {
     "test_accuracy",
+    "test_balanced_accuracy",
+    "test_macro_f1",
     "test_loss",
     "val_accuracy",
     "best_epoch",
@@ -93,6 +95,8 @@ METRIC_KEYS = {
     "train_accuracy",
     "val_loss",
     "val_accuracy",
+    "val_balanced_accuracy",
+    "val_macro_f1",
     "seconds",
     "images_per_second",
     "clean_train_loss",
@@ -293,7 +297,8 @@ def test_the_kept_weights_are_those_of_the_best_epoch_and_they_are_tested(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accuracies = iter([1.0, 0.3, 0.0, 0.9, 1.0, 0.5])  # of training and validation images, by turns
-    answers = {"logits": torch.zeros(1, 2), "labels": torch.zeros(1, dtype=torch.int64)}
+    answers: dict[str, Any] = {"logits": torch.zeros(1, 2), "labels": torch.zeros(1, dtype=torch.int64)}
+    answers["scores"] = SimpleNamespace(balanced_accuracy=0.5, macro_f1=0.5)
     monkeypatch.setattr(
         "cnnkit.training.loop.evaluate",
         lambda *_: SimpleNamespace(accuracy=next(accuracies), loss=1.0, **answers),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cnnkit.api.progress import StudyProgress, shown
+from cnnkit.api.refusals import limits_of, refuse_of_function, values_of, whole
 from cnnkit.api.run import Run
 from cnnkit.config import load
 from cnnkit.config.checks import grid_complaints
@@ -141,7 +142,7 @@ def compare(
     out: str | Path | None = None,
     *,
     min_seeds: int | None = None,
-    max_seeds: int = 40,
+    max_seeds: int | None = None,
     tune: int | None = None,
     tune_keys: Sequence[str] = (),
     folds: int | None = None,
@@ -160,19 +161,19 @@ def compare(
     same images in the same order each time. Only these tell whether other images would come out alike.
     vary: dotted keys and their values; of several keys every combination is trained, and none is dropped. A
     function then gets a dict, the value of each key, in place of a value.
-    seeds: exactly so many; None: until the leader is known, between
-    `min_seeds` (None: 3, or as many as there are folds) and `max_seeds`; a value that is beaten is trained no
-    further. folds: seeds test on one fold of all images after another, instead of the test split;
-    resample_test: each seed draws a test split of its own. margin: percentage points up to which a difference
-    counts for nothing; None: 0.1, or two test images if these are more. match: "parameters" or "macs" scales
-    the channels until all values cost what the first does.
+    seeds: exactly so many; None: until the leader is known, between `min_seeds` (None: 3, or as many as there
+    are folds) and `max_seeds` (None: 40); a value that is beaten is trained no further. folds: seeds test on
+    one fold of all images after another, instead of the test split; resample_test: each seed draws a test
+    split of its own. margin: percentage points up to which a difference counts for nothing; None: 0.1, or two
+    test images if these are more. match: "parameters" or "macs" scales the channels until all values cost
+    what the first does.
     out: the study's folder; what it holds of the same study is kept, and no value or seed is dropped.
     workers: trials side by side, not with Ray; of a function 1, in this process, or as many processes,
     which import it from its module. tune: so many points at which each value is tried first, on validation
     images alone; it keeps the settings of the best. tune_keys: what is tuned, dotted keys; without any the
     learning rate. match, executor, ray_address, tune, folds, resample_test: not of a function.
-    Raises UsageError where the values make no study or `out` holds another one, and Interrupted, after the
-    running trials have saved, on Ctrl-C: `out` then holds the verdict so far.
+    Raises UsageError where the values or options make no study or `out` holds another one, and Interrupted,
+    after the running trials have saved, on Ctrl-C: `out` then holds the verdict so far.
 
     >>> config = cnnkit.load_config("digits", {"training.epochs": 1})
     >>> study = cnnkit.compare(config, {"model.pooling": ["max", "avg"]}, seeds=2, out="studies/a")
@@ -185,47 +186,25 @@ def compare(
     >>> print(cnnkit.compare(train, {"optimizer": ["sgd", "adamw"]}, out="studies/own", progress=False))
     optimizer adamw wins with 9...%: it is better than every other by ... points or more.
     """
-    if not vary:
-        raise UsageError("a comparison varies a key, or several: vary is empty")
-    if any(isinstance(values, str) for values in vary.values()):
-        raise UsageError('the values to compare are a list, such as {"model.pooling": ["max", "avg"]}')
-    if isinstance(tune_keys, str):
-        raise UsageError('tune_keys is a list, such as ["training.learning_rate"]')
-    if callable(config) and tune_keys:
-        raise UsageError("tune_keys: for a configuration, not a function")
-    not_of_functions = (match, executor, ray_address, tune, folds, resample_test)
-    if callable(config) and not_of_functions != ("none", "local", None, None, None, False):
-        raise UsageError(
-            "match, executor, ray_address, tune, folds and resample_test: for a configuration, not a function"
-        )
+    varied, limits = values_of(vary, tune_keys), limits_of(seeds, min_seeds, max_seeds, margin)
+    whole(tune=tune, folds=folds, workers=workers)
     from cnnkit.api.study import run_function_plan, run_plan
     from cnnkit.comparison.function_plan import plan_function
     from cnnkit.comparison.going_on import as_planned
     from cnnkit.comparison.study import plan_study, with_tuning
 
-    varied = as_planned({key: list(values) for key, values in vary.items()})
-    folder = None if out is None else Path(out)
-    limits: dict[str, Any] = {
-        "seeds": seeds,
-        "min_seeds": min_seeds,
-        "max_seeds": max_seeds,
-        "margin": margin,
-    }
+    planned, folder = {**as_planned(varied), **limits}, None if out is None else Path(out)
+    of_trials: dict[str, Any] = {"executor": executor, "ray_address": ray_address}
+    of_plan = {"match": match, "tune": tune, "folds": folds, "resample_test": resample_test}
     with StudyProgress(quiet=not progress) as listener:
         if callable(config):
-            own = plan_function(config, **varied, **limits)
+            refuse_of_function(**of_trials, **of_plan, tune_keys=tuple(tune_keys))
+            own = plan_function(config, **planned)
             return run_function_plan(config, own, folder, workers=workers, notify=listener)
-        plan = plan_study(
-            load.with_own_test_images(config, folds, resample_test),
-            **varied,
-            match=match,
-            here=executor == "local",
-            **limits,
-        )
+        base = load.with_own_test_images(config, folds, resample_test)
+        plan = plan_study(base, **planned, match=match, here=executor == "local")
         plan = with_tuning(plan, tune, tune_keys)
-        return run_plan(
-            plan, folder, workers=workers, executor=executor, ray_address=ray_address, notify=listener
-        )
+        return run_plan(plan, folder, workers=workers, **of_trials, notify=listener)
 
 
 def open_study(folder: str | Path) -> "Study":

@@ -8,7 +8,7 @@ import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -42,6 +42,9 @@ from cnnkit.events import Note
 from cnnkit.families.datasets import published_names
 from cnnkit.filenames import CURVES
 from cnnkit.words import listed, visible
+
+if TYPE_CHECKING:
+    from cnnkit.config.schema import Config
 
 app = App(
     name="cnnkit",
@@ -92,12 +95,7 @@ def train_command(
 ) -> None:
     """Train a network, keep what it learned, and test it once."""
     source = None if resume else chosen_config(named, config)
-    if device is not None:
-        refuse_setting(overrides, "runtime.device", f"--device {device} says where it runs")
-    from cnnkit.config.load import load_config
-
-    here = [] if device is None else [f"runtime.device={device}"]
-    read = None if source is None else load_config(source, [*overrides, *here])  # before torch is loaded
+    read = None if source is None else _configured(source, overrides, device)  # before torch is loaded
     from cnnkit.api.functions import open_run, train
     from cnnkit.cli.console import print_result
 
@@ -117,6 +115,16 @@ def train_command(
     if not drawn:
         run.draw_curves(_note)  # last: a drawing error must not hide the result
     show_report(run, with_report, silent=quiet or as_json)
+
+
+def _configured(source: str | Path, overrides: list[str], device: str | None) -> "Config":
+    """The configuration to train with, on this device. Raises UsageError where `--set` names another one."""
+    from cnnkit.config.load import load_config
+
+    if device is None:
+        return load_config(source, overrides)
+    refuse_setting(overrides, "runtime.device", f"--device {device} says where it runs")
+    return load_config(source, [*overrides, f"runtime.device={device}"])
 
 
 app.command("eval")(eval_command)

@@ -67,7 +67,7 @@ def compare_command(
         return
     if not request.resume and not vary:
         raise UsageError("name what to compare: --vary KEY=A,B,… such as model.dropout=0,0.25,0.5")
-    _compare(request, vary or [])
+    _compare(request, _factors(vary or []))
 
 
 @with_request
@@ -85,11 +85,16 @@ def compare_pooling_command(
 ) -> None:
     """Tell which pooling wins on your problem, by how much, and whether the difference is real."""
     key = _key_of_kept(request) if request.resume else KEY_OF[where]
-    values = strategies
-    if values is None and not request.resume:
-        values = ",".join(all_of(where))
-    vary = [] if values is None else [f"{key}={values}"]
-    _compare(request, [*vary, f"{ORDER}={','.join(ORDERS)}"] if orders else vary)
+    varied: dict[str, list[Any]] = {}
+    if strategies is not None:
+        from cnnkit.config.yaml_tree import read_flow_list
+
+        varied[key] = read_flow_list(strategies, f"--strategies {strategies}")
+    elif not request.resume:
+        varied[key] = all_of(where)
+    if orders:
+        varied[ORDER] = list(ORDERS)
+    _compare(request, varied)
 
 
 def _key_of_kept(request: Request) -> str:
@@ -106,12 +111,12 @@ def _key_of_kept(request: Request) -> str:
     return key
 
 
-def _compare(request: Request, vary: list[str]) -> None:
-    """vary: `key=a,b,…`, one for each key; empty: what the study in `--out` compares."""
+def _compare(request: Request, varied: dict[str, list[Any]]) -> None:
+    """varied: the values of each key; empty: what the study in `--out` compares."""
     workers = _workers(request.workers)
     config = None if request.resume else chosen_config(request.named, request.config)
-    for factor in [one.partition("=")[0].strip() for one in vary]:
-        refuse_setting(request.overrides, factor, f"{factor} is what is compared")
+    for key in varied:
+        refuse_setting(request.overrides, key, f"{key} is what is compared")
     if request.folds is not None:
         refuse_setting(request.overrides, "data.folds", "--folds gives it")
     from cnnkit.config.load import load_config, with_own_test_images
@@ -123,7 +128,7 @@ def _compare(request: Request, vary: list[str]) -> None:
         from cnnkit.comparison.processes import import_ahead
 
         import_ahead()
-    plan = _plan(request, base, vary)
+    plan = _plan(request, base, varied)
     from cnnkit.api.progress import StudyProgress, say
     from cnnkit.api.study import run_plan
     from cnnkit.cli.console import out
@@ -161,12 +166,18 @@ def _show(results: "StudyResults", as_json: bool) -> None:
         print_comparison(results)
 
 
-def _plan(request: Request, base: "Config | None", vary: list[str]) -> "StudyPlan":
+def _plan(request: Request, base: "Config | None", varied: dict[str, list[Any]]) -> "StudyPlan":
     """The study that is asked for; what is not said is as it was planned, or the default.
 
     Raises UsageError where the folder holds another study, or more than is asked for.
     """
-    from cnnkit.comparison.going_on import as_planned, planned_again, refuse_another_study, refuse_fewer
+    from cnnkit.comparison.going_on import (
+        as_planned,
+        planned_again,
+        refuse_another_study,
+        refuse_fewer,
+        with_added,
+    )
     from cnnkit.comparison.study import plan_study, with_tuning
     from cnnkit.comparison.study_file import load_study
     from cnnkit.filenames import STUDY
@@ -177,9 +188,8 @@ def _plan(request: Request, base: "Config | None", vary: list[str]) -> "StudyPla
     given: dict[str, Any] = {"here": request.executor is ExecutorName.local}
     if base is not None:
         given["base"] = base
-    varied = _factors(vary)
     if request.resume and kept and varied and {*varied} <= {*kept.varied}:
-        varied = {**kept.varied, **varied}
+        varied = with_added(kept.varied, varied)
     if varied:
         given |= as_planned(varied)
     for name in ("seeds", "min_seeds", "max_seeds", "margin", "match"):

@@ -72,8 +72,11 @@ def _row(level: LevelResult, results: StudyResults) -> dict[str, str]:
 
 def _legend(results: StudyResults) -> str:
     medians = "training: median seconds" if results.function else "training, images/s: medians"
-    if (seeds := max(len(level.seeds) for level in results.levels)) < FEWEST_SEEDS:
-        return f"means over {counted(seeds, 'seed')}; a 95 % interval needs {FEWEST_SEEDS}; {medians}"
+    seeds = sorted({len(level.seeds) for level in results.levels})
+    if seeds[-1] < FEWEST_SEEDS:
+        over = f"{seeds[0]} to " if len(seeds) > 1 else ""
+        means = f"means over {over}{counted(seeds[-1], 'seed')}"
+        return f"{means}; a 95 % interval needs {FEWEST_SEEDS}; {medians}"
     return f"± and [ ]: 95 % intervals; those to the best hold for all pairs together; {medians}"
 
 

@@ -43,7 +43,8 @@ def plan_function(
     margin: None: `default_margin` of as many test images as the first call tells of.
     Raises UsageError where the values, the seeds or the margin make no study.
     """
-    min_seeds = min_seeds or max(2, min(MIN_SEEDS, max_seeds))
+    if min_seeds is None:
+        min_seeds = max(2, min(MIN_SEEDS, max_seeds))
     most = most_seeds(0, seeds, min_seeds, max_seeds)
     if margin is not None:
         refuse_margin(margin)

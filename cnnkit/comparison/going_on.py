@@ -52,7 +52,8 @@ def refuse_fewer(kept: StudyFile, study: StudyPlan, folder: Path) -> None:
     if left_out:
         raise UsageError(
             f"{folder} compares {listed(left_out)} too, and no value is dropped: name every value, "
-            "or go on with --resume and name none; for fewer values name another folder with --out"
+            "or go on with --resume and name none, or only those to add; for fewer values name another "
+            "folder with --out"
         )
 
 
@@ -93,6 +94,16 @@ def union(kept: Mapping[str, list[Any]], more: Mapping[str, list[Any]]) -> dict[
         key: values + [value for value in more.get(key, []) if value not in values]
         for key, values in kept.items()
     }
+
+
+def with_added(kept: Mapping[str, list[Any]], named: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """The values of each key where a study goes on with some named: new ones alone are added to those kept.
+
+    Others are as named, which may leave some out: `refuse_fewer`.
+    """
+    more = {key: values for key, values in named.items() if all(one not in kept[key] for one in values)}
+    added = union(kept, more)
+    return {**kept, **named, **{key: added[key] for key in more}}
 
 
 def seeds_held(kept: StudyFile, folder: Path) -> int:

@@ -12,6 +12,7 @@ from cnnkit.comparison.widths import Cost, cost_of
 from cnnkit.config.load import config_text, parse_config
 from cnnkit.config.schema import PER_STAGE, Config
 from cnnkit.errors import UsageError
+from cnnkit.families.poolings import POOLINGS
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def levels_of(base: Config, key: str, values: Sequence[Any]) -> list[Level]:
         for other in levels:
             if spelled_out(config) == spelled_out(other.config):
                 twice = level.name if level.name == other.name else f"{level.name} is {other.name}, which"
-                raise UsageError(f"--vary {key}: {twice} is there twice")
+                raise UsageError(f"{key}: {twice} is there twice")
         levels.append(level)
     _refuse_one_value(key, values)
     return levels
@@ -57,16 +58,16 @@ def levels_of(base: Config, key: str, values: Sequence[Any]) -> list[Level]:
 
 def _refuse_one_value(key: str, values: Sequence[Any]) -> None:
     if len(values) < 2:
-        raise UsageError(f"--vary {key}: a comparison needs two values or more, not {len(values)}")
+        raise UsageError(f"{key}: a comparison needs two values or more, not {len(values)}")
 
 
 def _configured(base: Config, settings: Mapping[str, Any]) -> Config:
     """Raises UsageError where a key holds keys."""
     text = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
-    config = parse_config(config_text(base), "configuration", text, flag="--vary")
+    config = parse_config(config_text(base), "configuration", text, flag="")
     for key in settings:
         if isinstance(value_at(config, key), dict):
-            raise UsageError(f"--vary {key}: it holds keys, not a value; name one of them")
+            raise UsageError(f"{key}: it holds keys, not a value; name one of them")
     return config
 
 
@@ -107,7 +108,7 @@ def _refuse_twice(axis: int, factor: FactorPlan, levels: Sequence[Level]) -> Non
         networks = tuple(network[numbers] for numbers in sorted(network) if numbers[axis] == number)
         if networks in made:
             twice = name if made[networks] == name else f"{name} is {made[networks]}, which"
-            raise UsageError(f"--vary {factor.key}: {twice} is there twice")
+            raise UsageError(f"{factor.key}: {twice} is there twice")
         made[networks] = name
 
 
@@ -121,11 +122,17 @@ def _name(level: Level, factors: Sequence[FactorPlan]) -> str:
 
 
 def spelled_out(config: Config) -> dict[str, Any]:
-    """Equal for two ways to write one network, such as `max` and `[max, max]`."""
+    """Equal for two ways to write one network, such as `max` and `[max, max]`, or both orders with k = 1."""
     settings = config.model_dump()
     for name in ("channels", *PER_STAGE):
         del settings["model"][name]
-    return {**settings, "stages": config.model.stages}
+    stages = [
+        replace(stage, pooling="", pools_first=False)
+        if stage.pool_size == 1 and POOLINGS[stage.pooling].keeps_one_value
+        else stage
+        for stage in config.model.stages
+    ]
+    return {**settings, "stages": stages}
 
 
 def value_at(config: Config, key: str) -> Any:

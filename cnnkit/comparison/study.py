@@ -205,10 +205,10 @@ def _refuse_keys(*keys: str) -> None:
     """Raises UsageError where a key cannot be varied, or not beside another."""
     for number, key in enumerate(keys):
         if any(key == shared or key.startswith(f"{shared}.") for shared in SHARED):
-            raise UsageError(f"--vary {key}: what is compared has to share it")
+            raise UsageError(f"{key}: what is compared has to share it")
         for other in keys[:number]:
             if f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}."):
-                raise UsageError(f"--vary {key} and --vary {other}: they set the same")
+                raise UsageError(f"{key} and {other}: they set the same")
 
 
 def with_tuning(study: StudyPlan, points: int | None, keys: Sequence[str] = ()) -> StudyPlan:

@@ -69,10 +69,10 @@ class YamlTree:
     def override(self, text: str, sections: Set[KeyPath], flag: str) -> None:
         """Puts one `dotted.key=value` on top of what is there.
 
-        sections: the keys that hold keys. flag: the option that it came with.
+        sections: the keys that hold keys. flag: the option that it came with, if any.
         """
         key, equals, value = text.partition("=")
-        place, path = Place(f"{flag} {text}"), tuple(key.strip().split("."))
+        place, path = Place(f"{flag} {text}".strip()), tuple(key.strip().split("."))
         if not equals or not all(path):
             self._complain(place, (), "expected KEY=VALUE", "such as model.pooling=avg")
             return

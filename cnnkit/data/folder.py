@@ -25,6 +25,11 @@ def load_folder(config: DataConfig, notify: NoteListener) -> Published:
     """
     listing = listing_of(config)
     _refuse_another(config, listing)
+    if config.redrawn and listing.groups is not None:
+        raise DataError(
+            f"{config.root} says which images belong together, and splits that a seed draws would part them; "
+            "leave out data.folds and data.resample_test"
+        )
     info = config.source
     fit = Fit(info.shape[0], info.shape[1:], info.fit)
     found = prepared_images(listing, fit, cache_folder() / "prepared", notify)

@@ -75,7 +75,7 @@ class _Window:
     inner part in the second step.
     """
 
-    def __init__(self, whole: tuple[int, ...]) -> None:
+    def __init__(self, whole: tuple[int, int]) -> None:
         self.whole = whole
         self.reach = tuple(round(REACH * side) for side in whole)
         self.size = tuple(side - 2 * reach for side, reach in zip(whole, self.reach, strict=True))
@@ -156,17 +156,19 @@ def _highest(score: Callable[[slice], Tensor], total: int, count: int) -> Tensor
         best = values.topk(min(count, values.shape[1]))
         parts.append((best.values, best.indices + first))
     values, indices = (torch.cat(both, 1) for both in zip(*parts, strict=True))
-    return indices.gather(1, values.topk(min(count, total)).indices)
+    highest: Tensor = indices.gather(1, values.topk(min(count, total)).indices)
+    return highest
 
 
 def _cosines(count: int, side: int) -> Tensor:
     """(count, side): the first rows of the cosine transform (DCT-II)."""
     angles = math.pi * torch.arange(count)[:, None] * (torch.arange(side) + 0.5) / side
-    return _unit(angles.cos())
+    return _unit(torch.cos(angles))
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    return vectors / vectors.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+    return vectors / lengths.clamp(min=1e-6)
 
 
 def _blocks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

@@ -47,27 +47,7 @@ def load_weights(path: Path) -> Weights:
 
     Raises RunError where the file is damaged or does not fit its own configuration.
     """
-    file = path
-    if path.is_dir():
-        run = open_run(path)
-        file = run.path / BEST
-        if not file.is_file():
-            failed = f"its training failed: {run.failure}" if run.failure else ""
-            raise RunError(f"{path} has no weights; {failed or f'go on with it: {resume_command(path)}'}")
-    try:
-        if path.is_dir():
-            tensors, metadata = parse_tensors(file, read_checked(file.parent, BEST))
-        else:
-            tensors, metadata = load_tensors(file)
-    except FileNotFoundError as error:
-        raise UsageError(f"{file}: no such run or weights file{did_you_mean(file)}") from error
-    except DamagedFile as error:
-        other = file.parent / LAST
-        again = "train again" if file.suffix == WEIGHTS_SUFFIX else "name a run directory or a weights file"
-        remedy = f", or measure {other} if that is whole" if other.exists() and other != file else ""
-        raise RunError(f"{error}; {again}{remedy}") from error
-    except OSError as error:
-        raise RunError(f"{file} cannot be read: {error.strerror}") from error
+    file, tensors, metadata = _read_weights(path)
     if "config" not in metadata:
         raise RunError(f"{file} was not written by cnnkit: its metadata holds no configuration")
     try:
@@ -89,6 +69,35 @@ def load_weights(path: Path) -> Weights:
     except (RuntimeError, TypeError, ValueError) as error:
         raise RunError(f"{file} is damaged: its weights do not fit its configuration") from error
     return Weights(model, config, file, _temperature(metadata, file), familiarity)
+
+
+def _read_weights(path: Path) -> tuple[Path, dict[str, Tensor], dict[str, str]]:
+    """(the weights file, its tensors, its metadata) of a run directory, or of a weights file.
+
+    Raises UsageError where there is none, RunError where it cannot be read.
+    """
+    file = path
+    if path.is_dir():
+        run = open_run(path)
+        file = run.path / BEST
+        if not file.is_file():
+            failed = f"its training failed: {run.failure}" if run.failure else ""
+            raise RunError(f"{path} has no weights; {failed or f'go on with it: {resume_command(path)}'}")
+    try:
+        if path.is_dir():
+            tensors, metadata = parse_tensors(file, read_checked(file.parent, BEST))
+        else:
+            tensors, metadata = load_tensors(file)
+    except FileNotFoundError as error:
+        raise UsageError(f"{file}: no such run or weights file{did_you_mean(file)}") from error
+    except DamagedFile as error:
+        other = file.parent / LAST
+        again = "train again" if file.suffix == WEIGHTS_SUFFIX else "name a run directory or a weights file"
+        remedy = f", or measure {other} if that is whole" if other.exists() and other != file else ""
+        raise RunError(f"{error}; {again}{remedy}") from error
+    except OSError as error:
+        raise RunError(f"{file} cannot be read: {error.strerror}") from error
+    return file, tensors, metadata
 
 
 def _temperature(metadata: Mapping[str, str], file: Path) -> float | None:

@@ -47,6 +47,7 @@ class Pooling:
     kind: the name of its layer in `cnnkit summary`.
     multiplies_channels: how many maps it makes of one map of the convolution.
     skips: whether the convolution has stride k.
+    keeps_one_value: whether a cell of one value stays as it is: with k = 1 such poolings are one network.
     parts: the name of each of the maps that it makes of one map; empty if it makes one, which has its name.
     """
 
@@ -55,6 +56,7 @@ class Pooling:
     kind: str
     multiplies_channels = 1
     skips = False
+    keeps_one_value = False
     parts: tuple[str, ...] = ()
 
     def convolve(self, layer: Layer, images: "Tensor") -> "Tensor":
@@ -92,6 +94,7 @@ class Stride(Pooling):
     summary = "the convolution skips: its value at the cell's first corner; the others are not computed"
     kind = "StridedConv"
     skips = True
+    keeps_one_value = True
 
     def convolve(self, layer: Layer, images: "Tensor") -> "Tensor":
         height, width = images.shape[-2] // layer.factor, images.shape[-1] // layer.factor
@@ -106,6 +109,7 @@ class Max(Pooling):
     name = "max"
     summary = "the largest value of the cell"
     kind = "MaxPool"
+    keeps_one_value = True
 
     def reduce(self, layer: Layer, maps: "Tensor") -> "Tensor":
         from torch.nn.functional import max_pool2d
@@ -117,6 +121,7 @@ class Average(Pooling):
     name = "avg"
     summary = "the mean of the cell"
     kind = "AvgPool"
+    keeps_one_value = True
 
     def reduce(self, layer: Layer, maps: "Tensor") -> "Tensor":
         from torch.nn.functional import avg_pool2d

@@ -37,10 +37,9 @@ def changed(images: Tensor, draws: Tensor, config: AugmentConfig) -> Tensor:
     if not config.alters:
         return images
     flip, *factors, erase, area, tall, top, left = draws[MOVING:]
-    images = images.float()
     if config.flip:
         images = torch.where((flip < config.flip).view(-1, 1, 1, 1), images.flip(3), images)
-    images = recoloured(images, 2 * torch.stack(factors) - 1, config)
+    images = recoloured(images.float(), 2 * torch.stack(factors) - 1, config)
     if config.erase:
         rectangles = erased_places(images.shape, area, tall, top, left)
         erased = rectangles & (erase < config.erase).view(-1, 1, 1, 1)
@@ -75,7 +74,7 @@ def recoloured(images: Tensor, amounts: Tensor, config: AugmentConfig) -> Tensor
         1 + amount.view(-1, 1, 1, 1) * spread for amount, spread in zip(amounts, spreads, strict=True)
     )
     if config.brightness:
-        images = (images * brightness).clamp(0, 255)
+        images = (images * brightness).clamp_(0, 255)
     if config.contrast:
         images = _mixed(images, grey(images).mean((1, 2, 3), keepdim=True), contrast)
     if config.saturation and images.shape[1] == len(LUMA):
@@ -92,7 +91,7 @@ def grey(images: Tensor) -> Tensor:
 
 
 def _mixed(images: Tensor, other: Tensor, factor: Tensor) -> Tensor:
-    return (other + (images - other) * factor).clamp(0, 255)
+    return torch.lerp(other, images, factor).clamp_(0, 255)
 
 
 def erased_places(shape: torch.Size, area: Tensor, tall: Tensor, top: Tensor, left: Tensor) -> Tensor:
