@@ -1,8 +1,49 @@
-"""Processes that others start."""
+"""Processes that others start: how many there is room for, and how they begin and end."""
 
+import contextlib
+import math
+import multiprocessing
+import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+from cnnkit import signals
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def available_cpus() -> int:
+    """How many CPUs this process may use: its affinity, and the quota of its container (cgroup v2 or v1)."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, int(min(allowed, _cgroup_quota())))
+
+
+def _cgroup_quota() -> float:
+    """CPU time per time that the container may use; infinite where nothing limits it."""
+    with contextlib.suppress(OSError, ValueError):  # version 2: "200000 100000", or "max 100000"
+        quota, period = (CGROUPS / "cpu.max").read_text().split()
+        return math.inf if quota == "max" else int(quota) / int(period)
+    with contextlib.suppress(OSError, ValueError):  # version 1: -1 for no limit
+        quota_us = int((CGROUPS / "cpu" / "cpu.cfs_quota_us").read_text())
+        period_us = int((CGROUPS / "cpu" / "cpu.cfs_period_us").read_text())
+        return math.inf if quota_us < 0 else quota_us / period_us
+    return math.inf
+
+
+def begin_worker() -> None:
+    """What a worker process does first: its parent answers Ctrl-C, and it never outlives its parent."""
+    signals.ignore_ctrl_c()
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 @contextmanager

@@ -22,10 +22,11 @@ from cnnkit.data.dataset import ImageDataset, Splits
 from cnnkit.errors import OutOfMemory, TrainingError, UsageError
 from cnnkit.events import EpochRecord, Event, StepDone
 from cnnkit.families.poolings import POOLINGS
+from cnnkit.processes import available_cpus
 from cnnkit.random import generator_for
 from cnnkit.tensor_files import load_state, save_state
 from cnnkit.training.batches import orders
-from cnnkit.training.device import Placement, available_cpus, choose_device, out_of_memory_in_words
+from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
 from cnnkit.training.evaluation import Evaluation, evaluate
 from cnnkit.training.loop import train, training_sample
 from cnnkit.training.optimizers import learning_rate_at, make_optimizer
@@ -715,7 +716,7 @@ def test_the_quota_of_a_container_limits_the_cpus(
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
-    monkeypatch.setattr("cnnkit.training.device.CGROUPS", tmp_path)
+    monkeypatch.setattr("cnnkit.processes.CGROUPS", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
     assert available_cpus() == expected
 

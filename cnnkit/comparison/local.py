@@ -2,9 +2,7 @@
 
 import contextlib
 import functools
-import multiprocessing
 import os
-import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -13,7 +11,6 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
-from cnnkit import signals
 from cnnkit.comparison.processes import worker_context
 from cnnkit.comparison.trial import Trial, run_trial
 from cnnkit.config.images import DataConfig
@@ -24,8 +21,7 @@ from cnnkit.errors import CnnkitError, Interrupted, TrainingError
 from cnnkit.filenames import FAILURE
 from cnnkit.files import write_atomically
 from cnnkit.locks import alone_at
-from cnnkit.processes import main_module_hidden
-from cnnkit.training.device import available_cpus
+from cnnkit.processes import available_cpus, begin_worker, main_module_hidden
 
 ATTEMPTS = 2  # of a trial whose process dies
 INTERRUPTED = "interrupted"
@@ -170,15 +166,7 @@ def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
     """The life of a worker. Its parent stops it, not the terminal, and it never outlives its parent."""
     if hasattr(os, "setpgrp"):
         os.setpgrp()
-    signals.ignore_ctrl_c()
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
+    begin_worker()
     try:
         while True:
             connection.send(work(connection.recv()))

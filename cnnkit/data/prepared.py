@@ -11,9 +11,7 @@ import hashlib
 import json
 import math
 import multiprocessing
-import os
 import shutil
-import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -24,13 +22,12 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from cnnkit import signals
 from cnnkit.data.pictures import Bytes, decoded, quiet
 from cnnkit.errors import CnnkitError, DataError, ImageError
 from cnnkit.events import NoteListener, Prepared
 from cnnkit.files import write_json
 from cnnkit.listing import Listing, reader
-from cnnkit.processes import main_module_hidden
+from cnnkit.processes import available_cpus, begin_worker, main_module_hidden
 from cnnkit.words import counted
 
 VERSION = 2  # of what is in the files: raise it where the same image becomes other pixels
@@ -213,9 +210,10 @@ def _decoded(
         _begin(files, listing, fit)
         yield from map(_decode, chunks)
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads
-    pool = ProcessPoolExecutor(min(cores, len(chunks)), context, _begin_worker, (files, listing, fit))
+    pool = ProcessPoolExecutor(
+        min(available_cpus(), len(chunks)), context, _begin_worker, (files, listing, fit)
+    )
     try:
         with main_module_hidden():
             ended = [pool.submit(_decode, chunk) for chunk in chunks]
@@ -241,16 +239,7 @@ _work: list[_Work] = []
 
 
 def _begin_worker(files: Files, listing: Listing, fit: Fit) -> None:
-    """A worker's parent answers Ctrl-C, and it never outlives its parent."""
-    signals.ignore_ctrl_c()
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
+    begin_worker()
     _begin(files, listing, fit)
 
 

@@ -1,7 +1,6 @@
 """Where the arithmetic happens: device, precision, threads, memory."""
 
 import contextlib
-import math
 import os
 import platform
 from collections.abc import Iterator
@@ -12,10 +11,10 @@ import torch
 
 from cnnkit.config.runtime import RuntimeConfig
 from cnnkit.errors import NO_MEMORY, OutOfMemory, UsageError
+from cnnkit.processes import available_cpus
 from cnnkit.training.startup import keep_freed_memory
 
 CPU_INFO = Path("/proc/cpuinfo")
-CGROUPS = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
@@ -80,24 +79,6 @@ def choose_device(runtime: RuntimeConfig, name: str | None = None) -> Placement:
         precision = "bf16" if _gains_from_bf16(device) else "float32"
     threads = runtime.threads or min(torch.get_num_threads(), available_cpus())
     return Placement(device, precision, threads, runtime.deterministic)
-
-
-def available_cpus() -> int:
-    """How many CPUs this process may use: its affinity, and the quota of its container (cgroup v2 or v1)."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, int(min(allowed, _cgroup_quota())))
-
-
-def _cgroup_quota() -> float:
-    """CPU time per time that the container may use; infinite where nothing limits it."""
-    with contextlib.suppress(OSError, ValueError):  # version 2: "200000 100000", or "max 100000"
-        quota, period = (CGROUPS / "cpu.max").read_text().split()
-        return math.inf if quota == "max" else int(quota) / int(period)
-    with contextlib.suppress(OSError, ValueError):  # version 1: -1 for no limit
-        quota_us = int((CGROUPS / "cpu" / "cpu.cfs_quota_us").read_text())
-        period_us = int((CGROUPS / "cpu" / "cpu.cfs_period_us").read_text())
-        return math.inf if quota_us < 0 else quota_us / period_us
-    return math.inf
 
 
 def _choose(name: str) -> torch.device:

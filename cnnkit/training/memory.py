@@ -10,7 +10,7 @@ from cnnkit.config.costs import layer_costs
 from cnnkit.config.schema import Config
 from cnnkit.errors import OutOfMemory
 from cnnkit.families.datasets import ImageInfo
-from cnnkit.training.device import CGROUPS
+from cnnkit.processes import CGROUPS
 
 MEMORY_INFO = Path("/proc/meminfo")
 FLOAT = 4  # bytes
