@@ -94,7 +94,7 @@ def test_scenes_are_the_same_whoever_asks_and_test_scenes_show_test_digits(tiny:
     config = tiny("data.dataset=small-object", f"data.scene={{{scene}}}")
     train, test = load_data(config.data)
     assert (len(train), len(test)) == (300, 300)
-    assert torch.equal(test.images, load_data(config.data, print)[1].images)
+    assert torch.equal(test.images, load_data(config.data, print).test.images)
     published = load_dataset("digits", Path()).test
     assert (test.labels.bincount() <= published.labels.bincount()).all()
     assert not {image.numpy().tobytes() for image in train.images} & {

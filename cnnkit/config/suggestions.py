@@ -27,6 +27,7 @@ KEYS = {
     "gradclip": "training.gradient_clip",
     "smoothing": "training.label_smoothing",
     "randomseed": "training.seed",
+    "channels": "model.channels",  # images have them, too
     "filters": "model.channels",
     "width": "model.channels",
     "kernel": "model.kernel_sizes",
@@ -103,14 +104,24 @@ def nearest_name(word: str, names: Collection[str]) -> str | None:
 
 
 def nearest_key(key: str) -> str | None:
-    """The whole key that is meant by one that there is not: by its last part, another word, or likeness."""
-    known = list(dotted_keys())
-    meant = _plain(key.rpartition(".")[2])
-    by_last = {_plain(one.rpartition(".")[2]): one for one in reversed(known)}
-    if found := by_last.get(meant) or KEYS.get(meant):
-        return found
-    close = difflib.get_close_matches(meant, by_last, n=1, cutoff=0.7)
-    return by_last[close[0]] if close else None
+    """The whole key that is meant by one that there is not: by its last part, another word, or likeness.
+
+    Of several with that last part it is the one in the section that was written.
+    """
+    home, _, last = key.rpartition(".")
+    by_last: dict[str, list[str]] = {}
+    for one in dotted_keys():
+        by_last.setdefault(_plain(one.rpartition(".")[2]), []).append(one)
+    meant = _plain(last)
+    if meant not in by_last:
+        if other := KEYS.get(meant):
+            return other
+        close = difflib.get_close_matches(meant, by_last, n=1, cutoff=0.7)
+        if not close:
+            return None
+        meant = close[0]
+    beside = [one for one in by_last[meant] if one.rpartition(".")[0] == home]
+    return beside[0] if beside else KEYS.get(meant, by_last[meant][0])
 
 
 def dotted_keys(section: Any = Config, prefix: str = "") -> Iterator[str]:
