@@ -525,7 +525,7 @@ def test_a_combination_of_a_function_that_raises_makes_the_effects_unknown() -> 
 
     study = cnnkit.compare(raises, SEVERAL, 3, "study", progress=False)
     assert study.results.dependence[0].failed == ["slow, 2", "fast, 2"]
-    assert "is not known, because slow, 2 and fast, 2 failed." in str(study)
+    assert "is not known, because slow, 2; and fast, 2 failed." in str(study)
 
 
 @pytest.mark.parametrize(
