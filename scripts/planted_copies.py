@@ -1,4 +1,4 @@
-"""Measures `cnnkit.data.near_duplicates`: how many planted copies it finds, and how many images it calls copies.
+"""Measures `cnnkit.data.near_duplicates`: which planted copies it finds, and what else it calls copies.
 
     python scripts/planted_copies.py FOLDER
 
@@ -95,9 +95,7 @@ def main() -> None:
         both = np.concatenate([found.pixels[train], copies])
         pairs = near_duplicates(both, np.arange(len(train)), np.arange(len(train), len(both)))
         right = sum(train[pair.train] == chosen[pair.judged - len(train)] for pair in pairs)
-        print(
-            f"{kind:<46} {right / COPIES:6.1%} found, {len(pairs) / COPIES:6.1%} called copies of something"
-        )
+        print(f"{kind:<46} {right / COPIES:6.1%} found, {len(pairs) / COPIES:6.1%} called copies")
     started = time.perf_counter()
     pairs = near_duplicates(found.pixels, train, test)
     seconds = time.perf_counter() - started
