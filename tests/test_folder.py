@@ -33,14 +33,18 @@ def picture(colour: Sequence[int], number: int, size: tuple[int, int] = (12, 12)
     return Image.fromarray((np.array(colour) * 0.7 + noise).astype(np.uint8))
 
 
+def taken(folder: Path) -> Path:
+    """The folder with three classes of 20 PNG files, 12 × 12."""
+    for name, colour in COLOURS.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(20):
+            picture(colour, number).save(folder / name / f"{number:02}.png")
+    return folder
+
+
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Three classes of 20 PNG files, 12 × 12."""
-    for name, colour in COLOURS.items():
-        (tmp_path / "photos" / name).mkdir(parents=True)
-        for number in range(20):
-            picture(colour, number).save(tmp_path / "photos" / name / f"{number:02}.png")
-    return tmp_path / "photos"
+    return taken(tmp_path / "photos")
 
 
 def own(root: Path, *overrides: str) -> Config:
