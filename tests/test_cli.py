@@ -67,7 +67,7 @@ COMMANDS = {
     "eval": {"run", "--split", "--data", "--csv", "--device", "--json"},
     "predict": {"files", "--top", "--save-seen", "--csv", "--device", "--json"},
     "summary": {"named", "--config", "-c", "--set", "-s", "--json"},
-    "data": {"name", "--root"},
+    "data": {"name", "--root", "--sheet", "--yaml", "--cache", "--clear", "--json"},
     "config": set(),
     "config list": set(),
     "config show": {"named", "--config", "-c", "--set", "-s"},

@@ -16,12 +16,12 @@ from cnnkit import __version__
 from cnnkit.cli.command import App
 from cnnkit.cli.compare import compare_command, compare_pooling_command
 from cnnkit.cli.completion import (
-    complete_data_set,
     complete_folder,
     complete_run_directory,
     whole_words,
 )
 from cnnkit.cli.config import config_app
+from cnnkit.cli.data import data_command
 from cnnkit.cli.evaluate import eval_command
 from cnnkit.cli.options import (
     ConfigArgument,
@@ -37,11 +37,10 @@ from cnnkit.cli.options import (
 from cnnkit.cli.predict import predict_command
 from cnnkit.cli.report import report_command, show_report
 from cnnkit.cli.runs import folder_of_latest, refuse_finished
-from cnnkit.errors import CnnkitError, UsageError
+from cnnkit.errors import CnnkitError
 from cnnkit.events import Note
-from cnnkit.families.datasets import published_names
 from cnnkit.filenames import CURVES
-from cnnkit.words import listed, visible
+from cnnkit.words import visible
 
 if TYPE_CHECKING:
     from cnnkit.config.schema import Config
@@ -161,32 +160,7 @@ def summary_command(
         print_summary(rows, f"{source}: {info.title}, from an image of {shape} to {info.classes} logits")
 
 
-@app.command("data")
-def data_command(
-    name: Annotated[
-        str,
-        typer.Argument(help=f"{listed(published_names(), 'or')}.", autocompletion=complete_data_set),
-    ],
-    root: Annotated[
-        Path | None, typer.Option(help="Folder of the data sets.", autocompletion=complete_folder)
-    ] = None,
-) -> None:
-    """Find or download a data set, check it and prepare it."""
-    from cnnkit.families.datasets import DATASETS
-
-    if name not in published_names():
-        raise UsageError(f"unknown data set {name!r}; there are {', '.join(published_names())}")
-    from cnnkit.api.progress import say
-    from cnnkit.cli.console import out
-    from cnnkit.data.prepare import load_dataset
-    from cnnkit.data.sources import data_root
-
-    if root is not None and not DATASETS[name].folder:
-        raise UsageError(f"--root does not go with {name}, which comes with scikit-learn; leave out --root")
-    folder = data_root(str(root) if root else None)
-    train, test = load_dataset(name, folder, _note)
-    where = folder if DATASETS[name].folder else "scikit-learn"
-    say(out, f"{DATASETS[name].title}: {len(train):,} training and {len(test):,} test images from {where}")
+app.command("data")(data_command)
 
 
 def _note(note: Note) -> None:

@@ -41,7 +41,7 @@ def print_result(result: "RunResult") -> None:
         "training": f"{result.train_seconds:.1f} s on {result.device}, {result.precision}",
         "kept in": result.run,
     }
-    _print_pairs(rows)
+    print_pairs(rows)
 
 
 def _balanced(accuracy: float | None, macro_f1: float | None) -> dict[str, str]:
@@ -60,7 +60,7 @@ def _calibration(measured: Mapping[str, Any]) -> str:
     return f"{scaled}, {measured['error_before']:.2%} without; {chance}"
 
 
-def _print_pairs(rows: Mapping[str, str]) -> None:
+def print_pairs(rows: Mapping[str, str]) -> None:
     width = max(map(len, rows))
     for name, value in rows.items():
         style = "bold" if name.endswith("accuracy") else ""
@@ -69,7 +69,7 @@ def _print_pairs(rows: Mapping[str, str]) -> None:
 
 def print_evaluation(measured: Mapping[str, Any], title: str) -> None:
     low, high = measured["accuracy_interval"]
-    _print_pairs(
+    print_pairs(
         {
             "measured": title,
             "accuracy": f"{measured['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}), "

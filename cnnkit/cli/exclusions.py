@@ -32,6 +32,7 @@ EXCLUDES: dict[str, list[tuple[str, tuple[str, ...], str]]] = {
 # By command: an option that goes with no other one but these, and the reason.
 ALONE = {
     "compare": ("--verify", ("--json", "--deep"), "it computes a finished study again, and runs nothing"),
+    "data": ("--cache", ("--clear", "--json"), "it tells what is kept of all images"),
 }
 
 # By command: an option that does nothing without another one, and the reason.
@@ -41,6 +42,7 @@ WHAT_IS_TUNED = ("--tune-keys", "--tune", "it names what is tuned")
 NEEDS = {
     "compare": [WHERE_IT_LIES, WHAT_IT_KEPT, WHAT_IS_TUNED],
     "compare-pooling": [WHERE_IT_LIES, WHAT_IS_TUNED],
+    "data": [("--clear", "--cache", "it empties the cache")],
 }
 
 

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from cnnkit.config.images import DataConfig
 from cnnkit.config.own_images import listing_of
+from cnnkit.config.understood import understood
 from cnnkit.data.dataset import Apart, ImageDataset, Published
 from cnnkit.data.prepared import Fit, PreparedImages, prepared_images
 from cnnkit.data.sources import cache_folder
@@ -23,6 +24,16 @@ def load_folder(config: DataConfig, notify: NoteListener) -> Published:
     Raises DataError where the folder is not what the configuration was read with, or where images cannot be
     used and `data.damaged` or `data.duplicates` does not say how to go on.
     """
+    listing = listing_now(config)
+    notify(Note("\n".join(understood(config, listing))))
+    found = prepared_folder(config, listing, notify)
+    published = published_of(config, listing, found, _usable(config, listing, found, notify))
+    _tell_of_duplicates(config, published.apart, len(published.train), notify)
+    return published
+
+
+def listing_now(config: DataConfig) -> Listing:
+    """What lies in the folder. Raises DataError where that is not what the configuration was read with."""
     listing = listing_of(config)
     _refuse_another(config, listing)
     if config.redrawn and listing.groups is not None:
@@ -30,10 +41,17 @@ def load_folder(config: DataConfig, notify: NoteListener) -> Published:
             f"{config.root} says which images belong together, and splits that a seed draws would part them; "
             "leave out data.folds and data.resample_test"
         )
+    return listing
+
+
+def prepared_folder(config: DataConfig, listing: Listing, notify: NoteListener) -> PreparedImages:
     info = config.source
     fit = Fit(info.shape[0], info.shape[1:], info.fit)
-    found = prepared_images(listing, fit, cache_folder() / "prepared", notify)
-    usable = _usable(config, listing, found, notify)
+    return prepared_images(listing, fit, cache_folder() / "prepared", notify)
+
+
+def published_of(config: DataConfig, listing: Listing, found: PreparedImages, usable: Tensor) -> Published:
+    """The splits of the images that can be used. usable: (n,) their numbers in the listing."""
     labels, splits = (torch.from_numpy(values).long() for values in (listing.labels, listing.splits))
     pixels = torch.from_numpy(found.pixels)
     held_out = splits[usable] == VALIDATION
@@ -41,8 +59,7 @@ def load_folder(config: DataConfig, notify: NoteListener) -> Published:
     same = torch.from_numpy(found.hashes[torch.cat([train, test]).numpy()].view(np.int64))
     groups = None if listing.groups is None else torch.from_numpy(listing.groups)[train]
     apart = Apart(held_out[splits[usable] != TEST].nonzero()[:, 0] if held_out.any() else None, groups, same)
-    _tell_of_duplicates(config, apart, len(train), notify)
-    split, tested = (ImageDataset(pixels, labels[rows], info, rows) for rows in (train, test))
+    split, tested = (ImageDataset(pixels, labels[rows], config.source, rows) for rows in (train, test))
     return Published(split, tested, apart)
 
 
@@ -64,20 +81,25 @@ def _difference(config: DataConfig, listing: Listing) -> str:
 
 def _usable(config: DataConfig, listing: Listing, found: PreparedImages, notify: NoteListener) -> Tensor:
     """(n,) numbers of the images that could be read. Raises DataError where others may not be skipped."""
-    every = torch.arange(len(listing.paths))
+    usable = readable(found)
     if not found.damaged:
-        return every
+        return usable
     first = [f"  {found.damaged[i]}" for i in sorted(found.damaged)[:NAMED]]
     more = len(found.damaged) - len(first)
     told = "\n".join([*first, *([f"  and {more:,} more"] if more else [])])
-    count = f"{counted(len(found.damaged), 'image')} of {len(every):,} cannot be used"
+    count = f"{counted(len(found.damaged), 'image')} of {len(listing.paths):,} cannot be used"
     if config.damaged == "refuse" or config.redrawn:
         skip = "" if config.redrawn else ", or set data.damaged: skip"
         raise DataError(f"{count}; mend or remove them{skip}\n{told}")
     notify(Note(f"{count} and {'is' if len(found.damaged) == 1 else 'are'} left out:\n{told}"))
-    usable = torch.ones(len(every), dtype=torch.bool)
+    return usable
+
+
+def readable(found: PreparedImages) -> Tensor:
+    """(n,) numbers of the images that are not damaged."""
+    usable = torch.ones(len(found.hashes), dtype=torch.bool)
     usable[list(found.damaged)] = False
-    return every[usable]
+    return usable.nonzero()[:, 0]
 
 
 def _tell_of_duplicates(config: DataConfig, apart: Apart, train: int, notify: NoteListener) -> None:

@@ -41,22 +41,18 @@ class Pair(NamedTuple):
 
 
 def near_duplicates(
-    pixels: NDArray[np.uint8],
-    train: NDArray[np.int64],
-    judged: NDArray[np.int64],
-    notify: Callable[[int], None] = lambda done: None,
+    pixels: NDArray[np.uint8], train: NDArray[np.int64], judged: NDArray[np.int64]
 ) -> list[Pair]:
     """For each judged image the training image that it nearly equals, if there is one; the likest first.
 
-    pixels: (N, C, H, W). train, judged: rows of it. notify: is told how many judged images are done.
+    pixels: (N, C, H, W). train, judged: rows of it.
     Equal images are pairs, too, unless they show nearly nothing.
     """
     if not (len(train) and len(judged)):
         return []
-    window = _Window(tuple(min(THUMBNAIL, side) for side in pixels.shape[2:]))
+    window = _Window((min(THUMBNAIL, pixels.shape[2]), min(THUMBNAIL, pixels.shape[3])))
     known = _Known.of(window, (_thumbnails(pixels, rows, window) for rows in _blocks(train)))
     found: list[Pair] = []
-    done = 0
     for rows in _blocks(judged):
         thumbs = _thumbnails(pixels, rows, window)
         near = known.nearest(thumbs)
@@ -64,7 +60,6 @@ def near_duplicates(
         likeness, best = _likeness(thumbs, others.view(*near.shape, *window.whole), window).max(1)
         for i in (likeness >= ALIKE).nonzero()[:, 0].tolist():
             found.append(Pair(int(train[near[i, best[i]]]), int(rows[i]), float(likeness[i])))
-        notify(done := done + len(rows))
     return sorted(found, key=lambda pair: -pair.likeness)
 
 
@@ -167,8 +162,8 @@ def _cosines(count: int, side: int) -> Tensor:
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
-    return vectors / lengths.clamp(min=1e-6)
+    unit: Tensor = vectors / vectors.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+    return unit
 
 
 def _blocks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
@@ -211,9 +206,10 @@ def _detail(thumbs: Tensor, fine: int, coarse: int) -> Tensor:
 
 
 def _local_mean(thumbs: Tensor, side: int) -> Tensor:
-    """Over squares of `side` pixels, an odd number."""
-    side = min(side, min(thumbs.shape[1:]) // 2 * 2 - 1)
-    return avg_pool2d(thumbs[:, None], side, 1, side // 2, count_include_pad=False)[:, 0]
+    """Over squares of `side` pixels, an odd number; of a narrower image over its whole breadth, or nearly."""
+    height, width = (min(side, (whole - 1) // 2 * 2 + 1) for whole in thumbs.shape[1:])
+    padding = (height // 2, width // 2)
+    return avg_pool2d(thumbs[:, None], (height, width), 1, padding, count_include_pad=False)[:, 0]
 
 
 def _centred(vectors: Tensor) -> Tensor:

@@ -1,0 +1,119 @@
+"""What a person sees of images of their own, and of the cache."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnnkit.api.progress import err, say
+from cnnkit.cli.console import make_table, out, print_pairs, print_table, print_warning
+from cnnkit.words import counted
+
+if TYPE_CHECKING:
+    from cnnkit.data.cache import Kept
+    from cnnkit.data.inspection import Inspection
+
+MOST_CLASSES = 30  # rows of the table
+NAMED = 10  # files that a list names
+
+
+def print_inspection(found: "Inspection") -> None:
+    """Two lines, a table of classes and splits, what the images are like, and what to look at."""
+    for line in found.lines:
+        say(out, line)
+    out.print()
+    _print_classes(found)
+    out.print()
+    print_pairs(_properties(found))
+    if across := found.equal[1]:
+        print_warning(
+            f"{counted(across, 'training image')} equal an image of the validation or test split, pixel by "
+            f"pixel; data.duplicates: {found.config.duplicates}"
+        )
+    _print_near(found)
+    if damaged := found.prepared.damaged:
+        told = f"{counted(len(damaged), 'image')} cannot be read"
+        told += "; mend or remove them, or set data.damaged: skip"
+        print_warning(_with_first(told, [damaged[i] for i in sorted(damaged)]))
+    for warning in found.listing.warnings:
+        print_warning(warning)
+
+
+def _print_classes(found: "Inspection") -> None:
+    from cnnkit.data.inspection import SPLITS
+
+    table = make_table("class", *SPLITS)
+    names = found.listing.classes
+    shown = MOST_CLASSES if len(names) > MOST_CLASSES + 1 else len(names)
+    for name, counts in zip(names[:shown], found.counts.T.tolist(), strict=False):
+        table.add_row(name, *(f"{count:,}" for count in counts))
+    print_table(table)
+    if rest := found.counts[:, shown:].sum(0).tolist():
+        few, many = (f"{count:,}" for count in (min(rest), max(rest)))
+        each = few if few == many else f"{few} to {many}"
+        say(out, f" and {len(rest):,} more classes, of {each} images each")
+
+
+def _properties(found: "Inspection") -> dict[str, str]:
+    channels, height, width = found.config.source.shape
+    rows = {}
+    if sizes := found.sizes():
+        three = ("smallest", "median", "largest")
+        told = ", ".join(f"{name} {sizes[name][0]:,} × {sizes[name][1]:,}" for name in three)
+        total = int(found.counts.sum())
+        rows["sizes"] = f"{told} (width × height); {sizes['not_square']:,} of {total:,} not square"
+        rows["modes"] = ", ".join(f"{count:,} {mode}" for mode, count in found.modes().items())
+    colours = "grey" if channels == 1 else "colour"
+    rows["for the network"] = f"{width} × {height} in {colours}, data.fit: {found.config.fit}"
+    if found.equal[0]:
+        rows["equal images"] = f"{found.equal[0]:,} equal an earlier one of their split"
+    passed = [
+        f"{count:,} {reason} ({', '.join(names)}{', …' if count > len(names) else ''})"
+        for reason, count, names in found.listing.passed_over
+    ]
+    return rows | ({"passed over": "; ".join(passed)} if passed else {})
+
+
+def _print_near(found: "Inspection") -> None:
+    if not found.near:
+        return
+    some, judged = found.judged
+    sampled = "" if some == judged else f" ({some:,} of {judged:,} were looked at)"
+    equal = "image nearly equals" if len(found.near) == 1 else "images nearly equal"
+    told = (
+        f"{len(found.near):,} validation or test {equal} a training image{sampled}: mirrored, moved, "
+        "compressed or the like; accuracy then tells less about new images"
+    )
+    print_warning(_with_first(told, [f"{pair.train} and {pair.judged}" for pair in found.near]))
+
+
+def _with_first(text: str, names: Sequence[str]) -> str:
+    more = [f"and {len(names) - NAMED:,} more"] if len(names) > NAMED else []
+    return "\n  ".join([text, *names[:NAMED], *more])
+
+
+def print_kept(text: str, aside: bool) -> None:
+    """aside: on standard error, since standard output is JSON."""
+    say(err if aside else out, text)
+
+
+def print_cache(folder: Path, kept: Sequence["Kept"]) -> None:
+    if not kept:
+        say(out, f"nothing is prepared in {folder}")
+        return
+    table = make_table("prepared images of", "size", "last used")
+    for one in kept:
+        table.add_row(one.source, _size(one.bytes), time.strftime("%Y-%m-%d", time.localtime(one.used)))
+    print_table(table)
+    say(out, f"{_size(sum(one.bytes for one in kept))} in {folder}; --clear removes them")
+
+
+def print_cleared(folder: Path, kept: Sequence["Kept"], left: Sequence[tuple["Kept", str]]) -> None:
+    gone = sum(one.bytes for one in kept) - sum(one.bytes for one, _ in left)
+    say(out, f"{_size(gone)} removed from {folder}")
+    for one, reason in left:
+        print_warning(f"{one.source} stays: {reason}")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"

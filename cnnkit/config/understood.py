@@ -1,0 +1,39 @@
+"""What was understood of a person's own images, in two lines."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnnkit.listing import TEST, VALIDATION, Listing
+from cnnkit.words import counted, listed
+
+if TYPE_CHECKING:
+    from cnnkit.config.images import DataConfig
+
+NAMED = 5  # classes that a line names
+
+
+def understood(data: "DataConfig", listing: Listing) -> tuple[str, str]:
+    """What the source is and holds; and how many images are in each split, and who says which."""
+    names = [*listing.classes[:NAMED]]
+    if more := len(listing.classes) - len(names):
+        names.append(f"{more:,} more")
+    where = "" if listing.container in ("folder", "arrays") else f" in a .{listing.container}"
+    classes = f"{len(listing.classes):,} classes ({listed(names)})"
+    images = counted(len(listing.paths), "image")
+    found = f"{Path(data.root or '').name}: {listing.kind}{where}, {classes}, {images}"
+    return found, f"splits: {', '.join(_splits(data, listing))}"
+
+
+def _splits(data: "DataConfig", listing: Listing) -> list[str]:
+    own = "as the source says"
+    validation = test = own
+    if data.redrawn:
+        validation = test = "drawn anew for each seed"
+    if VALIDATION not in listing.own_splits:
+        validation = "held out, by the seed"
+    if TEST not in listing.own_splits and not data.redrawn:
+        test = "held out, the same for each seed"
+    told = [f"{data.train_images:,} images to train on"]
+    if data.validation_images:
+        told.append(f"{data.validation_images:,} to validate on ({validation})")
+    return [*told, f"{data.info.test_images:,} to test on ({test})"]
