@@ -264,7 +264,7 @@ class StudyProgress(LiveBar):
         if isinstance(self.bar, WithTable):
             self.bar.table = _standings(event)
         else:
-            told = ", ".join(f"{row.level} {row.mean:.2%} {row.state}" for row in event.standings)
+            told = ", ".join(f"{row.level} {row.mean:.2%} ({row.state})" for row in event.standings)
             say(err, f"after {counted(event.seeds, 'seed')}: {told}", "dim")
 
 
