@@ -49,7 +49,8 @@ from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import load_data, load_splits
 from cnnkit.errors import RunError, UsageError
 from cnnkit.events import PointDone, StudyEvent, TrialDone, TuningBegun
-from cnnkit.experiment.run_dir import RunDir, RunResult, create_run
+from cnnkit.experiment.new_run import create_run
+from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.experiment.train import run_experiment
 from cnnkit.families.optimizers import OPTIMIZERS
 from cnnkit.filenames import CONFIG, FAILURE, LOCK, RESULT, STUDY, TRIAL, TRIALS, TUNING
