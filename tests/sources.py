@@ -28,6 +28,13 @@ def made(root: Path, *paths: str) -> Path:
     return root
 
 
+def for_shipped(name: str, folder: Path) -> list[str]:
+    """The overrides without which a shipped configuration cannot be read: `photos` waits for its folder."""
+    if name != "photos":
+        return []
+    return [f"data.root={made(folder, *(f'{label}/{i}.png' for label in 'ab' for i in range(20)))}"]
+
+
 def refusal(root: Path, **options: Any) -> str:
     with pytest.raises(SourceError) as refused:
         list_images(root, **options)

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from ruamel.yaml import YAML
+from sources import for_shipped
 from support import call
 
 from cnnkit.config import load as config_file
@@ -436,8 +437,8 @@ def test_the_json_schema_describes_every_key_and_allows_no_other() -> None:
         "runtime: {device: 'cuda:1', threads: 2}",
     ],
 )
-def test_an_editor_accepts_what_cnnkit_accepts(text: str) -> None:
-    parse_config(text)
+def test_an_editor_accepts_what_cnnkit_accepts(text: str, tmp_path: Path) -> None:
+    parse_config(text, overrides=for_shipped("photos" if "dataset: folder" in text else "", tmp_path))
     schema = json.loads(json_schema())
     assert fits(YAML(typ="safe").load(text), schema, schema)
 
@@ -479,8 +480,15 @@ def test_the_five_promised_configurations_are_shipped() -> None:
 
 
 @shipped_file
-def test_a_shipped_file_is_found_by_name_and_by_path(path: Path) -> None:
-    assert load_config(path.stem) == load_config(path)
+def test_a_shipped_file_is_found_by_name_and_by_path(path: Path, tmp_path: Path) -> None:
+    own = for_shipped(path.stem, tmp_path)
+    assert load_config(path.stem, own) == load_config(path, own)
+
+
+def test_photos_without_a_folder_says_how_to_name_it(cnnkit: Command) -> None:
+    code, _, err = cnnkit("train", "--config", "photos")
+    assert code == 2
+    assert "name their folder: data.root=FOLDER" in err
 
 
 @shipped_file
@@ -598,9 +606,10 @@ def test_config_check_tells_right_files_from_wrong_ones(cnnkit: Command, tmp_pat
 
 
 def test_config_check_of_right_files_exits_with_0(cnnkit: Command) -> None:
-    code, out, err = cnnkit("config", "check", *CONFIGS)
+    whole = [path for path in CONFIGS if path.stem != "photos"]  # it waits for the folder of the images
+    code, out, err = cnnkit("config", "check", *whole)
     assert (code, err) == (0, "")
-    assert out.count(": fine\n") == len(CONFIGS)
+    assert out.count(": fine\n") == len(whole)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 import typer
+from sources import for_shipped
 from support import call
 
 from cnnkit.cli.app import app
@@ -67,11 +68,13 @@ def test_the_table_of_keys_is_the_schema_s() -> None:
     assert f"<!-- keys -->\n{keys_table()}<!-- /keys -->" in CONFIGS
 
 
-def test_every_shipped_configuration_and_no_other_is_told_with_its_own_headline_and_order() -> None:
+def test_every_shipped_configuration_and_no_other_is_told_with_its_own_headline_and_order(
+    tmp_path: Path,
+) -> None:
     header = "| name | what it is for | `model.order` |"
     assert names(first_cells(CONFIGS, header)) == list(shipped_configs())
     for name, path in shipped_configs().items():
-        order = load_config(path).model.order
+        order = load_config(path, for_shipped(name, tmp_path)).model.order
         assert f"| `{name}` | {headline(path)} | `{order}` |" in CONFIGS
 
 

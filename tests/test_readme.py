@@ -45,6 +45,7 @@ SMALL = (
 )
 CALLED = """#!/bin/sh
 echo "$@" >> "$0-calls"
+[ "$3" != "--yaml" ] || echo "data:" > "$4"
 [ "$*" != "data mnist" ] || {data}
 """
 
@@ -142,16 +143,17 @@ def test_the_front_page_is_read_in_five_minutes() -> None:
     assert 600 < len(prose.split()) < 1200  # an adult reads about 240 words a minute
 
 
-def quickstart(folder: Path, data: str) -> tuple[list[str], list[str]]:
+def quickstart(folder: Path, data: str, *own: str) -> tuple[list[str], list[str]]:
     """What scripts/quickstart prints, and what it asks of a cnnkit that `data mnist` goes so with."""
-    (folder / "scripts").mkdir()
+    (folder / "scripts").mkdir(exist_ok=True)
     shutil.copy(ROOT / "scripts" / "quickstart", folder / "scripts")
     stubs = {"scripts/setup": "#!/bin/sh\n", ".venv/bin/cnnkit": CALLED.format(data=data)}
     for name, text in stubs.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
-    done = subprocess.run([folder / "scripts/quickstart"], check=True, capture_output=True, text=True)
+    command = [folder / "scripts/quickstart", *own]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder)
     return done.stdout.splitlines(), (folder / ".venv/bin/cnnkit-calls").read_text().splitlines()
 
 
@@ -169,6 +171,25 @@ def test_the_quickstart_without_network_says_so_in_a_line_and_takes_the_digits(t
     assert "no network" in line
     (way_out,) = (line for line in told if "train --config fast" in line)
     assert "CNNKIT_DATA" in way_out
+
+
+@bash_scripts
+def test_the_quickstart_on_own_images_writes_their_configuration_once(tmp_path: Path) -> None:
+    (tmp_path / "my photos").mkdir()
+    trained = ["train --config runs/my photos.yaml", "eval"]
+    _, calls = quickstart(tmp_path, "exit 1", "my photos")
+    assert calls == [f"data {tmp_path}/my photos --yaml runs/my photos.yaml", *trained]
+    (tmp_path / ".venv/bin/cnnkit-calls").unlink()
+    _, calls = quickstart(tmp_path, "exit 1", "my photos/")
+    assert calls == trained
+
+
+@bash_scripts
+def test_the_quickstart_without_the_images_that_it_is_to_train_on_says_so(tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        quickstart(tmp_path, "exit 1", "absent")
+    assert failed.value.returncode == 2
+    assert "absent: no such folder or file" in failed.value.stderr
 
 
 def test_the_readme_names_the_two_commands_that_a_newcomer_runs() -> None:

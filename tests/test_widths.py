@@ -15,7 +15,7 @@ from support import call, finished_run
 
 from cnnkit.api.progress import TrainingProgress, err
 from cnnkit.cli.app import app
-from cnnkit.cli.console import out
+from cnnkit.cli.console import out, print_confusion
 from cnnkit.events import Begun, StepDone
 from cnnkit.report.page import write_report
 
@@ -130,6 +130,16 @@ def test_the_live_bar_is_as_wide_as_there_is_room(
     assert "epoch 20/20, step 135/235 ━━━━━" in line
     assert "loss 0.1234" in line
     assert line.rstrip().endswith(" left")
+
+
+@pytest.mark.parametrize(("columns", "named"), [(120, "airplane"), (50, "airpla")])
+def test_a_confusion_names_its_classes_whole_where_there_is_room(
+    columns: int, named: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal(monkeypatch, columns)
+    print_confusion([[3, 0, 0], [1, 5, 0], [0, 0, 7]], ["airplane", "automobile", "weathervane"])
+    head = capsys.readouterr().out.splitlines()[1].split()
+    assert named in head
 
 
 def test_a_report_of_one_of_each_thing_calls_nothing_many(tmp_path: Path) -> None:

@@ -99,14 +99,20 @@ def print_evaluation(measured: Mapping[str, Any], title: str) -> None:
 
 
 def print_confusion(confusion: Sequence[Sequence[int]], names: Sequence[str]) -> None:
-    """Rows the truth, columns what it was taken for; · where there is no image."""
-    table = make_table("truth ↓ taken for →", *(name[:6] for name in names))
-    for i, (name, row) in enumerate(zip(names, confusion, strict=True)):
-        cells = [
-            Text(f"{n:,}" if n else "·", "bold green" if i == j else "yellow" if n else "dim")
-            for j, n in enumerate(row)
-        ]
-        table.add_row(name, *cells)
+    """Rows the truth, columns what it was taken for; · where there is no image.
+
+    Columns have the first letters of the names where the terminal has no room for the whole ones.
+    """
+    for heads in (names, [name[:6] for name in names]):
+        table = make_table("truth ↓ taken for →", *heads)
+        for i, (name, row) in enumerate(zip(names, confusion, strict=True)):
+            cells = [
+                Text(f"{n:,}" if n else "·", "bold green" if i == j else "yellow" if n else "dim")
+                for j, n in enumerate(row)
+            ]
+            table.add_row(name, *cells)
+        if not out.is_terminal or _width(table, table.columns[1:]) <= out.width:
+            break
     out.print()
     print_table(table)
 

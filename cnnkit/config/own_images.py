@@ -34,7 +34,9 @@ def with_what_is_there(data: "DataConfig") -> "DataConfig":
     Raises Inconsistent where there is none, or where its images cannot be used.
     """
     if data.root is None:
-        raise _complaint("data.root", "is not said, so there are no images", "name the folder of your images")
+        raise _complaint(
+            "data.root", "is not said, so there are no images", "name their folder: data.root=FOLDER"
+        )
     root = Path(os.path.expanduser(data.root)).absolute()  # noqa: PTH111  Path.expanduser fails without a home
     data = data.model_copy(update={"root": str(root)})
     try:
