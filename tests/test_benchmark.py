@@ -27,6 +27,7 @@ sys.path.insert(0, str(SCRIPT.parent))
 from benchmarks import (  # noqa: E402
     commands,
     gpu,
+    images,
     peer_settings,
     reference,
     reference_examples,
@@ -127,6 +128,7 @@ def test_nothing_is_judged_against_what_was_not_measured() -> None:
         commands.judge_help,
         commands.judge_comparison,
         gpu.judge,
+        images.judge,
     ):
         assert judge(empty) == {}
 
@@ -239,11 +241,11 @@ def test_ctrl_c_leaves_what_was_measured_in_the_table_and_in_the_json(
 
 
 def test_a_part_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    for words in (["--part", "hepl"], ["--part", "8"], ["--seeds", "hepl=1"], ["--repeats", "0"]):
+    for words in (["--part", "hepl"], ["--part", "9"], ["--seeds", "hepl=1"], ["--repeats", "0"]):
         done = run(python(str(SCRIPT), *words))
         assert done.code == 2
         assert words[1] in done.err
-    assert "6 help, 7 gpu" in run(python(str(SCRIPT), "--part", "8")).err
+    assert "7 gpu, 8 images" in run(python(str(SCRIPT), "--part", "9")).err
 
 
 def test_help_is_measured_in_turn_with_import_torch_into_json(tmp_path: Path) -> None:
