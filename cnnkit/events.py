@@ -95,6 +95,7 @@ class StudyBegun:
 
     trials: of all levels and seeds. at_most: whether the study may end before that, once it is decided.
     seconds: about how long the other trials take, at least and at most; None where that is not known.
+    measure: what is compared, in words.
     """
 
     title: str
@@ -104,11 +105,15 @@ class StudyBegun:
     at_most: bool
     warnings: Sequence[str]
     seconds: tuple[float, float] | None = None
+    measure: str = "accuracy"
 
 
 @dataclass(frozen=True)
 class TrialDone:
-    """accuracy: on the test images, None where it failed. error: why. seconds: of training."""
+    """accuracy: on the test images, or what else is compared; None where it failed. error: why.
+
+    seconds: of training.
+    """
 
     level: str
     seed: int
@@ -119,7 +124,7 @@ class TrialDone:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a level stands. mean: accuracy, a fraction, over `seeds`. state: in a word or two."""
+    """Where a level stands. mean: of what is compared, a fraction, over `seeds`. state: in a word or two."""
 
     level: str
     mean: float

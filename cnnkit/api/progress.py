@@ -207,6 +207,7 @@ class StudyProgress(LiveBar):
 
     def __init__(self, quiet: bool = False) -> None:
         super().__init__(MofNCompleteColumn(), TextColumn("trials{task.fields[at_most]},"), quiet=quiet)
+        self.measure = "accuracy"
 
     def __call__(self, event: StudyEvent) -> None:
         if self.quiet:
@@ -214,7 +215,7 @@ class StudyProgress(LiveBar):
         if isinstance(event, StudyBegun):
             self._begin(event)
         elif isinstance(event, TrialDone):
-            self._advance(_line(f"{event.level:<8} seed {event.seed:<4}", event))
+            self._advance(_line(f"{event.level:<8} seed {event.seed:<4}", event, self._beside))
         elif isinstance(event, TuningBegun):
             self._begin_tuning(event)
         elif isinstance(event, PointDone):
@@ -225,6 +226,7 @@ class StudyProgress(LiveBar):
             print_note(event)
 
     def _begin(self, event: StudyBegun) -> None:
+        self.measure = event.measure
         takes = "" if event.seconds is None else f"; {about(*event.seconds)}"
         say(err, f"{event.title}; {event.where}{takes}")
         for warning in event.warnings:
@@ -244,6 +246,11 @@ class StudyProgress(LiveBar):
             say(err, f"{event.finished:,} of {event.trainings:,} are there already", "dim")
         self._start("tuning", event.trainings, event.finished)
 
+    @property
+    def _beside(self) -> str:
+        """What a value is of, where it is no accuracy."""
+        return "" if self.measure == "accuracy" else f", {self.measure}"
+
     def _start(self, what: str, total: int, finished: int, at_most: str = "") -> None:
         """A bar, in the place of the one before."""
         if self.bar is None:
@@ -262,16 +269,16 @@ class StudyProgress(LiveBar):
     def _show(self, event: SeedDone) -> None:
         """A table above the bar, or a line where there is no bar."""
         if isinstance(self.bar, WithTable):
-            self.bar.table = _standings(event)
+            self.bar.table = _standings(event, self.measure)
         else:
             told = ", ".join(f"{row.level} {row.mean:.2%} {row.state}" for row in event.standings)
-            say(err, f"after {counted(event.seeds, 'seed')}: {told}", "dim")
+            say(err, f"after {counted(event.seeds, 'seed')}{self._beside}: {told}", "dim")
 
 
-def _standings(event: SeedDone) -> Table:
+def _standings(event: SeedDone, measure: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column(f"after {counted(event.seeds, 'seed')}", no_wrap=True)
-    for name in ("accuracy", "seeds"):
+    for name in (measure, "seeds"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("so far")
     for row in event.standings:

@@ -21,27 +21,37 @@ Right = NDArray[np.bool_]
 def observe(
     names: Sequence[str],
     rows: Sequence[TrialResult],
-    right: Mapping[tuple[str, int], Right],
-    pool: int = 0,
+    scores: Mapping[tuple[str, int], NDArray[Any]],
+    **known: Any,
 ) -> tuple[Observed, list[int]]:
     """What the trials came to, and the seeds that were tried. names: of the levels.
 
-    right: by level and seed, (images,), which test images were right; empty where only accuracies are known.
-    pool: as in `Observed`.
+    scores: by level and seed, (images,), which test images were right, or what each puts into another
+    metric; empty where only accuracies are known. known: what else `Observed` holds.
     """
     seeds = sorted({row.seed for row in rows})
-    images = max((len(of_trial) for of_trial in right.values()), default=0)
+    images = max((len(of_trial) for of_trial in scores.values()), default=0)
     accuracies = np.full((len(names), len(seeds)), np.nan)
-    failed = np.zeros(accuracies.shape, bool)
-    of_images = np.zeros((*accuracies.shape, images), bool)
+    plain, failed = accuracies.copy(), np.zeros(accuracies.shape, bool)
+    of_images = np.zeros((*accuracies.shape, images), next(iter(scores.values())).dtype if images else bool)
     for row in rows:
         place = names.index(row.level), seeds.index(row.seed)
         failed[place] = row.error is not None
         if row.test_accuracy is not None:
-            accuracies[place] = row.test_accuracy
-        if (row.level, row.seed) in right:
-            of_images[place] = right[row.level, row.seed]
-    return Observed(names, accuracies, failed, of_images if images else None, images, pool), seeds
+            accuracies[place], plain[place] = row.compared, row.test_accuracy
+        if (row.level, row.seed) in scores:
+            of_images[place] = scores[row.level, row.seed]
+    of_accuracy = all(row.score is None for row in rows)
+    observed = Observed(
+        names,
+        accuracies,
+        failed,
+        of_images if images else None,
+        images,
+        plain=None if of_accuracy else plain,
+        **known,
+    )
+    return observed, seeds
 
 
 class Kept(OfSeveralKeys, Protocol):
