@@ -52,8 +52,27 @@ class StepDone:
     train_accuracy: float | None
 
 
+class Monitored:
+    """What was measured on the validation images."""
+
+    val_loss: float | None
+    val_accuracy: float | None
+    val_balanced_accuracy: float | None
+    val_macro_f1: float | None
+
+    def monitored(self, monitor: str) -> float | None:
+        """What `training.monitor` names."""
+        value: float | None = getattr(self, f"val_{monitor}")
+        return value
+
+    def rank(self, monitor: str) -> tuple[float, float]:
+        """The larger, the better: by what `training.monitor` names, then by validation loss."""
+        low_loss = -(self.val_loss or 0.0)
+        return low_loss if monitor == "loss" else self.monitored(monitor) or 0.0, low_loss
+
+
 @dataclass(frozen=True)
-class EpochRecord:
+class EpochRecord(Monitored):
     """One line of `metrics.jsonl`.
 
     step: optimizer steps since training began. learning_rate: of the epoch's last step.
@@ -81,12 +100,6 @@ class EpochRecord:
     temperature: float | None = None
     val_balanced_accuracy: float | None = None
     val_macro_f1: float | None = None
-
-    def rank(self, monitor: str) -> tuple[float, float]:
-        """The larger, the better the epoch: by what `training.monitor` names, then by validation loss."""
-        low_loss = -(self.val_loss or 0.0)
-        monitored = low_loss if monitor == "loss" else getattr(self, f"val_{monitor}")
-        return monitored or 0.0, low_loss
 
 
 @dataclass(frozen=True)
@@ -162,11 +175,14 @@ class TuningBegun:
 
 @dataclass(frozen=True)
 class PointDone:
-    """A training that only serves to choose settings. accuracy: on validation images; None: it failed."""
+    """A training that only serves to choose settings.
+
+    accuracy: on validation images, in words; or what else decides. None: it failed.
+    """
 
     level: str
     point: int
-    accuracy: float | None
+    accuracy: str | None
     seconds: float | None
     error: str | None
 

@@ -289,9 +289,12 @@ def _standings(event: SeedDone, measure: str) -> Table:
 
 
 def _line(start: str, event: TrialDone | PointDone, where: str = "") -> Text:
-    if event.accuracy is None:
+    value = event.accuracy
+    if value is None:
         return Text(f"{start} failed: {event.error}", "red")
-    return Text(f"{start} {event.accuracy:.2%}{where}  {event.seconds:.1f} s")
+    return Text(
+        f"{start} {value if isinstance(value, str) else f'{value:.2%}'}{where}  {event.seconds:.1f} s"
+    )
 
 
 def print_note(note: Note) -> None:

@@ -229,7 +229,9 @@ def with_tuning(study: StudyPlan, points: int | None, keys: Sequence[str] = ()) 
             raise UsageError("--tune-keys needs --tune: it names what is tuned")
         return study
     configs = [level.config for level in study.levels]
-    return replace(study, tuning=plan_tuning(points, keys or DEFAULT_KEYS, configs, [*study.varied]))
+    return replace(
+        study, tuning=plan_tuning(points, keys or DEFAULT_KEYS, configs, [*study.varied], study.metric)
+    )
 
 
 def refuse_margin(margin: float) -> None:

@@ -16,7 +16,7 @@ from cnnkit.class_numbers import numbers_in
 from cnnkit.comparison.tuning import Tuned, Tuning
 from cnnkit.comparison.widths import Match, cost_of
 from cnnkit.config.load import flat, parse_config
-from cnnkit.config.schema import Config
+from cnnkit.config.schema import MONITORS, Config
 from cnnkit.data.sources import with_own_root
 from cnnkit.errors import CnnkitError, DamagedFile, RunError, UsageError
 from cnnkit.events import ignore
@@ -220,10 +220,19 @@ def combinations_complaint(levels: Sequence[Any], factors: Sequence[FactorPlan])
 
 def _complaints_about_tuning(study: StudyFile) -> Iterator[str]:
     points = study.tuning.points if study.tuning else []
+    if study.tuning and study.tuning.monitor not in MONITORS:
+        yield f"it is tuned by {study.tuning.monitor[:80]!r}"
     if any(level.tuned and not study.tuning for level in study.levels) or (study.tuning and not points):
         yield "it is tuned over no points"
     for tuned in filter(None, (level.tuned for level in study.levels)):
-        if not (0 <= tuned.point < len(points) == len(tuned.val_accuracies) == len(tuned.folders)):
+        if not (
+            0
+            <= tuned.point
+            < len(points)
+            == len(tuned.val_accuracies)
+            == len(tuned.deciding)
+            == len(tuned.folders)
+        ):
             yield "a level is tuned over other points than the study"
         if not all(map(is_plain, tuned.folders)):
             yield f"a folder in {TUNING} has no plain name"
