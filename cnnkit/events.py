@@ -108,7 +108,7 @@ class StudyBegun:
 
     trials: of all levels and seeds. at_most: whether the study may end before that, once it is decided.
     seconds: about how long the other trials take, at least and at most; None where that is not known.
-    measure: what is compared, in words.
+    measure: what is compared, in words. can_tell: what the test images can show; empty: not known.
     """
 
     title: str
@@ -119,6 +119,7 @@ class StudyBegun:
     warnings: Sequence[str]
     seconds: tuple[float, float] | None = None
     measure: str = "accuracy"
+    can_tell: str = ""
 
 
 @dataclass(frozen=True)
@@ -150,12 +151,14 @@ class Standing:
 class SeedDone:
     """All levels that are still trained have ended with so many seeds. standings: the leader first.
 
-    decided: whether the leader is known.
+    decided: whether the leader is known. can_tell: what the seeds that are left can show, in words; empty
+    where that is not known.
     """
 
     seeds: int
     standings: Sequence[Standing]
     decided: bool
+    can_tell: str = ""
 
 
 @dataclass(frozen=True)

@@ -208,6 +208,7 @@ class StudyProgress(LiveBar):
     def __init__(self, quiet: bool = False) -> None:
         super().__init__(MofNCompleteColumn(), TextColumn("trials{task.fields[at_most]},"), quiet=quiet)
         self.measure = "accuracy"
+        self.told = False  # what the seeds can show
 
     def __call__(self, event: StudyEvent) -> None:
         if self.quiet:
@@ -229,6 +230,8 @@ class StudyProgress(LiveBar):
         self.measure = event.measure
         takes = "" if event.seconds is None else f"; {about(*event.seconds)}"
         say(err, f"{event.title}; {event.where}{takes}")
+        if event.can_tell:
+            say(err, event.can_tell, "dim")
         for warning in event.warnings:
             say(err, Text("note: ", "yellow") + Text(warning, "default"), hang=6)
         if event.finished:
@@ -267,7 +270,10 @@ class StudyProgress(LiveBar):
             self.bar.advance(self.task)
 
     def _show(self, event: SeedDone) -> None:
-        """A table above the bar, or a line where there is no bar."""
+        """A table above the bar, or a line where there is no bar; once what the seeds can show."""
+        if event.can_tell and not self.told:
+            say(err, event.can_tell, "dim")
+            self.told = True
         if isinstance(self.bar, WithTable):
             self.bar.table = _standings(event, self.measure)
         else:

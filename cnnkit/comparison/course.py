@@ -5,6 +5,7 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
+from cnnkit.comparison.can_tell import by_seeds, told_of_seeds
 from cnnkit.comparison.factors import FactorsJudge
 from cnnkit.comparison.verdicts import FEWEST_SEEDS, Judge, Observed
 from cnnkit.events import SeedDone, Standing
@@ -140,14 +141,23 @@ class Course(Generic[T]):
         if self.judge is None or self.judge.names != known.names:
             self.judge = Judge(known.names, self.study.margin / 100, self.resolution)
         self.decided = self.judge.look(known).decided
-        return SeedDone(n, self._standings(self.judge, known), self.decided)
+        return SeedDone(n, self._standings(self.judge, known), self.decided, self._can_tell(self.judge))
 
     def _look_at_effects(self, factors: FactorsJudge, observed: Observed) -> SeedDone | None:
         """None before a seed has all combinations."""
         if not observed.has_whole_seed:
             return None
         self.decided = factors.look(observed)
-        return SeedDone(self.looked_at, list(factors.standings(observed)), self.decided)
+        standings = list(factors.standings(observed))
+        return SeedDone(self.looked_at, standings, self.decided, self._can_tell(factors))
+
+    def _can_tell(self, judge: Judge | FactorsJudge) -> str:
+        """What the seeds that are left can show, in words; empty where none are, or it is decided."""
+        most = len(self.seeds)
+        if self.decided or not FEWEST_SEEDS < self.looked_at < most:
+            return ""
+        least = by_seeds(judge.fits, self.looked_at, most)
+        return "" if least is None else told_of_seeds(least, most)
 
     def _standings(self, judge: Judge, known: Observed) -> list[Standing]:
         """Where each level stands, the leader first."""

@@ -25,7 +25,7 @@ from cnnkit.comparison.study_file import FactorPlan
 from cnnkit.comparison.verdicts import MOST_EVIDENCE, Judge, Observed, interval_of, of_images_in, pairs_of
 from cnnkit.events import Standing
 from cnnkit.factorial import Design, FactorialLook, FactorialWatch
-from cnnkit.sequential import Floats
+from cnnkit.sequential import Fit, Floats
 from cnnkit.stats import Interval, mean_interval
 from cnnkit.words import short_key
 
@@ -59,14 +59,15 @@ def design_of(levels: Sequence[Combined]) -> Design:
 
 @dataclass(frozen=True)
 class Effects:
-    """What a study of several keys tells of them."""
+    """What a study of several keys tells of them. fits: of each key's main effects, at the last look."""
 
     main: list[FactorResult]
     interactions: list[InteractionResult]
     dependence: list[DependenceResult]
+    fits: list[Fit]
 
 
-NO_EFFECTS = Effects([], [], [])
+NO_EFFECTS = Effects([], [], [], [])
 
 
 def judge_factors(
@@ -84,7 +85,8 @@ def judge_factors(
     if not looks:
         judge.look(observed)
     main = judge.main_effects(observed, seeds)
-    return told, Effects(main, list(judge.interactions(observed)), list(judge.dependence(observed)))
+    interactions, dependence = list(judge.interactions(observed)), list(judge.dependence(observed))
+    return told, Effects(main, interactions, dependence, judge.fits)
 
 
 def means_over(weights: Floats, accuracies: Floats) -> Floats:
@@ -128,6 +130,11 @@ class FactorsJudge:
             for axis, factor in enumerate(factors)
         ]
         self.seen: FactorialLook | None = None
+
+    @property
+    def fits(self) -> list[Fit]:
+        """Of each key's main effects, at the last look."""
+        return [look.fit for look in self.seen.main] if self.seen else []
 
     def look(self, observed: Observed) -> bool:
         """Takes in all seeds so far, at least two; returns whether the study may end here."""

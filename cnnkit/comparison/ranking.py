@@ -7,12 +7,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnkit.comparison.can_tell import CanTell, Tested, by_images_seen, by_seeds
 from cnnkit.comparison.factors import NO_EFFECTS, OfSeveralKeys, judge_factors
 from cnnkit.comparison.records import VERSION, LevelResult, LevelTiming, LookResult, PairResult, StudyResults
 from cnnkit.comparison.study_file import Earlier
 from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.comparison.verdicts import Observed
 from cnnkit.comparison.verdicts import judge as judge_study
+from cnnkit.sequential import Fit
 from cnnkit.stats import deviation, mean_interval, sampling_error
 
 Right = NDArray[np.bool_]
@@ -63,6 +65,10 @@ class Kept(OfSeveralKeys, Protocol):
     def warnings(self) -> list[str]: ...
     @property
     def history(self) -> list[Earlier]: ...
+    @property
+    def seeds(self) -> int: ...
+    @property
+    def varied(self) -> Mapping[str, Sequence[Any]]: ...
 
 
 def results_of(
@@ -77,10 +83,17 @@ def results_of(
 
     level_of: gives what a level came to alone.
     """
-    levels, looks, pairs = ranked(observed, study.margin, level_of)
-    effects = NO_EFFECTS
+    levels, looks, pairs, fits = ranked(observed, study.margin, level_of)
+    effects, families = NO_EFFECTS, [pairs]
     if study.factors:
         looks, effects = judge_factors(study, observed, seeds, looks)
+        families, fits = [factor.pairs for factor in effects.main], effects.fits
+    can_tell = CanTell(
+        Tested(observed.images, observed.pool, observed.resolution).least(map(len, study.varied.values())),
+        by_images_seen(families),
+        by_seeds(fits, len(seeds), study.seeds),
+        study.seeds,
+    )
     return StudyResults(
         version=VERSION,
         key=study.key,
@@ -95,19 +108,20 @@ def results_of(
         factors=effects.main,
         interactions=effects.interactions,
         dependence=effects.dependence,
+        can_tell=can_tell,
         **own,
     )
 
 
 def ranked(
     observed: Observed, margin: float, level_of: Callable[[str], LevelResult]
-) -> tuple[list[LevelResult], list[LookResult], list[PairResult]]:
+) -> tuple[list[LevelResult], list[LookResult], list[PairResult], list[Fit]]:
     """The levels, the leader first; all empty while fewer than two levels have finished a training.
 
-    margin: percentage points. level_of: gives what a level came to alone.
+    margin: percentage points. level_of: gives what a level came to alone. The last is of the last look.
     """
     if len(observed.known.names) < 2:
-        return [], [], []
+        return [], [], [], []
     judge, looks, pairs = judge_study(observed, margin / 100)
     leader = judge.names[judge.leader]
     levels = []
@@ -120,7 +134,7 @@ def ranked(
             to_best=pair.seen_from(name) if pair and name != leader else None,
         )
         levels.append(level)
-    return levels, looks, pairs
+    return levels, looks, pairs, judge.fits
 
 
 def level_alone(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnkit.comparison.can_tell import CanTell
 from cnnkit.comparison.study_file import Earlier
 from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.comparison.tuning import Tuned, Tuning
@@ -274,7 +275,8 @@ class StudyResults(Record):
     for trainings of cnnkit. test_images: 0 where the function tells accuracies alone. tuning: what every
     level was tuned over before. pool: out of how many images each seed chooses its test images; 0: all seeds
     have the same ones. factors, interactions, dependence: where several keys are varied; each combination is
-    then a level. metric: what is compared, of `METRICS`.
+    then a level. metric: what is compared, of `METRICS`. can_tell: what so many images and seeds can show;
+    None in files of cnnkit 0.3 and before.
     """
 
     version: int
@@ -296,6 +298,7 @@ class StudyResults(Record):
     tuning: Tuning | None = None
     pool: int = 0
     metric: str = ACCURACY
+    can_tell: CanTell | None = None
 
     @property
     def measure(self) -> str:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from cnnkit import signals
 from cnnkit.class_numbers import kept_bytes
+from cnnkit.comparison.can_tell import Tested, few_of_a_class, told_of_images
 from cnnkit.comparison.course import Course, Planned
 from cnnkit.comparison.factors import judge_for
 from cnnkit.comparison.function_study import FunctionStudy
@@ -78,7 +79,7 @@ def run_study(
             for told in rewritten(folder):
                 notify(Note(told))
         remove_parts(folder)
-        study = with_kept(study, folder)
+        study, tested = _with_images(with_kept(study, folder), published)
         trials = _write_plan(study, data, published, folder)
         if study.untuned:
             tuning = TuningRun(study, folder / TUNING, data)
@@ -86,18 +87,15 @@ def run_study(
             _listen(tuning.ended(executor, published), folder, notify)
             study = tuning.study()
             trials = _write_plan(study, data, published, folder)
-        base = study.base.data
-        labels = all_tested(base, published).labels.cpu().numpy()
-        images = base.info.test_images if base.redrawn else len(labels)
-        share = share_of(study.metric, labels, images)
-        course = Course(study, trials, share, judge_for(study.to_file(), share))
+        course = Course(study, trials, tested.share, judge_for(study.to_file(), tested.share))
         whole = [trial for trial in trials if _is_whole(folder, trial, notify)]
         for trial in whole:
             result = RunDir(folder / TRIALS / trial.folder).result
             seeds = list(course.ended(trial, result.tested_by(study.metric)))
         done = {trial.folder for trial in whole}
         missing = [trial for trial in trials if trial.folder not in done and not course.over]
-        notify(_begun(study, len(trials), len(whole), _seconds(study, missing, executor, published)))
+        seconds = _seconds(study, missing, executor, published)
+        notify(_begun(study, tested, len(trials), len(whole), seconds))
         if whole and seeds:
             notify(seeds[-1])
         _listen(_ended(course, study.metric, executor, published, folder), folder, notify)
@@ -181,8 +179,20 @@ def _seconds(
     return least, sum(times[trial.level] for trial in missing)
 
 
-def _begun(study: StudyPlan, trials: int, finished: int, seconds: tuple[float, float] | None) -> StudyBegun:
-    runtime = study.base.runtime
+def _with_images(study: StudyPlan, published: Published) -> tuple[StudyPlan, Tested]:
+    """The study with what the images warn of, and what a seed tests."""
+    data, images = study.base.data, all_tested(study.base.data, published)
+    labels = images.labels.cpu().numpy()
+    tested = data.info.test_images if data.redrawn else len(labels)
+    pool = len(labels) if data.redrawn else 0
+    told = few_of_a_class(study.metric, labels, tested, images.info.class_names)
+    return replace(study, of_images=tuple(told)), Tested(tested, pool, share_of(study.metric, labels, tested))
+
+
+def _begun(
+    study: StudyPlan, tested: Tested, trials: int, finished: int, seconds: tuple[float, float] | None
+) -> StudyBegun:
+    runtime, least = study.base.runtime, tested.least(map(len, study.varied.values()))
     threads = counted(runtime.threads or 1, "thread")
     by = "" if study.metric == ACCURACY else f" by {METRICS[study.metric]}"
     within = f"{by} within ±{study.margin:g} points"
@@ -196,6 +206,7 @@ def _begun(study: StudyPlan, trials: int, finished: int, seconds: tuple[float, f
         at_most=study.min_seeds is not None,
         seconds=seconds,
         measure=METRICS[study.metric],
+        can_tell="" if least is None else told_of_images(least, tested.images),
     )
 
 

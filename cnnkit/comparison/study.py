@@ -44,6 +44,7 @@ class StudyPlan:
     many at least. history: what was decided with other margins, the oldest first. tuning: what every level is
     tuned over before the seeds that count. factors: the keys that
     are varied together; empty where it is one. Every combination is then a level. metric: what is compared.
+    of_images: warnings that the images give once they are there.
     """
 
     key: str
@@ -56,6 +57,7 @@ class StudyPlan:
     history: tuple[Earlier, ...] = ()
     factors: tuple[FactorPlan, ...] = ()
     metric: str = ACCURACY
+    of_images: tuple[str, ...] = ()
 
     @property
     def varied(self) -> dict[str, list[Any]]:
@@ -95,7 +97,7 @@ class StudyPlan:
     def warnings(self) -> list[str]:
         """What a person should know before waiting for the result, and again when reading it."""
         power = warnings_of_power(len(self.levels), self.seeds, self.min_seeds is None)
-        return [*power, *self._warnings_of_splits(), *self._warnings_of_cost()]
+        return [*power, *self._warnings_of_splits(), *self._warnings_of_cost(), *self.of_images]
 
     def _warnings_of_splits(self) -> Iterator[str]:
         data, folds = self.base.data, self.base.data.folds

@@ -113,6 +113,11 @@ class Judge:
         self.leader = 0
         self.failing = np.zeros(len(names), bool)
 
+    @property
+    def fits(self) -> list[Fit]:
+        """Of the last look."""
+        return [self.seen.fit] if self.seen else []
+
     def look(self, observed: Observed) -> LookResult:
         """observed: of all seeds so far, at least `FEWEST_SEEDS`."""
         seen, seeds = self.watch.look(observed.accuracies), observed.accuracies.shape[1]

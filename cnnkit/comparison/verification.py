@@ -55,6 +55,9 @@ ROUNDED = (
     "image_error",
     "seed_deviation",
     "sampling_error",
+    "images",
+    "images_seen",
+    "seeds",
 )
 EFFECTS = ("factors", "interactions", "dependence")  # all of them means and statistics
 
@@ -135,6 +138,8 @@ def _computed_again(folder: Path) -> StudyResults:
         kept, found = _of_first_version(first, again)
     else:
         kept, found = read_results(folder).to_dict(), again.to_dict()
+        if kept["can_tell"] is None:  # of cnnkit 0.3 and before
+            found["can_tell"] = None
     if differing := dict(_differing(kept, found, "")):
         origins = ORIGINS_OF_FUNCTION if again.function else ORIGINS
         files = dict.fromkeys(_computed_from(key, again, origins) for key in differing)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cnnkit.comparison.can_tell import in_sentences
 from cnnkit.comparison.function_study import FunctionStudy
 from cnnkit.comparison.intervals import informative
 from cnnkit.comparison.records import LevelResult, StudyResults, ToBest
@@ -93,6 +94,9 @@ def plots_of_levels(
     return {
         **parts.draw("seeds sizes pairs costs", lambda: _statistics(results, series), NO_PLOTS),
         "seeds_of_levels": seeds_of_levels(study, results),
+        "can_tell": []
+        if results.can_tell is None
+        else [*in_sentences(results.can_tell, results.test_images)],
         "fates": {level.name: fate(level) for level in results.levels},
         "growth": parts.draw("growth", lambda: growth_view(results, series), None),
     }
