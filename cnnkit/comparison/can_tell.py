@@ -86,8 +86,8 @@ def by_seeds(fits: Iterable[Fit], seeds: int, most: int) -> float | None:
 def told_of_images(least: float, images: int) -> str:
     """The line before training."""
     return (
-        f"{images:,} test images tell a difference of {points(least)} {SHARE_TOLD}, whatever the seeds, if two "
-        f"values disagree on {DISAGREE * 100:g} % of them; if on more, a larger one"
+        f"{images:,} test images tell a difference of {points(least)} {SHARE_TOLD}, whatever the seeds, if "
+        f"two values disagree on {DISAGREE * 100:g} % of them; if on more, a larger one"
     )
 
 
@@ -100,8 +100,10 @@ def points(least: float) -> str:
     return f"{least * 100:.2g} points"
 
 
-def in_sentences(told: CanTell, images: int) -> Iterator[str]:
+def in_sentences(told: CanTell | None, images: int) -> Iterator[str]:
     """For the report."""
+    if told is None:
+        return
     if told.images is not None:
         yield f"{told_of_images(told.images, images)}."
     if told.images_seen is not None:

@@ -94,9 +94,7 @@ def plots_of_levels(
     return {
         **parts.draw("seeds sizes pairs costs", lambda: _statistics(results, series), NO_PLOTS),
         "seeds_of_levels": seeds_of_levels(study, results),
-        "can_tell": []
-        if results.can_tell is None
-        else [*in_sentences(results.can_tell, results.test_images)],
+        "can_tell": list(in_sentences(results.can_tell, results.test_images)),
         "fates": {level.name: fate(level) for level in results.levels},
         "growth": parts.draw("growth", lambda: growth_view(results, series), None),
     }
