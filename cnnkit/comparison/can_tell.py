@@ -37,7 +37,7 @@ class CanTell(Record):
     most_seeds: int
 
 
-class Tested(NamedTuple):
+class ImagesOfSeed(NamedTuple):
     """The images of a seed: how many, of which pool (0: all seeds have the same ones), and `image_share`."""
 
     images: int

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnkit.comparison.can_tell import CanTell, Tested, by_images_seen, by_seeds
+from cnnkit.comparison.can_tell import CanTell, ImagesOfSeed, by_images_seen, by_seeds
 from cnnkit.comparison.factors import NO_EFFECTS, OfSeveralKeys, judge_factors
 from cnnkit.comparison.records import VERSION, LevelResult, LevelTiming, LookResult, PairResult, StudyResults
 from cnnkit.comparison.study_file import Earlier
@@ -89,7 +89,9 @@ def results_of(
         looks, effects = judge_factors(study, observed, seeds, looks)
         families, fits = [factor.pairs for factor in effects.main], effects.fits
     can_tell = CanTell(
-        Tested(observed.images, observed.pool, observed.resolution).least(map(len, study.varied.values())),
+        ImagesOfSeed(observed.images, observed.pool, observed.resolution).least(
+            map(len, study.varied.values())
+        ),
         by_images_seen(families),
         by_seeds(fits, len(seeds), study.seeds),
         study.seeds,

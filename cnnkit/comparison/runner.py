@@ -11,7 +11,7 @@ from typing import Protocol
 
 from cnnkit import signals
 from cnnkit.class_numbers import kept_bytes
-from cnnkit.comparison.can_tell import Tested, few_of_a_class, told_of_images
+from cnnkit.comparison.can_tell import ImagesOfSeed, few_of_a_class, told_of_images
 from cnnkit.comparison.course import Course, Planned
 from cnnkit.comparison.factors import judge_for
 from cnnkit.comparison.function_study import FunctionStudy
@@ -179,18 +179,20 @@ def _seconds(
     return least, sum(times[trial.level] for trial in missing)
 
 
-def _with_images(study: StudyPlan, published: Published) -> tuple[StudyPlan, Tested]:
+def _with_images(study: StudyPlan, published: Published) -> tuple[StudyPlan, ImagesOfSeed]:
     """The study with what the images warn of, and what a seed tests."""
     data, images = study.base.data, all_tested(study.base.data, published)
     labels = images.labels.cpu().numpy()
     tested = data.info.test_images if data.redrawn else len(labels)
     pool = len(labels) if data.redrawn else 0
     told = few_of_a_class(study.metric, labels, tested, images.info.class_names)
-    return replace(study, of_images=tuple(told)), Tested(tested, pool, share_of(study.metric, labels, tested))
+    return replace(study, of_images=tuple(told)), ImagesOfSeed(
+        tested, pool, share_of(study.metric, labels, tested)
+    )
 
 
 def _begun(
-    study: StudyPlan, tested: Tested, trials: int, finished: int, seconds: tuple[float, float] | None
+    study: StudyPlan, tested: ImagesOfSeed, trials: int, finished: int, seconds: tuple[float, float] | None
 ) -> StudyBegun:
     runtime, least = study.base.runtime, tested.least(map(len, study.varied.values()))
     threads = counted(runtime.threads or 1, "thread")
