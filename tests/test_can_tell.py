@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import Here, call
+from support import Here
 
+from cnnkit.api.progress import StudyProgress
 from cnnkit.closed_testing import pair_indices
 from cnnkit.comparison.can_tell import ImagesOfSeed
 from cnnkit.comparison.records import BETTER
@@ -131,10 +132,11 @@ def test_it_is_told_before_training_after_three_seeds_and_kept(tiny: Tiny, tmp_p
     assert begun.can_tell in page
 
 
-def test_the_terminal_tells_it_once(
-    tiny_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    line = ("compare", tiny_file, "--vary", "model.pooling=max,avg", "--workers", 1, "--out", tmp_path / "a")
-    outcome = call(capsys, *line, "--seeds", 5, "--set", "training.epochs=1")
-    assert outcome.err.count("360 test images tell a difference of") == 1
-    assert outcome.err.count("with 5 seeds in all, a difference of") == 1
+def test_the_terminal_tells_it_once(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = StudyProgress()
+    progress(StudyBegun("title", "cpu", 10, 0, True, [], can_tell="of images"))
+    for seeds in (2, 3, 4):
+        progress(SeedDone(seeds, [], False, "of seeds" if seeds > 2 else ""))
+    told = capsys.readouterr().err
+    assert (told.count("of images"), told.count("of seeds")) == (1, 1)
+    assert told.index("after 2 seeds") < told.index("of seeds") < told.index("after 3 seeds")

@@ -1,13 +1,11 @@
 """What `results.json` holds, typed. Accuracies and differences are fractions, times are seconds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass, field
+from typing import Any
 
 from cnnkit.comparison.can_tell import CanTell
+from cnnkit.comparison.compared import Compared
 from cnnkit.comparison.study_file import Earlier
 from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.comparison.tuning import Tuned, Tuning
@@ -15,10 +13,7 @@ from cnnkit.errors import UsageError
 from cnnkit.records import Record
 from cnnkit.scores import ACCURACY, METRICS
 from cnnkit.sequential import ENOUGH
-from cnnkit.stats import Interval, mean_interval
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from cnnkit.stats import Interval
 
 VERSION = 2  # of results.json
 BETTER, WORSE, EQUIVALENT, UNDECIDED = "better", "worse", "equivalent", "undecided"
@@ -54,33 +49,6 @@ class LevelTiming(Record):
 
     train_seconds: float
     images_per_second: float | None
-
-
-class Compared(Record):
-    """A value of a key. accuracies: one for each of its seeds.
-
-    scores: the same of the study's metric, where that is not accuracy.
-    """
-
-    accuracy: Interval
-    accuracies: list[float]
-    score: Interval | None
-    scores: list[float]
-
-    @property
-    def compared(self) -> Interval:
-        """Over the seeds: of the metric that decides."""
-        return self.score or self.accuracy
-
-    @property
-    def values(self) -> list[float]:
-        """One for each seed, of the metric that decides."""
-        return self.scores or self.accuracies
-
-    def with_scores(self, scores: NDArray[np.float64], resolution: float) -> "Self":
-        """scores: one for each of its seeds. resolution: one test image's share."""
-        interval = mean_interval(scores, resolution).clipped()
-        return replace(self, score=interval, scores=scores.tolist())  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)
@@ -275,8 +243,7 @@ class StudyResults(Record):
     for trainings of cnnkit. test_images: 0 where the function tells accuracies alone. tuning: what every
     level was tuned over before. pool: out of how many images each seed chooses its test images; 0: all seeds
     have the same ones. factors, interactions, dependence: where several keys are varied; each combination is
-    then a level. metric: what is compared, of `METRICS`. can_tell: what so many images and seeds can show;
-    None in files of cnnkit 0.3 and before.
+    then a level. metric: what decides, of `METRICS`. can_tell: None in files of cnnkit 0.3 and before.
     """
 
     version: int

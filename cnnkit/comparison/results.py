@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnkit.comparison.first_version import FirstResults
+from cnnkit.comparison.first_version import FirstResults, kept_results
 from cnnkit.comparison.function_results import analyse_function
 from cnnkit.comparison.function_study import is_of_function
 from cnnkit.comparison.ranking import level_alone, observe, results_of
-from cnnkit.comparison.records import OPPOSITE, VERSION, LevelResult, LevelTiming, SizeAccuracy, StudyResults
+from cnnkit.comparison.records import OPPOSITE, LevelResult, LevelTiming, SizeAccuracy, StudyResults
 from cnnkit.comparison.study_file import (
     LevelPlan,
     TrialEntry,
@@ -25,10 +25,10 @@ from cnnkit.comparison.study_file import (
 )
 from cnnkit.comparison.trial_records import TrialFacts, TrialResult, TrialTiming
 from cnnkit.config.images import DataConfig
-from cnnkit.errors import DamagedFile, RunError
+from cnnkit.errors import RunError
 from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.filenames import LABELS, PREDICTIONS, RESULT, RESULTS, TESTED, TRIAL
-from cnnkit.kept import is_plain, parse_json, read_kept, read_sealed, sha256
+from cnnkit.kept import is_plain, sha256
 from cnnkit.scores import (
     ACCURACY,
     METRICS,
@@ -240,7 +240,7 @@ def read_results(folder: Path) -> StudyResults:
     """
     path = folder / RESULTS
     try:
-        results = _kept(path)
+        results = kept_results(path)
     except FileNotFoundError:
         return analyse(folder)
     if isinstance(results, FirstResults):
@@ -276,43 +276,14 @@ def _complaint(results: StudyResults) -> str:
     return ""
 
 
-def _kept(path: Path) -> StudyResults | FirstResults:
-    """Raises FileNotFoundError, or RunError where it is damaged or of a newer version."""
-    try:
-        version = _version(path)
-        if version == 1:
-            first: FirstResults = read_sealed(path, FirstResults)
-            return first
-        results: StudyResults = read_sealed(path, StudyResults)
-    except DamagedFile as error:
-        raise RunError(str(error)) from error
-    if results.version != VERSION:
-        raise RunError(f"{path} is of version {version}, and this cnnkit reads up to version {VERSION}")
-    return results
-
-
-def _version(path: Path) -> Any:
-    raw = read_kept(path)
-    try:
-        return parse_json(raw).get("version")
-    except DamagedFile as error:
-        raise DamagedFile(f"{path} is damaged or was changed: {error}") from error
-
-
 def rewritten(folder: Path) -> list[str]:
     """What a study that goes on writes anew because it is damaged, a sentence each; of a whole one, none."""
     found = []
     study = load_study(folder)
-    for read in (lambda: _kept(folder / RESULTS), lambda: read_labels(folder, study)):
+    for read in (lambda: kept_results(folder / RESULTS), lambda: read_labels(folder, study)):
         with contextlib.suppress(FileNotFoundError):
             try:
                 read()
             except RunError as error:
                 found.append(f"{error}; it is written anew")
     return found
-
-
-def first_results(folder: Path) -> FirstResults | None:
-    """What `results.json` holds where it is of version 1."""
-    kept = _kept(folder / RESULTS)
-    return kept if isinstance(kept, FirstResults) else None

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnkit.comparison.first_version import FirstResults
+from cnnkit.comparison.first_version import FirstResults, first_results
 from cnnkit.comparison.function_study import is_of_function
 from cnnkit.comparison.records import StudyResults
-from cnnkit.comparison.results import analyse, first_results, images_tested, read_results
+from cnnkit.comparison.results import analyse, images_tested, read_results
 from cnnkit.comparison.study_file import (
     StudyFile,
     differences,
