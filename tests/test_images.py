@@ -3,7 +3,6 @@
 import contextlib
 import re
 import struct
-import sys
 import zlib
 from collections.abc import Callable
 from io import BytesIO
@@ -26,9 +25,6 @@ from cnnkit.data.scenes import only_objects
 from cnnkit.errors import ImageError
 from cnnkit.families.datasets import DATASETS, INK_SIDE
 from cnnkit.random import generator_for
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-
 from made_photos import KEPT_OUT, TO_WARN_ABOUT, TUNED_ON, clean, drawing, rules, to_image
 
 CHANGED = ("pens", "angles to 15°")  # these photos show the digit otherwise than its clean drawing does
