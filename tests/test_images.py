@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 from torch import Tensor
@@ -160,6 +160,7 @@ def test_ink_is_framed_as_in_mnist(
     _, digits = load_dataset("digits", Path())
     digit = np.kron(digits.images[number, 0].numpy(), np.ones((scale, scale), dtype=np.uint8))
     digit = np.pad(digit, (margins[:2], margins[2:]))
+    assume(digit.shape != (28, 28))  # of that size an image counts as framed already
     framed = load_saved(digit if light else 255 - digit, tmp_path_factory.getbasetemp() / "digit.png")
     rows, columns = framed.any(1).nonzero(), framed.any(0).nonzero()
     assert max(int(side.max() - side.min()) + 1 for side in (rows, columns)) == 20
