@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from cnnkit.comparison.can_tell import ImagesOfSeed, told_of_images
 from cnnkit.comparison.course import Course
 from cnnkit.comparison.factors import judge_for
 from cnnkit.comparison.function_call import EXPECTED, Failed, Function, call, for_processes
@@ -124,6 +125,8 @@ class Running:
             self.keep_plan()
             of = f"{counted(images, 'test image')}: " if images else ""
             yield Note(f"{of}a difference of less than {margin:g} points counts as none")
+            if least := ImagesOfSeed(images, 0, share).least(map(len, study.varied.values())):
+                yield Note(told_of_images(least, images))
         elif images != study.images:
             raise UsageError(_other_images(trial, images, study.images))
 
