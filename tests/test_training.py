@@ -565,7 +565,9 @@ def stopped_after(steps: int, config: Config) -> tuple[Training, Splits]:
 
 
 @pytest.mark.parametrize("steps", [1, 7, 14])
-@pytest.mark.parametrize("extras", [(), EVERYTHING, ("training.optimizer=sgd", "model.dropout=0.5")])
+@pytest.mark.parametrize(
+    "extras", [(), EVERYTHING, ("training.optimizer=sgd", "model.dropout=0.5"), ("model.pooling=stochastic",)]
+)
 def test_a_training_stopped_anywhere_goes_on_as_if_it_had_not(
     tiny: Tiny, tmp_path: Path, extras: tuple[str, ...], steps: int
 ) -> None:

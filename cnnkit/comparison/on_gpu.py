@@ -33,6 +33,7 @@ class StackedExecutor:
 
     Each trial leaves the same files as if it had trained alone, up to rounding; its `train_seconds` are its
     share of the time of all. Nothing is saved during training: interrupted trials start again.
+    Networks that cannot lie side by side, such as those of a pooling that draws, train one by one.
     Where memory does not hold all of them, they train in halves.
     """
 
@@ -55,6 +56,9 @@ class StackedExecutor:
         for trial in trials:
             levels.setdefault(trial.level, []).append(trial)
         for level in levels.values():
+            if not level[0].config.model.stacks:
+                yield from self.one_by_one(self.home).run(level, published)
+                continue
             for first in range(0, len(level), self.together):
                 yield from self._attempt(level[first : first + self.together], published, resident)
 

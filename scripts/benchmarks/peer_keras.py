@@ -48,7 +48,7 @@ def network(model: ModelConfig, info: DatasetInfo) -> Any:
     parts = [keras.Input((*info.shape[1:], 1)), normalization]
     for stage in model.stages:
         parts += _stage(stage, model)
-    parts.append(HEADS[model.head]())
+    parts.append(HEADS[model.head_choice.name]())
     for units in model.hidden:
         parts += [*_dropout(model), layers.Dense(units, activation=model.activation)]
     return keras.Sequential([*parts, *_dropout(model), layers.Dense(info.classes)])
