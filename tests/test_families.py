@@ -10,7 +10,7 @@ import torch
 from support import info
 from torch import Tensor, nn
 
-from cnnkit.cli.compare import Where, all_of
+from cnnkit.cli.compare import COMPARED, all_of
 from cnnkit.config.costs import layer_costs
 from cnnkit.config.docs import json_schema, keys_table
 from cnnkit.config.geometry import cells_of, grids
@@ -122,15 +122,17 @@ def test_a_new_pooling_is_validated_built_costed_and_documented() -> None:
         parse_config("model: {pooling: extrems}")
 
 
-def test_all_poolings_are_compared_unless_some_are_named() -> None:
-    poolings, heads = all_of(Where.stages), all_of(Where.head)
+def test_four_poolings_or_heads_are_compared_unless_all_are_asked_for() -> None:
+    assert COMPARED["model.pooling"] == ("stride", "max", "avg", "concat")
+    assert COMPARED["model.head"] == ("avg", "max", "concat", "flatten")
+    poolings, heads = all_of("model.pooling"), all_of("model.head")
     assert poolings == list(POOLINGS)
     assert sorted(heads) == sorted(HEADS)
     assert heads[-1] == "flatten"
     POOLINGS.register(EXTREMES)
-    assert all_of(Where.stages) == [*poolings, "extremes"]
+    assert all_of("model.pooling") == [*poolings, "extremes"]
     HEADS.register(LAST)
-    assert all_of(Where.head) == [*heads[:-1], "last", "flatten"]
+    assert all_of("model.head") == [*heads[:-1], "last", "flatten"]
 
 
 def test_a_new_head_activation_optimizer_and_schedule_are_used() -> None:

@@ -68,7 +68,7 @@ class Chosen:
         name = given["name"]
         if not isinstance(name, str) or name not in self.registry:
             below = ("name",) if given is value else ()
-            told = {"names": list(self.registry), "below": below}
+            told: dict[str, Any] = {"names": list(self.registry), "below": below}
             raise PydanticCustomError(UNKNOWN_NAME, "expected one of {names}", told)
         settings = {setting.name: setting for setting in self.registry[name].settings}
         for key in given:
