@@ -45,13 +45,14 @@ def test_a_name_may_come_with_settings(value: str, kept: Any, told: str, folder:
 
 
 def test_every_wrong_setting_is_told_where_it_stands() -> None:
-    text = "model:\n  pooling: [{name: soft, beta: -1, bta: 2}, {name: sof}]\n  head: {name: top, t: 1.5}\n"
+    text = "model:\n  pooling: {name: soft, beta: -1, bta: 2}\n  head: {name: top, t: 1.5}\n"
     assert refused(text) == [
-        "a.yaml:2:32: model.pooling.0.beta: -1 is not valid; expected a number from 0 to 1000, or learned",
-        "a.yaml:2:36: model.pooling.0.bta: unknown key 'bta'; expected name or beta; did you mean 'beta'?",
-        refused("model:\n  pooling: [max, {name: sof}]\n")[0].replace(":2:25:", ":2:53:"),
+        "a.yaml:2:31: model.pooling.beta: -1 is not valid; expected a number from 0 to 1000, or learned",
+        "a.yaml:2:35: model.pooling.bta: unknown key 'bta'; expected name or beta; did you mean 'beta'?",
         "a.yaml:3:24: model.head.t: 1.5 is not valid; expected a whole number from 1 to 1e+06",
     ]
+    (problem,) = refused("model:\n  pooling: [max, {name: sof}]\n")
+    assert problem.startswith("a.yaml:2:25: model.pooling.1.name: unknown strategy 'sof'")
 
 
 @pytest.mark.parametrize(

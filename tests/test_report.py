@@ -666,8 +666,10 @@ def test_a_comparison_of_poolings_draws_what_each_makes_of_one_map(tiny: Tiny) -
     assert [part for part, _ in drawing.levels[3].images] == ["max", "avg"]
     assert {level.grid for level in drawing.levels} == {"12 × 12"}
     assert drawing.guessed == ["conv", "mixed", "gated"]
-    pictures = [level.images for level in drawing.levels]
-    assert len({pictured for images in pictures for _, pictured in images}) == len(values) - 1
+    picture = {level.name: [drawn for _, drawn in level.images] for level in drawing.levels}
+    assert picture["concat"] == picture["max"] + picture["avg"]
+    assert picture["gated"] == picture["mixed"]  # before training
+    assert len({drawn for images in picture.values() for drawn in images}) == len(picture) - 2
     assert pooled_maps(plan_study(tiny(), "model.dropout", [0, 0.5], 2).to_file()) is None
 
 

@@ -139,7 +139,7 @@ def test_no_two_uses_of_chance_and_no_two_epochs_share_their_numbers(
     for module in ("step", "state"):
         monkeypatch.setattr(f"cnnkit.training.{module}.generator_for", remember)
     trained(tiny(*EVERYTHING))
-    assert len(set(seeds)) == len(seeds) == 2 * 3  # epochs, and order, augmentation and dropout
+    assert len(set(seeds)) == len(seeds) == 2 * 4  # epochs; order, augmentation, dropout, pooling
 
 
 def test_every_epoch_shows_each_training_image_once_in_an_order_of_its_own(tiny: Tiny) -> None:
