@@ -176,8 +176,8 @@ def test_a_run_is_named_after_its_config_and_strategy_and_becomes_the_latest(
     for strategy in ("avg", "[max, avg]"):
         call(capsys, "train", "--config", tiny_file, "--set", f"model.pooling={strategy}", "--quiet")
     names = {path.name.rsplit("-", 2)[0] for path in Path("runs").iterdir() if not path.is_symlink()}
-    assert names == {"tiny-avg", "tiny-mixed"}
-    assert Path("runs/latest").resolve().name.startswith("tiny-mixed-")
+    assert names == {"tiny-avg", "tiny-max-avg"}
+    assert Path("runs/latest").resolve().name.startswith("tiny-max-avg-")
 
 
 def test_eval_gives_exactly_what_training_reported(run: Path, capsys: Capture) -> None:

@@ -34,6 +34,7 @@ class StackedExecutor:
     Seeds that have unequally many training images train apart.
     Each trial leaves the same files as if it had trained alone, up to rounding; its `train_seconds` are its
     share of the time of all. Nothing is saved during training: interrupted trials start again.
+    Networks that cannot lie side by side, such as those of a pooling that draws, train one by one.
     Where memory does not hold all of them, they train in halves.
     """
 
@@ -57,6 +58,9 @@ class StackedExecutor:
             images = len(shares_of(trial.config.data, published, trial.seed).train)
             groups.setdefault((trial.level, images), []).append(trial)
         for group in groups.values():
+            if not group[0].config.model.stacks:
+                yield from self.one_by_one(self.home).run(group, published)
+                continue
             for first in range(0, len(group), self.together):
                 yield from self._attempt(group[first : first + self.together], published, resident)
 

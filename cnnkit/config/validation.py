@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cnnkit.config.checks import Inconsistent
-from cnnkit.config.choices import UNKNOWN_NAME
+from cnnkit.config.choices import NO_NAME, UNKNOWN_NAME, UNKNOWN_SETTING, WRONG_SETTING
 from cnnkit.config.schema import Config
 from cnnkit.config.suggestions import nearest_key, nearest_name
 from cnnkit.config.types import UNION_TAGS
@@ -74,12 +74,13 @@ def _note(
                 place = tree.place(tuple(complaint.key.split(".")))
                 problems.append(Problem(place, complaint.key, complaint.message, complaint.remedy))
         return {tuple(complaint.key.split(".")) for complaint in cause.complaints}
-    path = _key_path(error["loc"], tree.values)
+    whole = _key_path(error["loc"], tree.values)
+    path = (*whole, *error.get("ctx", {}).get("below", ()))
     if not any(path == other[: len(path)] for other in before):
-        unknown = error["type"] == "extra_forbidden" and path in tree.key_places
+        unknown = error["type"] in ("extra_forbidden", UNKNOWN_SETTING) and path in tree.key_places
         place = tree.key_places[path] if unknown else tree.place(path)
         problems.append(Problem(place, dotted(path), *_words(error, path)))
-    return {path}
+    return {whole if error["type"] == UNKNOWN_NAME else path}  # without its name a choice is none
 
 
 def _key_path(loc: tuple[int | str, ...], values: Any) -> KeyPath:
@@ -110,11 +111,22 @@ def _take_out(values: dict[str, Any], path: KeyPath) -> KeyPath:
 def _words(error: Any, path: KeyPath) -> tuple[str, str]:
     """What is wrong with one value, and what is expected."""
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    for part in context.get("below", ()):
+        value = value[part]
     if kind == "extra_forbidden":
         return f"unknown key {short(path[-1])!r}", _expected_key(path)
     if kind == UNKNOWN_NAME:
         noun = "strategy" if "pooling" in path else "value"
         return f"unknown {noun} {short(value)!r}", _expected(short(value), context["names"])
+    if kind == UNKNOWN_SETTING:
+        return f"unknown key {short(path[-1])!r}", _expected(str(path[-1]), context["keys"])
+    if kind == WRONG_SETTING:
+        return f"{short(_yaml(value))} is not valid", f"expected {context['expected']}"
+    if kind == NO_NAME:
+        return (
+            f"{short(value)} has no name",
+            "such as {name: top, t: 5}" if "head" in path else "such as {name: soft, beta: 2}",
+        )
     if kind == "string_pattern_mismatch" and path == ("runtime", "device"):
         return f"unknown device {short(value)!r}", "expected auto, cpu, mps, cuda or cuda:N"
     if kind in ("string_pattern_mismatch", "string_unicode"):

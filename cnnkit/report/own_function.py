@@ -24,7 +24,17 @@ from cnnkit.words import counted
 
 NOTHING: dict[str, Any] = {
     **dict.fromkeys(
-        ("tuning", "sizes", "activations", "curves", "confusion", "networks", "evidence", "effects")
+        (
+            "tuning",
+            "sizes",
+            "activations",
+            "poolings",
+            "curves",
+            "confusion",
+            "networks",
+            "evidence",
+            "effects",
+        )
     ),
     "config": None,
     "images_missing": "",
