@@ -96,7 +96,7 @@ def test_the_comparisons_run_as_they_are_written(
     trials_here: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commands = re.findall(r"^(?:\$ )?cnnkit ([^\n#]*)", COMPARISONS, re.MULTILINE)
-    assert len(commands) == 12
+    assert len(commands) == 14
     for number, command in enumerate(commands):
         words = command.replace("--tune 8", "--tune 2").split()
         if "--config" in words:

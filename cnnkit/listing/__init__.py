@@ -10,14 +10,9 @@ from cnnkit.listing.names import IMAGE_ENDINGS, SPLIT_NAMES, TEST, TRAIN, VALIDA
 from cnnkit.listing.reading import reader
 from cnnkit.listing.records import Listing
 from cnnkit.listing.source import list_images
-from cnnkit.listing.tables import GROUP_COLUMNS, LABEL_COLUMNS, PATH_COLUMNS, SPLIT_COLUMNS
 
 __all__ = [
-    "GROUP_COLUMNS",
     "IMAGE_ENDINGS",
-    "LABEL_COLUMNS",
-    "PATH_COLUMNS",
-    "SPLIT_COLUMNS",
     "SPLIT_NAMES",
     "TEST",
     "TRAIN",

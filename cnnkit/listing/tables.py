@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cnnkit.errors import SourceError
+from cnnkit.families.table_columns import GROUP_COLUMNS, LABEL_COLUMNS, PATH_COLUMNS, SPLIT_COLUMNS
 from cnnkit.listing.names import (
     IMAGE_ENDINGS,
     MOST_IMAGES,
@@ -23,14 +24,6 @@ from cnnkit.listing.names import (
 )
 from cnnkit.listing.records import Rows, Tree, joined
 from cnnkit.words import counted
-
-PATH_COLUMNS = (
-    *("path", "file", "filename", "file_name", "filepath", "file_path"),
-    *("image", "image_path", "image_file", "image_name", "img", "img_path"),
-)
-LABEL_COLUMNS = ("label", "class", "category", "target", "label_name", "class_name", "labels", "classes")
-SPLIT_COLUMNS = ("split", "subset", "set", "partition")
-GROUP_COLUMNS = ("group", "group_id", "patient", "patient_id", "subject", "subject_id")
 
 DELIMITERS = ",\t;|"
 MOST_COLUMNS = 1_000
