@@ -57,10 +57,13 @@ def published_of(config: DataConfig, listing: Listing, found: PreparedImages, us
     pixels = torch.from_numpy(found.pixels)
     held_out = splits[usable] == VALIDATION
     train, test = usable[splits[usable] != TEST], usable[splits[usable] == TEST]
+    places = torch.from_numpy(found.places)
     same = torch.from_numpy(found.hashes[torch.cat([train, test]).numpy()].view(np.int64))
     groups = None if listing.groups is None else torch.from_numpy(listing.groups)[train]
     apart = Apart(held_out[splits[usable] != TEST].nonzero()[:, 0] if held_out.any() else None, groups, same)
-    split, tested = (ImageDataset(pixels, labels[rows], config.source, rows) for rows in (train, test))
+    split, tested = (
+        ImageDataset(pixels, labels[rows], config.source, places[rows]) for rows in (train, test)
+    )
     return Published(split, tested, apart)
 
 

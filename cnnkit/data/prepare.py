@@ -52,8 +52,8 @@ def paths_of_split(config: DataConfig, seed: int, split: str) -> tuple[str, ...]
 def paths_of(config: DataConfig, images: ImageDataset) -> tuple[str, ...]:
     """Of images of a person's own."""
     assert images.rows is not None
-    paths = listing_of(config).paths
-    return tuple(paths[row] for row in images.rows.tolist())
+    listing = listing_of(config)
+    return tuple(listing.paths[i] for i in listing.numbers[images.rows.cpu().numpy()].tolist())
 
 
 def load_data(config: DataConfig, notify: NoteListener = ignore) -> Published:

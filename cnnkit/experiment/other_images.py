@@ -139,7 +139,7 @@ def _photographs(
     """(stored images, which of them the rows are, what is damaged)."""
     fit = Fit(info.shape[0], info.shape[1:], info.fit)
     found = prepared_images(listing, fit, cache_folder() / "prepared", notify)
-    return torch.from_numpy(found.pixels), torch.from_numpy(rows), found.damaged
+    return torch.from_numpy(found.pixels), torch.from_numpy(found.places[rows]), found.damaged
 
 
 def _drawings(
