@@ -21,6 +21,7 @@ from cnnkit.errors import CnnkitError, DataError, ImageError, UsageError
 from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.experiment.other_images import OtherImages, other_images
+from cnnkit.experiment.pixel_hashes import other_pixels
 from cnnkit.filenames import BEST
 from cnnkit.files import write_json
 from cnnkit.tables import Column, Table
@@ -136,7 +137,10 @@ def measure_split(
         if data is None:
             split = split or "test"
             config = config.model_copy(update={"data": with_own_root(config.data, notify)})
-            images: ImageDataset = getattr(resident_splits(config, placement, notify), split)
+            splits = resident_splits(config, placement, notify)
+            images: ImageDataset = getattr(splits, split)
+            if told := other_pixels(weights.source, splits, split):
+                notify(Note(told))
         else:
             other = other_images(config.data, data, split, notify)
             images = other.whole.cropped(config.data.crop).to(placement.device)

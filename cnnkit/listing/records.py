@@ -49,7 +49,7 @@ class Listing:
     fingerprint: str
     """SHA-256 over path, size, class, split and group of all images, in order: the same for a copy."""
     stamp: str
-    """SHA-256 over paths, sizes and times of change: differs where a file was touched, not where splits differ."""
+    """SHA-256 over paths, sizes and times of change: differs where a file was touched, not with splits."""
     places: NDArray[np.int64]
     """(N,) 0 … N - 1, each image's place by its path alone: the same whatever the splits and classes."""
     offsets: NDArray[np.int64] | None = None
