@@ -27,16 +27,17 @@ def refuse_other_pixels(run: RunDir, splits: Splits) -> None:
     changed = [split for split in VERBS if _changed(run, splits, split)]
     if changed:
         raise RunError(
-            f"the images are no longer those that {run.path} began with: pixels of the {changed[0]} split have "
-            "changed; bring the images of then, or train again into another folder"
+            f"the images are no longer those that {run.path} began with: pixels of the {changed[0]} split "
+            "have changed; bring the images of then, or train again into another folder"
         )
 
 
 def other_pixels(weights: Path, splits: Splits, split: str) -> str:
-    """Tells that the images of a split are no longer those of the run of a weights file; empty if they are."""
+    """Tells that images of a split are no longer those of the run of a weights file; empty if they are."""
     with contextlib.suppress(RunError):
         if _changed(RunDir(weights.parent), splits, split):
-            return f"the images are no longer those that this run was {VERBS[split]} on: their pixels have changed"
+            was = f"this run was {VERBS[split]} on"
+            return f"the images are no longer those that {was}: their pixels have changed"
     return ""
 
 
