@@ -445,7 +445,7 @@ def test_other_splits_of_the_same_files_are_not_decoded_again(
                 paths_of(config.data, part), part.images, part.labels, strict=True
             ):
                 assert np.array_equal(pixels, channels_first(Image.open(photos / path)))
-                assert config.data.classes and path.split("/")[0] == config.data.classes[label]
+                assert path.split("/")[0] == part.info.class_names[label]
     assert len(count) == 60
     load_data(first.data)
     assert len(count) == 60  # what the others used is what the first one left

@@ -92,3 +92,75 @@ def test_the_hashes_of_a_finished_run_are_in_its_manifest(
     run = cnnkit.train(own(photos), tmp_path / "run", progress=False)
     (run.path / IMAGES).write_text("{}")
     assert IMAGES in call(capsys, "train", "--resume", run.path).err
+
+
+# Images that lie elsewhere
+
+
+@pytest.fixture
+def moved(photos: Path, tmp_path: Path) -> tuple[cnnkit.Run, Path]:
+    """(a finished run, where its images lie now)"""
+    run = cnnkit.train(own(photos), tmp_path / "run", progress=False)
+    return run, photos.rename(tmp_path / "moved")
+
+
+def test_a_run_is_measured_where_its_images_lie_now(
+    moved: tuple[cnnkit.Run, Path], tmp_path: Path, capsys: Capture
+) -> None:
+    run, folder = moved
+    refused = call(capsys, "eval", run.path)
+    assert refused.code == 1
+    assert "photos is not there" in refused.err
+    assert "--root PATH" in refused.err
+    assert call(capsys, "eval", run.path, "--root", folder, "--csv", "a.csv").code == 0
+    kept = json.loads((run.path / "eval-test.json").read_text())
+    assert (kept["accuracy"], kept["images"]) == (run.result.test_accuracy, 12)
+    assert (tmp_path / "a.csv").read_text().count(".bmp") == 12
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_data_that_is_the_runs_own_is_split_as_the_run_split_it(
+    moved: tuple[cnnkit.Run, Path], split: str
+) -> None:
+    run, folder = moved
+    by_root, by_data = run.evaluate(split, root=folder), run.evaluate(split, data=folder)
+    assert by_data.other is None
+    assert list(by_root.table().rows) == list(by_data.table().rows)
+    assert run.evaluate(data=folder).evaluation.images == 60
+
+
+def test_a_training_goes_on_where_its_images_lie_now(photos: Path, tmp_path: Path, capsys: Capture) -> None:
+    whole = cnnkit.train(own(photos, "training.epochs=3"), tmp_path / "whole", progress=False)
+    run = interrupted(photos, tmp_path / "run")
+    folder = photos.rename(tmp_path / "moved")
+    assert "--root PATH" in call(capsys, "train", "--resume", run.path).err
+    assert call(capsys, "train", "--resume", run.path, "--root", folder).code == 0
+    ours, theirs = (one.model().state_dict() for one in (run, whole))
+    assert all(ours[name].equal(theirs[name]) for name in theirs)
+
+
+def test_a_root_with_other_images_is_refused_without_advice_that_cannot_be_taken(
+    moved: tuple[cnnkit.Run, Path], tmp_path: Path, capsys: Capture
+) -> None:
+    run, folder = moved
+    (folder / "red" / "00.bmp").unlink()
+    told = call(capsys, "eval", run.path, "--root", folder).err
+    assert "bring the images of then" in told
+    assert "data.images" not in told
+    folder.rename(tmp_path / "photos")
+    anew = call(capsys, "train", run.path / "config.yaml", "--out", tmp_path / "new")
+    assert "or set data.images=null" in anew.err
+    assert call(capsys, "train", run.path / "config.yaml", "--set", "data.images=null", "--quiet").code == 0
+
+
+def test_a_study_goes_on_where_its_images_lie_now(
+    photos: Path, tmp_path: Path, trials_here: None, capsys: Capture
+) -> None:
+    varied, study = {"model.pooling": ["max", "avg"]}, tmp_path / "study"
+    cnnkit.compare(own(photos, "training.epochs=1"), varied, seeds=2, out=study, progress=False)
+    folder = photos.rename(tmp_path / "moved")
+    going_on = ("compare", "--resume", "--out", study, "--seeds", 3)
+    assert "--root PATH" in call(capsys, *going_on).err
+    assert call(capsys, *going_on, "--root", folder).code == 0
+    assert len(list((study / "trials").glob("*/result.json"))) == 6
+    assert call(capsys, *going_on).code == 0  # from now on the study knows it

@@ -11,7 +11,7 @@ from cnnkit.data.dataset import Apart, ImageDataset, Published
 from cnnkit.data.prepared import PreparedImages, prepared_images
 from cnnkit.data.prepared_files import Fit
 from cnnkit.data.sources import cache_folder
-from cnnkit.errors import DataError
+from cnnkit.errors import ChangedSource, DataError
 from cnnkit.events import Note, NoteListener
 from cnnkit.listing import TEST, VALIDATION, Listing
 from cnnkit.words import counted
@@ -71,9 +71,9 @@ def _refuse_another(config: DataConfig, listing: Listing) -> None:
     if listing.fingerprint == config.fingerprint:
         return
     now = "its classes are others" if listing.classes != config.classes else _difference(config, listing)
-    raise DataError(
+    raise ChangedSource(
         f"{config.root} is no longer what it was when this configuration was written: {now}; "
-        "bring the images of then, or set data.images=null to take those of now"
+        "bring the images of then"
     )
 
 

@@ -1,5 +1,6 @@
 """Labelled images that a run has not been trained for: found, framed, and labelled as its network does."""
 
+import contextlib
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -94,6 +95,13 @@ def other_images(data: DataConfig, root: Path, split: str | None, notify: NoteLi
     for sentence in _sentences(other):
         notify(Note(sentence))
     return other
+
+
+def holds_the_same(data: DataConfig, root: Path) -> bool:
+    """Whether the images at `root` are those of a run's configuration, wherever they lay then."""
+    with contextlib.suppress(DataError):
+        return data.own and list_images(root, data.test, data.test_seed).fingerprint == data.fingerprint
+    return False
 
 
 def matching_classes(found: Sequence[str], known: Sequence[str]) -> list[int | None]:
