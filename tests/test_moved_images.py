@@ -116,6 +116,8 @@ def test_a_run_is_measured_where_its_images_lie_now(
     kept = json.loads((run.path / "eval-test.json").read_text())
     assert (kept["accuracy"], kept["images"]) == (run.result.test_accuracy, 12)
     assert (tmp_path / "a.csv").read_text().count(".bmp") == 12
+    page = run.report().read_text(encoding="utf-8")
+    assert f"{tmp_path / 'photos'} is not there" in page
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
@@ -159,6 +161,9 @@ def test_a_study_goes_on_where_its_images_lie_now(
     varied, study = {"model.pooling": ["max", "avg"]}, tmp_path / "study"
     cnnkit.compare(own(photos, "training.epochs=1"), varied, seeds=2, out=study, progress=False)
     folder = photos.rename(tmp_path / "moved")
+    assert "photos is not there; the images are numbered" in call(
+        capsys, "report", study, "--csv", "numbers.csv"
+    ).err.replace("\n", "")
     going_on = ("compare", "--resume", "--out", study, "--seeds", 3)
     assert "--root PATH" in call(capsys, *going_on).err
     assert call(capsys, *going_on, "--root", folder).code == 0
