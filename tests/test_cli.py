@@ -43,6 +43,7 @@ STUDY_OPTIONS = {
         "--ray-address",
         "--out",
         "--resume",
+        "--root",
         "--json",
     )
 }
@@ -62,10 +63,10 @@ COMMANDS = {
     },
     "report": {"folder", "--csv"},
     "train": {
-        *("named", "--config", "-c", "--set", "-s", "--out", "--resume"),
+        *("named", "--config", "-c", "--set", "-s", "--out", "--resume", "--root"),
         *("--device", "--report", "--json", "--quiet", "-q"),
     },
-    "eval": {"run", "--split", "--data", "--csv", "--device", "--json"},
+    "eval": {"run", "--split", "--data", "--root", "--csv", "--device", "--json"},
     "predict": {"files", "--top", "--save-seen", "--csv", "--device", "--json"},
     "summary": {"named", "--config", "-c", "--set", "-s", "--json"},
     "data": {"name", "--root", "--sheet", "--yaml", "--cache", "--clear", "--json"},

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from support import SIGKILL, call, exit_code, posix_signals, start
@@ -22,7 +23,7 @@ from cnnkit.config.schema import Config
 from cnnkit.data import prepared
 from cnnkit.data.dataset import Published
 from cnnkit.data.pictures import decoded, pixels_of
-from cnnkit.data.prepare import load_data, load_splits
+from cnnkit.data.prepare import load_data, load_splits, paths_of
 from cnnkit.errors import ConfigError, DataError, ImageError
 from cnnkit.events import Note, Prepared
 
@@ -426,6 +427,55 @@ def test_of_a_changed_archive_every_image_is_decoded(
     os.utime(archive, ns=(1, 1))
     load_data(own(archive).data)
     assert len(count) == 60
+
+
+def test_other_splits_of_the_same_files_are_not_decoded_again(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count: list[str] = []
+    monkeypatch.setattr(
+        prepared, "decoded", lambda raw, name, *rest: count.append(name) or decoded(raw, name, *rest)
+    )
+    first = own(photos)
+    cnnkit.train(first, tmp_path / "run", progress=False).evaluate(data=photos)
+    for overrides in (["data.test=0.3"], ["data.test_seed=1"], ["data.folds=5"]):
+        config = own(photos, *overrides)
+        for part in load_data(config.data):
+            for path, pixels, label in zip(
+                paths_of(config.data, part), part.images, part.labels, strict=True
+            ):
+                assert np.array_equal(pixels, channels_first(Image.open(photos / path)))
+                assert path.split("/")[0] == part.info.class_names[label]
+    assert len(count) == 60
+    load_data(first.data)
+    assert len(count) == 60  # what the others used is what the first one left
+
+
+def test_a_training_sees_the_images_in_the_order_of_split_class_and_path(photos: Path) -> None:
+    config = own(photos)
+    published = load_data(config.data)
+    for part in published:
+        paths = paths_of(config.data, part)
+        assert list(paths) == sorted(paths)
+    stored = published.train.stored
+    everything = sorted(paths_of(config.data, published.all))
+    for path, pixels in zip(everything, stored, strict=True):
+        assert np.array_equal(pixels, channels_first(Image.open(photos / path)))
+
+
+def test_what_another_process_prepares_is_left_to_it(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    load_data(own(photos).data)
+    before = sorted((tmp_path / "cache/cnnkit/prepared").iterdir())
+    with FileLock(next(path for path in before if path.suffix == ".pixels").with_suffix(".lock")):
+        picture((9, 9, 9), 0).save(photos / "red" / "new.png")
+        load_data(own(photos).data)
+        assert all(path.exists() for path in before if path.suffix != ".lock")
+    picture((9, 9, 9), 1).save(photos / "red" / "newer.png")
+    load_data(own(photos).data)
+    assert not any(path.exists() for path in before if path.suffix != ".lock")
 
 
 def _prepare_slowly(root: str, stop_after: int) -> None:

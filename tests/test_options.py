@@ -149,6 +149,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--set": (f"train {TINY} --out own", "--set model.pooling=avg"),
         "--out": (f"train {TINY}", "--out own"),
         "--resume": ("train", "--resume {run}"),
+        "--root": (f"train {TINY} --out own", "--root {tmp}"),
         "--device": (f"train {TINY} --out own", "--device cuda:99"),
         "--report": (f"train {TINY} --out own", "--report"),
         "--json": (f"train {TINY} --out own", "--json"),
@@ -158,6 +159,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "RUN": ("eval", "{run}"),
         "--split": ("eval {run}", "--split train"),
         "--data": ("eval {run}", "--data {tmp}"),
+        "--root": ("eval {run}", "--root {tmp}"),
         "--csv": ("eval {run}", "--csv {tmp}/a.csv"),
         "--device": ("eval {run}", "--device cuda:99"),
         "--json": ("eval {run}", "--json"),
@@ -238,6 +240,7 @@ for path, line in (("compare", VARY), ("compare-pooling", POOLING)):
         "--executor": (f"{line} {STUDY}", "--executor ray"),
         "--ray-address": (f"{line} {STUDY} --executor ray", "--ray-address nowhere:1"),
         "--out": (line, STUDY),
+        "--root": (f"{line} {STUDY}", "--root {tmp}"),
         "--json": (f"{line} {STUDY}", "--json"),
     }
 

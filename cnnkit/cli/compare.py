@@ -1,6 +1,7 @@
 """`cnnkit compare` and `cnnkit compare-pooling`: which choice wins, by how much, and is it real."""
 
 import shlex
+from contextlib import nullcontext
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -160,13 +161,14 @@ def _compare(request: Request, varied: dict[str, list[Any]], optional: str = "")
         import_ahead()
     plan = _plan(request, base, varied)
     from cnnkit.api.progress import say
+    from cnnkit.api.refusals import anew
     from cnnkit.api.study import run_plan
     from cnnkit.api.study_progress import StudyProgress
     from cnnkit.cli.console import out
     from cnnkit.comparison.runner import StudyInterrupted
 
     try:
-        with StudyProgress() as progress:
+        with StudyProgress() as progress, nullcontext() if request.resume else anew():
             study = run_plan(
                 plan,
                 request.out,
@@ -219,6 +221,8 @@ def _plan(request: Request, base: "Config | None", varied: dict[str, list[Any]])
     given: dict[str, Any] = {"here": request.executor is ExecutorName.local}
     if base is not None:
         given["base"] = base
+    elif kept is not None:
+        given["base"] = kept.base_at(request.root)
     if request.resume and kept and varied and {*varied} <= {*kept.varied}:
         varied = with_added(kept.varied, varied)
     if varied:

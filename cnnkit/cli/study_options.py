@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from cnnkit.cli.completion import complete_study_or_folder
-from cnnkit.cli.options import ConfigArgument, ConfigOption, SetOption
+from cnnkit.cli.options import ConfigArgument, ConfigOption, RootOption, SetOption
 
 
 class Matched(str, Enum):
@@ -118,6 +118,7 @@ class Request:
         ),
     ] = None
     resume: Annotated[bool, typer.Option("--resume", help="Continue the study in --out as planned.")] = False
+    root: RootOption = None
     as_json: Annotated[
         bool, typer.Option("--json", help="Print results.json, alone, on standard output.")
     ] = False

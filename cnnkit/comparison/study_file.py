@@ -17,7 +17,7 @@ from cnnkit.comparison.tuning import Tuned, Tuning
 from cnnkit.comparison.widths import Match, cost_of
 from cnnkit.config.load import flat, parse_config
 from cnnkit.config.schema import MONITORS, Config
-from cnnkit.data.sources import with_own_root
+from cnnkit.data.sources import with_own_root, with_root
 from cnnkit.errors import CnnkitError, DamagedFile, RunError, UsageError
 from cnnkit.events import ignore
 from cnnkit.experiment.run_dir import RunDir
@@ -155,6 +155,14 @@ class StudyFile(Record):
         """
         config = parse_config(self.config, STUDY, kept=True)
         return config.model_copy(update={"data": with_own_root(config.data, ignore)})
+
+    def base_at(self, root: Path | None) -> Config:
+        """The same, to go on with. root: where the images lie now; None: where they were.
+
+        Raises DataError where a person's own images are not there.
+        """
+        config = self.base()
+        return config.model_copy(update={"data": with_root(config.data, root, ignore)})
 
 
 def load_study(folder: Path) -> StudyFile:

@@ -11,7 +11,7 @@ from cnnkit.data.dataset import Apart, ImageDataset, Published
 from cnnkit.data.prepared import PreparedImages, prepared_images
 from cnnkit.data.prepared_files import Fit
 from cnnkit.data.sources import cache_folder
-from cnnkit.errors import DataError
+from cnnkit.errors import ChangedSource, DataError
 from cnnkit.events import Note, NoteListener
 from cnnkit.listing import TEST, VALIDATION, Listing
 from cnnkit.words import counted
@@ -57,10 +57,13 @@ def published_of(config: DataConfig, listing: Listing, found: PreparedImages, us
     pixels = torch.from_numpy(found.pixels)
     held_out = splits[usable] == VALIDATION
     train, test = usable[splits[usable] != TEST], usable[splits[usable] == TEST]
+    places = torch.from_numpy(found.places)
     same = torch.from_numpy(found.hashes[torch.cat([train, test]).numpy()].view(np.int64))
     groups = None if listing.groups is None else torch.from_numpy(listing.groups)[train]
     apart = Apart(held_out[splits[usable] != TEST].nonzero()[:, 0] if held_out.any() else None, groups, same)
-    split, tested = (ImageDataset(pixels, labels[rows], config.source, rows) for rows in (train, test))
+    split, tested = (
+        ImageDataset(pixels, labels[rows], config.source, places[rows]) for rows in (train, test)
+    )
     return Published(split, tested, apart)
 
 
@@ -68,9 +71,9 @@ def _refuse_another(config: DataConfig, listing: Listing) -> None:
     if listing.fingerprint == config.fingerprint:
         return
     now = "its classes are others" if listing.classes != config.classes else _difference(config, listing)
-    raise DataError(
+    raise ChangedSource(
         f"{config.root} is no longer what it was when this configuration was written: {now}; "
-        "bring the images of then, or set data.images=null to take those of now"
+        "bring the images of then"
     )
 
 

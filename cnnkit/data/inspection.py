@@ -172,7 +172,7 @@ def _rows_of_splits(
     whole = published.train if shares.tested is None else published.all
     tested = published.test if shares.tested is None else whole[shares.tested]
     parts = (whole[shares.train], whole[shares.validation], tested)
-    return [torch.as_tensor(part.rows).numpy() for part in parts]
+    return [listing.numbers[torch.as_tensor(part.rows).numpy()] for part in parts]
 
 
 def _some(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
@@ -196,15 +196,19 @@ def _nearly_equal(
 ) -> tuple[Likeness, ...]:
     if len(train) * len(judged) > TOLD_PAIRS:
         notify(Note(f"looking for images that nearly equal one of {len(train):,} training images"))
-    pairs = near_duplicates(found.pixels, train, judged)
+    numbers, places = listing.numbers, found.places
+    pairs = [
+        (int(numbers[pair.train]), int(numbers[pair.judged]), pair.likeness)
+        for pair in near_duplicates(found.pixels, places[train], places[judged])
+    ]
     return tuple(
         Likeness(
-            listing.paths[pair.train],
-            listing.paths[pair.judged],
-            SPLITS[splits[pair.judged]],
-            pair.likeness,
-            (pair.train, pair.judged),
+            listing.paths[train_image],
+            listing.paths[judged_image],
+            SPLITS[splits[judged_image]],
+            likeness,
+            (train_image, judged_image),
         )
-        for pair in pairs
-        if found.hashes[pair.train] != found.hashes[pair.judged]
+        for train_image, judged_image, likeness in pairs
+        if found.hashes[train_image] != found.hashes[judged_image]
     )

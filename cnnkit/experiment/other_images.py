@@ -1,5 +1,6 @@
 """Labelled images that a run has not been trained for: found, framed, and labelled as its network does."""
 
+import contextlib
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -96,6 +97,13 @@ def other_images(data: DataConfig, root: Path, split: str | None, notify: NoteLi
     return other
 
 
+def holds_the_same(data: DataConfig, root: Path) -> bool:
+    """Whether the images at `root` are those of a run's configuration, wherever they lay then."""
+    with contextlib.suppress(DataError):
+        return data.own and list_images(root, data.test, data.test_seed).fingerprint == data.fingerprint
+    return False
+
+
 def matching_classes(found: Sequence[str], known: Sequence[str]) -> list[int | None]:
     """Which of the known classes each found one is: of the same name, else of the same name but for case and
     Unicode form, where only one is. None: none of them.
@@ -139,7 +147,7 @@ def _photographs(
     """(stored images, which of them the rows are, what is damaged)."""
     fit = Fit(info.shape[0], info.shape[1:], info.fit)
     found = prepared_images(listing, fit, cache_folder() / "prepared", notify)
-    return torch.from_numpy(found.pixels), torch.from_numpy(rows), found.damaged
+    return torch.from_numpy(found.pixels), torch.from_numpy(found.places[rows]), found.damaged
 
 
 def _drawings(

@@ -235,6 +235,8 @@ def images_of(config: Config, labels: NDArray[np.int64] | None = None) -> tuple[
 
     labels: (N,), of the images that were tested; others than these are refused.
     """
+    if config.data.own and not at_hand(config.data):
+        return None, f"{config.data.root} is not there"
     if not at_hand(config.data):  # a report fetches nothing
         return None, f"{config.data.source.title} is not in {data_root(config.data.root)}"
     try:
