@@ -178,6 +178,15 @@ def test_equal_and_nearly_equal_images_are_told_apart(pets: Path, capsys: Captur
     assert "train/cat/02.png and test/dog/near.png" in outcome.err
 
 
+def test_equal_images_of_two_classes_are_told(pets: Path, capsys: Capture) -> None:
+    scene(1).save(pets / "test" / "dog" / "equal.png")
+    found = told(capsys, pets)["equal_of_other_classes"]
+    assert found == {"images": 2, "pairs": [["train/cat/01.png", "test/dog/equal.png"]]}
+    err = call(capsys, "data", pets).err
+    assert "2 images equal, pixel by pixel, an image of another class" in err
+    assert "train/cat/01.png and test/dog/equal.png" in err
+
+
 def test_damaged_and_foreign_files_are_named(pets: Path, capsys: Capture) -> None:
     for number in range(12):
         (pets / "train" / "dog" / f"torn{number:02}.png").write_bytes(b"\x89PNG torn")

@@ -324,6 +324,50 @@ def test_training_images_that_equal_a_test_image_are_left_out(photos: Path) -> N
         load_data(config.data.model_copy(update={"duplicates": "refuse"}))
 
 
+def texts(config: Config) -> list[str]:
+    told: list[Note] = []
+    load_data(config.data, told.append)
+    return [note.text for note in told if not isinstance(note, Prepared)]
+
+
+def test_what_is_odd_in_a_folder_is_told_once_before_training(photos: Path) -> None:
+    (photos / "red" / "clip.mp4").write_bytes(b"0")
+    (photos / "red" / "photo.HEIC").write_bytes(b"0")
+    picture((1, 2, 3), 0).save(photos / "loose.png")
+    (photos / "nothing").mkdir()
+    told = "\n".join(texts(own(photos)))
+    for words in (
+        "Passed over: files of other kinds: 2 (red/clip.mp4, red/photo.HEIC).",
+        "1 image in",
+        "1 folder without an image: nothing.",
+        "`cnnkit data",
+    ):
+        assert told.count(words) == 1
+    assert "`cnnkit data" not in "\n".join(texts(own(photos)))
+
+
+def test_equal_images_of_two_classes_are_told_with_their_names(photos: Path) -> None:
+    assert not any("another class" in text for text in texts(own(photos)))
+    shutil.copy(photos / "red" / "03.png", photos / "blue" / "a.png")
+    shutil.copy(photos / "red" / "03.png", photos / "red" / "again.png")
+    (told,) = (text for text in texts(own(photos)) if "another class" in text)
+    assert told.startswith("3 images equal, pixel by pixel, an image of another class")
+    assert "blue/a.png and red/" in told
+
+
+def test_of_folds_no_split_of_the_source_is_told(photos: Path) -> None:
+    duplicated(photos)
+    folds = ("data.folds=3", "data.validation=5")
+    told = "\n".join(texts(own(photos, *folds)))
+    assert "validation or test split" not in told
+    assert "3 images equal another one" in told
+    with pytest.raises(DataError, match="a seed may part them"):
+        texts(own(photos, *folds, "data.duplicates=refuse"))
+    (photos / "train" / "red" / "torn.png").write_bytes(b"torn")
+    with pytest.raises(DataError, match=r"skip does not go with data\.folds"):
+        texts(own(photos, *folds, "data.damaged=skip"))
+
+
 # The cache
 
 
