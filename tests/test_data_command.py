@@ -178,6 +178,19 @@ def test_equal_and_nearly_equal_images_are_told_apart(pets: Path, capsys: Captur
     assert "train/cat/02.png and test/dog/near.png" in outcome.err
 
 
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp"])
+def test_sizes_are_those_of_the_turned_photos(tmp_path: Path, capsys: Capture, kind: str) -> None:
+    for label in ("a", "b"):
+        (tmp_path / "turned" / label).mkdir(parents=True)
+        for number in range(6):
+            exif = Image.Exif()
+            exif[0x0112] = 5 + number % 4
+            scene(number).resize((160, 80)).save(tmp_path / "turned" / label / f"{number}.{kind}", exif=exif)
+    found = told(capsys, tmp_path / "turned")
+    assert found["sizes"]["median"] == [80, 160]
+    assert "size: [64, 32]" in found["configuration"]
+
+
 def test_equal_images_of_two_classes_are_told(pets: Path, capsys: Capture) -> None:
     scene(1).save(pets / "test" / "dog" / "equal.png")
     found = told(capsys, pets)["equal_of_other_classes"]

@@ -16,7 +16,7 @@ from cnnkit.config.understood import understood
 from cnnkit.data.equal_images import with_other_labels
 from cnnkit.data.folder import listing_now, prepared_folder, published_of, readable
 from cnnkit.data.near_duplicates import near_duplicates
-from cnnkit.data.pictures import MODES, WIDE_GREYS, Shape, opened, quiet
+from cnnkit.data.pictures import MODES, WIDE_GREYS, Shape, opened, quiet, shape_of
 from cnnkit.data.prepared import PreparedImages
 from cnnkit.data.splits import shares_of
 from cnnkit.errors import CnnkitError, DataError
@@ -135,8 +135,7 @@ def _first_shapes(listing: Listing) -> list[Shape]:
                 shapes.append((found.shape[1], found.shape[0], MODES.index("L" if grey else "RGB")))
                 continue
             with quiet(), opened(BytesIO(found), listing.paths[i]) as image:
-                known = image.mode if image.mode in MODES else ""
-                shapes.append((image.width, image.height, MODES.index(known)))
+                shapes.append(shape_of(image))
         except (CnnkitError, OSError) as error:
             reason = error
     if not shapes:
