@@ -368,6 +368,20 @@ def test_of_folds_no_split_of_the_source_is_told(photos: Path) -> None:
         texts(own(photos, *folds, "data.damaged=skip"))
 
 
+def test_of_too_few_images_to_hold_out_one_of_each_class_one_message_says_what_works(tmp_path: Path) -> None:
+    for label in range(12):
+        (tmp_path / "few" / f"k{label}").mkdir(parents=True)
+        for number in range(3):
+            picture((label, label, 9), number).save(tmp_path / "few" / f"k{label}" / f"{number}.png")
+    shares = ("data.test=0.4", "data.validation=6")
+    with pytest.raises(ConfigError) as refused:
+        own(tmp_path / "few", *shares)
+    assert str(refused.value).count("data.validation:") == 1
+    assert "set data.validation=0" in str(refused.value)
+    assert "hold out at" not in str(refused.value)
+    assert own(tmp_path / "few", shares[0], "data.validation=0").data.train_images == 22
+
+
 # The cache
 
 
