@@ -104,6 +104,9 @@ def test_classes_that_do_not_match_are_told_and_only_the_others_are_measured(
         "bad.png",
     ):
         assert words in outcome.err
+    table = call(capsys, "eval", run, "--data", folder).out
+    (row,) = (line.split() for line in table.split("\n\n")[1].splitlines() if line.split()[:1] == ["3"])
+    assert row[1:] == ["0", "·", "·", "·"]
 
 
 @pytest.mark.parametrize(

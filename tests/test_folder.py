@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from support import SIGKILL, call, exit_code, posix_signals, start
 
 import cnnkit
-from cnnkit.config.load import config_text, parse_config
+from cnnkit.config.load import config_text, load_config, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.data import prepared
 from cnnkit.data.dataset import Published
@@ -380,6 +380,31 @@ def test_of_too_few_images_to_hold_out_one_of_each_class_one_message_says_what_w
     assert "set data.validation=0" in str(refused.value)
     assert "hold out at" not in str(refused.value)
     assert own(tmp_path / "few", shares[0], "data.validation=0").data.train_images == 22
+
+
+def test_a_relative_root_counts_from_the_folder_one_works_in(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "configs").mkdir()
+    config = tmp_path / "configs" / "own.yaml"
+    config.write_text("data: {dataset: folder, root: photos, size: 12}", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert load_config(config).data.root == str(photos)
+    monkeypatch.chdir(tmp_path / "configs")
+    words = f"(photos counts from the folder you work in, {tmp_path / 'configs'})"
+    with pytest.raises(ConfigError) as refused:
+        load_config(config)
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "example"),
+    [("data.size=[32]", "of 2 values, such as [32, 32]"), ("data.images=[1]", "such as [400, 50, 100]")],
+)
+def test_a_list_of_another_length_is_told_with_a_right_one(photos: Path, value: str, example: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        own(photos, value)
+    assert example in str(refused.value)
 
 
 # The cache
