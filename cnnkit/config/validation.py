@@ -122,10 +122,8 @@ def _words(error: Any, path: KeyPath) -> tuple[str, str]:
         return f"{short(value)!a} is not valid", "expected text that names a folder"
     if kind in LIST_ERRORS:
         what = "a value is missing" if kind == "missing" else f"{short(_yaml(value))} is not valid"
-        return (
-            what,
-            f"expected a list{' of 2 values' if {'betas', 'size'} & {*path} else ''}, such as {_example(path)}",
-        )
+        of_two = " of 2 values" if {"betas", "size"} & {*path} else ""
+        return what, f"expected a list{of_two}, such as {_example(path)}"
     if kind in ("model_type", "model_attributes_type"):
         return f"expected keys below it, not {short(value)!r}", f"one of {', '.join(_known_keys(path))}"
     expected = EXPECTED[kind].format_map(context) if kind in EXPECTED else error["msg"]

@@ -21,6 +21,7 @@ from cnnkit.errors import CnnkitError, DataError, ImageError, UsageError
 from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.experiment.other_images import OtherImages, other_images
+from cnnkit.experiment.trained_on import training_hashes, words_of_known
 from cnnkit.filenames import BEST
 from cnnkit.files import write_json
 from cnnkit.tables import Column, Table
@@ -138,7 +139,10 @@ def measure_split(
             config = config.model_copy(update={"data": with_own_root(config.data, notify)})
             images: ImageDataset = getattr(resident_splits(config, placement, notify), split)
         else:
+            known = training_hashes(config)
             other = other_images(config.data, data, split, notify)
+            if told := words_of_known(other.whole, known):
+                notify(Note(told))
             images = other.whole.cropped(config.data.crop).to(placement.device)
     placement = cores.fit(placement, runtime, notify)
     with placement.in_force():
