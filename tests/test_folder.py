@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from support import SIGKILL, call, exit_code, posix_signals, start
 
 import cnnkit
-from cnnkit.config.load import config_text, parse_config
+from cnnkit.config.load import config_text, load_config, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.data import prepared
 from cnnkit.data.dataset import Published
@@ -323,6 +323,89 @@ def test_training_images_that_equal_a_test_image_are_left_out(photos: Path) -> N
     assert any(image.numpy().tobytes() in tested for image in with_all.train.images)
     with pytest.raises(DataError, match=r"data\.duplicates: drop"):
         load_data(config.data.model_copy(update={"duplicates": "refuse"}))
+
+
+def texts(config: Config) -> list[str]:
+    told: list[Note] = []
+    load_data(config.data, told.append)
+    return [note.text for note in told if not isinstance(note, Prepared)]
+
+
+def test_what_is_odd_in_a_folder_is_told_once_before_training(photos: Path) -> None:
+    (photos / "red" / "clip.mp4").write_bytes(b"0")
+    (photos / "red" / "photo.HEIC").write_bytes(b"0")
+    picture((1, 2, 3), 0).save(photos / "loose.png")
+    (photos / "nothing").mkdir()
+    told = "\n".join(texts(own(photos)))
+    for words in (
+        "Passed over: files of other kinds: 2 (red/clip.mp4, red/photo.HEIC).",
+        "1 image in",
+        "1 folder without an image: nothing.",
+        "`cnnkit data",
+    ):
+        assert told.count(words) == 1
+    assert "`cnnkit data" not in "\n".join(texts(own(photos)))
+
+
+def test_equal_images_of_two_classes_are_told_with_their_names(photos: Path) -> None:
+    assert not any("another class" in text for text in texts(own(photos)))
+    shutil.copy(photos / "red" / "03.png", photos / "blue" / "a.png")
+    shutil.copy(photos / "red" / "03.png", photos / "red" / "again.png")
+    (told,) = (text for text in texts(own(photos)) if "another class" in text)
+    assert told.startswith("3 images equal, pixel by pixel, an image of another class")
+    assert "blue/a.png and red/" in told
+
+
+def test_of_folds_no_split_of_the_source_is_told(photos: Path) -> None:
+    duplicated(photos)
+    folds = ("data.folds=3", "data.validation=5")
+    told = "\n".join(texts(own(photos, *folds)))
+    assert "validation or test split" not in told
+    assert "3 images equal another one" in told
+    with pytest.raises(DataError, match="a seed may part them"):
+        texts(own(photos, *folds, "data.duplicates=refuse"))
+    (photos / "train" / "red" / "torn.png").write_bytes(b"torn")
+    with pytest.raises(DataError, match=r"skip does not go with data\.folds"):
+        texts(own(photos, *folds, "data.damaged=skip"))
+
+
+def test_of_too_few_images_to_hold_out_one_of_each_class_one_message_says_what_works(tmp_path: Path) -> None:
+    for label in range(12):
+        (tmp_path / "few" / f"k{label}").mkdir(parents=True)
+        for number in range(3):
+            picture((label, label, 9), number).save(tmp_path / "few" / f"k{label}" / f"{number}.png")
+    shares = ("data.test=0.4", "data.validation=6")
+    with pytest.raises(ConfigError) as refused:
+        own(tmp_path / "few", *shares)
+    assert str(refused.value).count("data.validation:") == 1
+    assert "set data.validation=0" in str(refused.value)
+    assert "hold out at" not in str(refused.value)
+    assert own(tmp_path / "few", shares[0], "data.validation=0").data.train_images == 22
+
+
+def test_a_relative_root_counts_from_the_folder_one_works_in(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "configs").mkdir()
+    config = tmp_path / "configs" / "own.yaml"
+    config.write_text("data: {dataset: folder, root: photos, size: 12}", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert load_config(config).data.root == str(photos)
+    monkeypatch.chdir(tmp_path / "configs")
+    words = f"(photos counts from the folder you work in, {tmp_path / 'configs'})"
+    with pytest.raises(ConfigError) as refused:
+        load_config(config)
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "example"),
+    [("data.size=[32]", "of 2 values, such as [32, 32]"), ("data.images=[1]", "such as [400, 50, 100]")],
+)
+def test_a_list_of_another_length_is_told_with_a_right_one(photos: Path, value: str, example: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        own(photos, value)
+    assert example in str(refused.value)
 
 
 # The cache

@@ -149,6 +149,15 @@ def _redrawn_complaints(config: "Config") -> Iterator[Complaint]:
 def _split_complaints(config: "Config") -> Iterator[Complaint]:
     data, info = config.data, config.data.info
     held, smallest = data.validation_images, info.classes
+    if info.train_images < 2 * smallest and data.validation:
+        yield Complaint(
+            "data.validation",
+            f"{info.train_images:,} images are too few to train on one of each of {smallest:,} classes "
+            "and to hold out another",
+            "set data.validation=0",
+            SPLIT_KEYS,
+        )
+        return
     if data.train_images < smallest:
         yield Complaint(
             "data.validation",

@@ -16,6 +16,7 @@ from cnnkit.errors import Problem
 from cnnkit.words import listed
 
 LIST_ERRORS = ("tuple_type", "too_short", "too_long", "missing")
+EXAMPLES: dict[object, object] = {"size": [32, 32], "classes": ["cat", "dog"], "images": [400, 50, 100]}
 EXPECTED = {  # by pydantic's type of the error, with the values of its context
     "int_type": "an integer",
     "float_type": "a number",
@@ -133,7 +134,8 @@ def _words(error: Any, path: KeyPath) -> tuple[str, str]:
         return f"{short(value)!a} is not valid", "expected text that names a folder"
     if kind in LIST_ERRORS:
         what = "a value is missing" if kind == "missing" else f"{short(_yaml(value))} is not valid"
-        return what, f"expected a list{' of 2 values' if 'betas' in path else ''}, such as {_example(path)}"
+        of_two = " of 2 values" if {"betas", "size"} & {*path} else ""
+        return what, f"expected a list{of_two}, such as {_example(path)}"
     if kind in ("model_type", "model_attributes_type"):
         return f"expected keys below it, not {short(value)!r}", f"one of {', '.join(_known_keys(path))}"
     expected = EXPECTED[kind].format_map(context) if kind in EXPECTED else error["msg"]
@@ -162,7 +164,7 @@ def _example(path: KeyPath) -> str:
     default: Any = Config()
     for part in path:
         default = getattr(default, str(part), default)
-    return json.dumps(default)
+    return json.dumps(EXAMPLES[path[1]] if default is None else default)
 
 
 def _known_keys(path: KeyPath) -> list[str]:

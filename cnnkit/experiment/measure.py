@@ -22,6 +22,7 @@ from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.experiment.other_images import OtherImages, holds_the_same, other_images
 from cnnkit.experiment.pixel_hashes import other_pixels
+from cnnkit.experiment.trained_on import training_hashes, words_of_known
 from cnnkit.filenames import BEST
 from cnnkit.files import write_json
 from cnnkit.tables import Column, Table
@@ -148,7 +149,10 @@ def measure_split(
             if told := other_pixels(weights.source, splits, split):
                 notify(Note(told))
         else:
+            known = training_hashes(config)
             other = other_images(config.data, data, split, notify)
+            if told := words_of_known(other.whole, known):
+                notify(Note(told))
             images = other.whole.cropped(config.data.crop).to(placement.device)
     placement = cores.fit(placement, runtime, notify)
     with placement.in_force():

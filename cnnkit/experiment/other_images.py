@@ -19,7 +19,7 @@ from cnnkit.data.sources import cache_folder
 from cnnkit.errors import DataError, ImageError
 from cnnkit.events import Note, NoteListener, Prepared
 from cnnkit.families.datasets import DatasetInfo
-from cnnkit.listing import TEST, TRAIN, VALIDATION, Listing, list_images, reader
+from cnnkit.listing import TEST, TRAIN, VALIDATION, Listing, list_images, reader, remarks
 from cnnkit.words import counted, listed
 
 SPLITS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
@@ -61,8 +61,8 @@ def other_images(data: DataConfig, root: Path, split: str | None, notify: NoteLi
     no image of a class that the network knows.
     """
     listing, known = list_images(root, trained=False), data.info.class_names
-    for warning in listing.warnings:
-        notify(Note(warning))
+    for remark in remarks(listing):
+        notify(Note(remark))
     numbers = matching_classes(listing.classes, known)
     mine = np.array([-1 if number is None else number for number in numbers])[listing.labels]
     wanted = np.ones(len(mine), bool) if split is None else listing.splits == SPLITS[split]
