@@ -136,13 +136,11 @@ def _tell_of_duplicates(config: DataConfig, apart: Apart, train: int, notify: No
     if config.redrawn:
         _tell_of_redrawn(config, apart.same, notify)
         return
-    judged = apart.same[train:]
+    judged = torch.ones(len(apart.same), dtype=torch.bool)
+    judged[:train] = False
     if apart.validation is not None:
-        judged = torch.cat([judged, apart.same[:train][apart.validation]])
-    mask = torch.ones(train, dtype=torch.bool)
-    if apart.validation is not None:
-        mask[apart.validation] = False
-    both = int(torch.isin(apart.same[:train][mask], judged).sum())
+        judged[apart.validation] = True
+    both = int(torch.isin(apart.same[~judged], apart.same[judged]).sum())
     if not both:
         return
     told = f"{that_equal(both, 'training image')}, pixel by pixel, an image of the validation or test split"
