@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import shutil
 import signal
 from collections.abc import Sequence
@@ -329,6 +330,17 @@ def texts(config: Config) -> list[str]:
     told: list[Note] = []
     load_data(config.data, told.append)
     return [note.text for note in told if not isinstance(note, Prepared)]
+
+
+def test_training_images_that_equal_one_of_the_source_s_own_validation_split_are_told(photos: Path) -> None:
+    duplicated(photos)
+    (photos / "test").rename(photos / "val")
+    config = own(photos, "data.test=0.2")
+    assert config.data.images is not None
+    assert config.data.images[1] == 15
+    equal = [text for text in texts(config) if "pixel by pixel" in text]
+    assert len(equal) == 1
+    assert re.match(r"[1-9]\d* training images? equals?, pixel by pixel", equal[0])
 
 
 def test_what_is_odd_in_a_folder_is_told_once_before_training(photos: Path) -> None:
