@@ -44,6 +44,8 @@ STUDY_OPTIONS = {
         "--out",
         "--resume",
         "--root",
+        "--yes",
+        "-y",
         "--json",
     )
 }
@@ -64,7 +66,7 @@ COMMANDS = {
     "report": {"folder", "--csv"},
     "train": {
         *("named", "--config", "-c", "--set", "-s", "--out", "--resume", "--root"),
-        *("--device", "--report", "--json", "--quiet", "-q"),
+        *("--device", "--report", "--json", "--yes", "-y", "--quiet", "-q"),
     },
     "eval": {"run", "--split", "--data", "--root", "--csv", "--device", "--json"},
     "predict": {"files", "--top", "--save-seen", "--csv", "--device", "--json"},
