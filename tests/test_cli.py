@@ -72,6 +72,7 @@ COMMANDS = {
     "predict": {"files", "--top", "--save-seen", "--csv", "--device", "--json"},
     "summary": {"named", "--config", "-c", "--set", "-s", "--json"},
     "data": {"name", "--root", "--sheet", "--yaml", "--cache", "--clear", "--json"},
+    "doctor": {"--json"},
     "config": set(),
     "config list": set(),
     "config show": {"named", "--config", "-c", "--set", "-s"},

@@ -208,6 +208,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--clear": ("data --cache", "--clear"),
         "--json": ("data digits", "--json"),
     },
+    "doctor": {"--json": ("doctor", "--json")},
     "config list": {},
     "config schema": {},
     "config keys": {},

@@ -22,6 +22,7 @@ from cnnkit.cli.completion import (
 )
 from cnnkit.cli.config import config_app
 from cnnkit.cli.data import COLUMNS, data_command
+from cnnkit.cli.doctor import doctor_command
 from cnnkit.cli.evaluate import eval_command
 from cnnkit.cli.options import (
     ConfigArgument,
@@ -168,6 +169,7 @@ def summary_command(
 
 
 app.command("data", epilog=COLUMNS)(data_command)
+app.command("doctor")(doctor_command)
 
 
 def _note(note: Note) -> None:
