@@ -29,7 +29,7 @@ SHORT = {  # tries of seed 0 that take no more than a second or two where nothin
     "fuzz": (1, 4, 6, 10),
     "kills": (1,),
     "together": (1,),
-    "forgeries": (1, 2),  # one with hashes as they were, one with hashes that fit
+    "forgeries": (1, 2, 3),
     "signals": (2, 6),
     "images": (1, 2, 3),
     "pages": (2,),
