@@ -17,7 +17,7 @@ from cnnkit.comparison.verdicts import Observed, judge
 from cnnkit.report.axes import BOTTOM, HEIGHT, WIDTH, Mark, Panel
 from cnnkit.report.captions import matrix_caption
 from cnnkit.report.figures import evidence, told_seeds
-from cnnkit.report.growth import DASHED, LEAST, MOST, Growth, growth_view
+from cnnkit.report.growth import DASHED, LEAST, MOST, Growth, _strongest, growth_view
 from cnnkit.report.labels import LETTER, LINE, labels_at_ends
 from cnnkit.report.trained import fate, seeds_of_levels, trainings
 from cnnkit.sequential import ENOUGH
@@ -315,3 +315,11 @@ def test_the_matrix_says_that_a_level_that_fails_is_never_called_better(results:
 )
 def test_seeds_are_told_in_short(seeds: list[int], told: str) -> None:
     assert told_seeds(seeds) == told
+
+
+def test_of_many_levels_the_strongest_evidence_is_told_and_the_most_of_the_others() -> None:
+    values = {"a": 1.0, "b": 30.0, "c": 0.5, "d": 7.0}
+    assert _strongest(values) == "30 for b, 7.0 for d, 1.0 for a and 0.5 for c"
+    assert (
+        _strongest(values | {"e": 0.7}) == "30 for b, 7.0 for d, 1.0 for a and at most 0.7 for the 2 others"
+    )
