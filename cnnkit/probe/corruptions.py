@@ -1,4 +1,4 @@
-"""Images made worse on purpose, as MNIST-C (Mu & Gilmer 2019) and ImageNet-C (Hendrycks & Dietterich 2019) do.
+"""Images made worse on purpose, after MNIST-C (Mu & Gilmer 2019) and ImageNet-C (Hendrycks, Dietterich 2019).
 
 Each corruption has three strengths. Lengths are fractions of the image's shorter side, so that a strength
 means the same at 28 and at 64 pixels; MNIST-C's own pixels were of 28. What comes in from outside repeats
@@ -26,7 +26,7 @@ class Corruption:
     """One way to make images worse.
 
     formula: for a person; s is the amount. amounts: of strengths 1, 2 and 3. draws: how many uniform numbers
-    an image needs, 0 … 1. change: ((N, C, H, W) 0 … 1, amount, (draws, N)) -> the same shape, not yet clamped;
+    an image needs, 0 … 1. change: ((N, C, H, W) 0 … 1, amount, (draws, N)) -> the same shape, unclamped;
     noise gets as many draws as pixels instead: (N, C, H, W), standard normal.
     """
 
@@ -86,7 +86,7 @@ def scale(images: Tensor, amount: float, _: Tensor) -> Tensor:
 
 
 def _placed(images: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Pixel (x, y) from the middle comes from (x · cos - y · sin, x · sin + y · cos); linear between pixels."""
+    """Pixel (x, y), from the middle, comes from (x · cos - y · sin, x · sin + y · cos), interpolated."""
     height, width = images.shape[2:]
     zero = torch.zeros_like(cos)
     # affine_grid's unit is half a side, which is another length along x than along y.

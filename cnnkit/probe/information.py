@@ -14,11 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cnnkit.config.geometry import cells_of
 from cnnkit.families.poolings import Layer, Pooling
 from cnnkit.nn.model import CNN
 from cnnkit.nn.pooling import Downsampling
 
-SEEN = 0.0455  # of the strongest gradient: a pixel below it is not counted; two standard deviations of a Gaussian
+SEEN = 0.0455  # of the strongest gradient: what a Gaussian has left at two and a half of its deviations
 PROBE_GRID = 4  # cells along each side of the maps that a linear probe is given
 PROBE_PENALTY = 1.0  # of the ridge regression, on standardised values
 
@@ -77,9 +78,9 @@ class Flow:
     """Of one stage, a share each.
 
     reached: of the cells of the maps, how many get a gradient of the loss. energy: mean square of the reduced
-    maps, divided by that of the maps. winner: entropy of which place of a k × k cell the answer depends on, by
-    its share of the gradient, divided by its largest value, log k²; averaged over channels. 0: always the
-    same place, 1: all alike.
+    maps, divided by that of each cell's strongest value. winner: entropy of the place in a k × k cell that
+    the answer depends on, by its share of the gradient, divided by log k², the largest; averaged over
+    channels. 0: always the same place, 1: all alike.
     """
 
     reached: float
@@ -96,7 +97,8 @@ def flows(model: CNN, images: Tensor, labels: Tensor) -> list[Flow]:
         told = []
         for layer, pooling, gradient in zip(_downsamplings(model), poolings, gradients, strict=True):
             (weight,) = torch.autograd.grad(pooling.after.sum(), pooling.before, retain_graph=True)
-            energy = pooling.after.detach().square().mean() / pooling.before.detach().square().mean()
+            strongest = F.max_pool2d(pooling.before.detach().square(), layer.factor)
+            energy = pooling.after.detach().square().mean() / strongest.mean()
             reached = (gradient != 0).float().mean()
             told.append(Flow(float(reached), float(energy), _winner(weight.abs(), layer.factor)))
     return told
@@ -114,9 +116,9 @@ def _winner(weights: Tensor, k: int) -> float:
 
 
 def receptive_field(model: CNN, images: Tensor) -> float:
-    """The side, in pixels, of the square as large as what a cell in the middle of the last maps really sees.
+    """What a cell in the middle of the last maps really sees, as a share of what it could: side by side.
 
-    Gradients of the cell's features by the pixels, their sizes added over images and channels; counted are the
+    Gradients of the cell's features by the pixels, their sizes added over images and channels; counted are
     pixels above `SEEN` of the strongest (Luo et al. 2016, "Understanding the effective receptive field").
     """
     pixels = images.float().requires_grad_()
@@ -124,7 +126,9 @@ def receptive_field(model: CNN, images: Tensor) -> float:
     middle = maps[..., maps.shape[2] // 2, maps.shape[3] // 2]
     (gradient,) = torch.autograd.grad(middle.sum(), pixels)
     strength = gradient.abs().sum((0, 1))
-    return math.sqrt(int((strength > SEEN * strength.max()).sum()))
+    side = math.sqrt(int((strength > SEEN * strength.max()).sum()))
+    shape = images.shape[1:]
+    return side / float(min(cells_of(model.config, (shape[0], shape[1], shape[2])).sees, *shape[1:]))
 
 
 def silenced(model: CNN, stage: int, part: int) -> Callable[[Tensor], Tensor]:
@@ -150,7 +154,7 @@ def stage_features(model: CNN, images: Tensor) -> list[Tensor]:
     maps, found = model.normalize(images), []
     for stage in model.stages:
         maps = stage(maps)
-        grid = [min(PROBE_GRID, side) for side in maps.shape[2:]]
+        grid = min(PROBE_GRID, maps.shape[2]), min(PROBE_GRID, maps.shape[3])
         found.append(F.adaptive_avg_pool2d(maps.float(), grid).flatten(1))
     return found
 
@@ -161,6 +165,9 @@ def linear_probe(train: Tensor, train_labels: Tensor, test: Tensor, test_labels:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    probe: Any = make_pipeline(StandardScaler(), RidgeClassifier(alpha=PROBE_PENALTY))
+    scaler: Any = StandardScaler
+    ridge: Any = RidgeClassifier
+    together: Any = make_pipeline
+    probe = together(scaler(), ridge(alpha=PROBE_PENALTY))
     probe.fit(train.cpu().numpy(), train_labels.cpu().numpy())
     return float((probe.predict(test.cpu().numpy()) == test_labels.cpu().numpy()).mean())

@@ -11,6 +11,7 @@ from cnnkit.data.dataset import ImageDataset
 from cnnkit.data.prepare import load_data, load_splits
 from cnnkit.data.scenes import scenes_at
 from cnnkit.events import NoteListener, ignore
+from cnnkit.families.poolings import POOLINGS
 from cnnkit.nn.model import CNN
 from cnnkit.probe.corruptions import CORRUPTIONS, STRENGTHS
 from cnnkit.probe.information import (
@@ -78,7 +79,8 @@ def _objects(config: Config) -> dict[str, tuple[Tensor, Tensor]]:
         one = scene.model_copy(update={"object_sizes": (side,)})
         for row in range(PLACES):
             for column in range(PLACES):
-                corner = tuple(round(place * (scene.size - side) / (PLACES - 1)) for place in (row, column))
+                room = (scene.size - side) / (PLACES - 1)
+                corner = round(row * room), round(column * room)
                 generator = generator_for(0, "probe", "objects")
                 drawn = scenes_at(digits.images, digits.labels, one, corner, SCENES, generator)
                 found[f"objects.{side}.{row}-{column}"] = drawn
@@ -86,7 +88,7 @@ def _objects(config: Config) -> dict[str, tuple[Tensor, Tensor]]:
 
 
 def figures_of(model: CNN, asked: Asked, placement: Placement) -> Figures:
-    """All figures of one network; fractions, except `receptive_field` in pixels."""
+    """All figures of one network, fractions."""
     model = model.to(placement.device).eval()
     here, labels = asked.cropped, asked.cropped.labels
     answers = _answers(model, here.images, placement)
@@ -149,8 +151,7 @@ def _information(model: CNN, here: ImageDataset, placement: Placement) -> Figure
         figures[f"reached.{stage}"] = flow.reached
         figures[f"energy.{stage}"] = flow.energy
         figures[f"winner.{stage}"] = flow.winner
-        parts = model.stages[number].get_submodule("downsampling").pooling.parts
-        for part, name in enumerate(parts):
+        for part, name in enumerate(POOLINGS[model.config.stages[number].pooling].parts):
             with watched(model, {number: silenced(model, number, part)}):
                 right = _answers(model, here.images, placement) == here.labels
             figures[f"without.{name}.{stage}"] = _share(right)
