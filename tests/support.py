@@ -26,7 +26,7 @@ from cnnkit.comparison.trial import Trial, run_trial
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Splits
-from cnnkit.experiment.run_dir import create_run
+from cnnkit.experiment.new_run import create_run
 from cnnkit.experiment.train import begin, prepare, run_experiment
 from cnnkit.families.datasets import ImageInfo
 from cnnkit.filenames import FAILURE

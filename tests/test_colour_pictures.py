@@ -10,8 +10,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from support import info
 
 from cnnkit.config.load import parse_config
+from cnnkit.data.dataset import ImageDataset
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.families.datasets import DATASETS, ImageInfo
 from cnnkit.nn.model import build_model
@@ -97,7 +99,10 @@ def test_a_filter_on_three_channels_is_drawn_in_colour_and_each_channel_apart() 
 def test_missed_photos_are_tiles_in_colour() -> None:
     image = photo()
     (mistake,) = most_confident_mistakes(
-        image[None], torch.tensor([0]), torch.tensor([1]), torch.ones(1), ("a", "b"), as_is=True
+        ImageDataset(image[None], torch.tensor([0]), info((3, 8, 8), 2)),
+        torch.tensor([1]),
+        torch.ones(1),
+        as_is=True,
     )
     picture = confusion_svg(torch.ones(2, 2), ("a", "b"), [mistake], "title")
     assert mistake.image in picture

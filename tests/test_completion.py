@@ -9,7 +9,7 @@ from support import call
 
 from cnnkit.config.docs import key_names
 from cnnkit.config.load import shipped_configs
-from cnnkit.experiment.run_dir import create_run
+from cnnkit.experiment.new_run import create_run
 from cnnkit.families.poolings import POOLINGS
 
 Offered = Callable[..., list[str]]

@@ -1,5 +1,6 @@
 """The course of a study: what is trained next, what no more, and when it ends."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ import pytest
 from support import call
 
 from cnnkit.comparison.course import GIVEN_UP, Course
+from cnnkit.comparison.records import EQUIVALENT, THE_BEST, UNDECIDED
 from cnnkit.comparison.results import analyse, read_results
 from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.trial import Trial
-from cnnkit.comparison.verdicts import AS_GOOD, BEATEN, LEADS, OPEN
+from cnnkit.comparison.verdicts import BEATEN
 from cnnkit.config.schema import Config
 from cnnkit.events import SeedDone
 
@@ -61,12 +63,12 @@ def test_a_level_that_is_beaten_is_dropped_and_the_end_is_when_it_is_decided(tin
     assert len(trained) < 4 * 40
     states = {row.level: row.state for row in last.standings}
     assert (states["stride"], states["concat"]) == (BEATEN, BEATEN)
-    assert {states["max"], states["avg"]} <= {LEADS, AS_GOOD, OPEN}
+    assert {states["max"], states["avg"]} <= {THE_BEST, EQUIVALENT, UNDECIDED}
     beaten_at = next(
         done.seeds for done in told if {row.level: row.state for row in done.standings}["stride"] == BEATEN
     )
     assert ("stride", beaten_at) not in trained  # seeds are counted from 0: that would be the next
-    assert next(row for row in last.standings if row.state == LEADS) == last.standings[0]
+    assert next(row for row in last.standings if row.state == THE_BEST) == last.standings[0]
 
 
 def test_nothing_ends_before_the_fewest_seeds(tiny: Tiny) -> None:
@@ -149,7 +151,9 @@ def test_a_study_ends_where_its_kept_results_say_that_it_is_decided(
     assert results == analyse(study)
     assert [look.decided for look in results.looks[1:-1]].count(True) == 0 or fixed
     assert results.decided or len(results.seeds) == 12 or fixed
-    assert f"after {len(results.seeds)} seeds: " in outcome.err
+    told = re.search(rf"after {len(results.seeds)} seeds: (\w+) [\d.]+% \((.*?)\)", outcome.err)
+    assert told
+    assert told.groups() == (results.best.name, THE_BEST)
     assert results.looks[-1].trainings == sum(len(level.seeds) for level in results.levels)
     more = call(capsys, "compare", "--resume", "--out", study, "--workers", 1)
     assert more.code == 0

@@ -16,8 +16,8 @@ import cnnkit
 from cnnkit.data.prepare import load_dataset, load_splits
 from cnnkit.errors import DataError, UsageError
 from cnnkit.events import Note
+from cnnkit.experiment.new_run import create_run
 from cnnkit.experiment.other_images import matching_classes
-from cnnkit.experiment.run_dir import create_run
 from cnnkit.experiment.train import run_experiment
 
 Capture = pytest.CaptureFixture[str]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from support import Here, call, keep_json, kept_json
 
 import cnnkit
-from cnnkit.api.progress import StudyProgress
+from cnnkit.api.study_progress import StudyProgress
 from cnnkit.cli.console_compare import print_comparison
 from cnnkit.comparison.course import GIVEN_UP, Course
 from cnnkit.comparison.factors import Effects, design_of, judge_factors, judge_for, means_at

@@ -9,7 +9,7 @@ from support import Tiny, finished_run
 import cnnkit
 from cnnkit.errors import RunError
 from cnnkit.experiment.checkpoints import FEATURES, load_weights
-from cnnkit.experiment.run_dir import create_run
+from cnnkit.experiment.new_run import create_run
 from cnnkit.experiment.train import run_experiment
 from cnnkit.filenames import BEST
 from cnnkit.tensor_files import load_tensors, save_tensors

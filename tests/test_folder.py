@@ -245,6 +245,21 @@ def test_a_file_whose_pixels_have_changed_is_decoded_again(photos: Path) -> None
     assert sum(changed) == 1
 
 
+@pytest.mark.parametrize(("each", "held"), [(20, 5), (8, 3), (5, 3), (3, 0)])
+def test_where_nothing_is_said_a_tenth_or_one_image_a_class_is_held_out(
+    photos: Path, each: int, held: int
+) -> None:
+    for name in COLOURS:
+        for path in sorted((photos / name).iterdir())[each:]:
+            path.unlink()
+    config = own(photos)
+    assert config.data.images == (3 * each - round(0.2 * 3 * each), 0, round(0.2 * 3 * each))
+    validation = load_splits(config.data, 0).validation
+    assert len(validation) == config.data.validation_images == held
+    if held == 3:
+        assert validation.labels.tolist() == [0, 1, 2]
+
+
 def test_what_no_configuration_can_mean_is_refused_in_words(photos: Path, tmp_path: Path) -> None:
     for overrides, said in (
         (["data.root=null"], "data.root"),

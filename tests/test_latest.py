@@ -13,7 +13,7 @@ from cnnkit.comparison.trial import Trial, run_trial
 from cnnkit.config.schema import Config
 from cnnkit.errors import UsageError
 from cnnkit.experiment.latest import latest_run
-from cnnkit.experiment.run_dir import create_run
+from cnnkit.experiment.new_run import create_run
 from cnnkit.filenames import RESULT, RUNS, TRIALS
 
 Tiny = Callable[..., Config]

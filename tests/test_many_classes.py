@@ -21,7 +21,8 @@ from cnnkit.comparison.verification import verify
 from cnnkit.errors import RunError
 from cnnkit.experiment.checkpoints import load_weights
 from cnnkit.experiment.measure import measure_split
-from cnnkit.experiment.run_dir import RunDir, create_run
+from cnnkit.experiment.new_run import create_run
+from cnnkit.experiment.run_dir import RunDir
 from cnnkit.experiment.train import run_experiment
 from cnnkit.families.datasets import DATASETS, DatasetInfo
 from cnnkit.filenames import LABELS, PREDICTIONS, TRIALS

@@ -507,6 +507,23 @@ def test_a_function_of_several_keys_gets_the_value_of_each_and_effects_are_told(
     assert study.report().is_file()
 
 
+@pytest.mark.parametrize("function", [of_both, lambda chosen, seed: float(of_both(chosen, seed).mean())])
+def test_the_report_of_a_function_of_several_keys_shows_main_effects(
+    function: Callable[[dict[str, Any], int], Any],
+) -> None:
+    study = cnnkit.compare(function, SEVERAL, 6, "study", progress=False)
+    page = study.report().read_text(encoding="utf-8")
+    section = page[page.index('<section id="effects">') :].partition("</section>")[0]
+    assert "could not be drawn" not in section
+    for factor in study.results.factors:
+        assert f"<th>{factor.key}</th>" in section
+        for level in factor.levels:
+            assert f"<b>{level.accuracy.mean:.3%}</b>" in section
+    assert "best rate does not depend on depth" in section
+    assert "accuracy, %, against depth" in section
+    assert "beaten" not in page.partition("<main>")[2].partition('id="provenance"')[0]
+
+
 def test_a_function_of_several_keys_is_called_until_its_effects_are_known_and_goes_on() -> None:
     function = Counted(of_both)
     results = cnnkit.compare(function, SEVERAL, out="study", margin=2, progress=False).results

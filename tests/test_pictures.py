@@ -13,9 +13,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from support import Tiny, begun, finished_run
+from support import Tiny, begun, finished_run, info
 
 from cnnkit.config.schema import Config
+from cnnkit.data.dataset import ImageDataset
 from cnnkit.experiment.checkpoints import Weights, load_weights
 from cnnkit.experiment.measure import SPLITS, measure_split
 from cnnkit.families.datasets import DATASETS, FOLDER
@@ -126,17 +127,36 @@ def test_a_picture_has_the_reports_colours_on_a_light_page_and_on_a_dark_one() -
 
 
 def test_the_most_confident_mistakes_come_first_and_right_answers_never() -> None:
-    images = torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1)
-    labels, predictions = torch.tensor([1, 2, 3, 4, 5, 6]), torch.tensor([1, 7, 3, 7, 7, 7])
+    pixels = torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1)
+    images = ImageDataset(pixels, torch.tensor([1, 2, 3, 4, 5, 6]), info((1, 1, 1)))
+    predictions = torch.tensor([1, 7, 3, 7, 7, 7])
     confidences = torch.tensor([0.99, 0.5, 0.98, 0.8, 0.6, 0.8])
-    found = most_confident_mistakes(images, labels, predictions, confidences, NAMES)
+    found = most_confident_mistakes(images, predictions, confidences)
     assert [int(mistake.pixels) for mistake in found] == [3, 5, 4, 1]
     assert found[0].caption == "4, taken for 7, 80%"
 
 
 def test_where_nothing_is_missed_there_are_no_mistakes() -> None:
     labels = torch.arange(4)
-    assert most_confident_mistakes(torch.zeros(4, 1, 2, 2), labels, labels, torch.ones(4), NAMES) == []
+    images = ImageDataset(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), labels, info((1, 2, 2)))
+    assert most_confident_mistakes(images, labels, torch.ones(4)) == []
+
+
+def test_only_the_images_that_are_drawn_are_copied(
+    tmp_path: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = measure_split(load_weights(finished_run(tmp_path / "run", shared_cache)), "train")
+    copied: list[int] = []
+
+    def images(self: ImageDataset) -> torch.Tensor:
+        assert self.rows is not None
+        copied.append(len(self))
+        return self.stored[self.rows]
+
+    monkeypatch.setattr(ImageDataset, "images", property(images))
+    assert (measured.evaluation.predictions != measured.images.labels).sum() > MISTAKES_SHOWN
+    draw_confusion(measured)
+    assert copied == [MISTAKES_SHOWN]
 
 
 # --- what a crop cuts off ----------------------------------------------------------------------------
@@ -186,7 +206,7 @@ def test_an_evaluations_images_are_shown_as_they_were_before_the_crop(
     )
     for split in SPLITS:
         measured = measure_split(load_weights(run), split)
-        whole = uncropped(measured)
+        whole = uncropped(measured).images
         assert whole.shape[-2:] == (8, 8)
         assert torch.equal(whole[..., 1:-1, 1:-1], measured.images.images)
     assert "cuts 1 pixel off" in draw_confusion(measured).read_text(encoding="utf-8")

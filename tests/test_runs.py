@@ -43,7 +43,8 @@ from cnnkit.experiment import run_dir
 from cnnkit.experiment.checkpoints import FEATURES, load_state, load_weights
 from cnnkit.experiment.latest import latest_run
 from cnnkit.experiment.measure import measure_split
-from cnnkit.experiment.run_dir import RunDir, create_run, open_run
+from cnnkit.experiment.new_run import create_run
+from cnnkit.experiment.run_dir import RunDir, open_run
 from cnnkit.experiment.train import begin, prepare, run_experiment
 from cnnkit.filenames import BEST, CURVES, LAST, LOCK, STATE, TESTED
 from cnnkit.locks import alone_at

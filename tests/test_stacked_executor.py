@@ -7,9 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from support import Here
 from test_comparison import LEVELS, run, study_of, without_timing
+from test_folder import COLOURS, own, taken
 
 import cnnkit.training.loop
 from cnnkit.api.study import _executor
@@ -22,6 +25,7 @@ from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import StudyPlan, plan_study
 from cnnkit.comparison.verification import verify
 from cnnkit.config.schema import Config
+from cnnkit.data.prepare import load_splits
 from cnnkit.errors import Interrupted, OutOfMemory
 from cnnkit.events import StudyEvent, TrialDone
 from cnnkit.experiment.checkpoints import load_weights
@@ -90,6 +94,24 @@ def test_seeds_of_a_level_train_together_up_to_a_number(
     )
     assert groups == [(0, 1), (2, 3), (4,)] * 2
     assert done == [(level, seed) for level in reversed(LEVELS) for seed in range(5)]  # max costs more
+
+
+def test_seeds_with_equally_many_images_train_together(tmp_path: Path, groups: list[tuple[int, ...]]) -> None:
+    photos = taken(tmp_path / "photos")
+    rows = ["path,label,group"]  # groups of different sizes, so that a seed cannot hold out just its share
+    for name in COLOURS:
+        rows += [f"{name}/{number:02}.png,{name},{name}{int(number**0.6)}" for number in range(20)]
+    (photos / "all.csv").write_text("\n".join(rows))
+    config = own(photos, "data.validation=0.25")
+    study = plan_study(config, "model.pooling", LEVELS, 6)
+    images = [len(load_splits(config.data, seed).train) for seed in range(6)]
+    alike = [tuple(np.flatnonzero(np.equal(images, one)).tolist()) for one in dict.fromkeys(images)]
+    assert 1 < len(alike) < 6
+    found = together(study, tmp_path / "together")
+    assert sorted(groups) == sorted(alike * 2)
+    expected = run_study(study, tmp_path / "alone", Here(tmp_path / "alone" / TRIALS), print)
+    assert [trial.hashes for trial in found.trials] == [trial.hashes for trial in expected.trials]
+    assert verify(tmp_path / "together") == found
 
 
 def test_only_what_is_missing_is_trained(tiny: Tiny, tmp_path: Path, groups: list[tuple[int, ...]]) -> None:

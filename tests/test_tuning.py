@@ -13,6 +13,7 @@ import pytest
 import torch
 from conftest import TINY
 from support import Here, Tiny, call, keep_json, kept_json
+from test_folder import COLOURS, own, taken
 
 import cnnkit
 from cnnkit.cli.console_compare import print_comparison
@@ -38,16 +39,18 @@ from cnnkit.comparison.tuning import (
     with_settings,
 )
 from cnnkit.comparison.tuning_trials import TuningRun, missing_trials, tuned_levels, tuning_trials
+from cnnkit.comparison.validation_only import _setting
 from cnnkit.comparison.verification import verify
 from cnnkit.comparison.widths import cost_of
 from cnnkit.config.load import config_text, load_config, parse_config, shipped_configs
 from cnnkit.config.ranges import DEFAULT_KEYS, TUNABLE, Range
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published
-from cnnkit.data.prepare import load_data
+from cnnkit.data.prepare import load_data, load_splits
 from cnnkit.errors import RunError, UsageError
 from cnnkit.events import PointDone, StudyEvent, TrialDone, TuningBegun
-from cnnkit.experiment.run_dir import RunDir, RunResult, create_run
+from cnnkit.experiment.new_run import create_run
+from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.experiment.train import run_experiment
 from cnnkit.families.optimizers import OPTIMIZERS
 from cnnkit.filenames import CONFIG, FAILURE, LOCK, RESULT, STUDY, TRIAL, TRIALS, TUNING
@@ -196,6 +199,25 @@ def test_a_tuning_trial_measures_what_a_run_measures_and_never_asks_for_a_test_i
     assert (found.val_accuracy, found.val_loss) == (run.val_accuracy, run.val_loss)
     assert found.best_epoch == run.best_epoch
     assert {path.name for path in (tmp_path / "tuning").iterdir()} == {CONFIG, RESULT}
+
+
+@pytest.mark.parametrize("column", ["group", "split"])
+def test_a_tuning_trial_has_the_images_of_a_run_where_some_belong_together(
+    column: str, tmp_path: Path
+) -> None:
+    photos, rows = taken(tmp_path / "photos"), [f"path,label,{column}"]
+    for name in COLOURS:
+        for number in range(20):
+            split = "val" if number < 4 else "test" if number < 8 else "train"
+            rows.append(
+                f"{name}/{number:02}.png,{name},{split if column == 'split' else name + str(number // 3)}"
+            )
+    (photos / "all.csv").write_text("\n".join(rows))
+    shutil.copy(photos / "red" / "05.png", photos / "red" / "19.png")
+    config = own(photos, "data.validation=0.25")
+    mine, theirs = _setting(config, None).splits, load_splits(config.data, config.training.seed)
+    assert torch.equal(mine.train.images, theirs.train.images)
+    assert torch.equal(mine.validation.images, theirs.validation.images)
 
 
 def test_worker_processes_run_the_missing_trials_alone_and_a_level_gets_the_best_of_its_points(

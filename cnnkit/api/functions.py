@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cnnkit.api.progress import StudyProgress, shown
+from cnnkit.api.progress import shown
 from cnnkit.api.refusals import limits_of, refuse_of_function, values_of, whole
 from cnnkit.api.run import Run
+from cnnkit.api.study_progress import StudyProgress
 from cnnkit.config import load
 from cnnkit.config.checks import grid_complaints
 from cnnkit.config.schema import Config
@@ -16,7 +17,7 @@ from cnnkit.data.prepare import load_splits
 from cnnkit.errors import UsageError
 from cnnkit.events import Listener
 from cnnkit.experiment.latest import followed
-from cnnkit.experiment.run_dir import new_run, refuse_taken
+from cnnkit.experiment.new_run import new_run, refuse_taken
 from cnnkit.experiment.train import prepare, run_experiment
 from cnnkit.families.datasets import ImageInfo
 from cnnkit.nn.model import CNN

@@ -19,7 +19,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.segment import Segment
-from rich.table import Table
 from rich.text import Text
 
 from cnnkit.events import (
@@ -28,16 +27,10 @@ from cnnkit.events import (
     Event,
     Listener,
     Note,
-    PointDone,
     Prepared,
-    SeedDone,
     StepDone,
-    StudyBegun,
-    StudyEvent,
-    TrialDone,
-    TuningBegun,
 )
-from cnnkit.words import about, counted, visible
+from cnnkit.words import visible
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -187,104 +180,6 @@ def _epoch_line(record: EpochRecord, epochs: int) -> str:
         f"{record.epoch:>2}/{epochs:<2}  {loss:>7}   {accuracy:>7}  "
         f"{validation:>10}  {record.images_per_second:8,.0f}  {record.seconds:5.1f} s"
     )
-
-
-class WithTable(Progress):
-    """A bar below a table that changes."""
-
-    table: Table | None = None
-
-    def get_renderables(self) -> Iterable[RenderableType]:
-        if self.table:
-            yield self.table
-        yield from super().get_renderables()
-
-
-class StudyProgress(LiveBar):
-    """A listener: what a study tells, on standard error."""
-
-    kind = WithTable
-
-    def __init__(self, quiet: bool = False) -> None:
-        super().__init__(MofNCompleteColumn(), TextColumn("trials{task.fields[at_most]},"), quiet=quiet)
-
-    def __call__(self, event: StudyEvent) -> None:
-        if self.quiet:
-            return
-        if isinstance(event, StudyBegun):
-            self._begin(event)
-        elif isinstance(event, TrialDone):
-            self._advance(_line(f"{event.level:<8} seed {event.seed:<4}", event))
-        elif isinstance(event, TuningBegun):
-            self._begin_tuning(event)
-        elif isinstance(event, PointDone):
-            self._advance(_line(f"{event.level:<8} point {event.point:<3}", event, " on validation images"))
-        elif isinstance(event, SeedDone):
-            self._show(event)
-        elif isinstance(event, Note):
-            print_note(event)
-
-    def _begin(self, event: StudyBegun) -> None:
-        takes = "" if event.seconds is None else f"; {about(*event.seconds)}"
-        say(err, f"{event.title}; {event.where}{takes}")
-        for warning in event.warnings:
-            say(err, Text("note: ", "yellow") + Text(warning, "default"), hang=6)
-        if event.finished:
-            of = "" if event.at_most else f" of {event.trials:,}"
-            say(err, f"{event.finished:,}{of} trials are there already", "dim")
-        self._start("training", event.trials, event.finished, " at most" if event.at_most else "")
-
-    def _begin_tuning(self, event: TuningBegun) -> None:
-        trainings = counted(event.trainings, "training")
-        first = f"tuning first: {event.what}, on validation images alone: {trainings}"
-        times = "" if event.seconds is None else f", {about(event.seconds)}"
-        then = "" if event.seed_seconds is None else f"; then {about(event.seed_seconds)} for each seed"
-        say(err, first + times + then)
-        if event.finished:
-            say(err, f"{event.finished:,} of {event.trainings:,} are there already", "dim")
-        self._start("tuning", event.trainings, event.finished)
-
-    def _start(self, what: str, total: int, finished: int, at_most: str = "") -> None:
-        """A bar, in the place of the one before."""
-        if self.bar is None:
-            return
-        for task in self.bar.task_ids:
-            self.bar.remove_task(task)
-        if finished < total:
-            self.task = self.bar.add_task(what, total=total, completed=finished, at_most=at_most)
-            self.bar.start()
-
-    def _advance(self, line: Text) -> None:
-        say(err, line)
-        if self.bar:
-            self.bar.advance(self.task)
-
-    def _show(self, event: SeedDone) -> None:
-        """A table above the bar, or a line where there is no bar."""
-        if isinstance(self.bar, WithTable):
-            self.bar.table = _standings(event)
-        else:
-            told = ", ".join(f"{row.level} {row.mean:.2%} {row.state}" for row in event.standings)
-            say(err, f"after {counted(event.seeds, 'seed')}: {told}", "dim")
-
-
-def _standings(event: SeedDone) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column(f"after {counted(event.seeds, 'seed')}", no_wrap=True)
-    for name in ("accuracy", "seeds"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("so far")
-    for row in event.standings:
-        state = f"{row.state}, {row.failures} failed" if row.failures else row.state
-        style = "dim" if row.state == "beaten" else ""
-        table.add_row(Text(row.level), f"{row.mean:.2%}", str(row.seeds), state, style=style)
-    return table
-
-
-def _line(start: str, event: TrialDone | PointDone, where: str = "") -> Text:
-    if event.accuracy is None:
-        return Text(f"{start} failed: {event.error}", "red")
-    return Text(f"{start} {event.accuracy:.2%}{where}  {event.seconds:.1f} s")
 
 
 def print_note(note: Note) -> None:

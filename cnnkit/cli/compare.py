@@ -129,8 +129,9 @@ def _compare(request: Request, varied: dict[str, list[Any]]) -> None:
 
         import_ahead()
     plan = _plan(request, base, varied)
-    from cnnkit.api.progress import StudyProgress, say
+    from cnnkit.api.progress import say
     from cnnkit.api.study import run_plan
+    from cnnkit.api.study_progress import StudyProgress
     from cnnkit.cli.console import out
     from cnnkit.comparison.runner import StudyInterrupted
 

@@ -3,7 +3,14 @@
 from cnnkit.api.progress import say
 from cnnkit.cli.console import make_table, out, print_table
 from cnnkit.comparison.intervals import FEWEST_SEEDS, informative
-from cnnkit.comparison.records import FactorResult, LevelResult, MarginalResult, StudyResults, pair_in
+from cnnkit.comparison.records import (
+    THE_BEST,
+    FactorResult,
+    LevelResult,
+    MarginalResult,
+    StudyResults,
+    pair_in,
+)
 from cnnkit.comparison.sentence import sentence
 from cnnkit.comparison.tuning import changes
 from cnnkit.stats import Interval
@@ -54,7 +61,7 @@ def _standing(level: LevelResult | MarginalResult, ranked: StudyResults | Factor
         "seeds": str(len(level.seeds)),
         "accuracy, %": _told(level.accuracy, len(level.seeds)),
         "to the best, points": _told(to_best.difference, shared, "+") if to_best else "",
-        "verdict": to_best.verdict if to_best else "the best",
+        "verdict": to_best.verdict if to_best else THE_BEST,
     }
 
 

@@ -101,7 +101,7 @@ def means_at(study: OfSeveralKeys, results: StudyResults, given: int) -> list[li
         level = levels[plan.name]
         accuracies[network, [results.seeds.index(seed) for seed in level.seeds]] = level.accuracies
     means = means_over(design_of(study.levels).means(0, given), accuracies)
-    resolution = 1 / results.test_images
+    resolution = 1 / results.test_images if results.test_images else 0.0
     return [[mean_interval(at[np.isfinite(at)], resolution).clipped() for at in row] for row in means]
 
 

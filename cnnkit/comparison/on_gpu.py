@@ -31,6 +31,7 @@ TOGETHER = 32  # trainings at most
 class StackedExecutor:
     """This process. Trials of one level train as one, each into its folder under `home`.
 
+    Seeds that have unequally many training images train apart.
     Each trial leaves the same files as if it had trained alone, up to rounding; its `train_seconds` are its
     share of the time of all. Nothing is saved during training: interrupted trials start again.
     Where memory does not hold all of them, they train in halves.
@@ -51,12 +52,13 @@ class StackedExecutor:
             return
         device = choose_device(trials[0].config.runtime).device
         resident = published.to(device)
-        levels: dict[str, list[Trial]] = {}
-        for trial in trials:
-            levels.setdefault(trial.level, []).append(trial)
-        for level in levels.values():
-            for first in range(0, len(level), self.together):
-                yield from self._attempt(level[first : first + self.together], published, resident)
+        groups: dict[tuple[str, int], list[Trial]] = {}
+        for trial in trials:  # groups and duplicates of a person's own images make the number the seed's own
+            images = len(shares_of(trial.config.data, published, trial.seed).train)
+            groups.setdefault((trial.level, images), []).append(trial)
+        for group in groups.values():
+            for first in range(0, len(group), self.together):
+                yield from self._attempt(group[first : first + self.together], published, resident)
 
     def _attempt(
         self, trials: Sequence[Trial], published: Published, resident: Published

@@ -18,6 +18,7 @@ BETTER_HERE, WORSE_HERE = "better on these images", "worse on these images"
 OPPOSITE = {BETTER: WORSE, BETTER_HERE: WORSE_HERE, EQUIVALENT: EQUIVALENT, UNDECIDED: UNDECIDED}
 OPPOSITE |= {other: one for one, other in OPPOSITE.items()}
 APART, APART_HERE = "different", "different on these images"  # verdicts on interactions
+THE_BEST = "the best"  # in the place of a verdict
 NOT_KNOWN = "not known"  # of an interaction: a combination that it rests on failed
 DIFFERENT = (BETTER, WORSE, BETTER_HERE, WORSE_HERE)
 

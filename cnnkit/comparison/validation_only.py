@@ -1,5 +1,6 @@
 """A training that is measured on validation images alone: test images never reach it."""
 
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -58,7 +59,15 @@ def seconds_to_train(config: Config, published: Published) -> float:
 
 
 def _setting(config: Config, published: Published | None) -> Setting:
-    """What a training needs, without test images."""
-    images = (published or load_data(config.data)).train
-    no_images = images[torch.empty(0, dtype=torch.int64)]
-    return prepare(config, published=Published(images, no_images))
+    """What a training needs, without test images.
+
+    Where training images that equal a test image are left out, these stand for the test images.
+    """
+    published = published or load_data(config.data)
+    images, apart, equal = published.train, published.apart, []
+    if apart.same is not None:
+        same, tested = apart.same.split([len(images), len(apart.same) - len(images)])
+        if not config.data.redrawn:
+            equal = torch.isin(same, tested).nonzero()[:, 0].tolist()
+        apart = replace(apart, same=torch.cat([same, same[equal]]))
+    return prepare(config, published=Published(images, images[equal], apart))

@@ -20,6 +20,7 @@ from cnnkit.comparison.records import (
     EQUIVALENT,
     NOT_KNOWN,
     OPPOSITE,
+    THE_BEST,
     UNDECIDED,
     LookResult,
     PairResult,
@@ -32,7 +33,7 @@ from cnnkit.stats import MOST_SEEDS, Interval
 
 FEWEST_SEEDS = 2  # of a look: one seed says nothing of the noise
 MOST_EVIDENCE = 1e12  # that is told
-LEADS, BEATEN, AS_GOOD, OPEN = "leads", "beaten", "as good", "open"
+BEATEN = "beaten"  # what else is told of a level so far: that it is the best, or a verdict
 FEWEST_TOLD = 8  # seeds: a smaller number that would decide is not known well enough to be told
 
 
@@ -128,15 +129,15 @@ class Judge:
         self.leader = self.watch.leader(seen, failing)
 
     def state(self, level: int) -> str:
-        """In a word how a level stands. One of which a training failed is not as good as another."""
+        """In a word how a level stands. One of which a training failed is not equivalent to another."""
         if level == self.leader:
-            return LEADS
+            return THE_BEST
         if self.names[level] in self.beaten_after:
             return BEATEN
         first, second = pair_indices(len(self.names))
         pair = (np.minimum(level, self.leader) == first) & (np.maximum(level, self.leader) == second)
         failing = self.failing[[level, self.leader]].any()
-        return AS_GOOD if self.watch.equivalent[pair].all() and not failing else OPEN
+        return EQUIVALENT if self.watch.equivalent[pair].all() and not failing else UNDECIDED
 
     def ranked(self) -> list[int]:
         """The levels, the leader first, then by their accuracy over the same seeds; without the unknown."""

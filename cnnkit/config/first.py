@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from cnnkit.config.own_images import HELD_OUT
+from cnnkit.config.own_images import HELD_OUT, usual_validation
 from cnnkit.files import json_text
 from cnnkit.listing import TEST, VALIDATION, Listing
 
@@ -11,7 +11,6 @@ LARGEST_SIDE = 64  # pixels: a small network learns from such images in minutes 
 LEFT = 7  # cells: stages are added until the shorter side of the last grid is at most so long
 CHANNELS = (32, 64, 128, 128, 256)  # of the stages
 SEEN = 500_000  # training images that the network sees in all epochs together
-MOST_HELD_OUT = 0.3  # of the training images
 EPOCHS = (5, 40)  # at least and at most
 SMALL_SET = 5_000  # training images: below, smaller batches make enough steps
 
@@ -65,9 +64,9 @@ def first_configuration(
 
 
 def _validation(train_images: int, classes: int) -> str:
-    """A tenth, or one image of each class where that is more; none where it would be too many."""
-    if round(HELD_OUT * train_images) >= classes:
+    held_out = usual_validation(train_images, classes)
+    if held_out == HELD_OUT:
         return f"  validation: {HELD_OUT}        # of the training images, held out by the seed"
-    if classes <= MOST_HELD_OUT * train_images:
-        return f"  validation: {classes}         # training images, held out by the seed: one of each class"
+    if held_out:
+        return f"  validation: {held_out}         # training images, held out by the seed: one of each class"
     return "  validation: 0          # too few images to hold some out: the last epoch is kept"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CHANNELS, SIDE = 3, 32  # where the configuration does not say
 HELD_OUT = 0.1  # the share of the training images, where neither source nor configuration says one
+MOST_HELD_OUT = 0.3  # of them, so that there is one image a class
 
 
 def listing_of(data: "DataConfig") -> Listing:
@@ -44,15 +45,21 @@ def with_what_is_there(data: "DataConfig") -> "DataConfig":
         message, _, remedy = str(error).partition("; ")
         raise _complaint("data.root", message, remedy) from error
     counts = tuple(int((found.splits == split).sum()) for split in (TRAIN, VALIDATION, TEST))
-    held_out = HELD_OUT if "validation" not in data.model_fields_set else data.validation
+    said = "validation" in data.model_fields_set
+    kept = {"classes": found.classes, "images": counts, "fingerprint": found.fingerprint}
+    data = data.model_copy(update=kept if said else {**kept, "validation": HELD_OUT})
+    if said or (counts[1] and not data.redrawn):
+        return data
     return data.model_copy(
-        update={
-            "validation": held_out,
-            "classes": found.classes,
-            "images": counts,
-            "fingerprint": found.fingerprint,
-        }
+        update={"validation": usual_validation(data.info.train_images, len(found.classes))}
     )
+
+
+def usual_validation(train_images: int, classes: int) -> float | int:
+    """A tenth, or one image a class where that is more; none where it would be too many."""
+    if round(HELD_OUT * train_images) >= classes:
+        return HELD_OUT
+    return classes if classes <= MOST_HELD_OUT * train_images else 0
 
 
 def _complaint(key: str, message: str, remedy: str) -> Inconsistent:

@@ -1,6 +1,6 @@
 """Images with their labels, as tensors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -43,8 +43,9 @@ class ImageDataset:
         """Whether the images lie where the labels are."""
         return self.stored.device == self.labels.device
 
-    def __getitem__(self, index: Tensor) -> "ImageDataset":
+    def __getitem__(self, index: Tensor | Sequence[int]) -> "ImageDataset":
         """The images at the (n,) indices."""
+        index = torch.as_tensor(index, dtype=torch.int64)
         labels = self.labels.index_select(0, index.to(self.labels.device))
         here = index.to(self.stored.device)
         rows = here if self.rows is None else self.rows.index_select(0, here)

@@ -1,11 +1,10 @@
-"""The run directory: what one training keeps, and how it is found and opened again."""
+"""The run directory: what one training keeps, and how it is opened again."""
 
 import contextlib
 import json
 import os
 import shlex
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,10 @@ from numpy.typing import NDArray
 
 from cnnkit.calibration import Calibration
 from cnnkit.class_numbers import numbers_in
-from cnnkit.config.load import config_text, parse_config
+from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import DamagedFile, RunError, UsageError
 from cnnkit.events import EpochRecord
-from cnnkit.experiment.latest import LATEST, point_latest_at
 from cnnkit.experiment.manifest import damage_of, read_checked, write_manifest
 from cnnkit.experiment.no_run import did_you_mean, what_is_no_run
 from cnnkit.filenames import (
@@ -27,17 +25,14 @@ from cnnkit.filenames import (
     ENVIRONMENT,
     FAILURE,
     LAST,
-    LOCK,
     METRICS,
     PREDICTIONS,
     RESULT,
-    RUNS,
     STATE,
     TESTED,
 )
-from cnnkit.files import PART, json_text, remove_parts, write_atomically
+from cnnkit.files import json_text, remove_parts, write_atomically
 from cnnkit.kept import parse_json, read_kept
-from cnnkit.locks import alone_at
 from cnnkit.records import Record, validated
 
 Fact = str | bool | int | float | list[str] | None  # of the environment
@@ -222,80 +217,9 @@ def resume_command(run: Path) -> str:
     return f"cnnkit train --resume {shlex.quote(str(run))}"
 
 
-def refuse_used(out: Path) -> None:
-    """Raises UsageError where a folder already holds something; nothing is overwritten."""
-    if out.absolute() == LATEST.absolute():
-        raise UsageError(f"{out} is the name of the newest run; name another folder")
-    if out.is_file():
-        raise UsageError(f"{out} is a file; name a folder")
-    if out.exists() and (not out.is_dir() or _holds_something(out)):
-        going_on = (out / CONFIG).is_file() and not RunDir(out).failure
-        raise UsageError(
-            f"{out} is not empty, and nothing is overwritten; name another folder"
-            + f", or go on with the run in it: {resume_command(out)}" * going_on
-        )
-
-
-def refuse_taken(out: Path) -> None:
-    """Raises UsageError where a process trains into a folder, or it holds something; makes nothing."""
-    if (out / LOCK).is_file():
-        with alone_at(out, "run"):
-            refuse_used(out)
-    refuse_used(out)
-
-
-def _holds_something(folder: Path) -> bool:
-    """Whether there is more than a killed process leaves behind before it has written a file."""
-    return any(path.name != LOCK and path.suffix != PART for path in folder.iterdir())
-
-
-@contextlib.contextmanager
-def new_run(config: Config, config_name: str, out: Path | None = None) -> Iterator[RunDir]:
-    """What `create_run` makes, locked for the length of a `with` block, before anything is looked at."""
-    if out is None:
-        run = create_run(config, config_name)  # in a folder that no other process has made
-        with alone_at(run.path, "run"):
-            yield run
-    else:
-        with alone_at(out, "run"):
-            yield create_run(config, config_name, out)
-
-
-def create_run(config: Config, config_name: str, out: Path | None = None) -> RunDir:
-    """A new run directory: `out`, or `runs/<config>-<strategy>-<time>`. `runs/latest` then names it.
-
-    Raises UsageError where `out` already holds something.
-    """
-    if out is not None:
-        refuse_used(out)
-        out.mkdir(parents=True, exist_ok=True)
-        path = out
-    else:
-        name = f"{config_name}-{config.model.strategy}-{time.strftime('%Y%m%d-%H%M%S')}"
-        path = _new_folder(RUNS, name)
-    write_atomically(path / CONFIG, config_text(config))
-    point_latest_at(path)  # last: what it names opens
-    return RunDir(path)
-
-
 def open_run(path: Path) -> RunDir:
     """The run in a directory, `latest` links followed. Raises UsageError where there is none."""
     path = Path(os.path.realpath(path)) if path.is_symlink() else path  # `resolve` fails on a loop of links
     if not (path / CONFIG).is_file():
         raise UsageError(f"{path} {what_is_no_run(path)}{did_you_mean(path)}")
     return RunDir(path)
-
-
-def _new_folder(parent: Path, name: str) -> Path:
-    """Makes a folder that no other run has, even if two runs begin in the same second."""
-    number = 1
-    while True:
-        path = parent / (name if number == 1 else f"{name}-{number}")
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            if parent.exists() and not parent.is_dir():
-                raise
-            number += 1
-        else:
-            return path

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cnnkit.data.dataset import ImageDataset
 from cnnkit.data.prepare import load_splits
 from cnnkit.experiment.measure import Measured
 from cnnkit.files import write_atomically
@@ -24,16 +25,10 @@ def draw_confusion(measured: Measured) -> Path:
 
     The same evaluation gives the same bytes. Returns the path.
     """
-    evaluation, images = measured.evaluation, measured.images
-    names, data = images.info.class_names, measured.weights.config.data
+    evaluation, data = measured.evaluation, measured.weights.config.data
+    images, names = uncropped(measured), measured.images.info.class_names
     mistakes = most_confident_mistakes(
-        uncropped(measured),
-        images.labels.cpu(),
-        evaluation.predictions,
-        evaluation.confidences,
-        names,
-        data.crop,
-        data.info.shown_as_is,
+        images, evaluation.predictions, evaluation.confidences, data.crop, data.info.shown_as_is
     )
     title = f"{evaluation.accuracy:.2%} of {evaluation.images:,} {measured.which} right"
     path = measured.weights.source.parent / f"confusion-{measured.stem}.svg"
@@ -41,15 +36,15 @@ def draw_confusion(measured: Measured) -> Path:
     return path
 
 
-def uncropped(measured: Measured) -> Tensor:
-    """The images of the evaluation, (N, C, H, W), before the crop."""
+def uncropped(measured: Measured) -> ImageDataset:
+    """The images of the evaluation, before the crop."""
     config = measured.weights.config
     if measured.other is not None:
-        return measured.other.whole.images
+        return measured.other.whole
     if not config.data.crop:
-        return measured.images.images.cpu()
+        return measured.images
     data = config.data.model_copy(update={"crop": 0})
-    whole: Tensor = getattr(load_splits(data, config.training.seed), measured.split).images
+    whole: ImageDataset = getattr(load_splits(data, config.training.seed), measured.split)
     return whole
 
 
@@ -115,25 +110,17 @@ def crop_of(mistakes: Sequence[Mistake]) -> str:
 
 
 def most_confident_mistakes(
-    images: Tensor,
-    labels: Tensor,
-    predictions: Tensor,
-    confidences: Tensor,
-    class_names: Sequence[str],
-    crop: int = 0,
-    as_is: bool = False,
+    images: ImageDataset, predictions: Tensor, confidences: Tensor, crop: int = 0, as_is: bool = False
 ) -> list[Mistake]:
-    """Missed images of (N, C, H, W), the most confidently missed first. images: before the crop."""
+    """Missed images, the most confidently missed first. images: N, before the crop.
+
+    predictions, confidences: (N,). Only what is shown is copied out of the images.
+    """
+    labels, names = images.labels.cpu(), images.info.class_names
     missed = (predictions != labels).nonzero()[:, 0]
     ordered = missed[confidences[missed].argsort(descending=True, stable=True)][:MISTAKES_SHOWN]
+    shown = images[ordered].images.cpu()
     return [
-        Mistake(
-            images[i],
-            class_names[int(labels[i])],
-            class_names[int(predictions[i])],
-            float(confidences[i]),
-            crop,
-            as_is,
-        )
-        for i in ordered.tolist()
+        Mistake(pixels, names[int(labels[i])], names[int(predictions[i])], float(confidences[i]), crop, as_is)
+        for i, pixels in zip(ordered.tolist(), shown, strict=True)
     ]

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cnnkit.comparison.factors import means_at
+from cnnkit.comparison.factors import OfSeveralKeys, means_at
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.sentence import winner_depends
-from cnnkit.comparison.study_file import StudyFile
 from cnnkit.report.axes import Axis, Bar, Line, Mark, Panel, Tick, Written, accuracy_axis
 from cnnkit.report.plots import MOST_WRITTEN, dashes_of
 from cnnkit.stats import Interval
@@ -29,7 +28,7 @@ class Together:
     caption: str
 
 
-def series_of(study: StudyFile) -> dict[str, int]:
+def series_of(study: OfSeveralKeys) -> dict[str, int]:
     """The number of each level's colour and marker. With several keys the first one gives the colour."""
     if not study.factors:
         return {level.name: i for i, level in enumerate(study.levels)}
@@ -43,7 +42,7 @@ def series_of(study: StudyFile) -> dict[str, int]:
     return series
 
 
-def effects_view(study: StudyFile, results: StudyResults) -> dict[str, Any] | None:
+def effects_view(study: OfSeveralKeys, results: StudyResults) -> dict[str, Any] | None:
     """None where one key is varied, or no seed has all combinations."""
     if not results.factors:
         return None
@@ -58,7 +57,7 @@ def effects_view(study: StudyFile, results: StudyResults) -> dict[str, Any] | No
     }
 
 
-def _together(study: StudyFile, results: StudyResults, given: int) -> Together:
+def _together(study: OfSeveralKeys, results: StudyResults, given: int) -> Together:
     first, other = study.factors[0], study.factors[given]
     key, on = short_key(first.key), short_key(other.key)
     means = means_at(study, results, given)

@@ -96,10 +96,11 @@ def evidence_view(
     if test is None:
         return {"rows": [], "caption": "", "as_is": False}
     data = next(iter(grids.values())).config.data
-    grids = {name: w for name, w in grids.items() if w.model.info.shape == test.images.shape[1:]}
+    grids = {name: w for name, w in grids.items() if w.model.info.shape == test.stored.shape[1:]}
     alone = objects_alone(data, test)
     objects = None if alone is None else alone[:LOOKED_AT]
-    few = ImageDataset(test.images[:LOOKED_AT], test.labels[:LOOKED_AT], test.info)
+    first = next(test.batches(LOOKED_AT))
+    few = ImageDataset(first.images, first.labels, first.info)
     measured = [_measure(series[name], name, w, few) for name, w in grids.items()]
     if not measured:
         return None

@@ -257,4 +257,5 @@ def objects_alone(data: DataConfig, test: ImageDataset) -> Tensor | None:
     if not data.drawn:
         return None
     alone = load_objects(data)
-    return alone if alone.shape == test.images.shape and bool((alone <= test.images).all()) else None
+    scenes = test.images
+    return alone if alone.shape == scenes.shape and bool((alone <= scenes).all()) else None

@@ -73,7 +73,8 @@ def networks_view(
     data = next(iter(weights.values())).config.data
     crop, as_is, maps = data.crop, data.info.shown_as_is, {}
     if test is not None:
-        seen = test.cropped(crop).images[number]
+        one = test[[number]]
+        seen = one.cropped(crop).images[0]
         maps = {name: stage_maps(w.model, seen) for name, w in weights.items()}
     filters, stages = draw_filters(weights, series, maps), draw_stages(weights, series, maps)
     caption = filters_caption(filters.counts, filters.size, same_start, seed, filters.in_colour)
@@ -83,7 +84,7 @@ def networks_view(
         kept = [{level.name: level.kept for level in stage} for stage in stages]
         view["maps_caption"] = maps_caption(number, truth, kept)
         view["seen"] = input_image(seen, as_is)
-        view["image"] = whole_image(test.images[number], crop, as_is)
+        view["image"] = whole_image(one.images[0], crop, as_is)
         view |= {"crop": crop, "as_is": as_is}
     return view
 
@@ -94,7 +95,7 @@ def cropped_evidence(
     """The evidence on what the networks see of the test images, and what the crop took of those shown."""
     view = evidence_view(weights, series, None if test is None else test.cropped(data.crop))
     if view and test is not None:
-        shown = test.images[[row.number for row in view["rows"]]]
+        shown = test[[row.number for row in view["rows"]]].images
         view["crop_note"] = crop_note(shown, data.crop, data.info.shown_as_is)
     return view
 

@@ -8,16 +8,16 @@ import numpy as np
 
 from cnnkit.comparison.function_results import read_answers, rights
 from cnnkit.comparison.function_study import FunctionStudy, load_function_study
-from cnnkit.comparison.intervals import informative
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.sentence import changes_of_the_margin, verdict_alone
 from cnnkit.comparison.study_file import trial_folder
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import RESULTS, STUDY
 from cnnkit.report.damage import results_left
+from cnnkit.report.effects import series_of
 from cnnkit.report.parts import Parts
 from cnnkit.report.provenance import provenance_of
-from cnnkit.report.study import plots_of_levels
+from cnnkit.report.study import plots_of_levels, shown_results
 from cnnkit.report.trained import trainings
 from cnnkit.report.trials import GALLERY_SHOWN
 from cnnkit.words import counted
@@ -38,8 +38,8 @@ NOTHING: dict[str, Any] = {
 def function_view(folder: Path) -> dict[str, Any]:
     """Everything that the template names."""
     study, (kept, damage) = load_function_study(folder), results_left(folder)
-    results, parts = informative(kept), Parts()
-    series = {level.name: i for i, level in enumerate(study.levels)}
+    results, parts = shown_results(study, kept), Parts()
+    series = series_of(study)
     runs = [RunDir(trial_folder(folder, trial.folder)) for trial in results.trials if not trial.error]
     files = [folder / name for name in (RESULTS, STUDY)]
     view = {

@@ -1,7 +1,6 @@
 """What the report of a single run shows, gathered from its run directory."""
 
 import contextlib
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -81,7 +80,7 @@ def run_view(run: RunDir) -> dict[str, Any]:
 def _masks(weights: Weights | None, test: ImageDataset | None, number: int) -> list[Mask]:
     if weights is None or test is None:
         return []
-    return dropout_masks(weights, test.cropped(weights.config.data.crop).images[number])
+    return dropout_masks(weights, test[[number]].cropped(weights.config.data.crop).images[0])
 
 
 def _config(run: RunDir, weights: Weights | None) -> Config:
@@ -139,7 +138,7 @@ def _mistakes(run: RunDir, weights: Weights | None, test: ImageDataset | None) -
         caption += (
             f"; most often, {int(errors[row, column])} times, {names[row]} is taken for {names[column]}"
         )
-    mistakes = [] if weights is None else _most_confident(weights, test, predictions, names)
+    mistakes = [] if weights is None else _most_confident(weights, test, predictions)
     return {
         "confusion": mistakes_map(confusion, names),
         "confused_pairs": most_confused([confusion], names),
@@ -151,15 +150,14 @@ def _mistakes(run: RunDir, weights: Weights | None, test: ImageDataset | None) -
     }
 
 
-def _most_confident(
-    weights: Weights, test: ImageDataset, predictions: torch.Tensor, names: Sequence[str]
-) -> list[Mistake]:
+def _most_confident(weights: Weights, test: ImageDataset, predictions: torch.Tensor) -> list[Mistake]:
     missed = (predictions != test.labels).nonzero()[:, 0]
     if not len(missed):
         return []
     of_missed, taken = test[missed], predictions[missed]
     crop, as_is = weights.config.data.crop, weights.config.data.info.shown_as_is
-    batches = of_missed.cropped(crop).images.split(evaluation_batch(weights.model))
-    probabilities = torch.cat([predict(weights.model, batch, HERE, weights.temperature) for batch in batches])
+    model, temperature = weights.model, weights.temperature
+    batches = (batch.cropped(crop).images for batch in of_missed.batches(evaluation_batch(model)))
+    probabilities = torch.cat([predict(model, batch, HERE, temperature) for batch in batches])
     confidences = probabilities.gather(1, taken[:, None])[:, 0]
-    return most_confident_mistakes(of_missed.images, of_missed.labels, taken, confidences, names, crop, as_is)
+    return most_confident_mistakes(of_missed, taken, confidences, crop, as_is)

@@ -47,7 +47,7 @@ class PlottedPanels:
 def study_view(folder: Path) -> dict[str, Any]:
     """Everything that the template of a comparison names."""
     study, (kept, damage) = load_study(folder), results_left(folder)
-    results = _without_beaten(informative(kept)) if study.factors else informative(kept)
+    results = shown_results(study, kept)
     config = study.base()
     trials, parts = open_trials(folder, study, config, results), Parts()
     view = {
@@ -75,14 +75,16 @@ def study_view(folder: Path) -> dict[str, Any]:
         "effects": None,
     }
     if results.levels:
-        view["effects"] = parts.draw("effects", lambda: effects_view(study, results), None)
         view |= plots_of_levels(study, results, trials.series, parts)
         view["confusion"] = parts.draw("confusions", lambda: confusion_view(trials), None)
     return view
 
 
-def _without_beaten(results: StudyResults) -> StudyResults:
+def shown_results(study: StudyFile | FunctionStudy, kept: StudyResults) -> StudyResults:
     """Of several keys every combination is trained to the end, so that none is called beaten."""
+    results = informative(kept)
+    if not study.factors:
+        return results
     return replace(results, levels=[replace(level, beaten_after=None) for level in results.levels])
 
 
@@ -95,6 +97,7 @@ def plots_of_levels(
         "seeds_of_levels": seeds_of_levels(study, results),
         "fates": {level.name: fate(level) for level in results.levels},
         "growth": parts.draw("growth", lambda: growth_view(results, series), None),
+        "effects": parts.draw("effects", lambda: effects_view(study, results), None),
     }
 
 

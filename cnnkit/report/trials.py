@@ -229,7 +229,8 @@ def gallery_view(trials: Trials, test: ImageDataset) -> dict[str, Any] | None:
     info, crop = trials.config.data.info, trials.config.data.crop
     names, as_is = info.class_names, info.shown_as_is
     cards = []
-    for i in numbers.tolist():
+    shown = test[numbers.tolist()].images
+    for i, pixels in zip(numbers.tolist(), shown, strict=True):
         rows = []
         for level, of_level in predictions.items():
             answers = of_level[of_level[:, i] != UNTESTED, i]
@@ -238,12 +239,12 @@ def gallery_view(trials: Trials, test: ImageDataset) -> dict[str, Any] | None:
             row = {"series": trials.series[level], "name": level, "taken": taken, "tested": len(answers)}
             rows.append({**row, "right": int((answers == trials.labels[i]).sum())})
         truth = names[int(trials.labels[i])]
-        image = whole_image(test.images[i], crop, as_is)
+        image = whole_image(pixels, crop, as_is)
         cards.append({"image": image, "number": i, "truth": truth, "rows": rows})
     clear = int(((apart == tested) & (tested > 0)).sum())
     each = "every seed that tested it" if trials.config.data.redrawn else f"all {tested.max()} seeds"
     caption = gallery_caption(len(cards), int((apart > 0).sum()), clear, int(tested.max()), each)
-    note = crop_note(test.images[numbers.tolist()], crop, as_is)
+    note = crop_note(shown, crop, as_is)
     return {"cards": cards, "caption": f"{caption} {note}".strip()}
 
 
