@@ -1,7 +1,7 @@
 """`probe.json`: what the networks of a study answer when they are probed, and which differences are real."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,19 @@ from cnnkit.words import counted
 
 VERSION = 1
 MARGIN = 0.01  # a difference of less than one point explains nothing
+REASONS = 2  # at most, in the words at the top
+# What a figure says of two levels, the higher value first; in the order in which they are looked at.
+SAID = {
+    "shift.1.same_answer": "{a} keeps {x:.1%} of its answers when the image moves by one pixel, {b} {y:.1%}",
+    "mean_corruption_error": "of worn images {a} takes {x:.1%} for something else, {b} {y:.1%}",
+    "receptive_field": "a cell of the last maps sees {x:.0%} of what it could with {a}, {y:.0%} with {b}",
+}
+WHOLE = {
+    "shift.1.same_answer": "same answer after a shift by 1 pixel, %",
+    "shift.3.same_answer": "by 3 pixels, %",
+    "mean_corruption_error": "error on worn images, %",
+    "receptive_field": "receptive field, % of its size",
+}
 
 
 @dataclass(frozen=True)
@@ -93,6 +106,27 @@ def _judged(probe: Probe, name: str, levels: Sequence[str], seeds: Sequence[int]
     }
     pairs = judge(observed, MARGIN)[2] if len(observed.known.names) > 1 else []
     return Judged(means, pairs)
+
+
+def reasons(figures: Mapping[str, Judged], levels: Sequence[str]) -> list[str]:
+    """What tells the leader from another level by `MARGIN` or more: of each figure the largest difference."""
+    told = []
+    for name, words in SAID.items():
+        others = {other: _difference(figures, name, levels[0], other) for other in levels[1:]}
+        if any(others.values()):
+            other = max(others, key=lambda level: others[level])
+            means = {level: figures[name].means[level] for level in (levels[0], other)}
+            (x, a), (y, b) = sorted(((i.mean, level) for level, i in means.items() if i), reverse=True)
+            told.append(words.format(a=a, x=x, b=b, y=y))
+    return told[:REASONS]
+
+
+def _difference(figures: Mapping[str, Judged], name: str, best: str, other: str) -> float:
+    """Its size, where it is real and large enough; else 0."""
+    figure = figures.get(name)
+    found = figure.against(other, best) if figure and figure.differs(other, best) else None
+    size = abs(found.difference.mean) if found else 0.0
+    return size if size >= MARGIN else 0.0
 
 
 def probe_study(

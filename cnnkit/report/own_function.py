@@ -24,7 +24,7 @@ from cnnkit.words import counted
 
 NOTHING: dict[str, Any] = {
     **dict.fromkeys(
-        ("tuning", "sizes", "activations", "curves", "confusion", "networks", "evidence", "effects")
+        ("tuning", "sizes", "activations", "curves", "confusion", "networks", "evidence", "effects", "why")
     ),
     "config": None,
     "images_missing": "",

@@ -21,6 +21,7 @@ from cnnkit.report.labels import find_room
 from cnnkit.report.networks import images_view
 from cnnkit.report.parts import Parts
 from cnnkit.report.plots import CostPoint, cost_panel, dot_rows, size_panel
+from cnnkit.report.probed import why
 from cnnkit.report.trained import fate, seeds_of_levels, trainings
 from cnnkit.report.trials import (
     confusion_view,
@@ -68,6 +69,7 @@ def study_view(folder: Path) -> dict[str, Any]:
         ),
         "curves": parts.draw("curves", lambda: curves_view(trials), None),
         "tuning": tuning_table(study),
+        "why": parts.draw("why", lambda: why(folder, results, trials.series), None),
         "predictions_missing": missing_predictions(trials),
         **parts.draw("gallery filters maps evidence", lambda: images_view(trials), NO_IMAGES),
         **provenance_view(trials),
