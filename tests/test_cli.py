@@ -42,6 +42,7 @@ STUDY_OPTIONS = {
         "--ray-address",
         "--out",
         "--resume",
+        "--probe",
         "--json",
     )
 }
@@ -60,6 +61,7 @@ COMMANDS = {
         *STUDY_OPTIONS,
     },
     "report": {"folder", "--csv"},
+    "probe": {"study", "--images", "--device", "--json"},
     "train": {
         *("named", "--config", "-c", "--set", "-s", "--out", "--resume"),
         *("--device", "--report", "--json", "--quiet", "-q"),

@@ -194,6 +194,12 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--resume": (f"compare-pooling {STUDY}", "--resume"),
     },
     "report": {"DIR": ("report", "{run}"), "--csv": ("report {run}", "--csv {tmp}/a.csv")},
+    "probe": {
+        "STUDY": ("probe", "{study}"),
+        "--images": ("probe {study}", "--images 3"),
+        "--device": ("probe {study}", "--device cuda:99"),
+        "--json": ("probe {study}", "--json"),
+    },
     "data": {
         "[NAME|PATH]": ("data", "digits"),
         "--root": ("data mnist", "--root {tmp}/none"),
@@ -236,6 +242,7 @@ for path, line in (("compare", VARY), ("compare-pooling", POOLING)):
         "--executor": (f"{line} {STUDY}", "--executor ray"),
         "--ray-address": (f"{line} {STUDY} --executor ray", "--ray-address nowhere:1"),
         "--out": (line, STUDY),
+        "--probe": (f"{line} {STUDY}", "--probe"),
         "--json": (f"{line} {STUDY}", "--json"),
     }
 

@@ -9,11 +9,16 @@ import pytest
 import torch
 from conftest import TINY
 from scipy import ndimage
+from sklearn.linear_model import RidgeClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from support import Here, call
 from torch import Tensor
 
+from cnnkit.comparison.probe_file import Probe, ProbedTrial
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import plan_study
+from cnnkit.config.geometry import cells_of
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
 from cnnkit.data.scenes import make_scenes, scenes_at
@@ -33,10 +38,19 @@ from cnnkit.probe.corruptions import (
     rotation,
     scale,
 )
-from cnnkit.probe.information import flows, linear_probe, receptive_field, silenced, stage_features, watched
-from cnnkit.probe.measure import asked_of
+from cnnkit.probe.information import (
+    flows,
+    linear_probe,
+    receptive_field,
+    responses,
+    seen_share,
+    silenced,
+    stage_features,
+    watched,
+)
+from cnnkit.probe.measure import Found, asked_of
 from cnnkit.probe.shift import DIRECTIONS, DISTANCES, shifted
-from cnnkit.probe.study import Probe, ProbedTrial, judged, probe_study, reasons
+from cnnkit.probe.study import judged, probe_study, reasons
 from cnnkit.random import generator_for
 
 WORN = pytest.mark.parametrize("name", CORRUPTIONS)
@@ -202,15 +216,48 @@ def test_the_energy_is_what_numpy_finds(digits: tuple[Tensor, Tensor]) -> None:
     assert flows(model, *digits)[0].energy == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_receptive_field_is_at_most_what_it_could_be_and_larger_with_larger_kernels(
-    digits: tuple[Tensor, Tensor],
+@pytest.mark.parametrize(("pooling", "side"), [("max", 8), ("avg", 8), ("stride", 7)])
+def test_a_cell_can_see_the_square_that_the_geometry_tells(
+    pooling: str, side: int, digits: tuple[Tensor, Tensor]
 ) -> None:
-    small, large = (
-        receptive_field(network("model.channels=[4]", f"model.kernel_sizes={side}")[0], digits[0])
-        for side in (1, 3)
-    )
-    assert 0 < small <= 1
-    assert 0 < large <= 1
+    model, config = network(f"model.pooling={pooling}", "model.channels=[4]", "model.kernel_sizes=3")
+    field = receptive_field(model, digits[0])
+    sees = cells_of(config.model, (1, 8, 8)).sees
+    assert field.shape == (sees, sees)
+    assert field.max() == 1
+    assert (field[[0, -1]] > 0).any()
+    assert (field[:, [0, -1]] > 0).any()
+    assert 0 < seen_share(field) <= 1
+
+
+def test_the_share_that_is_seen_counts_pixels_above_a_threshold() -> None:
+    field = torch.zeros(6, 6)
+    field[:3, :3] = 1
+    field[5, 5] = 0.04
+    assert seen_share(field) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("pooling", ["stride", "max", "avg"])
+def test_a_cell_answers_to_moved_images_as_numpy_finds(pooling: str, digits: tuple[Tensor, Tensor]) -> None:
+    model, _ = network(f"model.pooling={pooling}")
+
+    def maps(images: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            found = model.stages[0](model.normalize(torch.from_numpy(images.copy())))
+        return found.numpy().reshape(40, 4, -1)
+
+    def above(found: np.ndarray) -> float:
+        at = np.take_along_axis(found, usual.argmax(2)[..., None], 2)[..., 0]
+        return float((at - found.mean(2)).sum())
+
+    usual, left = maps(digits[0].numpy()), []
+    for y, x in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+        padded = np.pad(digits[0].numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
+        left.append(above(maps(padded[..., 1 + y : 9 + y, 1 + x : 9 + x])))
+    found = responses(model, digits[0])
+    assert len(found) == 3
+    assert found[0] == 1
+    assert found[1] == pytest.approx(np.mean(left) / above(usual), rel=1e-3)
 
 
 def test_a_silenced_part_tells_nothing_of_the_image(digits: tuple[Tensor, Tensor]) -> None:
@@ -232,6 +279,16 @@ def test_a_linear_probe_finds_classes_that_a_line_parts_and_none_in_noise() -> N
     clear = noise + 8 * torch.nn.functional.one_hot(labels, 6)
     assert linear_probe(clear[:200], labels[:200], clear[200:], labels[200:]) == 1
     assert linear_probe(noise[:200], labels[:200], noise[200:], labels[200:]) < 0.5
+
+
+@pytest.mark.parametrize("features", [30, 300])
+def test_a_linear_probe_is_right_as_often_as_that_of_scikit_learn(features: int) -> None:
+    generator = torch.Generator().manual_seed(7)
+    labels = torch.randint(5, (400,), generator=generator)
+    x = torch.randn(400, features, generator=generator) + 0.5 * torch.nn.functional.one_hot(labels, features)
+    probe = make_pipeline(StandardScaler(), RidgeClassifier(alpha=1.0)).fit(x[:200].numpy(), labels[:200])
+    expected = probe.score(x[200:].numpy(), labels[200:])
+    assert linear_probe(x[:200], labels[:200], x[200:], labels[200:]) == pytest.approx(expected, abs=0.006)
 
 
 def test_features_of_stages_are_averages_over_at_most_four_by_four_cells(
@@ -320,9 +377,9 @@ def test_a_network_is_asked_once(probed: Path, monkeypatch: pytest.MonkeyPatch) 
     before = (probed / PROBE).read_bytes()
     asked: list[Any] = []
 
-    def counted(*arguments: Any) -> dict[str, float]:
+    def counted(*arguments: Any) -> Found:
         asked.append(arguments)
-        return {"accuracy": 0.5}
+        return Found({"accuracy": 0.5}, [[255]])
 
     monkeypatch.setattr(study, "figures_of", counted)
     probe_study(probed, 100)
@@ -338,7 +395,11 @@ def test_a_network_is_asked_once(probed: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_levels_differ_where_their_seeds_agree_and_reasons_name_the_figures() -> None:
     trials = [
         ProbedTrial(
-            level, seed, "", {"shift.1.same_answer": kept + seed / 1000, "mean_corruption_error": 0.3}
+            level,
+            seed,
+            "",
+            {"shift.1.same_answer": kept + seed / 1000, "mean_corruption_error": 0.3},
+            [[255]],
         )
         for level, kept in (("max", 0.900), ("avg", 0.950))
         for seed in range(7)

@@ -9,7 +9,7 @@ from cnnkit.cli.completion import complete_study_or_folder
 from cnnkit.cli.options import DeviceOption, JsonOption, print_json
 
 if TYPE_CHECKING:
-    from cnnkit.probe.study import Probe
+    from cnnkit.comparison.probe_file import Probe
 
 
 def probe_command(

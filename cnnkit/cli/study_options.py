@@ -104,6 +104,9 @@ class Request:
         ),
     ] = None
     resume: Annotated[bool, typer.Option("--resume", help="Continue the study in --out as planned.")] = False
+    probe: Annotated[
+        bool, typer.Option("--probe", help="At the end ask the networks why one wins, as cnnkit probe.")
+    ] = False
     as_json: Annotated[
         bool, typer.Option("--json", help="Print results.json, alone, on standard output.")
     ] = False

@@ -64,6 +64,11 @@ class Downsampling(nn.Module):
         self.convolution = SameConv2d(in_channels, filters, kernel_size, stride, bias)
         pooling.add_parameters(self)
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The name of each of the maps that the pooling makes of one; empty where it makes one."""
+        return self.pooling.parts
+
     def forward(self, images: Tensor, between: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """between: what is done to the convolution's maps before they are reduced; it keeps their shape."""
         if between is None:

@@ -8,68 +8,75 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnnkit.config.geometry import cells_of
-from cnnkit.families.poolings import Layer, Pooling
+from cnnkit.families.poolings import POOLINGS
 from cnnkit.nn.model import CNN
 from cnnkit.nn.pooling import Downsampling
+from cnnkit.probe.shift import DIRECTIONS, shifted
 
 SEEN = 0.0455  # of the strongest gradient: what a Gaussian has left at two and a half of its deviations
 PROBE_GRID = 4  # cells along each side of the maps that a linear probe is given
 PROBE_PENALTY = 1.0  # of the ridge regression, on standardised values
 
 
-class _Watched(Pooling):
-    """A pooling that computes what it always does, the long way, and keeps what went in and came out.
+@dataclass
+class Watched:
+    """Maps of a stage at the last answer, (N, C, H, W): before its pooling, and after it."""
 
-    Of one that skips, all places of the convolution count as going in, also those that it leaves out.
-    """
+    before: Tensor
+    after: Tensor
 
-    def __init__(self, own: Pooling, change: Callable[[Tensor], Tensor] | None = None) -> None:
-        self.own, self.change = own, change
-        self.multiplies_channels, self.skips, self.parts = own.multiplies_channels, own.skips, own.parts
-        self.before = self.after = torch.empty(0)
 
-    def convolve(self, layer: Layer, images: Tensor) -> Tensor:
-        if not self.skips:
-            return self.own.convolve(layer, images)
-        return layer.convolution.dense(images)  # type: ignore[attr-defined,no-any-return]
-
-    def reduce(self, layer: Layer, maps: Tensor) -> Tensor:
-        self.before = maps
-        if self.skips:
-            k = layer.factor
-            height, width = maps.shape[-2] // k, maps.shape[-1] // k
-            self.after = maps[..., ::k, ::k][..., :height, :width]
-        else:
-            self.after = self.own.reduce(layer, maps)
-        return self.after if self.change is None else self.change(self.after)
-
-    def forward(self, layer: Layer, images: Tensor) -> Tensor:
-        return self.reduce(layer, self.convolve(layer, images))
+Change = Callable[[Tensor], Tensor]
 
 
 @contextmanager
-def watched(
-    model: CNN, change: dict[int, Callable[[Tensor], Tensor]] | None = None
-) -> Iterator[list[_Watched]]:
-    """While it is open, each stage's pooling is watched. change: by stage, what is done to its maps after."""
+def watched(model: CNN, change: dict[int, Change] | None = None) -> Iterator[list[Watched]]:
+    """While it is open, each stage's pooling is watched. change: by stage, what is done to its maps after.
+
+    Poolings compute what they always do, the long way: without short cuts through the convolution.
+    """
     with ExitStack() as stack:
-        poolings = []
-        for number, layer in enumerate(_downsamplings(model)):
-            pooling = _Watched(layer.pooling, (change or {}).get(number))
-            stack.callback(setattr, layer, "pooling", layer.pooling)
-            layer.pooling = pooling
-            poolings.append(pooling)
-        yield poolings
+        seen = []
+        for number, layer in enumerate(downsamplings(model)):
+            one = Watched(torch.empty(0), torch.empty(0))
+            layer.forward = partial(_watch, layer, layer.forward, one, (change or {}).get(number))  # type: ignore[method-assign]
+            stack.callback(delattr, layer, "forward")
+            seen.append(one)
+        yield seen
 
 
-def _downsamplings(model: CNN) -> list[Downsampling]:
+def _watch(
+    layer: Downsampling,
+    forward: Callable[[Tensor, Change], Tensor],
+    seen: Watched,
+    change: Change | None,
+    images: Tensor,
+    between: Change | None = None,
+) -> Tensor:
+    """As the layer's own `forward`. A convolution that skips is computed at all places, and then skips."""
+
+    def kept(maps: Tensor) -> Tensor:
+        seen.before = maps if between is None else between(maps)
+        return seen.before
+
+    if layer.convolution.stride[0] == 1:
+        seen.after = forward(images, kept)
+    else:
+        k = layer.factor
+        maps = kept(layer.convolution.dense(images))
+        height, width = maps.shape[-2] // k, maps.shape[-1] // k
+        seen.after = maps[..., ::k, ::k][..., :height, :width]
+    return seen.after if change is None else change(seen.after)
+
+
+def downsamplings(model: CNN) -> list[Downsampling]:
+    """Of each stage."""
     return [layer for layer in model.modules() if isinstance(layer, Downsampling)]
 
 
@@ -95,7 +102,7 @@ def flows(model: CNN, images: Tensor, labels: Tensor) -> list[Flow]:
         loss = F.cross_entropy(logits, labels, reduction="sum")
         gradients = torch.autograd.grad(loss, [pooling.before for pooling in poolings], retain_graph=True)
         told = []
-        for layer, pooling, gradient in zip(_downsamplings(model), poolings, gradients, strict=True):
+        for layer, pooling, gradient in zip(downsamplings(model), poolings, gradients, strict=True):
             (weight,) = torch.autograd.grad(pooling.after.sum(), pooling.before, retain_graph=True)
             strongest = F.max_pool2d(pooling.before.detach().square(), layer.factor)
             energy = pooling.after.detach().square().mean() / strongest.mean()
@@ -115,20 +122,63 @@ def _winner(weights: Tensor, k: int) -> float:
     return float(torch.special.entr(shares).sum(1).mean() / math.log(k * k))
 
 
-def receptive_field(model: CNN, images: Tensor) -> float:
-    """What a cell in the middle of the last maps really sees, as a share of what it could: side by side.
+def receptive_field(model: CNN, images: Tensor) -> Tensor:
+    """What a cell in the middle of the last maps depends on, pixel by pixel of the square that it could see.
 
-    Gradients of the cell's features by the pixels, their sizes added over images and channels; counted are
-    pixels above `SEEN` of the strongest (Luo et al. 2016, "Understanding the effective receptive field").
+    (rows, columns), 0 … 1, as far as the square lies in the image. Gradients of the cell's features by the
+    pixels, their sizes added over images and channels, divided by the largest (Luo et al. 2016,
+    "Understanding the effective receptive field").
     """
     pixels = images.float().requires_grad_()
     maps = model.stages(model.normalize(pixels))
-    middle = maps[..., maps.shape[2] // 2, maps.shape[3] // 2]
-    (gradient,) = torch.autograd.grad(middle.sum(), pixels)
-    strength = gradient.abs().sum((0, 1))
-    side = math.sqrt(int((strength > SEEN * strength.max()).sum()))
-    shape = images.shape[1:]
-    return side / float(min(cells_of(model.config, (shape[0], shape[1], shape[2])).sees, *shape[1:]))
+    cell = maps.shape[2] // 2, maps.shape[3] // 2
+    (gradient,) = torch.autograd.grad(maps[..., cell[0], cell[1]].sum(), pixels)
+    rows, columns = (_seen_by(model, place) for place in cell)
+    strength = gradient.abs().sum((0, 1))[rows, columns]
+    return strength / strength.max().clamp(min=1e-30)
+
+
+def _seen_by(model: CNN, cell: int) -> slice:
+    """The pixels, along one side, that a cell of the last maps could depend on; the first is in the image."""
+    first = last = cell
+    for stage in reversed(model.config.stages):
+        k, side = stage.pool_size, stage.kernel_size
+        seen = POOLINGS[stage.pooling].values_seen(k)
+        beyond = max(0, seen - k) // 2  # a pooling that looks beyond its cell does so on both sides
+        first, last = first * k - beyond, last * k - beyond + seen - 1
+        first -= stage.convolutions * ((side - 1) // 2)
+        last += stage.convolutions * (side // 2)
+    return slice(max(first, 0), last + 1)
+
+
+def seen_share(field: Tensor) -> float:
+    """Of `receptive_field`: the side of as many pixels as are above `SEEN`, divided by that of all."""
+    return math.sqrt(int((field > SEEN).sum()) / field.numel())
+
+
+@torch.no_grad()
+def responses(model: CNN, images: Tensor) -> list[float]:
+    """What is left in the strongest cell of each map of stage 1 when the image moves by 0, 1, … k pixels.
+
+    Sums over images and maps of how far the cell lies above the mean of its map, divided by that of images
+    that do not move; means over the four directions. images: (N, C, H, W), pixels 0 … 255.
+    """
+    maps = _first_maps(model, images)
+    strongest = maps.argmax(2, keepdim=True)
+    usual = float((maps.gather(2, strongest) - maps.mean(2, keepdim=True)).sum())
+    found = [1.0]
+    for distance in range(1, model.config.stages[0].pool_size + 1):
+        moved = [
+            _first_maps(model, shifted(images, distance * y, distance * x)) for y, x in DIRECTIONS.values()
+        ]
+        left = [float((m.gather(2, strongest) - m.mean(2, keepdim=True)).sum()) for m in moved]
+        found.append(sum(left) / len(left) / (usual or 1.0))
+    return found
+
+
+def _first_maps(model: CNN, images: Tensor) -> Tensor:
+    """(N, C, cells)"""
+    return model.stages[0](model.normalize(images)).float().flatten(2)  # type: ignore[no-any-return]
 
 
 def silenced(model: CNN, stage: int, part: int) -> Callable[[Tensor], Tensor]:
@@ -136,7 +186,7 @@ def silenced(model: CNN, stage: int, part: int) -> Callable[[Tensor], Tensor]:
 
     Its level stays, so that what follows is not surprised by silence alone.
     """
-    parts = _downsamplings(model)[stage].pooling.multiplies_channels
+    parts = len(downsamplings(model)[stage].parts)
 
     def change(maps: Tensor) -> Tensor:
         channels = maps.shape[1] // parts
@@ -160,14 +210,23 @@ def stage_features(model: CNN, images: Tensor) -> list[Tensor]:
 
 
 def linear_probe(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor) -> float:
-    """Accuracy of a ridge classifier on features. train: (N, D). test: (M, D)."""
-    from sklearn.linear_model import RidgeClassifier
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    """Accuracy of a ridge classifier on features: least squares to 1 for the class and -1 for the others.
 
-    scaler: Any = StandardScaler
-    ridge: Any = RidgeClassifier
-    together: Any = make_pipeline
-    probe = together(scaler(), ridge(alpha=PROBE_PENALTY))
-    probe.fit(train.cpu().numpy(), train_labels.cpu().numpy())
-    return float((probe.predict(test.cpu().numpy()) == test_labels.cpu().numpy()).mean())
+    train: (N, D). test: (M, D). Features are standardised; the weights' sizes cost `PROBE_PENALTY`.
+    """
+    mean, deviation = train.mean(0), train.std(0, correction=0)
+    deviation[deviation == 0] = 1
+    x, asked = ((features - mean) / deviation for features in (train, test))
+    wanted = 2 * F.one_hot(train_labels).to(x) - 1
+    level = wanted.mean(0)
+    weights = _ridge(x, wanted - level)
+    return float(((asked @ weights + level).argmax(1) == test_labels.to(x.device)).double().mean())
+
+
+def _ridge(x: Tensor, y: Tensor) -> Tensor:
+    """(N, D), (N, classes) -> (D, classes), by the smaller of the two systems of equations."""
+    wide = x.shape[1] > len(x)
+    gram = (x @ x.T if wide else x.T @ x).double()
+    gram.diagonal().add_(PROBE_PENALTY)
+    found = torch.cholesky_solve((y if wide else x.T @ y).double(), torch.linalg.cholesky(gram)).to(x)
+    return x.T @ found if wide else found

@@ -1,7 +1,8 @@
 """All figures of one network: how it answers to moved and worn images, and what its stages let through."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,13 +12,15 @@ from cnnkit.data.dataset import ImageDataset
 from cnnkit.data.prepare import load_data, load_splits
 from cnnkit.data.scenes import scenes_at
 from cnnkit.events import NoteListener, ignore
-from cnnkit.families.poolings import POOLINGS
 from cnnkit.nn.model import CNN
 from cnnkit.probe.corruptions import CORRUPTIONS, STRENGTHS
 from cnnkit.probe.information import (
+    downsamplings,
     flows,
     linear_probe,
     receptive_field,
+    responses,
+    seen_share,
     silenced,
     stage_features,
     watched,
@@ -32,7 +35,14 @@ WITH_GRADIENT = 200  # of them for figures of gradients
 SCENES = 200  # for each size and place of an object
 PLACES = 3  # along each side of a scene
 
-Figures = dict[str, float]  # by name: parts with a dot between
+Figures = Mapping[str, float]  # by name: parts with a dot between
+
+
+class Found(NamedTuple):
+    """Of one network. figures: fractions. field: as `ProbedTrial` keeps it."""
+
+    figures: Figures
+    field: list[list[int]]
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,8 @@ def asked_of(config: Config, images: int = IMAGES, notify: NoteListener = ignore
 def _some(split: ImageDataset, count: int, name: str) -> ImageDataset:
     """So many images in random order, the same for everybody."""
     chosen = torch.randperm(len(split), generator=generator_for(0, "probe", name))[:count]
-    return split[chosen]
+    some = split[chosen]
+    return ImageDataset(some.images, some.labels, some.info)
 
 
 def _objects(config: Config) -> dict[str, tuple[Tensor, Tensor]]:
@@ -87,17 +98,23 @@ def _objects(config: Config) -> dict[str, tuple[Tensor, Tensor]]:
     return found
 
 
-def figures_of(model: CNN, asked: Asked, placement: Placement) -> Figures:
-    """All figures of one network, fractions."""
+def figures_of(model: CNN, asked: Asked, placement: Placement) -> Found:
+    """Asks one network everything."""
     model = model.to(placement.device).eval()
     here, labels = asked.cropped, asked.cropped.labels
     answers = _answers(model, here.images, placement)
-    figures = {"accuracy": _share(answers == labels)}
+    figures: dict[str, float] = {"accuracy": _share(answers == labels)}
     figures |= _shifts(model, asked, answers, placement)
     figures |= _corruptions(model, asked, placement)
     for name, (scenes, truth) in asked.objects.items():
         figures[name] = _share(_answers(model, scenes, placement) == truth)
-    return figures | _information(model, here, placement) | _linear_probes(model, asked)
+    few = here.images[:WITH_GRADIENT].to(placement.device), labels[:WITH_GRADIENT].to(placement.device)
+    field = receptive_field(model, few[0])
+    figures |= {"receptive_field": seen_share(field)}
+    figures |= {f"cell.{moved}": left for moved, left in enumerate(responses(model, few[0]))}
+    figures |= _flows(model, *few)
+    figures |= _silenced(model, here, placement)
+    return Found(figures | _linear_probes(model, asked), (field * 255).round().int().tolist())
 
 
 def _answers(model: CNN, images: Tensor, placement: Placement) -> Tensor:
@@ -114,9 +131,9 @@ def _cropped(images: Tensor, crop: int) -> Tensor:
     return images[..., crop : images.shape[2] - crop, crop : images.shape[3] - crop]
 
 
-def _shifts(model: CNN, asked: Asked, answers: Tensor, placement: Placement) -> Figures:
+def _shifts(model: CNN, asked: Asked, answers: Tensor, placement: Placement) -> dict[str, float]:
     """How often the answer stays, and accuracy, by distance: means over the four directions."""
-    figures: Figures = {}
+    figures: dict[str, float] = {}
     images, labels = asked.test.images, asked.test.labels
     for distance in DISTANCES:
         moved = torch.stack(
@@ -130,9 +147,9 @@ def _shifts(model: CNN, asked: Asked, answers: Tensor, placement: Placement) -> 
     return figures
 
 
-def _corruptions(model: CNN, asked: Asked, placement: Placement) -> Figures:
+def _corruptions(model: CNN, asked: Asked, placement: Placement) -> dict[str, float]:
     """Accuracy by corruption and strength, and the mean of all errors."""
-    figures: Figures = {}
+    figures: dict[str, float] = {}
     for name, corruption in CORRUPTIONS.items():
         for strength in STRENGTHS:
             images = _cropped(corruption(asked.test.images, strength), asked.crop)
@@ -142,26 +159,31 @@ def _corruptions(model: CNN, asked: Asked, placement: Placement) -> Figures:
     return figures | {"mean_corruption_error": 1 - sum(figures.values()) / len(figures)}
 
 
-def _information(model: CNN, here: ImageDataset, placement: Placement) -> Figures:
-    few = slice(WITH_GRADIENT)
-    images, labels = here.images[few].to(placement.device), here.labels[few].to(placement.device)
-    figures: Figures = {"receptive_field": receptive_field(model, images)}
-    for number, flow in enumerate(flows(model, images, labels)):
-        stage = f"stage{number + 1}"
-        figures[f"reached.{stage}"] = flow.reached
-        figures[f"energy.{stage}"] = flow.energy
-        figures[f"winner.{stage}"] = flow.winner
-        for part, name in enumerate(POOLINGS[model.config.stages[number].pooling].parts):
+def _flows(model: CNN, images: Tensor, labels: Tensor) -> dict[str, float]:
+    """What the pooling of each stage lets through."""
+    return {
+        f"{kind}.stage{number}": share
+        for number, flow in enumerate(flows(model, images, labels), 1)
+        for kind, share in asdict(flow).items()
+    }
+
+
+def _silenced(model: CNN, here: ImageDataset, placement: Placement) -> dict[str, float]:
+    """Accuracy without one part of a stage's maps, where its pooling makes several of one."""
+    figures: dict[str, float] = {}
+    for number, layer in enumerate(downsamplings(model)):
+        for part, name in enumerate(layer.parts):
             with watched(model, {number: silenced(model, number, part)}):
                 right = _answers(model, here.images, placement) == here.labels
-            figures[f"without.{name}.{stage}"] = _share(right)
+            figures[f"without.{name}.stage{number + 1}"] = _share(right)
     return figures
 
 
-def _linear_probes(model: CNN, asked: Asked) -> Figures:
+def _linear_probes(model: CNN, asked: Asked) -> dict[str, float]:
     device = next(model.parameters()).device
     features = [stage_features(model, split.images.to(device)) for split in (asked.train, asked.cropped)]
+    labels = [split.labels.to(device) for split in (asked.train, asked.test)]
     return {
-        f"linear_probe.stage{number}": linear_probe(train, asked.train.labels, test, asked.test.labels)
+        f"linear_probe.stage{number}": linear_probe(train, labels[0], test, labels[1])
         for number, (train, test) in enumerate(zip(*features, strict=True), 1)
     }

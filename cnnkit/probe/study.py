@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnkit.comparison.function_study import is_of_function
+from cnnkit.comparison.probe_file import VERSION, Probe, ProbedTrial, read_probe
 from cnnkit.comparison.records import EQUIVALENT, UNDECIDED, PairResult, ToBest
 from cnnkit.comparison.study_file import load_study, trial_folder
 from cnnkit.comparison.verdicts import Observed, judge
@@ -18,14 +19,12 @@ from cnnkit.experiment.checkpoints import load_weights
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import BEST, PROBE, RESULT
 from cnnkit.files import write_json
-from cnnkit.kept import read_kept, read_sealed, sealed, sha256
-from cnnkit.probe.measure import IMAGES, Asked, Figures, asked_of, figures_of
-from cnnkit.records import Record
+from cnnkit.kept import read_kept, sealed, sha256
+from cnnkit.probe.measure import IMAGES, Asked, Found, asked_of, figures_of
 from cnnkit.stats import Interval, mean_interval
 from cnnkit.training.device import choose_device
 from cnnkit.words import counted
 
-VERSION = 1
 MARGIN = 0.01  # a difference of less than one point explains nothing
 REASONS = 2  # at most, in the words at the top
 # What a figure says of two levels, the higher value first; in the order in which they are looked at.
@@ -40,25 +39,6 @@ WHOLE = {
     "mean_corruption_error": "error on worn images, %",
     "receptive_field": "receptive field, % of its size",
 }
-
-
-@dataclass(frozen=True)
-class ProbedTrial(Record):
-    """weights: the hash of the file that was asked. figures: as `probe.measure.figures_of` gives them."""
-
-    level: str
-    seed: int
-    weights: str
-    figures: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Probe(Record):
-    """What `probe.json` holds. images: how many test images were asked."""
-
-    version: int
-    images: int
-    trials: list[ProbedTrial]
 
 
 @dataclass(frozen=True)
@@ -151,8 +131,8 @@ def probe_study(
         notify(Prepared(f"probing {counted(len(entries), 'network')} of {folder}", number, len(entries)))
         run = RunDir(trial_folder(folder, entry.folder))
         stamp = sha256(read_kept(run.path / BEST, any_size=True))
-        figures = known.get(stamp) or _figures(run, asked, device)
-        probed.append(ProbedTrial(entry.level, entry.seed, stamp, figures))
+        found = known.get(stamp) or _figures(run, asked, device)
+        probed.append(ProbedTrial(entry.level, entry.seed, stamp, found.figures, found.field))
         write_json(folder / PROBE, sealed(Probe(VERSION, images, probed).to_dict()))
     notify(Prepared(f"probed {counted(len(entries), 'network')}", len(entries), len(entries)))
     return Probe(VERSION, images, probed)
@@ -173,25 +153,17 @@ class _Questions:
         return self.made[key]
 
 
-def _figures(run: RunDir, asked: _Questions, device: str | None) -> Figures:
+def _figures(run: RunDir, asked: _Questions, device: str | None) -> Found:
     weights = load_weights(run.path)
     placement = choose_device(weights.config.runtime, device)
     with placement.in_force():
         return figures_of(weights.model, asked.of(weights.config), placement)
 
 
-def read_probe(folder: Path) -> Probe | None:
-    """What `probe.json` holds; None where a study was not probed. Raises DamagedFile, with the file."""
-    try:
-        return read_sealed(folder / PROBE, Probe)
-    except FileNotFoundError:
-        return None
-
-
-def _known(folder: Path, images: int) -> dict[str, Figures]:
-    """By the hash of the weights: figures of before, if the same images were asked."""
+def _known(folder: Path, images: int) -> dict[str, Found]:
+    """By the hash of the weights: what was found before, if the same images were asked."""
     with contextlib.suppress(DamagedFile):
         kept = read_probe(folder)
         if kept is not None and (kept.version, kept.images) == (VERSION, images):
-            return {trial.weights: trial.figures for trial in kept.trials}
+            return {trial.weights: Found(trial.figures, trial.field) for trial in kept.trials}
     return {}

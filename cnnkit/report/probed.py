@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cnnkit.comparison.probe_file import read_probe
 from cnnkit.comparison.records import StudyResults, ToBest
 from cnnkit.probe.corruptions import CORRUPTIONS, STRENGTHS
 from cnnkit.probe.shift import DISTANCES
-from cnnkit.probe.study import WHOLE, Judged, judged, read_probe, reasons
+from cnnkit.probe.study import WHOLE, Judged, judged, reasons
 from cnnkit.report.axes import Panel, accuracy_axis
 from cnnkit.report.effects import lines_over
 from cnnkit.stats import Interval
