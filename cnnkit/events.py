@@ -52,8 +52,27 @@ class StepDone:
     train_accuracy: float | None
 
 
+class Monitored:
+    """What was measured on the validation images."""
+
+    val_loss: float | None
+    val_accuracy: float | None
+    val_balanced_accuracy: float | None
+    val_macro_f1: float | None
+
+    def monitored(self, monitor: str) -> float | None:
+        """What `training.monitor` names."""
+        value: float | None = getattr(self, f"val_{monitor}")
+        return value
+
+    def rank(self, monitor: str) -> tuple[float, float]:
+        """The larger, the better: by what `training.monitor` names, then by validation loss."""
+        low_loss = -(self.val_loss or 0.0)
+        return low_loss if monitor == "loss" else self.monitored(monitor) or 0.0, low_loss
+
+
 @dataclass(frozen=True)
-class EpochRecord:
+class EpochRecord(Monitored):
     """One line of `metrics.jsonl`.
 
     step: optimizer steps since training began. learning_rate: of the epoch's last step.
@@ -82,12 +101,6 @@ class EpochRecord:
     val_balanced_accuracy: float | None = None
     val_macro_f1: float | None = None
 
-    def rank(self, monitor: str) -> tuple[float, float]:
-        """The larger, the better the epoch: by what `training.monitor` names, then by validation loss."""
-        low_loss = -(self.val_loss or 0.0)
-        monitored = low_loss if monitor == "loss" else getattr(self, f"val_{monitor}")
-        return monitored or 0.0, low_loss
-
 
 @dataclass(frozen=True)
 class StudyBegun:
@@ -95,6 +108,7 @@ class StudyBegun:
 
     trials: of all levels and seeds. at_most: whether the study may end before that, once it is decided.
     seconds: about how long the other trials take, at least and at most; None where that is not known.
+    measure: what is compared, in words. can_tell: what the test images can show; empty: not known.
     """
 
     title: str
@@ -104,11 +118,16 @@ class StudyBegun:
     at_most: bool
     warnings: Sequence[str]
     seconds: tuple[float, float] | None = None
+    measure: str = "accuracy"
+    can_tell: str = ""
 
 
 @dataclass(frozen=True)
 class TrialDone:
-    """accuracy: on the test images, None where it failed. error: why. seconds: of training."""
+    """accuracy: on the test images, or what else is compared; None where it failed. error: why.
+
+    seconds: of training.
+    """
 
     level: str
     seed: int
@@ -119,7 +138,7 @@ class TrialDone:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a level stands. mean: accuracy, a fraction, over `seeds`. state: in a word or two."""
+    """Where a level stands. mean: of what is compared, a fraction, over `seeds`. state: in a word or two."""
 
     level: str
     mean: float
@@ -132,12 +151,14 @@ class Standing:
 class SeedDone:
     """All levels that are still trained have ended with so many seeds. standings: the leader first.
 
-    decided: whether the leader is known.
+    decided: whether the leader is known. can_tell: what the seeds that are left can show, in words; empty
+    where that is not known.
     """
 
     seeds: int
     standings: Sequence[Standing]
     decided: bool
+    can_tell: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,11 +178,14 @@ class TuningBegun:
 
 @dataclass(frozen=True)
 class PointDone:
-    """A training that only serves to choose settings. accuracy: on validation images; None: it failed."""
+    """A training that only serves to choose settings.
+
+    accuracy: on validation images, in words; or what else decides. None: it failed.
+    """
 
     level: str
     point: int
-    accuracy: float | None
+    accuracy: str | None
     seconds: float | None
     error: str | None
 

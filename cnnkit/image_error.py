@@ -4,8 +4,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from cnnkit.stats import from_class_means
+
+DISAGREE = 0.01  # the share of images on which two levels are taken to disagree, whatever the seed
 LARGEST_MARGIN = 99.99  # percentage points: one of 100 would tell nothing
 
 
@@ -27,8 +30,11 @@ class OfImages:
         return math.hypot(of_seeds, float(t.ppf(1 - 0.025 / pairs, self.df)) * self.error)
 
 
-def image_error(differences: ArrayLike) -> OfImages:
-    """differences: (seeds, images), of whether each of a pair is right: −1, 0 or 1.
+def image_error(differences: ArrayLike, classes: NDArray[np.integer] | None = None) -> OfImages:
+    """differences: (seeds, images), of whether each of a pair is right: −1, 0 or 1; or of `image_scores`.
+
+    classes: (images,), where other images would have as many of each class: only what varies within a class
+    then counts (stratified sampling: Cochran, "Sampling techniques", 1977). None: of each as they come.
 
     The variance over images of the mean over seeds, less what seeds put into it (several readers and several
     cases, both random: Obuchowski & Rockette 1995). Where few images differ it is known badly; its degrees
@@ -38,12 +44,16 @@ def image_error(differences: ArrayLike) -> OfImages:
     n, images = values.shape
     if n < 2 or images < 2:
         return OfImages(math.inf, 1.0)
-    centred = values - values.mean(1, keepdims=True)  # a seed's own level is no image's
-    means = centred.mean(0)
-    between, within = float(means.var(ddof=1)), float(centred.var(0, ddof=1).mean())
+    of_one = np.zeros(images, int)
+    centred, sizes = from_class_means(values, of_one if classes is None else classes)  # seeds' levels, too
+    if sizes.min() < 2:  # a class of one image tells nothing of others
+        return OfImages(math.inf, 1.0)
+    wider = sizes / (sizes - 1)
+    squares, noise = wider * centred.mean(0) ** 2, centred.var(0, ddof=1)
+    between, within = float(squares.mean()), float((noise if classes is None else wider * noise).mean())
     if between == 0:
         return OfImages(0.0, 1.0)
-    kurtosis = float((means**4).mean()) / float((means**2).mean()) ** 2
+    kurtosis = float((squares**2).mean()) / float(squares.mean()) ** 2
     df = max(1.0, 2 * images / (kurtosis - (images - 3) / (images - 1)))
     return OfImages(math.sqrt(max(0.0, between - within / n) / images), df)
 
@@ -58,6 +68,27 @@ def image_error_of_redrawn(variance: float, df: float, tested: int, others: int)
     images', so it is too large rather than too small.
     """
     return OfImages(math.sqrt(variance * tested / others), max(1.0, df))
+
+
+def assumed_error(share: float, images: int, others: int | None = None) -> float:
+    """The standard error of a difference from the test images alone, before anything is trained.
+
+    share: `image_share`. others: from how many images a seed learns that chooses its test images; None: all
+    have the same ones. Two levels are taken to disagree on `DISAGREE` of the images, whatever the seed, half
+    of them in favour of each. On real studies it was 0.01 to 0.1 % (MNIST, digits, 99 % right) and up to
+    3 % (90 % right); on four times as many the error is twice as large.
+    """
+    return share * math.sqrt(DISAGREE * images * (1 if others is None else images / others))
+
+
+def least_of_images(error: float, pairs: int, share: float) -> float:
+    """A difference that is larger than what the images make of it in this share of studies, with many seeds.
+
+    error: standard error of the images. pairs: of which all verdicts hold together.
+    """
+    from scipy.stats import norm
+
+    return float(norm.isf(0.025 / pairs) + norm.ppf(share)) * error
 
 
 def default_margin(images: int) -> float:

@@ -3,10 +3,15 @@
 A confusion matrix is (K, K) counts, rows the truth, columns what it was taken for.
 """
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+ACCURACY = "accuracy"
+METRICS = {ACCURACY: "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1"}
 
 
 @dataclass(frozen=True)
@@ -71,3 +76,35 @@ def balanced_weights(images: ArrayLike) -> NDArray[np.float64]:
     counts = np.asarray(images, dtype=np.float64)
     present = counts > 0
     return np.where(present, counts.sum() / (present.sum() * counts.clip(1)), 0.0)
+
+
+def image_scores(metric: str, truth: NDArray[np.integer], answers: NDArray[np.integer]) -> NDArray[Any]:
+    """(N,) true and (N,) answered classes -> (N,), a score for each image; their mean is the metric.
+
+    Of accuracy: whether it is right, bool. Of balanced accuracy: N / (K · images of its class) where it is
+    right. Macro F1 is no mean over images: it is taken to first order, so that scores vary from one choice of
+    images to another as it does (its influence function: Hampel, "The influence curve and its role in robust
+    estimation", JASA 1974).
+    """
+    right = truth == answers
+    if metric == ACCURACY:
+        return np.asarray(right)
+    of_classes = class_scores(confusion_of(truth, answers))
+    if metric == "balanced_accuracy":
+        return np.asarray(right * balanced_weights(of_classes.images)[truth])
+    counted = of_classes.images + of_classes.taken
+    weights = len(truth) / ((counted > 0).sum() * np.maximum(counted, 1))
+    own = of_classes.f1 * weights
+    return np.asarray(of_classes.macro_f1 + 2 * right * weights[truth] - own[truth] - own[answers])
+
+
+def image_share(metric: str, images: ArrayLike, tested: int | None = None) -> float:
+    """What one image puts into a metric: the root of the mean square over all images.
+
+    images: (K,), of each class. tested: so many of them, with each class's share; None: all. 1 / N of an
+    accuracy; more where classes count alike and differ in size.
+    """
+    counts = np.asarray(images, dtype=np.float64)
+    n = float(counts.sum()) if tested is None else float(tested)
+    weights = np.ones(len(counts)) if metric == ACCURACY else balanced_weights(counts)
+    return math.sqrt(float((counts * weights**2).sum() / counts.sum())) / n

@@ -27,6 +27,7 @@ Bools = NDArray[np.bool_]
 
 ENOUGH = 20.0  # 1 / 0.05
 NOISY = 1.1  # times the common variance: beyond it a pair's own degrees of freedom count
+SHARE = 2 / 3  # of studies, in which a difference that is told to be found is found
 PRIOR = 0.5  # the weight g of the mixture, in seeds; small: it expects differences of several deviations
 
 
@@ -121,6 +122,27 @@ def reach(seeds: ArrayLike, variance: ArrayLike, df: ArrayLike, enough: ArrayLik
         growth = (enough / np.sqrt(q)) ** (2 / (df + 1))
         x = np.where((q * growth < 1) & (df > 0), (growth - 1) / (1 - q * growth), np.inf)
         return np.where(df > 0, np.sqrt(x * df * np.asarray(variance, float) / n), np.inf)
+
+
+def least_decided(fit: Fit, seeds: int) -> float | None:
+    """A difference that so many seeds in all decide in the share `SHARE` of studies, or in more.
+
+    It is one by which a level is ahead of all others, whose noise is as in `fit`: the median of its pairs.
+    That the noise is only estimated counts, too: t is noncentral. None: two seeds or more have to be known.
+    """
+    from scipy.stats import nct
+
+    known = (fit.df > 0) & (fit.seeds > 1)
+    if not known.any():
+        return None
+    seen, variance = int(fit.seeds[known].max()), float(np.median(fit.variance[known]))
+    levels, df, n = len(fit.effect), int(fit.df[known].max()), max(seeds, seen)
+    sizes = range(2, levels + 1)  # of the leader's group in a partition: the others may be joined, too
+    joined = max((math.comb(m, 2) + math.comb(levels - m, 2)) / (m - 1) for m in sizes)
+    needed = reach(n, 1.0, df * (n - 1) / (seen - 1), ENOUGH * joined) * math.sqrt(n)
+    if not needed < math.inf:
+        return None
+    return float(nct.ppf(SHARE, df, float(needed))) * math.sqrt(variance / n)
 
 
 @dataclass(frozen=True)

@@ -67,12 +67,27 @@ def mean_interval(values: ArrayLike, resolution: float = 0.0, together: int = 1)
     return Interval(mean, mean - reach, mean + reach)
 
 
-def sampling_error(right: ArrayLike) -> float:
+def sampling_error(scores: ArrayLike, classes: NDArray[np.integer] | None = None) -> float:
     """Standard error of an accuracy from having measured on these images and no others.
 
-    right: (seeds, images) bool. Each image counts once, with the share of seeds that get it right.
+    scores: (seeds, images), whether each was right, or its part in another metric. Each image counts once,
+    with the mean over the seeds. classes: (images,), where each class would have as many images again.
     """
-    return _standard_error(np.asarray(right, float).mean(0))
+    means = np.asarray(scores, float).mean(0)
+    if classes is None:
+        return _standard_error(means)
+    centred, sizes = from_class_means(means, classes)
+    return math.sqrt(float((centred**2 * sizes / np.maximum(sizes - 1, 1)).mean()) / len(means))
+
+
+def from_class_means(
+    values: NDArray[np.float64], classes: NDArray[np.integer]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """(…, images), (images,) -> the values minus the mean of their class, and the size of that class."""
+    _, place, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    by_class = values[..., np.argsort(place, kind="stable")]
+    means = np.add.reduceat(by_class, np.cumsum(sizes) - sizes, axis=-1) / sizes
+    return values - means[..., place], sizes[place]
 
 
 def deviation(values: NDArray[np.float64]) -> float:

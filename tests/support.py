@@ -10,8 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest import mock
 
@@ -34,6 +37,7 @@ from cnnkit.files import write_atomically, write_json
 from cnnkit.kept import CHECKSUM, sealed
 from cnnkit.training.state import Training
 
+SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 SIGKILL = getattr(signal, "SIGKILL", 9)  # Windows has no such name
 posix_signals = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no POSIX signals")
 posix_files = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no umask")
@@ -203,6 +207,16 @@ def begun(config: Config) -> tuple[Training, Splits]:
 
 def bitwise_equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def script_module(name: str) -> ModuleType:
+    """`scripts/<name>`, a program without an ending, as a module."""
+    loader = SourceFileLoader(f"{name}_script", str(SCRIPTS / name))
+    specification = spec_from_loader(loader.name, loader)
+    assert specification is not None
+    module = sys.modules[loader.name] = module_from_spec(specification)
+    loader.exec_module(module)
+    return module
 
 
 def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,32 +1,21 @@
 """The benchmark measures in turn, computes as by hand, and trains the networks that it says it does."""
 
-import importlib.util
 import json
 import math
 import signal
 import subprocess
 import sys
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
-from support import Tiny, info
+from support import Tiny, info, script_module
 
-from cnnkit.config.load import load_config, parse_config
-from cnnkit.data.dataset import ImageDataset
-from cnnkit.data.prepare import load_data
-from cnnkit.training.device import choose_device
-from cnnkit.training.optimizers import learning_rate_at
-
-ROOT = Path(__file__).resolve().parent.parent
-SCRIPT = ROOT / "scripts" / "benchmark"
-sys.path.insert(0, str(SCRIPT.parent))
-
-from benchmarks import (  # noqa: E402
+from benchmarks import (
     commands,
     gpu,
+    images,
     peer_settings,
     reference,
     reference_examples,
@@ -35,12 +24,20 @@ from benchmarks import (  # noqa: E402
     throughput,
     warm,
 )
-from benchmarks import training as training_part  # noqa: E402
-from benchmarks.parts import Contestant, Options, Part, measure  # noqa: E402
-from benchmarks.processes import Finished, cnnkit, interleaved, python, run  # noqa: E402
-from benchmarks.report import content, remarks  # noqa: E402
-from benchmarks.speed import no_target  # noqa: E402
-from benchmarks.summary import Row, Verdict, deviation, difference, ratio, seconds  # noqa: E402
+from benchmarks import training as training_part
+from benchmarks.parts import Contestant, Options, Part, measure
+from benchmarks.processes import Finished, cnnkit, interleaved, python, run
+from benchmarks.report import content, remarks
+from benchmarks.speed import no_target
+from benchmarks.summary import Row, Verdict, deviation, difference, ratio, seconds
+from cnnkit.config.load import load_config, parse_config
+from cnnkit.data.dataset import ImageDataset
+from cnnkit.data.prepare import load_data
+from cnnkit.training.device import choose_device
+from cnnkit.training.optimizers import learning_rate_at
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPT = ROOT / "scripts" / "benchmark"
 
 
 def row(name: str, *values: float, accuracies: tuple[float, ...] = ()) -> Row:
@@ -61,12 +58,7 @@ def contestant(name: str, code: str, rounds: int) -> Contestant:
 
 @pytest.fixture
 def script() -> ModuleType:
-    loader = SourceFileLoader("benchmark_script", str(SCRIPT))
-    specification = importlib.util.spec_from_loader("benchmark_script", loader)
-    assert specification is not None
-    module = importlib.util.module_from_spec(specification)
-    loader.exec_module(module)
-    return module
+    return script_module("benchmark")
 
 
 def test_contestants_take_turns_until_their_rounds_are_used_up() -> None:
@@ -127,6 +119,7 @@ def test_nothing_is_judged_against_what_was_not_measured() -> None:
         commands.judge_help,
         commands.judge_comparison,
         gpu.judge,
+        images.judge,
     ):
         assert judge(empty) == {}
 
@@ -239,11 +232,11 @@ def test_ctrl_c_leaves_what_was_measured_in_the_table_and_in_the_json(
 
 
 def test_a_part_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    for words in (["--part", "hepl"], ["--part", "8"], ["--seeds", "hepl=1"], ["--repeats", "0"]):
+    for words in (["--part", "hepl"], ["--part", "9"], ["--seeds", "hepl=1"], ["--repeats", "0"]):
         done = run(python(str(SCRIPT), *words))
         assert done.code == 2
         assert words[1] in done.err
-    assert "6 help, 7 gpu" in run(python(str(SCRIPT), "--part", "8")).err
+    assert "7 gpu, 8 images" in run(python(str(SCRIPT), "--part", "9")).err
 
 
 def test_help_is_measured_in_turn_with_import_torch_into_json(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ STUDY_OPTIONS = {
         "--folds",
         "--resample-test",
         "--match",
+        "--metric",
         "--margin",
         "--tune",
         "--tune-keys",

@@ -316,6 +316,25 @@ def test_the_second_convolution_of_a_stage_may_be_the_one_of_absurd_size() -> No
     assert refused(*wide, "model.convolutions=2") == {"model.channels"}
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *(
+            "channels=1",
+            "size=12",
+            "fit=contain",
+            "test=0.3",
+            "test_seed=1",
+            "duplicates=keep",
+            "damaged=skip",
+        ),
+        *("classes=[a,b]", "images=[9,0,3]", f"fingerprint='{'0' * 64}'"),
+    ],
+)
+def test_what_only_own_images_have_is_refused_of_published_ones(setting: str) -> None:
+    assert refused(f"data.{setting}") == {f"data.{setting.partition('=')[0]}"}
+
+
 @pytest.mark.parametrize("validation", [1437, 1430, 60_000, 0.999])
 def test_a_validation_split_that_leaves_too_little_to_train_on_is_refused(validation: float) -> None:
     assert refused(f"data.validation={validation}") == {"data.validation"}

@@ -26,7 +26,7 @@ NOISE = 0.001
 
 def course_of(tiny: Tiny, **options: Any) -> Course:
     study = plan_study(tiny(), "model.pooling", STRATEGIES, **{"margin": 0.5, **options})
-    return Course(study, [Trial(level.name, config, "data") for level, config in study.trials()], 10_000)
+    return Course(study, [Trial(level.name, config, "data") for level, config in study.trials()], 1e-4)
 
 
 def accuracy(trial: Trial) -> float:

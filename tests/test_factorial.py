@@ -1,19 +1,15 @@
 """Verdicts on studies of several factors, against least squares, brute force and planted studies."""
 
 import itertools
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
+import planted_factors
 from cnnkit.factorial import Dependence, Design, FactorialWatch, Interactions
 from cnnkit.sequential import ENOUGH, e_values, fit_contrasts
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-import planted_factors
 
 Floats = NDArray[np.float64]
 ORDERS = Design(np.array([[0, 0], [1, 2], [3, 4]]))  # the first value is one network at both

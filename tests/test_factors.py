@@ -73,7 +73,7 @@ def ran(
 ) -> tuple[list[Trial], Course]:
     """What a study would train if its accuracies were these, and its course."""
     trials = [Trial(level.name, config, "data") for level, config in study.trials()]
-    course = Course(study, trials, 10_000, judge_for(study.to_file(), 10_000))
+    course = Course(study, trials, 1e-4, judge_for(study.to_file(), 1e-4))
     trained = []
     for batch in course.batches(None):
         for trial in batch:

@@ -1,7 +1,9 @@
 """A person's own images: from files to tensors, and to a training."""
 
+import contextlib
 import io
 import os
+import shutil
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -377,7 +379,53 @@ def test_a_changed_folder_leaves_no_old_files_in_the_cache(
     found = sorted(
         path.suffix for path in (tmp_path / "cache/cnnkit/prepared").iterdir() if path.suffix != ".lock"
     )
-    assert found == sorted([".hashes", ".json", ".pixels", ".shapes"] * 2)
+    assert found == sorted([".hashes", ".json", ".keys", ".pixels", ".shapes"] * 2)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_where_some_files_have_changed_only_these_are_decoded(
+    photos: Path, tmp_path: Path, stopped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    decoded_now: list[str] = []
+
+    def counting(raw: Any, name: str, *rest: Any) -> Any:
+        decoded_now.append(name)
+        if stopped and len(decoded_now) == 50:
+            raise KeyboardInterrupt
+        return decoded(raw, name, *rest)
+
+    monkeypatch.setattr(prepared, "decoded", counting)
+    with pytest.raises(KeyboardInterrupt) if stopped else contextlib.nullcontext():
+        load_data(own(photos).data)
+    left = 60 - len(decoded_now[: 49 if stopped else 60])
+    stopped = False
+    decoded_now.clear()
+    picture((9, 9, 9), 0).save(photos / "red" / "00.png")
+    picture((9, 9, 9), 1).save(photos / "blue" / "new.png")
+    (photos / "green" / "00.png").unlink()
+    told: list[Note] = []
+    found = load_data(own(photos).data, told.append)
+    assert {"red/00.png", "blue/new.png"} <= set(decoded_now)
+    assert len(decoded_now) <= 2 + left
+    assert left or "58 of 60 images have not changed: their pixels are kept" in [note.text for note in told]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
+    for mine, anew in zip(found, load_data(own(photos).data), strict=True):
+        assert torch.equal(mine.images, anew.images)
+
+
+def test_of_a_changed_archive_every_image_is_decoded(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = Path(shutil.make_archive(str(tmp_path / "photos"), "zip", photos))
+    load_data(own(archive).data)
+    count: list[str] = []
+    monkeypatch.setattr(
+        prepared, "decoded", lambda raw, name, *rest: count.append(name) or decoded(raw, name, *rest)
+    )
+    os.utime(archive, ns=(1, 1))
+    load_data(own(archive).data)
+    assert len(count) == 60
 
 
 def _prepare_slowly(root: str, stop_after: int) -> None:

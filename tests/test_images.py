@@ -3,7 +3,6 @@
 import contextlib
 import re
 import struct
-import sys
 import zlib
 from collections.abc import Callable
 from io import BytesIO
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 from torch import Tensor
@@ -26,9 +25,6 @@ from cnnkit.data.scenes import only_objects
 from cnnkit.errors import ImageError
 from cnnkit.families.datasets import DATASETS, INK_SIDE
 from cnnkit.random import generator_for
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-
 from made_photos import KEPT_OUT, TO_WARN_ABOUT, TUNED_ON, clean, drawing, rules, to_image
 
 CHANGED = ("pens", "angles to 15°")  # these photos show the digit otherwise than its clean drawing does
@@ -164,6 +160,7 @@ def test_ink_is_framed_as_in_mnist(
     _, digits = load_dataset("digits", Path())
     digit = np.kron(digits.images[number, 0].numpy(), np.ones((scale, scale), dtype=np.uint8))
     digit = np.pad(digit, (margins[:2], margins[2:]))
+    assume(digit.shape != (28, 28))  # of that size an image counts as framed already
     framed = load_saved(digit if light else 255 - digit, tmp_path_factory.getbasetemp() / "digit.png")
     rows, columns = framed.any(1).nonzero(), framed.any(0).nonzero()
     assert max(int(side.max() - side.min()) + 1 for side in (rows, columns)) == 20

@@ -3,9 +3,6 @@
 import functools
 import json
 import math
-import sys
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -14,17 +11,15 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+from support import script_module
 
-SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "lesson"
-sys.path[:0] = [str(SCRIPT.parent)]
-
-import cnnkit  # noqa: E402
-from cnnkit.stats import Interval  # noqa: E402
-from lessons import edges, grid, judged, studies  # noqa: E402
-from lessons.judged import HOLDS, IN_PART, NOT_HERE, Case, Judged  # noqa: E402
-from lessons.orientation import SOBEL, orientation_index, random_filters  # noqa: E402
-from lessons.pooling import max_minus_avg, size_accuracy  # noqa: E402
-from lessons.studies import Workshop, contrast, to_reference  # noqa: E402
+import cnnkit
+from cnnkit.stats import Interval
+from lessons import edges, grid, judged, studies
+from lessons.judged import HOLDS, IN_PART, NOT_HERE, Case, Judged
+from lessons.orientation import SOBEL, orientation_index, random_filters
+from lessons.pooling import max_minus_avg, size_accuracy
+from lessons.studies import Workshop, contrast, to_reference
 
 COLUMNS = (slice(0, 36), slice(38, 96), slice(98, None))
 CLAIMS = {"quarter", "edges", "dropout", "augmentation", "activation", "tiny-bear", "concat"}
@@ -32,12 +27,7 @@ CLAIMS = {"quarter", "edges", "dropout", "augmentation", "activation", "tiny-bea
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    loader = SourceFileLoader("lesson_script", str(SCRIPT))
-    specification = spec_from_loader("lesson_script", loader)
-    assert specification is not None
-    module = sys.modules[loader.name] = module_from_spec(specification)
-    loader.exec_module(module)
-    return module
+    return script_module("lesson")
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ SAMPLES = {  # two values of each option that does not take any text
     "--top": ("1", "2"),
     "--split": ("test", "train"),
     "--match": ("none", "macs"),
+    "--metric": ("accuracy", "macro_f1"),
     "--executor": ("local", "ray"),
     "--where": ("stages", "head"),
 }
@@ -235,6 +236,7 @@ for path, line in (("compare", VARY), ("compare-pooling", POOLING)):
         "--folds": (f"{line} {STUDY}", "--folds 5"),
         "--resample-test": (f"{line} {STUDY}", "--resample-test"),
         "--match": (f"{line} {STUDY}", "--match macs"),
+        "--metric": (f"{line} {STUDY}", "--metric macro_f1"),
         "--margin": (f"{line} {STUDY}", "--margin 0.5"),
         "--tune": (f"{line} {STUDY}", "--tune 2"),
         "--tune-keys": (f"{line} {STUDY} --tune 2", "--tune-keys training.weight_decay"),

@@ -4,20 +4,15 @@ import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
+from support import script_module
 
-SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "planted"
-sys.path[:0] = [str(SCRIPT.parent)]
-
-import planted_studies  # noqa: E402
+import planted_studies
 
 CELLS = {cell.name: cell for cell in planted_studies.CELLS}
 FALSE = ("false_different", "false_equivalent", "false_better")
@@ -26,12 +21,7 @@ STUDIES = 12
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    loader = SourceFileLoader("planted_script", str(SCRIPT))
-    specification = spec_from_loader("planted_script", loader)
-    assert specification is not None
-    module = sys.modules[loader.name] = module_from_spec(specification)
-    loader.exec_module(module)
-    return module
+    return script_module("planted")
 
 
 def row_of(script: ModuleType, cell: planted_studies.Cell) -> dict[str, Any]:

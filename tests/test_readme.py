@@ -92,7 +92,9 @@ def test_the_session_runs_as_it_is_written_and_prints_what_it_shows(
         assert [name for name in names if name not in outcome.out + outcome.err] == []
 
 
-def test_the_comparisons_run_as_they_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_comparisons_run_as_they_are_written(
+    trials_here: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     commands = re.findall(r"^(?:\$ )?cnnkit ([^\n#]*)", COMPARISONS, re.MULTILINE)
     assert len(commands) == 12
     for number, command in enumerate(commands):

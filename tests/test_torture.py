@@ -1,31 +1,28 @@
 """scripts/torture sees what does not hold and repeats a try from its number; a few tries of each part."""
 
 import hashlib
-import importlib.util
 import json
 import os
 import stat
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from random import Random
 from types import ModuleType
 
 import pytest
+from support import script_module
 
 if sys.platform != "linux":
     pytest.skip("needs Linux's signals and /proc", allow_module_level=True)
 
-SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "torture"
-sys.path.insert(0, str(SCRIPT.parent))
 
-from torturing import damages, forgeries, pages, samples, together  # noqa: E402
-from torturing.fuzz import config_by_chance  # noqa: E402
-from torturing.processes import Failure, Finished, Workshop  # noqa: E402
-from torturing.sealing import change  # noqa: E402
-from torturing.tries import Attempt, Part, Tally, torture  # noqa: E402
+from torturing import damages, forgeries, pages, samples, together
+from torturing.fuzz import config_by_chance
+from torturing.processes import Failure, Finished, Workshop
+from torturing.sealing import change
+from torturing.tries import Attempt, Part, Tally, torture
 
 SHORT = {  # tries of seed 0 that take no more than a second or two where nothing else runs
     "damages": (3, 5, 7, 9, 15),
@@ -43,12 +40,7 @@ SHORT = {  # tries of seed 0 that take no more than a second or two where nothin
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    loader = SourceFileLoader("torture_script", str(SCRIPT))
-    specification = importlib.util.spec_from_loader("torture_script", loader)
-    assert specification is not None
-    module = importlib.util.module_from_spec(specification)
-    loader.exec_module(module)
-    return module
+    return script_module("torture")
 
 
 @pytest.fixture(scope="module")

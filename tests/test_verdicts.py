@@ -77,7 +77,7 @@ def test_seeds_that_agree_on_few_images_speak_of_these_images_alone() -> None:
 
 def test_accuracies_alone_say_nothing_of_other_images() -> None:
     study = observed(answers(0.95, 8, 1), answers(0.85, 8, 2))
-    pair = only(replace(study, right=None))
+    pair = only(replace(study, scores=None))
     assert (pair.verdict, pair.image_error) == (BETTER_HERE, None)
 
 

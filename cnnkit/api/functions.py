@@ -148,6 +148,7 @@ def compare(
     tune_keys: Sequence[str] = (),
     folds: int | None = None,
     resample_test: bool = False,
+    metric: str = "accuracy",
     margin: float | None = None,
     match: "Match" = "none",
     workers: int | None = None,
@@ -165,14 +166,16 @@ def compare(
     seeds: exactly so many; None: until the leader is known, between `min_seeds` (None: 3, or as many as there
     are folds) and `max_seeds` (None: 40); a value that is beaten is trained no further. folds: seeds test on
     one fold of all images after another, instead of the test split; resample_test: each seed draws a test
-    split of its own. margin: percentage points up to which a difference counts for nothing; None: 0.1, or two
+    split of its own. metric: what decides, "accuracy", "balanced_accuracy" or "macro_f1".
+    margin: percentage points up to which a difference counts for nothing; None: 0.1, or two
     test images if these are more. match: "parameters" or "macs" scales the channels until all values cost
     what the first does.
     out: the study's folder; what it holds of the same study is kept, and no value or seed is dropped.
     workers: trials side by side, not with Ray; of a function 1, in this process, or as many processes,
     which import it from its module. tune: so many points at which each value is tried first, on validation
     images alone; it keeps the settings of the best. tune_keys: what is tuned, dotted keys; without any the
-    learning rate. match, executor, ray_address, tune, folds, resample_test: not of a function.
+    learning rate. match, metric, executor, ray_address, tune, folds, resample_test: not of a function, which
+    may return another score, 0 … 1, in place of an accuracy.
     Raises UsageError where the values or options make no study or `out` holds another one, and Interrupted,
     after the running trials have saved, on Ctrl-C: `out` then holds the verdict so far.
 
@@ -196,14 +199,14 @@ def compare(
 
     planned, folder = {**as_planned(varied), **limits}, None if out is None else Path(out)
     of_trials: dict[str, Any] = {"executor": executor, "ray_address": ray_address}
-    of_plan = {"match": match, "tune": tune, "folds": folds, "resample_test": resample_test}
+    of_plan = {"match": match, "metric": metric, "tune": tune, "folds": folds, "resample_test": resample_test}
     with StudyProgress(quiet=not progress) as listener:
         if callable(config):
             refuse_of_function(**of_trials, **of_plan, tune_keys=tuple(tune_keys))
             own = plan_function(config, **planned)
             return run_function_plan(config, own, folder, workers=workers, notify=listener)
         base = load.with_own_test_images(config, folds, resample_test)
-        plan = plan_study(base, **planned, match=match, here=executor == "local")
+        plan = plan_study(base, **planned, match=match, metric=metric, here=executor == "local")
         plan = with_tuning(plan, tune, tune_keys)
         return run_plan(plan, folder, workers=workers, **of_trials, notify=listener)
 

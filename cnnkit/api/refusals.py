@@ -8,6 +8,7 @@ from cnnkit.errors import UsageError
 
 OF_CONFIGURATIONS = {  # the options that say nothing of a function, and their defaults
     "match": "none",
+    "metric": "accuracy",
     "executor": "local",
     "ray_address": None,
     "tune": None,
@@ -55,4 +56,7 @@ def whole(**numbers: Any) -> dict[str, int]:
 def refuse_of_function(**options: Any) -> None:
     """Raises UsageError where an option is given that says nothing of a function."""
     if given := [name for name, value in options.items() if value != OF_CONFIGURATIONS[name]]:
-        raise UsageError(f"{', '.join(given)}: for a configuration, not a function")
+        remedy = ""
+        if "metric" in given:
+            remedy = "; a function tells no classes: return the score itself in place of its accuracy"
+        raise UsageError(f"{', '.join(given)}: for a configuration, not a function{remedy}")

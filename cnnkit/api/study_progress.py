@@ -38,6 +38,8 @@ class StudyProgress(LiveBar):
 
     def __init__(self, quiet: bool = False) -> None:
         super().__init__(MofNCompleteColumn(), TextColumn("trials{task.fields[at_most]},"), quiet=quiet)
+        self.measure = "accuracy"
+        self.told = False  # what the seeds can show
 
     def __call__(self, event: StudyEvent) -> None:
         if self.quiet:
@@ -45,7 +47,7 @@ class StudyProgress(LiveBar):
         if isinstance(event, StudyBegun):
             self._begin(event)
         elif isinstance(event, TrialDone):
-            self._advance(_line(f"{event.level:<8} seed {event.seed:<4}", event))
+            self._advance(_line(f"{event.level:<8} seed {event.seed:<4}", event, self._beside))
         elif isinstance(event, TuningBegun):
             self._begin_tuning(event)
         elif isinstance(event, PointDone):
@@ -56,8 +58,11 @@ class StudyProgress(LiveBar):
             print_note(event)
 
     def _begin(self, event: StudyBegun) -> None:
+        self.measure = event.measure
         takes = "" if event.seconds is None else f"; {about(*event.seconds)}"
         say(err, f"{event.title}; {event.where}{takes}")
+        if event.can_tell:
+            say(err, event.can_tell, "dim")
         for warning in event.warnings:
             say(err, Text("note: ", "yellow") + Text(warning, "default"), hang=6)
         if event.finished:
@@ -75,6 +80,11 @@ class StudyProgress(LiveBar):
             say(err, f"{event.finished:,} of {event.trainings:,} are there already", "dim")
         self._start("tuning", event.trainings, event.finished)
 
+    @property
+    def _beside(self) -> str:
+        """What a value is of, where it is no accuracy."""
+        return "" if self.measure == "accuracy" else f", {self.measure}"
+
     def _start(self, what: str, total: int, finished: int, at_most: str = "") -> None:
         """A bar, in the place of the one before."""
         if self.bar is None:
@@ -91,18 +101,21 @@ class StudyProgress(LiveBar):
             self.bar.advance(self.task)
 
     def _show(self, event: SeedDone) -> None:
-        """A table above the bar, or a line where there is no bar."""
+        """A table above the bar, or a line where there is no bar; once what the seeds can show."""
+        if event.can_tell and not self.told:
+            say(err, event.can_tell, "dim")
+            self.told = True
         if isinstance(self.bar, WithTable):
-            self.bar.table = _standings(event)
+            self.bar.table = _standings(event, self.measure)
         else:
             told = ", ".join(f"{row.level} {row.mean:.2%} ({row.state})" for row in event.standings)
-            say(err, f"after {counted(event.seeds, 'seed')}: {told}", "dim")
+            say(err, f"after {counted(event.seeds, 'seed')}{self._beside}: {told}", "dim")
 
 
-def _standings(event: SeedDone) -> Table:
+def _standings(event: SeedDone, measure: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column(f"after {counted(event.seeds, 'seed')}", no_wrap=True)
-    for name in ("accuracy", "seeds"):
+    for name in (measure, "seeds"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("so far")
     for row in event.standings:
@@ -113,6 +126,9 @@ def _standings(event: SeedDone) -> Table:
 
 
 def _line(start: str, event: TrialDone | PointDone, where: str = "") -> Text:
-    if event.accuracy is None:
+    value = event.accuracy
+    if value is None:
         return Text(f"{start} failed: {event.error}", "red")
-    return Text(f"{start} {event.accuracy:.2%}{where}  {event.seconds:.1f} s")
+    return Text(
+        f"{start} {value if isinstance(value, str) else f'{value:.2%}'}{where}  {event.seconds:.1f} s"
+    )

@@ -21,7 +21,7 @@ from cnnkit.cli.completion import (
     whole_words,
 )
 from cnnkit.cli.config import config_app
-from cnnkit.cli.data import data_command
+from cnnkit.cli.data import COLUMNS, data_command
 from cnnkit.cli.evaluate import eval_command
 from cnnkit.cli.options import (
     ConfigArgument,
@@ -162,7 +162,7 @@ def summary_command(
         print_summary(rows, f"{source}: {info.title}, from an image of {shape} to {info.classes} logits")
 
 
-app.command("data")(data_command)
+app.command("data", epilog=COLUMNS)(data_command)
 
 
 def _note(note: Note) -> None:

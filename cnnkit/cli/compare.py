@@ -203,7 +203,7 @@ def _plan(request: Request, base: "Config | None", varied: dict[str, list[Any]])
         varied = with_added(kept.varied, varied)
     if varied:
         given |= as_planned(varied)
-    for name in ("seeds", "min_seeds", "max_seeds", "margin", "match"):
+    for name in ("seeds", "min_seeds", "max_seeds", "margin", "match", "metric"):
         if (value := getattr(request, name)) is not None:
             given[name] = value.value if isinstance(value, Enum) else value
     another = not request.resume and kept and [*varied] != [*kept.varied]  # which is refused later

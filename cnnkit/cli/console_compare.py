@@ -24,14 +24,14 @@ def print_comparison(results: StudyResults) -> None:
     if results.levels:
         out.print()
         for factor in results.factors:
-            _print_effects(factor)
+            _print_effects(factor, results.measure)
         _print_ranking(results)
     for trial in results.failed:
         say(out, f"{trial.level} seed {trial.seed} failed: {trial.error}", "red")
 
 
-def _print_effects(factor: FactorResult) -> None:
-    rows = [_standing(level, factor) for level in factor.levels]
+def _print_effects(factor: FactorResult, measure: str) -> None:
+    rows = [_standing(level, factor, measure) for level in factor.levels]
     table = make_table(short_key(factor.key), *rows[0])
     for level, row in zip(factor.levels, rows, strict=True):
         table.add_row(level.name, *row.values())
@@ -54,11 +54,15 @@ def _print_ranking(results: StudyResults) -> None:
             say(out, f"{level.name} tuned: {changes(results.tuning, level.tuned)}", "dim")
 
 
-def _standing(level: LevelResult | MarginalResult, ranked: StudyResults | FactorResult) -> dict[str, str]:
+def _standing(
+    level: LevelResult | MarginalResult, ranked: StudyResults | FactorResult, measure: str
+) -> dict[str, str]:
+    """measure: what is compared; where that is not accuracy, accuracy stands beside it."""
     to_best = level.to_best
     shared = pair_in(ranked.pairs, level.name, ranked.levels[0].name).seeds if to_best else 0
     return {
         "seeds": str(len(level.seeds)),
+        f"{measure}, %": _told(level.compared, len(level.seeds)),
         "accuracy, %": _told(level.accuracy, len(level.seeds)),
         "to the best, points": _told(to_best.difference, shared, "+") if to_best else "",
         "verdict": to_best.verdict if to_best else THE_BEST,
@@ -69,7 +73,7 @@ def _row(level: LevelResult, results: StudyResults) -> dict[str, str]:
     """What each column tells of a level; what is not known of any level is left out of the table."""
     timing = level.timing
     return {
-        **_standing(level, results),
+        **_standing(level, results, results.measure),
         "parameters": "" if level.parameters is None else f"{level.parameters:,}",
         "MACs": "" if level.macs is None else f"{level.macs / 1e6:.1f} M",
         "training": f"{timing.train_seconds:.1f} s",

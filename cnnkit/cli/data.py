@@ -10,9 +10,19 @@ from cnnkit.cli.completion import complete_data_set, complete_folder
 from cnnkit.cli.options import JsonOption, print_json
 from cnnkit.errors import UsageError
 from cnnkit.families.datasets import DATASETS, FOLDER, published_names
+from cnnkit.listing import GROUP_COLUMNS, LABEL_COLUMNS, PATH_COLUMNS, SPLIT_COLUMNS
 from cnnkit.words import listed
 
 OWN = "a path, such as ./photos"
+COLUMNS = "A table's columns, each by one of these names. " + " ".join(
+    f"{what}: {', '.join(names)}."
+    for what, names in (
+        ("Image", PATH_COLUMNS),
+        ("Class", LABEL_COLUMNS),
+        ("Split (may be missing)", SPLIT_COLUMNS),
+        ("Images that belong together (may be missing)", GROUP_COLUMNS),
+    )
+)
 
 
 def data_command(

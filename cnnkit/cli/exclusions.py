@@ -11,6 +11,7 @@ STUDIES = [
     ("--resume", REDRAWN, "a study goes on with the test images that it was planned with"),
     ("--resume", CONFIGURATION, "a study goes on with the configuration that it was planned with"),
     ("--resume", ("--match",), "the networks of a study stay as wide as they were planned"),
+    ("--resume", ("--metric",), "a study goes on with the metric that it was planned with"),
     ("--resume", ("--tune", "--tune-keys"), "a study goes on as it was tuned"),
     ("--executor ray", ("--workers",), "the cluster decides how many trials run side by side"),
     ("--executor local", ("--ray-address",), "trials run on a cluster only with --executor ray"),

@@ -20,6 +20,12 @@ class Matched(str, Enum):
     macs = "macs"
 
 
+class Metric(str, Enum):
+    accuracy = "accuracy"
+    balanced_accuracy = "balanced_accuracy"
+    macro_f1 = "macro_f1"
+
+
 class ExecutorName(str, Enum):
     local = "local"
     ray = "ray"
@@ -52,6 +58,14 @@ class Request:
             metavar="WHAT",
             help="Scale the channels until all have as many as the first: parameters or macs (or none).",
             show_default="none",
+        ),
+    ] = None
+    metric: Annotated[
+        Metric | None,
+        typer.Option(
+            metavar="NAME",
+            help="What decides: accuracy, balanced_accuracy or macro_f1.",
+            show_default="accuracy",
         ),
     ] = None
     margin: Annotated[

@@ -5,6 +5,7 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
+from cnnkit.comparison.can_tell import by_seeds, told_of_seeds
 from cnnkit.comparison.factors import FactorsJudge
 from cnnkit.comparison.verdicts import FEWEST_SEEDS, Judge, Observed
 from cnnkit.events import SeedDone, Standing
@@ -49,15 +50,15 @@ class Course(Generic[T]):
     """
 
     def __init__(
-        self, study: Planned, trials: Sequence[T], test_images: int, factors: FactorsJudge | None = None
+        self, study: Planned, trials: Sequence[T], resolution: float, factors: FactorsJudge | None = None
     ) -> None:
-        """factors: judges a study of several keys; None: it is of one."""
+        """resolution: one test image's share; 0: not known. factors: judges a study of several keys."""
         self.study, self.trials = study, trials
         self.names = [level.name for level in study.levels]
         self.seeds = list(study.all_seeds)
         self.accuracies = np.full((len(self.names), len(self.seeds)), np.nan)
         self.failed = np.zeros(self.accuracies.shape, bool)
-        self.test_images = test_images
+        self.resolution = resolution
         self.looked_at = 0  # seeds
         self.judge: Judge | None = None
         self.factors = factors
@@ -131,23 +132,32 @@ class Course(Generic[T]):
     def _look(self) -> SeedDone | None:
         """None while there is nothing to compare."""
         n = self.looked_at
-        observed = Observed(self.names, self.accuracies[:, :n], self.failed[:, :n], None, self.test_images)
+        observed = Observed(self.names, self.accuracies[:, :n], self.failed[:, :n], None, 0)
         known = observed.known
         if n < FEWEST_SEEDS or len(known.names) < 2:
             return None
         if self.factors:
             return self._look_at_effects(self.factors, observed)
         if self.judge is None or self.judge.names != known.names:
-            self.judge = Judge(known.names, self.study.margin / 100, self.test_images)
+            self.judge = Judge(known.names, self.study.margin / 100, self.resolution)
         self.decided = self.judge.look(known).decided
-        return SeedDone(n, self._standings(self.judge, known), self.decided)
+        return SeedDone(n, self._standings(self.judge, known), self.decided, self._can_tell(self.judge))
 
     def _look_at_effects(self, factors: FactorsJudge, observed: Observed) -> SeedDone | None:
         """None before a seed has all combinations."""
         if not observed.has_whole_seed:
             return None
         self.decided = factors.look(observed)
-        return SeedDone(self.looked_at, list(factors.standings(observed)), self.decided)
+        standings = list(factors.standings(observed))
+        return SeedDone(self.looked_at, standings, self.decided, self._can_tell(factors))
+
+    def _can_tell(self, judge: Judge | FactorsJudge) -> str:
+        """What the seeds that are left can show, in words; empty where none are, or it is decided."""
+        most = len(self.seeds)
+        if self.decided or not FEWEST_SEEDS < self.looked_at < most:
+            return ""
+        least = by_seeds(judge.fits, self.looked_at, most)
+        return "" if least is None else told_of_seeds(least, most)
 
     def _standings(self, judge: Judge, known: Observed) -> list[Standing]:
         """Where each level stands, the leader first."""

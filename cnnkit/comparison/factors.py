@@ -25,7 +25,7 @@ from cnnkit.comparison.study_file import FactorPlan
 from cnnkit.comparison.verdicts import MOST_EVIDENCE, Judge, Observed, interval_of, of_images_in, pairs_of
 from cnnkit.events import Standing
 from cnnkit.factorial import Design, FactorialLook, FactorialWatch
-from cnnkit.sequential import Floats
+from cnnkit.sequential import Fit, Floats
 from cnnkit.stats import Interval, mean_interval
 from cnnkit.words import short_key
 
@@ -59,14 +59,15 @@ def design_of(levels: Sequence[Combined]) -> Design:
 
 @dataclass(frozen=True)
 class Effects:
-    """What a study of several keys tells of them."""
+    """What a study of several keys tells of them. fits: of each key's main effects, at the last look."""
 
     main: list[FactorResult]
     interactions: list[InteractionResult]
     dependence: list[DependenceResult]
+    fits: list[Fit]
 
 
-NO_EFFECTS = Effects([], [], [])
+NO_EFFECTS = Effects([], [], [], [])
 
 
 def judge_factors(
@@ -78,13 +79,14 @@ def judge_factors(
     """
     if not observed.has_whole_seed:
         return [replace(look, decided=False) for look in looks], NO_EFFECTS
-    judge = judge_for(study, observed.images)
+    judge = judge_for(study, observed.resolution)
     assert judge is not None
     told = [replace(look, decided=judge.look(observed.first(look.seeds))) for look in looks]
     if not looks:
         judge.look(observed)
     main = judge.main_effects(observed, seeds)
-    return told, Effects(main, list(judge.interactions(observed)), list(judge.dependence(observed)))
+    interactions, dependence = list(judge.interactions(observed)), list(judge.dependence(observed))
+    return told, Effects(main, interactions, dependence, judge.fits)
 
 
 def means_over(weights: Floats, accuracies: Floats) -> Floats:
@@ -94,40 +96,45 @@ def means_over(weights: Floats, accuracies: Floats) -> Floats:
 
 
 def means_at(study: OfSeveralKeys, results: StudyResults, given: int) -> list[list[Interval]]:
-    """Accuracy of each value of the first key, at each value of another one, over all the rest."""
+    """What was compared, of each value of the first key, at each value of another one, over all the rest."""
     levels = {level.name: level for level in results.levels}
     accuracies = np.full((len(study.levels), len(results.seeds)), np.nan)
     for network, plan in enumerate(study.levels):
         level = levels[plan.name]
-        accuracies[network, [results.seeds.index(seed) for seed in level.seeds]] = level.accuracies
+        accuracies[network, [results.seeds.index(seed) for seed in level.seeds]] = level.values
     means = means_over(design_of(study.levels).means(0, given), accuracies)
     resolution = 1 / results.test_images if results.test_images else 0.0
     return [[mean_interval(at[np.isfinite(at)], resolution).clipped() for at in row] for row in means]
 
 
-def judge_for(study: OfSeveralKeys, images: int) -> "FactorsJudge | None":
-    """None where one key is varied. images: test images."""
+def judge_for(study: OfSeveralKeys, resolution: float) -> "FactorsJudge | None":
+    """None where one key is varied. resolution: one test image's share."""
     if not study.factors:
         return None
-    return FactorsJudge(study.factors, study.levels, study.margin / 100, images)
+    return FactorsJudge(study.factors, study.levels, study.margin / 100, resolution)
 
 
 class FactorsJudge:
     """Looks at a study of several keys after each seed; rows of `Observed` are its networks.
 
-    judges: one for each key's main effects. margin: a fraction. images: test images.
+    judges: one for each key's main effects. margin: a fraction. resolution: one test image's share.
     """
 
     def __init__(
-        self, factors: Sequence[FactorPlan], levels: Sequence[Combined], margin: float, images: int
+        self, factors: Sequence[FactorPlan], levels: Sequence[Combined], margin: float, resolution: float
     ) -> None:
         self.factors, self.design, self.margin = factors, design_of(levels), margin
-        self.watch = FactorialWatch(self.design, margin, 1 / images if images else 0.0)
+        self.watch = FactorialWatch(self.design, margin, resolution)
         self.judges = [
-            Judge(factor.names, margin, images, self.watch.main[axis], self.design.main(axis))
+            Judge(factor.names, margin, resolution, self.watch.main[axis], self.design.main(axis))
             for axis, factor in enumerate(factors)
         ]
         self.seen: FactorialLook | None = None
+
+    @property
+    def fits(self) -> list[Fit]:
+        """Of each key's main effects, at the last look."""
+        return [look.fit for look in self.seen.main] if self.seen else []
 
     def look(self, observed: Observed) -> bool:
         """Takes in all seeds so far, at least two; returns whether the study may end here."""
@@ -160,24 +167,27 @@ class FactorsJudge:
     def _main_effect(self, axis: int, observed: Observed, seeds: Sequence[int]) -> FactorResult:
         judge, factor = self.judges[axis], self.factors[axis]
         pairs = list(pairs_of(judge, observed))
-        marginals = means_over(self.design.means(axis), observed.accuracies)
+        weights = self.design.means(axis)
+        marginals = means_over(weights, observed.accuracies)
+        plain = None if observed.plain is None else means_over(weights, observed.plain)
         leader, failures, levels = judge.names[judge.leader], self.failures(axis, observed), []
         for number in judge.ranked():
             name, of_seeds = judge.names[number], marginals[number]
             known = np.isfinite(of_seeds)
             pair = next((pair for pair in pairs if {pair.a, pair.b} == {name, leader}), None)
-            accuracy = mean_interval(of_seeds[known], 1 / observed.images if observed.images else 0.0)
-            levels.append(
-                MarginalResult(
-                    name,
-                    factor.values[number],
-                    accuracy.clipped(),
-                    of_seeds[known].tolist(),
-                    [seed for seed, there in zip(seeds, known.tolist(), strict=True) if there],
-                    pair.seen_from(name) if pair and name != leader else None,
-                    failures[number],
-                )
+            measured = of_seeds if plain is None else plain[number]
+            level = MarginalResult(
+                name,
+                factor.values[number],
+                mean_interval(measured[known], 1 / observed.images if observed.images else 0.0).clipped(),
+                measured[known].tolist(),
+                [seed for seed, there in zip(seeds, known.tolist(), strict=True) if there],
+                pair.seen_from(name) if pair and name != leader else None,
+                failures[number],
             )
+            if plain is not None:
+                level = level.with_scores(of_seeds[known], observed.resolution)
+            levels.append(level)
         within = min(float(judge.watch.within_margin[judge.leader]), MOST_EVIDENCE)
         within = 0.0 if judge.failing.any() else within
         return FactorResult(factor.key, levels, pairs, within)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from cnnkit.comparison.can_tell import ImagesOfSeed, told_of_images
 from cnnkit.comparison.course import Course
 from cnnkit.comparison.factors import judge_for
 from cnnkit.comparison.function_call import EXPECTED, Failed, Function, call, for_processes
@@ -68,8 +69,8 @@ class Running:
 
     def __init__(self, study: FunctionStudy, folder: Path) -> None:
         self.study, self.folder = study, folder
-        images = study.images or 0
-        self.course = Course(study, list(study.trials()), images, judge_for(study, images))
+        share = 1 / study.images if study.images else 0.0
+        self.course = Course(study, list(study.trials()), share, judge_for(study, share))
         self.told: list[SeedDone] = []
 
     def keep_plan(self) -> None:
@@ -119,10 +120,13 @@ class Running:
         if study.images is None:
             margin = study.margin if study.margin_given else default_margin(images)
             self.study = self.course.study = replace(study, images=images, margin=margin)
-            self.course.test_images, self.course.factors = images, judge_for(self.study, images)
+            share = 1 / images if images else 0.0
+            self.course.resolution, self.course.factors = share, judge_for(self.study, share)
             self.keep_plan()
             of = f"{counted(images, 'test image')}: " if images else ""
             yield Note(f"{of}a difference of less than {margin:g} points counts as none")
+            if least := ImagesOfSeed(images, 0, share).least(map(len, study.varied.values())):
+                yield Note(told_of_images(least, images))
         elif images != study.images:
             raise UsageError(_other_images(trial, images, study.images))
 

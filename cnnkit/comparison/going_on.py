@@ -71,6 +71,7 @@ def planned_again(kept: StudyFile, **changes: Any) -> StudyPlan:
         **as_planned(kept.varied),
         "margin": kept.margin,
         "match": kept.match,
+        "metric": kept.metric,
     }
     until_decided = {"min_seeds", "max_seeds"} & {*changes}
     if kept.min_seeds is not None:
@@ -130,9 +131,8 @@ def with_kept(study: StudyPlan, folder: Path) -> StudyPlan:
     varied = union(kept.varied, study.varied)
     seeds = max(seeds_held(kept, folder), study.seeds)
     # `study.base` is settled already, or is left to the machines that run the trials: hence not `here`.
-    plan = plan_study(
-        study.base, seeds=seeds, margin=study.margin, match=study.match, here=False, **as_planned(varied)
-    )
+    as_before: dict[str, Any] = {"margin": study.margin, "match": study.match, "metric": study.metric}
+    plan = plan_study(study.base, seeds=seeds, here=False, **as_before, **as_planned(varied))
     tuned = {level.name: level.tuned for level in kept.levels}
     return replace(
         plan,
@@ -162,10 +162,10 @@ def _differences(kept: StudyFile, study: StudyPlan) -> list[str]:
     The factor is left out of the configurations: each level has its own value of it.
     """
     before, now = (
-        {"key": key, "match": match, "tuning": tuning, **flat(config)}
-        for key, match, tuning, config in (
-            (kept.key, kept.match, str(kept.tuning or "none"), kept.base()),
-            (study.key, study.match, str(study.tuning or kept.tuning or "none"), study.base),
+        {"key": of.key, "match": of.match, "metric": of.metric, "tuning": tuning, **flat(config)}
+        for of, tuning, config in (
+            (kept, str(kept.tuning or "none"), kept.base()),
+            (study, str(study.tuning or kept.tuning or "none"), study.base),
         )
     )
     return [

@@ -54,7 +54,9 @@ def _standing(level: Level, pairs: Sequence[PairResult], best: str) -> Level:
     if to_best:
         shared = pair_in(pairs, level.name, best).seeds
         to_best = replace(to_best, difference=_interval(to_best.difference, shared))
-    return replace(level, accuracy=_interval(level.accuracy, len(level.seeds)), to_best=to_best)
+    seeds = len(level.seeds)
+    score = None if level.score is None else _interval(level.score, seeds)
+    return replace(level, accuracy=_interval(level.accuracy, seeds), score=score, to_best=to_best)
 
 
 def _level(level: LevelResult, pairs: Sequence[PairResult], best: str) -> LevelResult:

@@ -7,12 +7,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnkit.comparison.can_tell import CanTell, ImagesOfSeed, by_images_seen, by_seeds
 from cnnkit.comparison.factors import NO_EFFECTS, OfSeveralKeys, judge_factors
 from cnnkit.comparison.records import VERSION, LevelResult, LevelTiming, LookResult, PairResult, StudyResults
 from cnnkit.comparison.study_file import Earlier
 from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.comparison.verdicts import Observed
 from cnnkit.comparison.verdicts import judge as judge_study
+from cnnkit.sequential import Fit
 from cnnkit.stats import deviation, mean_interval, sampling_error
 
 Right = NDArray[np.bool_]
@@ -21,27 +23,37 @@ Right = NDArray[np.bool_]
 def observe(
     names: Sequence[str],
     rows: Sequence[TrialResult],
-    right: Mapping[tuple[str, int], Right],
-    pool: int = 0,
+    scores: Mapping[tuple[str, int], NDArray[Any]],
+    **known: Any,
 ) -> tuple[Observed, list[int]]:
     """What the trials came to, and the seeds that were tried. names: of the levels.
 
-    right: by level and seed, (images,), which test images were right; empty where only accuracies are known.
-    pool: as in `Observed`.
+    scores: by level and seed, (images,), which test images were right, or what each puts into another
+    metric; empty where only accuracies are known. known: what else `Observed` holds.
     """
     seeds = sorted({row.seed for row in rows})
-    images = max((len(of_trial) for of_trial in right.values()), default=0)
+    images = max((len(of_trial) for of_trial in scores.values()), default=0)
     accuracies = np.full((len(names), len(seeds)), np.nan)
-    failed = np.zeros(accuracies.shape, bool)
-    of_images = np.zeros((*accuracies.shape, images), bool)
+    plain, failed = accuracies.copy(), np.zeros(accuracies.shape, bool)
+    of_images = np.zeros((*accuracies.shape, images), next(iter(scores.values())).dtype if images else bool)
     for row in rows:
         place = names.index(row.level), seeds.index(row.seed)
         failed[place] = row.error is not None
         if row.test_accuracy is not None:
-            accuracies[place] = row.test_accuracy
-        if (row.level, row.seed) in right:
-            of_images[place] = right[row.level, row.seed]
-    return Observed(names, accuracies, failed, of_images if images else None, images, pool), seeds
+            accuracies[place], plain[place] = row.compared, row.test_accuracy
+        if (row.level, row.seed) in scores:
+            of_images[place] = scores[row.level, row.seed]
+    of_accuracy = all(row.score is None for row in rows)
+    observed = Observed(
+        names,
+        accuracies,
+        failed,
+        of_images if images else None,
+        images,
+        plain=None if of_accuracy else plain,
+        **known,
+    )
+    return observed, seeds
 
 
 class Kept(OfSeveralKeys, Protocol):
@@ -53,6 +65,10 @@ class Kept(OfSeveralKeys, Protocol):
     def warnings(self) -> list[str]: ...
     @property
     def history(self) -> list[Earlier]: ...
+    @property
+    def seeds(self) -> int: ...
+    @property
+    def varied(self) -> Mapping[str, Sequence[Any]]: ...
 
 
 def results_of(
@@ -67,10 +83,19 @@ def results_of(
 
     level_of: gives what a level came to alone.
     """
-    levels, looks, pairs = ranked(observed, study.margin, level_of)
-    effects = NO_EFFECTS
+    levels, looks, pairs, fits = ranked(observed, study.margin, level_of)
+    effects, families = NO_EFFECTS, [pairs]
     if study.factors:
         looks, effects = judge_factors(study, observed, seeds, looks)
+        families, fits = [factor.pairs for factor in effects.main], effects.fits
+    can_tell = CanTell(
+        ImagesOfSeed(observed.images, observed.pool, observed.resolution).least(
+            map(len, study.varied.values())
+        ),
+        by_images_seen(families),
+        by_seeds(fits, len(seeds), study.seeds),
+        study.seeds,
+    )
     return StudyResults(
         version=VERSION,
         key=study.key,
@@ -85,19 +110,20 @@ def results_of(
         factors=effects.main,
         interactions=effects.interactions,
         dependence=effects.dependence,
+        can_tell=can_tell,
         **own,
     )
 
 
 def ranked(
     observed: Observed, margin: float, level_of: Callable[[str], LevelResult]
-) -> tuple[list[LevelResult], list[LookResult], list[PairResult]]:
+) -> tuple[list[LevelResult], list[LookResult], list[PairResult], list[Fit]]:
     """The levels, the leader first; all empty while fewer than two levels have finished a training.
 
-    margin: percentage points. level_of: gives what a level came to alone.
+    margin: percentage points. level_of: gives what a level came to alone. The last is of the last look.
     """
     if len(observed.known.names) < 2:
-        return [], [], []
+        return [], [], [], []
     judge, looks, pairs = judge_study(observed, margin / 100)
     leader = judge.names[judge.leader]
     levels = []
@@ -110,7 +136,7 @@ def ranked(
             to_best=pair.seen_from(name) if pair and name != leader else None,
         )
         levels.append(level)
-    return levels, looks, pairs
+    return levels, looks, pairs, judge.fits
 
 
 def level_alone(

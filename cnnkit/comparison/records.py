@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cnnkit.comparison.can_tell import CanTell
+from cnnkit.comparison.compared import Compared
 from cnnkit.comparison.study_file import Earlier
 from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.comparison.tuning import Tuned, Tuning
 from cnnkit.errors import UsageError
 from cnnkit.records import Record
+from cnnkit.scores import ACCURACY, METRICS
 from cnnkit.sequential import ENOUGH
 from cnnkit.stats import Interval
 
@@ -50,13 +53,14 @@ class LevelTiming(Record):
 
 
 @dataclass(frozen=True)
-class LevelResult(Record):
+class LevelResult(Compared):
     """One value of the factor, over the seeds that it has finished.
 
-    accuracies: one for each of its seeds. failures: how many of its trainings failed. beaten_after: with how
+    accuracies, scores: one for each of its seeds; the scores of the study's metric, where that is not
+    accuracy. failures: how many of its trainings failed. beaten_after: with how
     many seeds of the study it was known to be worse than another level; None where it is not.
-    seed_deviation: standard deviation of the accuracies, None for one seed. sampling_error: standard error
-    from having measured on just these test images. changed: what `--match` did, in words.
+    seed_deviation: standard deviation of what is compared, None for one seed. sampling_error: its standard
+    error from having measured on just these test images. changed: what `--match` did, in words.
     train_gap: by how much the accuracy on training images, measured without dropout, is above that on test
     images; None where a trial is of cnnkit 0.1.0, which did not measure it. tuned: the settings that were
     chosen before, and why; None without tuning.
@@ -81,6 +85,8 @@ class LevelResult(Record):
     timing: LevelTiming
     train_gap: Interval | None = None
     tuned: Tuned | None = None
+    score: Interval | None = None
+    scores: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ class SeedRange(Record):
 class PairResult(Record):
     """Two levels, over the seeds that both have finished.
 
-    difference: accuracy of a minus that of b, with the interval that makes the verdict. verdict: of a against
+    difference: what is compared, a minus b, with the interval that makes the verdict. verdict: of a against
     b. different, equivalent: the evidence of a difference, and of one that is less than the margin: e-values,
     20 is enough. image_error: standard error of the difference from having measured on just these test
     images; None for fewer than two seeds. seeds_needed: for an undecided pair; None where that is not known,
@@ -128,7 +134,7 @@ def pair_in(pairs: Sequence[PairResult], one: str, other: str) -> PairResult:
 
 
 @dataclass(frozen=True)
-class MarginalResult(Record):
+class MarginalResult(Compared):
     """One value of one of several keys: means over all combinations with it, for each seed that has them.
 
     failures: how many trainings of these combinations failed.
@@ -141,6 +147,8 @@ class MarginalResult(Record):
     seeds: list[int]
     to_best: ToBest | None
     failures: int = 0
+    score: Interval | None = None
+    scores: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -235,8 +243,8 @@ class StudyResults(Record):
     each of them, from the second on. function: the name of a person's own, whose accuracies these are; empty
     for trainings of cnnkit. test_images: 0 where the function tells accuracies alone. tuning: what every
     level was tuned over before. pool: out of how many images each seed chooses its test images; 0: all seeds
-    have the same ones. factors, interactions, dependence: where several
-    keys are varied; each combination is then a level.
+    have the same ones. factors, interactions, dependence: where several keys are varied; each combination is
+    then a level. metric: what decides, of `METRICS`. can_tell: None in files of cnnkit 0.3 and before.
     """
 
     version: int
@@ -257,6 +265,13 @@ class StudyResults(Record):
     dependence: list[DependenceResult] = field(default_factory=list)
     tuning: Tuning | None = None
     pool: int = 0
+    metric: str = ACCURACY
+    can_tell: CanTell | None = None
+
+    @property
+    def measure(self) -> str:
+        """What is compared, in words."""
+        return METRICS[self.metric]
 
     @property
     def these_images(self) -> str:

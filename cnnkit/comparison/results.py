@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnkit.comparison.first_version import FirstResults
+from cnnkit.comparison.first_version import FirstResults, kept_results
 from cnnkit.comparison.function_results import analyse_function
 from cnnkit.comparison.function_study import is_of_function
 from cnnkit.comparison.ranking import level_alone, observe, results_of
-from cnnkit.comparison.records import OPPOSITE, VERSION, LevelResult, LevelTiming, SizeAccuracy, StudyResults
+from cnnkit.comparison.records import OPPOSITE, LevelResult, LevelTiming, SizeAccuracy, StudyResults
 from cnnkit.comparison.study_file import (
     LevelPlan,
     TrialEntry,
@@ -25,24 +25,34 @@ from cnnkit.comparison.study_file import (
 )
 from cnnkit.comparison.trial_records import TrialFacts, TrialResult, TrialTiming
 from cnnkit.config.images import DataConfig
-from cnnkit.errors import DamagedFile, RunError
+from cnnkit.errors import RunError
 from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.filenames import LABELS, PREDICTIONS, RESULT, RESULTS, TESTED, TRIAL
-from cnnkit.kept import is_plain, parse_json, read_kept, read_sealed, sha256
-from cnnkit.scores import ClassScores, class_scores, confusion_of
-from cnnkit.stats import Interval, mean_interval, sampling_error
+from cnnkit.kept import is_plain, sha256
+from cnnkit.scores import (
+    ACCURACY,
+    METRICS,
+    ClassScores,
+    class_scores,
+    confusion_of,
+    image_scores,
+    image_share,
+)
+from cnnkit.stats import Interval, deviation, mean_interval, sampling_error
 
 
 @dataclass(frozen=True)
 class FinishedTrial:
     """What one trial left behind.
 
-    right: (images,) bool, over its test images. tested: which of all images these are, where its seed chose
-    them; None: the test split.
+    right: (images,) bool, over its test images. score: by the study's metric; scores: its `image_scores`.
+    tested: which of all images these are, where its seed chose them; None: the test split.
     """
 
     result: RunResult
     right: NDArray[np.bool_]
+    score: float
+    scores: NDArray[Any]
     tested: NDArray[np.int64] | None
 
 
@@ -60,25 +70,47 @@ def analyse(folder: Path) -> StudyResults:
     pool = len(labels) if data.redrawn else 0
     finished, rows = {}, []
     for entry in study.trials:
-        trial, row = _trial(trial_folder(folder, entry.folder), entry, labels, data)
+        trial, row = _trial(trial_folder(folder, entry.folder), entry, labels, data, study.metric)
         if trial or row.error:
             rows.append(row)
         if trial:
             finished[entry.level, entry.seed] = trial
     plans = {level.name: level for level in study.levels}
-    observed, seeds = observe([*plans], rows, {key: trial.right for key, trial in finished.items()}, pool)
+    images = data.info.test_images if pool else len(labels)
+    scores = {key: trial.scores for key, trial in finished.items()}
+    known: dict[str, Any] = {"pool": pool, "share": share_of(study.metric, labels, images)}
+    apart = None if study.metric == ACCURACY else labels
+    observed, seeds = observe([*plans], rows, scores, classes=None if pool else apart, **known)
 
     def level_of(name: str) -> LevelResult:
         trials = {seed: finished[name, seed] for seed in seeds if (name, seed) in finished}
-        return _level(plans[name], trials, study.object_sizes)
+        level = _level(plans[name], trials, study.object_sizes)
+        return level if apart is None else _with_scores(level, [*trials.values()], apart, observed.resolution)
 
-    images = data.info.test_images if pool else len(labels)
     own = {"match": study.match, "test_images": images, "tuning": study.tuning, "pool": pool}
-    return results_of(study, rows, observed, seeds, level_of, **own)
+    return results_of(study, rows, observed, seeds, level_of, metric=study.metric, **own)
+
+
+def share_of(metric: str, labels: NDArray[np.int64], tested: int) -> float:
+    """`image_share` of test images; labels: of all that may be tested."""
+    return image_share(metric, np.bincount(labels), tested)
+
+
+def _with_scores(
+    level: LevelResult, trials: Sequence[FinishedTrial], labels: NDArray[np.int64], resolution: float
+) -> LevelResult:
+    """A level with what it came to in another metric than accuracy. labels: of all that may be tested."""
+    values = np.array([trial.score for trial in trials])
+    by_image, numbers = _by_image([trial.scores for trial in trials], trials)
+    return replace(
+        level.with_scores(values, resolution),
+        seed_deviation=deviation(values) if len(values) > 1 else None,
+        sampling_error=sampling_error(by_image, labels[numbers]),
+    )
 
 
 def _level(plan: LevelPlan, trials: Mapping[int, FinishedTrial], sizes: Sequence[int]) -> LevelResult:
-    """A level alone, without how it stands to others."""
+    """A level's accuracies, without how it stands to others."""
     right = np.stack([trial.right for trial in trials.values()])
     results = [trial.result for trial in trials.values()]
     alone = level_alone(plan.name, plan.value, list(trials), right.mean(1), _timing(results), right)
@@ -87,22 +119,28 @@ def _level(plan: LevelPlan, trials: Mapping[int, FinishedTrial], sizes: Sequence
         parameters=results[0].parameters,
         macs=results[0].macs,
         changed=plan.changed,
-        sampling_error=sampling_error(_by_image(list(trials.values()))),
+        sampling_error=sampling_error(_by_image(right, list(trials.values()))[0]),
         by_object_size=_by_object_size(right, sizes),
         train_gap=_train_gap(list(trials.values())),
         tuned=plan.tuned,
     )
 
 
-def _by_image(trials: Sequence[FinishedTrial]) -> NDArray[np.float64]:
-    """(seeds, images): which were right; (1, images): how often, where seeds choose their images."""
-    right = np.stack([trial.right for trial in trials]).astype(float)
+def _by_image(
+    scores: Sequence[NDArray[Any]] | NDArray[Any], trials: Sequence[FinishedTrial]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """((seeds, images), (images,)): their scores, and which images these are.
+
+    Where seeds choose their images, (1, images): the means over the seeds that an image was tested with.
+    """
+    values = np.stack(list(scores)).astype(float)
     tested = [trial.tested for trial in trials if trial.tested is not None]
     if not tested:
-        return right
+        return values, np.arange(values.shape[1])
     numbers = np.concatenate(tested)
     often = np.bincount(numbers)
-    return (np.bincount(numbers, right.ravel())[often > 0] / often[often > 0])[None]
+    known = np.flatnonzero(often)
+    return (np.bincount(numbers, values.ravel())[known] / often[known])[None], known
 
 
 def _by_object_size(right: NDArray[np.bool_], sizes: Sequence[int]) -> list[SizeAccuracy]:
@@ -143,7 +181,7 @@ def images_tested(run: RunDir, images: int, pool: int) -> NDArray[np.int64]:
 
 
 def _trial(
-    folder: Path, entry: TrialEntry, labels: NDArray[np.int64], data: DataConfig
+    folder: Path, entry: TrialEntry, labels: NDArray[np.int64], data: DataConfig, metric: str
 ) -> tuple[FinishedTrial | None, TrialResult]:
     """A trial where it has finished, and its row in `results.json`. labels: of all that may be tested."""
     run = RunDir(folder)
@@ -157,23 +195,27 @@ def _trial(
     tested = images_tested(run, images, len(labels)) if data.redrawn else None
     if tested is not None:
         labels = labels[tested]
-    result, right = run.result, predictions == labels
+    result, right, scores = run.result, predictions == labels, image_scores(metric, labels, predictions)
     if result.test_correct != right.sum():
         raise RunError(
             f"{folder / RESULT} tells of {result.test_correct:,} right images of {len(labels):,}, "
             f"{folder / PREDICTIONS} and the study's {LABELS} of {right.sum():,}: one of them was changed"
         )
-    _compare_scores(run, class_scores(confusion_of(labels, predictions)))
+    of_classes = class_scores(confusion_of(labels, predictions))
+    _compare_scores(run, of_classes)
+    accuracy = float(right.mean())
+    score = accuracy if metric == ACCURACY else getattr(of_classes, metric)
     row = replace(
         row,
-        test_accuracy=float(right.mean()),
+        test_accuracy=accuracy,
         val_accuracy=result.val_accuracy,
         best_epoch=result.best_epoch,
         hashes={**_facts(run).hashes, "predictions": sha256(run.predictions())},
         timing=TrialTiming(result.train_seconds, result.eval_seconds),
         clean_train_accuracy=result.clean_train_accuracy,
+        score=None if metric == ACCURACY else score,
     )
-    return FinishedTrial(result, right, tested), row
+    return FinishedTrial(result, right, score, scores, tested), row
 
 
 def _compare_scores(run: RunDir, scores: ClassScores) -> None:
@@ -198,7 +240,7 @@ def read_results(folder: Path) -> StudyResults:
     """
     path = folder / RESULTS
     try:
-        results = _kept(path)
+        results = kept_results(path)
     except FileNotFoundError:
         return analyse(folder)
     if isinstance(results, FirstResults):
@@ -210,15 +252,17 @@ def read_results(folder: Path) -> StudyResults:
 
 def _complaint(results: StudyResults) -> str:
     """What no study comes to, in words; empty where there is nothing."""
-    names = [level.name for level in results.levels]
+    names, of_scores = [level.name for level in results.levels], results.metric != ACCURACY
     found = sorted(sorted((pair.a, pair.b)) for pair in results.pairs)
     if len({*names}) < len(names) or found != sorted(sorted(pair) for pair in combinations(names, 2)):
         return "its pairs are not those of its levels"
-    if any(len(level.accuracies) != len(level.seeds) for level in results.levels):
+    if any(len(of) != len(one.seeds) for one in results.levels for of in (one.accuracies, one.values)):
         return "its accuracies are not one a seed"
+    if results.metric not in METRICS or any(bool(one.scores) != of_scores for one in results.levels):
+        return "its metric is none, or not that of its levels"
     if not 0 < results.margin < 100:
         return "its margin is none"
-    if any(not 0 <= accuracy <= 1 for level in results.levels for accuracy in level.accuracies):
+    if any(not 0 <= accuracy <= 1 for level in results.levels for accuracy in level.values):
         return "an accuracy lies between 0 and 1"
     if any(len(factor.levels) < 2 for factor in results.factors):
         return "a key has one value"
@@ -232,43 +276,14 @@ def _complaint(results: StudyResults) -> str:
     return ""
 
 
-def _kept(path: Path) -> StudyResults | FirstResults:
-    """Raises FileNotFoundError, or RunError where it is damaged or of a newer version."""
-    try:
-        version = _version(path)
-        if version == 1:
-            first: FirstResults = read_sealed(path, FirstResults)
-            return first
-        results: StudyResults = read_sealed(path, StudyResults)
-    except DamagedFile as error:
-        raise RunError(str(error)) from error
-    if results.version != VERSION:
-        raise RunError(f"{path} is of version {version}, and this cnnkit reads up to version {VERSION}")
-    return results
-
-
-def _version(path: Path) -> Any:
-    raw = read_kept(path)
-    try:
-        return parse_json(raw).get("version")
-    except DamagedFile as error:
-        raise DamagedFile(f"{path} is damaged or was changed: {error}") from error
-
-
 def rewritten(folder: Path) -> list[str]:
     """What a study that goes on writes anew because it is damaged, a sentence each; of a whole one, none."""
     found = []
     study = load_study(folder)
-    for read in (lambda: _kept(folder / RESULTS), lambda: read_labels(folder, study)):
+    for read in (lambda: kept_results(folder / RESULTS), lambda: read_labels(folder, study)):
         with contextlib.suppress(FileNotFoundError):
             try:
                 read()
             except RunError as error:
                 found.append(f"{error}; it is written anew")
     return found
-
-
-def first_results(folder: Path) -> FirstResults | None:
-    """What `results.json` holds where it is of version 1."""
-    kept = _kept(folder / RESULTS)
-    return kept if isinstance(kept, FirstResults) else None

@@ -11,13 +11,14 @@ from typing import Protocol
 
 from cnnkit import signals
 from cnnkit.class_numbers import kept_bytes
+from cnnkit.comparison.can_tell import ImagesOfSeed, few_of_a_class, told_of_images
 from cnnkit.comparison.course import Course, Planned
 from cnnkit.comparison.factors import judge_for
 from cnnkit.comparison.function_study import FunctionStudy
 from cnnkit.comparison.going_on import refuse_another_study, with_kept
 from cnnkit.comparison.local import Outcome
 from cnnkit.comparison.records import StudyResults
-from cnnkit.comparison.results import analyse, rewritten
+from cnnkit.comparison.results import analyse, rewritten, share_of
 from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.study_file import TrialEntry, trial_folder
 from cnnkit.comparison.trial import Trial, data_hash, is_finished, refuse_changed, with_kept_folders
@@ -32,6 +33,7 @@ from cnnkit.filenames import LABELS, RESULTS, STUDY, TRIALS, TUNING
 from cnnkit.files import remove_parts, write_atomically, write_json
 from cnnkit.kept import sealed, sha256
 from cnnkit.locks import alone_at
+from cnnkit.scores import ACCURACY, METRICS
 from cnnkit.words import TIMES, counted, listed
 
 
@@ -77,7 +79,7 @@ def run_study(
             for told in rewritten(folder):
                 notify(Note(told))
         remove_parts(folder)
-        study = with_kept(study, folder)
+        study, tested = _with_images(with_kept(study, folder), published)
         trials = _write_plan(study, data, published, folder)
         if study.untuned:
             tuning = TuningRun(study, folder / TUNING, data)
@@ -85,18 +87,18 @@ def run_study(
             _listen(tuning.ended(executor, published), folder, notify)
             study = tuning.study()
             trials = _write_plan(study, data, published, folder)
-        base = study.base.data
-        images = base.info.test_images if base.redrawn else len(published.test)
-        course = Course(study, trials, images, judge_for(study.to_file(), images))
+        course = Course(study, trials, tested.share, judge_for(study.to_file(), tested.share))
         whole = [trial for trial in trials if _is_whole(folder, trial, notify)]
         for trial in whole:
-            seeds = list(course.ended(trial, RunDir(folder / TRIALS / trial.folder).result.test_accuracy))
+            result = RunDir(folder / TRIALS / trial.folder).result
+            seeds = list(course.ended(trial, result.tested_by(study.metric)))
         done = {trial.folder for trial in whole}
         missing = [trial for trial in trials if trial.folder not in done and not course.over]
-        notify(_begun(study, len(trials), len(whole), _seconds(study, missing, executor, published)))
+        seconds = _seconds(study, missing, executor, published)
+        notify(_begun(study, tested, len(trials), len(whole), seconds))
         if whole and seeds:
             notify(seeds[-1])
-        _listen(_ended(course, executor, published, folder), folder, notify)
+        _listen(_ended(course, study.metric, executor, published, folder), folder, notify)
         return keep_results(folder)
 
 
@@ -119,13 +121,14 @@ def keep_results(folder: Path) -> StudyResults:
 
 
 def _ended(
-    course: Course[Trial], executor: Executor, published: Published, folder: Path
+    course: Course[Trial], metric: str, executor: Executor, published: Published, folder: Path
 ) -> Iterator[TrialDone | SeedDone]:
     """Runs what is needed; yields each trial as it ends, and what is known after each seed."""
     for trials in course.batches(executor.seeds_at_once):
         with contextlib.closing(executor.run(trials, published)) as outcomes:
             for outcome in outcomes:
-                done = _done(outcome, RunDir(folder / TRIALS / outcome.trial.folder))
+                run = RunDir(folder / TRIALS / outcome.trial.folder)
+                done = _done(outcome, run, metric)
                 yield done
                 yield from course.ended(outcome.trial, done.accuracy)
                 if course.over:
@@ -176,10 +179,25 @@ def _seconds(
     return least, sum(times[trial.level] for trial in missing)
 
 
-def _begun(study: StudyPlan, trials: int, finished: int, seconds: tuple[float, float] | None) -> StudyBegun:
-    runtime = study.base.runtime
+def _with_images(study: StudyPlan, published: Published) -> tuple[StudyPlan, ImagesOfSeed]:
+    """The study with what the images warn of, and what a seed tests."""
+    data, images = study.base.data, all_tested(study.base.data, published)
+    labels = images.labels.cpu().numpy()
+    tested = data.info.test_images if data.redrawn else len(labels)
+    pool = len(labels) if data.redrawn else 0
+    told = few_of_a_class(study.metric, labels, tested, images.info.class_names)
+    return replace(study, of_images=tuple(told)), ImagesOfSeed(
+        tested, pool, share_of(study.metric, labels, tested)
+    )
+
+
+def _begun(
+    study: StudyPlan, tested: ImagesOfSeed, trials: int, finished: int, seconds: tuple[float, float] | None
+) -> StudyBegun:
+    runtime, least = study.base.runtime, tested.least(map(len, study.varied.values()))
     threads = counted(runtime.threads or 1, "thread")
-    within = f" within ±{study.margin:g} points"
+    by = "" if study.metric == ACCURACY else f" by {METRICS[study.metric]}"
+    within = f"{by} within ±{study.margin:g} points"
     return StudyBegun(
         title=f"{study.key} on {study.base.data.info.title}: {what(study)}, {how_many(study, within)}"
         f"{_tested_on(study.base.data)}",
@@ -189,6 +207,8 @@ def _begun(study: StudyPlan, trials: int, finished: int, seconds: tuple[float, f
         warnings=study.warnings(),
         at_most=study.min_seeds is not None,
         seconds=seconds,
+        measure=METRICS[study.metric],
+        can_tell="" if least is None else told_of_images(least, tested.images),
     )
 
 
@@ -217,11 +237,12 @@ def _tested_on(data: DataConfig) -> str:
     return ", each tested on a split that it draws" if data.resample_test else ""
 
 
-def _done(outcome: Outcome, run: RunDir) -> TrialDone:
+def _done(outcome: Outcome, run: RunDir, metric: str) -> TrialDone:
     trial = outcome.trial
     if outcome.error is not None:
         return TrialDone(trial.level, trial.seed, None, None, outcome.error)
-    return TrialDone(trial.level, trial.seed, run.result.test_accuracy, run.result.train_seconds, None)
+    value = run.result.tested_by(metric)
+    return TrialDone(trial.level, trial.seed, value, run.result.train_seconds, None)
 
 
 def _again(folder: Path) -> str:

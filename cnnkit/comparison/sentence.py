@@ -23,6 +23,7 @@ from cnnkit.comparison.records import (
     StudyResults,
     pair_in,
 )
+from cnnkit.scores import ACCURACY, METRICS
 from cnnkit.sequential import ENOUGH
 from cnnkit.words import TIMES, counted, listed, short_key
 
@@ -65,7 +66,10 @@ def changes_of_the_margin(results: StudyResults) -> list[str]:
 
 @dataclass(frozen=True)
 class Ranking:
-    """What is told in one sentence: a study of one key, or one of several keys. seeds: how many."""
+    """What is told in one sentence: a study of one key, or one of several keys. seeds: how many.
+
+    measure: what is compared, in words.
+    """
 
     key: str
     levels: Levels
@@ -75,6 +79,7 @@ class Ranking:
     seeds: int
     test_images: int
     these_images: str
+    measure: str
 
     def needed(self, level: str) -> SeedRange | None:
         """How many seeds would decide between the best and another level."""
@@ -101,12 +106,14 @@ def _ranking(results: StudyResults, key: str) -> Ranking:
         len(results.seeds),
         results.test_images,
         results.these_images,
+        results.measure,
     )
 
 
 def _who_leads(ranking: Ranking) -> str:
     best, *others = ranking.levels
-    key, accuracy = short_key(ranking.key), f"{best.accuracy.mean:.2%}"
+    measure = "" if ranking.measure == METRICS[ACCURACY] else f" {ranking.measure}"
+    key, value = short_key(ranking.key), f"{best.compared.mean:.2%}{measure}"
     told = {
         verdict: [other for other in others if other.to_best and other.to_best.verdict == verdict]
         for verdict in TEXTS
@@ -120,13 +127,13 @@ def _who_leads(ranking: Ranking) -> str:
     ]
     if len(told[WORSE]) == len(others):
         lead = _worse(told[WORSE], ranking, all_of="every other")
-        return f"{key} {best.name} wins with {accuracy}: {lead}."
+        return f"{key} {best.name} wins with {value}: {lead}."
     parts = [text(told[verdict], ranking) for verdict, text in TEXTS.items() if told[verdict]]
     if beaten:  # by another than the leader, with which they were not compared for long
         parts.append(f"{_names(beaten)} {'is' if len(beaten) == 1 else 'are'} worse than another")
     if ranking.within and told[UNDECIDED]:
         parts.insert(0, f"no other is better by {ranking.margin:g} points or more")
-    return f"{key} {best.name} is ahead with {accuracy}: " + "; ".join(parts) + "."
+    return f"{key} {best.name} is ahead with {value}: " + "; ".join(parts) + "."
 
 
 def _is_ahead_but_fails(level: LevelResult | MarginalResult) -> bool:
@@ -220,7 +227,8 @@ def _equivalent(levels: Levels, ranking: Ranking) -> str:
 
 def _better(levels: Levels, ranking: Ranking) -> str:
     verb = "is" if len(levels) == 1 else "are"
-    return f"{_names(levels)} {verb} more accurate where it does not fail"
+    more = "more accurate" if ranking.measure == METRICS[ACCURACY] else "better"
+    return f"{_names(levels)} {verb} {more} where it does not fail"
 
 
 def _undecided(levels: Levels, ranking: Ranking) -> str:

@@ -23,6 +23,7 @@ from cnnkit.config.ranges import DEFAULT_KEYS
 from cnnkit.config.schema import Config
 from cnnkit.errors import UsageError
 from cnnkit.image_error import default_margin
+from cnnkit.scores import ACCURACY, METRICS
 from cnnkit.stats import MOST_SEEDS
 from cnnkit.training.device import choose_device
 from cnnkit.words import TIMES, counted, listed
@@ -37,12 +38,13 @@ SHARED = (
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """A key, its values and the seeds. key: dotted. margin: of accuracy, percentage points.
+    """A key, its values and the seeds. key: dotted. margin: percentage points.
 
     seeds: how many; at most, where `min_seeds` is a number: the study then ends once it is decided, after so
     many at least. history: what was decided with other margins, the oldest first. tuning: what every level is
     tuned over before the seeds that count. factors: the keys that
-    are varied together; empty where it is one. Every combination is then a level.
+    are varied together; empty where it is one. Every combination is then a level. metric: what is compared.
+    of_images: warnings that the images give once they are there.
     """
 
     key: str
@@ -54,6 +56,8 @@ class StudyPlan:
     min_seeds: int | None = None
     history: tuple[Earlier, ...] = ()
     factors: tuple[FactorPlan, ...] = ()
+    metric: str = ACCURACY
+    of_images: tuple[str, ...] = ()
 
     @property
     def varied(self) -> dict[str, list[Any]]:
@@ -93,7 +97,7 @@ class StudyPlan:
     def warnings(self) -> list[str]:
         """What a person should know before waiting for the result, and again when reading it."""
         power = warnings_of_power(len(self.levels), self.seeds, self.min_seeds is None)
-        return [*power, *self._warnings_of_splits(), *self._warnings_of_cost()]
+        return [*power, *self._warnings_of_splits(), *self._warnings_of_cost(), *self.of_images]
 
     def _warnings_of_splits(self) -> Iterator[str]:
         data, folds = self.base.data, self.base.data.folds
@@ -143,6 +147,7 @@ class StudyPlan:
             min_seeds=self.min_seeds,
             factors=list(self.factors),
             tuning=self.tuning,
+            metric=self.metric,
         )
 
 
@@ -168,6 +173,7 @@ def plan_study(
     min_seeds: int | None = None,
     max_seeds: int = MAX_SEEDS,
     beside: Mapping[str, Sequence[Any]] | None = None,
+    metric: str = ACCURACY,
 ) -> StudyPlan:
     """A study that can be run. values: of the key, as YAML would read them.
 
@@ -175,7 +181,8 @@ def plan_study(
 
     seeds: exactly so many; None: until the study is decided, between `min_seeds` (None: `MIN_SEEDS`, or as
     many as there are folds) and `max_seeds`.
-    margin: percentage points; None: `default_margin` of the number of test images.
+    margin: percentage points; None: `default_margin` of the number of test images. metric: what decides, of
+    `METRICS`.
     Device, precision and threads are settled for every trial alike: the weights of a trial then do not
     depend on who runs it. Where the configuration names no threads it is one on a CPU, so that as many
     trials as there are cores run side by side. here: False where other machines run the trials (Ray);
@@ -189,6 +196,8 @@ def plan_study(
         margin = default_margin(base.data.info.test_images)
     if match not in get_args(Match):
         raise UsageError(f"--match {match}: expected {listed(get_args(Match), 'or')}")
+    if metric not in METRICS:
+        raise UsageError(f"--metric {metric}: expected {listed([*METRICS], 'or')}")
     refuse_margin(margin)
     varied = {key: values, **(beside or {})}
     _refuse_keys(key, *(beside or {}))
@@ -198,7 +207,8 @@ def plan_study(
         levels = [levels[0], *(_matched(level, levels[0].cost, match) for level in levels[1:])]
     least = min_seeds if seeds is None else None
     named = TIMES.join(varied)
-    return StudyPlan(named, tuple(levels), most, margin, match, base, least, factors=tuple(factors))
+    study = StudyPlan(named, tuple(levels), most, margin, match, base, least)
+    return replace(study, factors=tuple(factors), metric=metric)
 
 
 def _refuse_keys(*keys: str) -> None:
@@ -221,7 +231,9 @@ def with_tuning(study: StudyPlan, points: int | None, keys: Sequence[str] = ()) 
             raise UsageError("--tune-keys needs --tune: it names what is tuned")
         return study
     configs = [level.config for level in study.levels]
-    return replace(study, tuning=plan_tuning(points, keys or DEFAULT_KEYS, configs, [*study.varied]))
+    return replace(
+        study, tuning=plan_tuning(points, keys or DEFAULT_KEYS, configs, [*study.varied], study.metric)
+    )
 
 
 def refuse_margin(margin: float) -> None:

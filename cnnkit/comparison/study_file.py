@@ -16,7 +16,7 @@ from cnnkit.class_numbers import numbers_in
 from cnnkit.comparison.tuning import Tuned, Tuning
 from cnnkit.comparison.widths import Match, cost_of
 from cnnkit.config.load import flat, parse_config
-from cnnkit.config.schema import Config
+from cnnkit.config.schema import MONITORS, Config
 from cnnkit.data.sources import with_own_root
 from cnnkit.errors import CnnkitError, DamagedFile, RunError, UsageError
 from cnnkit.events import ignore
@@ -24,6 +24,7 @@ from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import CONFIG, LABELS, STUDY, TRIALS, TUNING
 from cnnkit.kept import is_plain, parse_json, read_kept, read_sealed, sha256
 from cnnkit.records import Record
+from cnnkit.scores import ACCURACY, METRICS
 from cnnkit.stats import MOST_SEEDS
 
 VERSION = 1
@@ -99,7 +100,7 @@ class StudyFile(Record):
     object_sizes: pixels; test image i holds an object of size i % len. Empty where objects have no sizes.
     labels: the hash of `labels.bin`; empty in a file of 0.1.0. seeds: how many; at most, where `min_seeds` is
     a number: the study then ends once it is decided, after so many at least. tuning: what every level is
-    tuned over before. factors: the keys, where it is more than one.
+    tuned over before. factors: the keys, where it is more than one. metric: what is compared, of `METRICS`.
     """
 
     version: int
@@ -131,6 +132,7 @@ class StudyFile(Record):
         return {factor.key: factor.values[number] for factor, number in chosen}
 
     tuning: Tuning | None = None
+    metric: str = ACCURACY
 
     @property
     def all_seeds(self) -> range:
@@ -190,6 +192,8 @@ def _complaints(study: StudyFile) -> Iterator[str]:
         yield f"at least {study.min_seeds} seeds of {study.seeds}"
     if not 0 < study.margin < 100:
         yield f"a margin of {study.margin:g} points"
+    if study.metric not in METRICS:
+        yield f"a metric {study.metric[:80]!r}"
     names = {level.name for level in study.levels}
     if len(names) < max(2, len(study.levels)):
         yield "a study has two levels or more, of different names"
@@ -216,10 +220,19 @@ def combinations_complaint(levels: Sequence[Any], factors: Sequence[FactorPlan])
 
 def _complaints_about_tuning(study: StudyFile) -> Iterator[str]:
     points = study.tuning.points if study.tuning else []
+    if study.tuning and study.tuning.monitor not in MONITORS:
+        yield f"it is tuned by {study.tuning.monitor[:80]!r}"
     if any(level.tuned and not study.tuning for level in study.levels) or (study.tuning and not points):
         yield "it is tuned over no points"
     for tuned in filter(None, (level.tuned for level in study.levels)):
-        if not (0 <= tuned.point < len(points) == len(tuned.val_accuracies) == len(tuned.folders)):
+        if not (
+            0
+            <= tuned.point
+            < len(points)
+            == len(tuned.val_accuracies)
+            == len(tuned.deciding)
+            == len(tuned.folders)
+        ):
             yield "a level is tuned over other points than the study"
         if not all(map(is_plain, tuned.folders)):
             yield f"a folder in {TUNING} has no plain name"

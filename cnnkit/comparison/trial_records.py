@@ -41,6 +41,7 @@ class TrialResult(Record):
     """One training. error: why it failed; where it did, the fields after it are None.
 
     clean_train_accuracy: of the kept epoch, as in `EpochRecord`; also None where cnnkit 0.1.0 trained it.
+    score: of the study's metric, where that is not accuracy.
     hashes: of data, split, order, augmentation, predictions, and of the initial weights by layer.
     """
 
@@ -54,3 +55,9 @@ class TrialResult(Record):
     hashes: Hashes | None = None
     timing: TrialTiming | None = None
     clean_train_accuracy: float | None = None
+    score: float | None = None
+
+    @property
+    def compared(self) -> float | None:
+        """What the study compares of it."""
+        return self.test_accuracy if self.score is None else self.score

@@ -6,9 +6,10 @@ may only need other settings than the others: Bouthillier et al., "Accounting fo
 Benchmarks", arXiv 2103.03098.
 """
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from cnnkit.config.load import flat
 from cnnkit.config.ranges import Number, Range, ranges_of
 from cnnkit.config.schema import Config
 from cnnkit.errors import DamagedFile, UsageError
+from cnnkit.events import Monitored
 from cnnkit.filenames import RESULT
 from cnnkit.kept import read_sealed
 from cnnkit.records import Record
+from cnnkit.scores import ACCURACY, METRICS
 from cnnkit.stats import MOST_SEEDS
 from cnnkit.words import listed
 
@@ -30,22 +33,25 @@ Settings = dict[str, int | float | None]
 class Tuning(Record):
     """What is tried at every level. points: the settings; the first are the configuration's own.
 
-    seed: of all these trainings, and of none that counts.
+    seed: of all these trainings, and of none that counts. monitor: what decides, as `training.monitor` names
+    it.
     """
 
     keys: list[str]
     seed: int
     points: list[Settings]
+    monitor: str = ACCURACY
 
     def __str__(self) -> str:
-        return f"over {len(self.points)} points of {listed(self.keys)}"
+        by = "" if self.monitor == ACCURACY else f", by {METRICS.get(self.monitor, self.monitor)}"
+        return f"over {len(self.points)} points of {listed(self.keys)}{by}"
 
 
 @dataclass(frozen=True)
-class PointResult(Record):
+class PointResult(Monitored, Record):
     """`result.json` of one training in `tuning`: what it reached on validation images, at its best epoch.
 
-    val_accuracy: a fraction. val_loss: mean cross-entropy, nats. id: of the trial.
+    Accuracies and F1 are fractions. val_loss: mean cross-entropy, nats. id: of the trial.
     """
 
     id: str
@@ -53,6 +59,8 @@ class PointResult(Record):
     val_loss: float
     best_epoch: int
     train_seconds: float
+    val_balanced_accuracy: float | None = None
+    val_macro_f1: float | None = None
 
 
 @dataclass(frozen=True)
@@ -60,13 +68,20 @@ class Tuned(Record):
     """What came out for a level. point: the chosen one; settings: those of it.
 
     val_accuracies: one a point, the first with the configuration's own settings; None where training failed.
-    folders: the names of the points' folders, below `tuning`.
+    folders: the names of the points' folders, below `tuning`. values: as val_accuracies, of what decided;
+    empty where accuracy did.
     """
 
     point: int
     settings: Settings
     val_accuracies: list[float | None]
     folders: list[str]
+    values: list[float | None] = field(default_factory=list)
+
+    @property
+    def deciding(self) -> list[float | None]:
+        """One a point: what decided."""
+        return self.values or self.val_accuracies
 
     @property
     def gain(self) -> float | None:
@@ -79,10 +94,15 @@ class Tuned(Record):
 
 
 def plan_tuning(
-    count: int, keys: Sequence[str], configs: Sequence[Config], compared: Sequence[str]
+    count: int,
+    keys: Sequence[str],
+    configs: Sequence[Config],
+    compared: Sequence[str],
+    metric: str = ACCURACY,
 ) -> Tuning:
     """The points that every level is tried at. configs: the levels'. compared: the keys they differ in.
 
+    metric: the study's. It decides; where it is accuracy, what all configurations monitor does.
     There are fewer than `count` points only where the ranges hold no more. Raises UsageError where the keys
     cannot be tuned, nothing is held out to decide, or Optuna is missing.
     """
@@ -99,7 +119,9 @@ def plan_tuning(
     for point in _drawn(ranges, count - 1, seed):
         if point not in points:
             points.append(dict(point))
-    return Tuning(keys, seed, points)
+    monitors = {config.training.monitor for config in configs}
+    monitor = monitors.pop() if metric == ACCURACY and len(monitors) == 1 else metric
+    return Tuning(keys, seed, points, monitor)
 
 
 def seed_for_tuning(first_seed: int) -> int:
@@ -133,7 +155,7 @@ def kept_point(folder: Path, trial_id: str = "") -> PointResult | None:
 
 
 def best_point(tuning: Tuning, results: Sequence[PointResult | None], folders: Sequence[str]) -> Tuned:
-    """The point of the best validation accuracy; of equal ones that of the least loss, then the first.
+    """The point that is best by the tuning's monitor; of equal ones that of the least loss, then the first.
 
     results, folders: one a point; None where training failed. Where all failed the configuration stays as it
     is.
@@ -141,11 +163,13 @@ def best_point(tuning: Tuning, results: Sequence[PointResult | None], folders: S
 
     def worth(point: int) -> tuple[float, float]:
         result = results[point]
-        return (result.val_accuracy, -result.val_loss) if result else (-1.0, 0.0)
+        return result.rank(tuning.monitor) if result else (-math.inf, 0.0)
 
     point = max(range(len(results)), key=worth)
     accuracies = [result.val_accuracy if result else None for result in results]
-    return Tuned(point, tuning.points[point], accuracies, list(folders))
+    of_others = [result.monitored(tuning.monitor) if result else None for result in results]
+    values = [] if tuning.monitor == ACCURACY else of_others
+    return Tuned(point, tuning.points[point], accuracies, list(folders), values)
 
 
 def changes(tuning: Tuning, tuned: Tuned) -> str:
@@ -156,13 +180,21 @@ def changes(tuning: Tuning, tuned: Tuned) -> str:
         for key, value in tuned.settings.items()
         if value != own[key]
     ]
-    before, after = (tuned.val_accuracies[point] for point in (0, tuned.point))
+    before, after = (tuned.deciding[point] for point in (0, tuned.point))
     if after is None:
         return "every point failed, so nothing was changed"
     if not changed:
-        return f"nothing was better than what is configured, {after:.2%} on validation images"
-    gained = "failed before" if before is None else f"{before:.2%} before"
-    return f"{', '.join(changed)}: {after:.2%} on validation images, {gained}"
+        found = value_text(tuning.monitor, after)
+        return f"nothing was better than what is configured, {found} on validation images"
+    gained = "failed before" if before is None else f"{value_text(tuning.monitor, before, short=True)} before"
+    return f"{', '.join(changed)}: {value_text(tuning.monitor, after)} on validation images, {gained}"
+
+
+def value_text(monitor: str, value: float, short: bool = False) -> str:
+    """A value of what is monitored, with its name where it is no accuracy. short: without it."""
+    if monitor == "loss":
+        return f"{value:.4f}" if short else f"a loss of {value:.4f}"
+    return f"{value:.2%}" if short or monitor == ACCURACY else f"{value:.2%} {METRICS[monitor]}"
 
 
 def _at_an_end(tuning: Tuning, key: str, value: Number | None) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cnnkit.comparison.local import Outcome, workers_for
 from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.trial import Trial
-from cnnkit.comparison.tuning import Tuned, Tuning, best_point, kept_point, with_settings
+from cnnkit.comparison.tuning import Tuned, Tuning, best_point, kept_point, value_text, with_settings
 from cnnkit.comparison.validation_only import seconds_to_train
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published
@@ -108,7 +108,9 @@ class TuningRun:
         result = None if outcome.error else kept_point(self.home / trial.folder, trial.id)
         if result is None:
             return PointDone(trial.level, point, None, None, outcome.error)
-        return PointDone(trial.level, point, result.val_accuracy, result.train_seconds, None)
+        value = result.monitored(self.tuning.monitor)
+        told = None if value is None else value_text(self.tuning.monitor, value)
+        return PointDone(trial.level, point, told, result.train_seconds, None)
 
     def study(self) -> StudyPlan:
         """The study with the settings that were chosen. Call it when all has ended."""

@@ -42,7 +42,8 @@ def train_for_validation(
     assert best.val_accuracy is not None
     assert best.val_loss is not None
     seconds = sum(record.seconds for record in training.history)
-    result = PointResult(trial_id, best.val_accuracy, best.val_loss, best.epoch, seconds)
+    by_classes = best.val_balanced_accuracy, best.val_macro_f1
+    result = PointResult(trial_id, best.val_accuracy, best.val_loss, best.epoch, seconds, *by_classes)
     write_json(folder / RESULT, sealed(result.to_dict()))
 
 

@@ -8,6 +8,7 @@ needs more images. Only where both answers are yes a level is called better.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,29 +42,44 @@ FEWEST_TOLD = 8  # seeds: a smaller number that would decide is not known well e
 class Observed:
     """What the trials of a study came to, in the order of its levels and seeds.
 
-    accuracies: (levels, seeds), fractions, NaN where there is none. failed: (levels, seeds), where a training
-    failed. right: (levels, seeds, images), which test image was classified right; False without a training;
-    None where only accuracies are known. images: how many test images; 0: not known. pool: out of how many
-    each seed chooses them; 0: all seeds have the same ones.
+    accuracies: (levels, seeds), fractions, NaN where there is none; of another metric its values. failed:
+    (levels, seeds), where a training failed. scores: (levels, seeds, images), which test image was classified
+    right, or `image_scores` of another metric; 0 without a training; None where only accuracies are known.
+    images: how many test images; 0: not known. pool: out of how many each seed chooses them; 0: all seeds
+    have the same ones. Of another metric than accuracy also: share: `image_share`; classes: (images,), whose
+    other images would have as many; None with a pool; plain: accuracies.
     """
 
     names: Sequence[str]
     accuracies: Floats
     failed: NDArray[np.bool_]
-    right: NDArray[np.bool_] | None
+    scores: NDArray[Any] | None
     images: int
     pool: int = 0
+    share: float | None = None
+    classes: NDArray[np.int64] | None = None
+    plain: Floats | None = None
+
+    @property
+    def resolution(self) -> float:
+        """One test image's share; 0: there is none that is known."""
+        if self.share is not None:
+            return self.share
+        return 1 / self.images if self.images else 0.0
+
+    def _taken(self, levels: Any, seeds: Any) -> "Observed":
+        """Some levels or seeds of it."""
+        scores, plain = (None if of is None else of[levels][:, seeds] for of in (self.scores, self.plain))
+        rows = np.arange(len(self.names))[levels].tolist()
+        accuracies, failed = self.accuracies[levels][:, seeds], self.failed[levels][:, seeds]
+        names = [self.names[row] for row in rows]
+        return replace(self, names=names, accuracies=accuracies, failed=failed, scores=scores, plain=plain)
 
     @property
     def known(self) -> "Observed":
         """Without the levels that have no seed in common with any other."""
         there = np.isfinite(self.accuracies)
-        has = np.asarray((there & (there.sum(0) > 1)).any(1))
-        right = None if self.right is None else self.right[has]
-        names = [name for name, known in zip(self.names, has.tolist(), strict=True) if known]
-        return replace(
-            self, names=names, accuracies=self.accuracies[has], failed=self.failed[has], right=right
-        )
+        return self._taken(np.asarray((there & (there.sum(0) > 1)).any(1)), slice(None))
 
     @property
     def has_whole_seed(self) -> bool:
@@ -72,33 +88,36 @@ class Observed:
 
     def first(self, seeds: int) -> "Observed":
         """What was known after so many seeds."""
-        right = None if self.right is None else self.right[:, :seeds]
-        return replace(
-            self, accuracies=self.accuracies[:, :seeds], failed=self.failed[:, :seeds], right=right
-        )
+        return self._taken(slice(None), slice(seeds))
 
 
 class Judge:
     """Looks at a study after each seed. What one look has decided stays decided. margin: a fraction.
 
-    weights: (pairs, rows of `Observed`), what is compared: the levels, or means of several of them.
+    resolution: one test image's share; 0: not known. weights: (pairs, rows of `Observed`), what is compared:
+    the levels, or means of several of them.
     """
 
     def __init__(
         self,
         names: Sequence[str],
         margin: float,
-        images: int,
+        resolution: float,
         watch: Watch | None = None,
         weights: Floats | None = None,
     ) -> None:
         self.names, self.margin = names, margin
-        self.watch = watch or Watch(len(names), margin, 1 / images if images else 0.0)
+        self.watch = watch or Watch(len(names), margin, resolution)
         self.weights = pair_weights(len(names)) if weights is None else weights
         self.beaten_after: dict[str, int] = {}
         self.seen: Look | None = None
         self.leader = 0
         self.failing = np.zeros(len(names), bool)
+
+    @property
+    def fits(self) -> list[Fit]:
+        """Of the last look."""
+        return [self.seen.fit] if self.seen else []
 
     def look(self, observed: Observed) -> LookResult:
         """observed: of all seeds so far, at least `FEWEST_SEEDS`."""
@@ -157,7 +176,7 @@ def judge(observed: Observed, margin: float) -> tuple[Judge, list[LookResult], l
     margin: a fraction; a smaller difference counts for nothing.
     """
     observed = observed.known
-    judge = Judge(observed.names, margin, observed.images)
+    judge = Judge(observed.names, margin, observed.resolution)
     seeds = observed.accuracies.shape[1]
     looks = [judge.look(observed.first(n)) for n in range(FEWEST_SEEDS, seeds + 1)]
     if not looks:  # a single seed: there are differences, and nothing is known of them
@@ -208,12 +227,15 @@ def of_images_in(observed: Observed, fit: Fit, contrast: int, weights: Floats) -
     """
     used = np.flatnonzero(weights)
     both = np.isfinite(observed.accuracies[used]).all(0)
-    if observed.right is None or both.sum() < FEWEST_SEEDS:
+    if observed.scores is None or both.sum() < FEWEST_SEEDS:
         return None
     if observed.pool:
         variance, df = float(fit.variance[contrast]), float(fit.df[contrast])
         return image_error_of_redrawn(variance, df, observed.images, observed.pool - observed.images)
-    return image_error(sum(float(weights[row]) * observed.right[row, both] for row in used))
+    told = image_error(
+        sum(float(weights[row]) * observed.scores[row, both] for row in used), observed.classes
+    )
+    return told if told.error < math.inf else None
 
 
 def interval_of(

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnkit.comparison.first_version import FirstResults
+from cnnkit.comparison.first_version import FirstResults, first_results
 from cnnkit.comparison.function_study import is_of_function
 from cnnkit.comparison.records import StudyResults
-from cnnkit.comparison.results import analyse, first_results, images_tested, read_results
+from cnnkit.comparison.results import analyse, images_tested, read_results
 from cnnkit.comparison.study_file import (
     StudyFile,
     differences,
@@ -55,6 +55,9 @@ ROUNDED = (
     "image_error",
     "seed_deviation",
     "sampling_error",
+    "images",
+    "images_seen",
+    "seeds",
 )
 EFFECTS = ("factors", "interactions", "dependence")  # all of them means and statistics
 
@@ -135,6 +138,8 @@ def _computed_again(folder: Path) -> StudyResults:
         kept, found = _of_first_version(first, again)
     else:
         kept, found = read_results(folder).to_dict(), again.to_dict()
+        if kept["can_tell"] is None:  # of cnnkit 0.3 and before
+            found["can_tell"] = None
     if differing := dict(_differing(kept, found, "")):
         origins = ORIGINS_OF_FUNCTION if again.function else ORIGINS
         files = dict.fromkeys(_computed_from(key, again, origins) for key in differing)

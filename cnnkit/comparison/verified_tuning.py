@@ -18,9 +18,9 @@ def untrue_tuning(folder: Path, study: StudyFile) -> Iterator[str]:
             folders = [trial_folder(folder, name, TUNING) for name in level.tuned.folders]
             again = best_point(study.tuning, [kept_point(one) for one in folders], level.tuned.folders)
             if again != level.tuned:
-                told = f"{level.name} is tuned to {level.tuned.settings} by {level.tuned.val_accuracies}"
+                told = f"{level.name} is tuned to {level.tuned.settings} by {level.tuned.deciding}"
                 yield (
-                    f"{folder / STUDY}: {told}, and {again.settings} by {again.val_accuracies} comes out of "
+                    f"{folder / STUDY}: {told}, and {again.settings} by {again.deciding} comes out of "
                     f"{folder / TUNING}"
                 )
             for point, one in enumerate(folders):

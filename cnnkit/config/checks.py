@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from cnnkit.config.schema import Config, ModelConfig
 from cnnkit.config.geometry import grids, head_features
+from cnnkit.config.types import OF_OWN_IMAGES
 from cnnkit.words import counted
 
-OWN_KEYS = (
-    *("channels", "size", "fit", "test", "test_seed", "duplicates", "damaged"),
-    *("classes", "images", "fingerprint"),
-)
 LARGEST_LAYER = 100_000_000  # weights; 400 MB in float32, four times that while Adam trains it
 SPLIT_KEYS = frozenset({"data.dataset", "data.validation", "data.folds", "data.scene.train_images"})
 REDRAWN_KEYS = frozenset({"data.dataset", "data.folds", "data.resample_test"})
@@ -54,9 +51,10 @@ def complaints_about(config: "Config") -> Iterator[Complaint]:
 
 
 def _own_image_complaints(config: "Config") -> Iterator[Complaint]:
-    data, defaults = config.data, type(config.data)()
-    for key in OWN_KEYS:
-        if not data.own and getattr(data, key) != getattr(defaults, key):
+    data = config.data
+    for key, field in type(data).model_fields.items():
+        of_own = OF_OWN_IMAGES in field.metadata
+        if of_own and not data.own and getattr(data, key) != field.default:
             yield Complaint(
                 f"data.{key}",
                 f"is for your own images, and these are of {data.dataset}",

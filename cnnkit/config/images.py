@@ -7,7 +7,7 @@ from pydantic import Field, ModelWrapValidatorHandler, model_validator
 from cnnkit.config.augmentation import AugmentConfig
 from cnnkit.config.choices import OneOf
 from cnnkit.config.own_images import info_of, with_what_is_there
-from cnnkit.config.types import CountOrFraction, Counts, Section, Sides
+from cnnkit.config.types import CountOrFraction, Counts, OfOwnImages, Section, Sides
 from cnnkit.families.datasets import DATASETS, FOLDER, DatasetInfo
 
 FITS = ("cover", "contain", "stretch")
@@ -46,34 +46,34 @@ class DataConfig(Section):
         description="where your own images are: a folder, table, .zip, .tar or .npz; else the folder of the "
         "data sets, null: `$CNNKIT_DATA`, else the user's cache folder",
     )
-    channels: Literal[1, 3] | None = Field(
+    channels: OfOwnImages[Literal[1, 3] | None] = Field(
         None, description="of your own images: 3 colours, 1 grey; null: 3; of others null"
     )
-    size: Sides | None = Field(
+    size: OfOwnImages[Sides | None] = Field(
         None, description="of your own images, pixels: one number, or [height, width]; null: 32"
     )
-    fit: Annotated[str, OneOf(FITS)] = Field(
+    fit: OfOwnImages[Annotated[str, OneOf(FITS)]] = Field(
         "cover",
         description="how your own images of another shape become that: their middle, whole with black "
         "edges, or distorted",
     )
-    test: Annotated[float, Field(gt=0, lt=1)] = Field(
+    test: OfOwnImages[Annotated[float, Field(gt=0, lt=1)]] = Field(
         0.2, description="share of your own images held out as the test split, where they have none"
     )
-    test_seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="of that share")
-    duplicates: Annotated[str, OneOf(DUPLICATES)] = Field(
+    test_seed: OfOwnImages[Annotated[int, Field(ge=0, lt=2**63)]] = Field(0, description="of that share")
+    duplicates: OfOwnImages[Annotated[str, OneOf(DUPLICATES)]] = Field(
         "drop", description="training images that equal a validation or test image: left out, kept, an error"
     )
-    damaged: Annotated[str, OneOf(DAMAGED)] = Field(
+    damaged: OfOwnImages[Annotated[str, OneOf(DAMAGED)]] = Field(
         "refuse", description="image files that cannot be read: an error, or left out"
     )
-    classes: Annotated[tuple[str, ...], Field(strict=False)] | None = Field(
+    classes: OfOwnImages[Annotated[tuple[str, ...], Field(strict=False)] | None] = Field(
         None, description="written by cnnkit: the classes of your own images; null: look again"
     )
-    images: Counts | None = Field(
+    images: OfOwnImages[Counts | None] = Field(
         None, description="written by cnnkit: how many there are to train, validate and test on"
     )
-    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+    fingerprint: OfOwnImages[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None] = Field(
         None, description="written by cnnkit: the hash of their names, sizes and classes"
     )
     validation: CountOrFraction = Field(

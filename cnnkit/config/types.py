@@ -19,6 +19,8 @@ Probability = Annotated[float, Field(ge=0, lt=1)]
 NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]
 Positive = Annotated[float, Field(gt=0, le=LARGEST)]
 Listed = Annotated[tuple[T, ...], Field(strict=False)]
+OF_OWN_IMAGES = "of a person's own images"  # marks a key that says nothing of published images
+OfOwnImages = Annotated[T, OF_OWN_IMAGES]
 
 
 def _one_or_each(value: object) -> str:

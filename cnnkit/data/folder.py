@@ -8,7 +8,8 @@ from cnnkit.config.images import DataConfig
 from cnnkit.config.own_images import listing_of
 from cnnkit.config.understood import understood
 from cnnkit.data.dataset import Apart, ImageDataset, Published
-from cnnkit.data.prepared import Fit, PreparedImages, prepared_images
+from cnnkit.data.prepared import PreparedImages, prepared_images
+from cnnkit.data.prepared_files import Fit
 from cnnkit.data.sources import cache_folder
 from cnnkit.errors import DataError
 from cnnkit.events import Note, NoteListener

@@ -1,18 +1,13 @@
 """A person's images decoded once, into a file of the cache that is then mapped into memory.
 
-Of a listing of N images the cache holds four files: `<name>.pixels`, (N, C, H, W) uint8; `<name>.shapes`,
-what each image was before; `<name>.hashes`, a number for each image, which is written after its pixels, so
-that it says which images are there and whole; and `<name>.json`, written last, which says that all are.
-Whoever is stopped goes on where it was.
+Whoever is stopped goes on where it was. Where files of a folder have changed or are new, only these are
+decoded.
 """
 
 import contextlib
-import hashlib
 import json
-import math
 import multiprocessing
-import shutil
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,31 +18,27 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from cnnkit.data.pictures import Bytes, decoded, quiet
+from cnnkit.data.prepared_files import (
+    DAMAGED,
+    Files,
+    Fit,
+    digest,
+    hash_of,
+    make_room,
+    remove_older,
+    take_unchanged,
+    whole,
+)
 from cnnkit.errors import CnnkitError, DataError, ImageError
-from cnnkit.events import NoteListener, Prepared
+from cnnkit.events import Note, NoteListener, Prepared
 from cnnkit.files import write_json
 from cnnkit.listing import Listing, reader
 from cnnkit.processes import available_cpus, begin_worker, main_module_hidden
 from cnnkit.words import counted
 
 VERSION = 2  # of what is in the files: raise it where the same image becomes other pixels
-MISSING, DAMAGED = 0, 1  # instead of a hash
 CHUNK = 200  # images that a worker decodes before it tells
 FEW = 400  # images that are decoded here: no process is started for them
-
-
-@dataclass(frozen=True)
-class Fit:
-    """What images become. size: (height, width), pixels. how: `cover`, `contain` or `stretch`."""
-
-    channels: int
-    size: tuple[int, int]
-    how: str
-
-    @property
-    def bytes(self) -> int:
-        """Of one image."""
-        return self.channels * math.prod(self.size)
 
 
 @dataclass(frozen=True)
@@ -62,35 +53,6 @@ class PreparedImages:
     hashes: NDArray[np.uint64]
     shapes: NDArray[np.int32]
     damaged: dict[int, str]
-
-
-@dataclass(frozen=True)
-class Files:
-    """Where the prepared images of one listing lie. stem: without the endings."""
-
-    stem: Path
-
-    @property
-    def pixels(self) -> Path:
-        return self.stem.with_suffix(".pixels")
-
-    @property
-    def hashes(self) -> Path:
-        return self.stem.with_suffix(".hashes")
-
-    @property
-    def shapes(self) -> Path:
-        return self.stem.with_suffix(".shapes")
-
-    @property
-    def finished(self) -> Path:
-        return self.stem.with_suffix(".json")
-
-    def mapped(self, images: int, fit: Fit, mode: Any) -> tuple[Any, Any, Any]:
-        """(pixels, hashes, shapes) as arrays on the files. mode: "r+" to write, "c" to read."""
-        pixels = np.memmap(self.pixels, np.uint8, mode, shape=(images, fit.channels, *fit.size))
-        hashes = np.memmap(self.hashes, np.uint64, mode, shape=(images,))
-        return pixels, hashes, np.memmap(self.shapes, np.int32, mode, shape=(images, 3))
 
 
 def prepared_images(listing: Listing, fit: Fit, folder: Path, notify: NoteListener) -> PreparedImages:
@@ -116,12 +78,8 @@ def prepared_images(listing: Listing, fit: Fit, folder: Path, notify: NoteListen
 
 def _files(listing: Listing, fit: Fit, folder: Path) -> Files:
     """The name holds what decides about the pixels: where the images lie, what they are, what they become."""
-    home = _digest(str(listing.root))[:8]
-    return Files(folder / f"folder-{home}-{_digest(repr((VERSION, fit)))[:6]}-{listing.stamp[:10]}")
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    home = digest(str(listing.root))[:8]
+    return Files(folder / f"folder-{home}-{digest(repr((VERSION, fit)))[:6]}-{listing.stamp[:10]}")
 
 
 def _finished(files: Files, listing: Listing, fit: Fit) -> PreparedImages | None:
@@ -132,34 +90,23 @@ def _finished(files: Files, listing: Listing, fit: Fit) -> PreparedImages | None
         images = len(listing.paths)
         pixels, hashes, shapes = files.mapped(images, fit, "c")
         touched = files.pixels.stat().st_mtime_ns != said["changed"]
-        if touched and _whole(pixels, hashes, range(images)) != images - len(damaged):
+        if touched and whole(pixels, hashes, range(images)) != images - len(damaged):
             return None
     except (OSError, ValueError, LookupError, AttributeError, TypeError):
         return None
     return PreparedImages(pixels, hashes, shapes, damaged)
 
 
-def _whole(pixels: Bytes, hashes: NDArray[np.uint64], images: Sequence[int]) -> int:
-    """How many of the images have the pixels that their hash is of; of the others the hash is taken away."""
-    for i in images:
-        if hashes[i] > DAMAGED and hashes[i] != _hash(pixels[i]):
-            hashes[i] = MISSING
-    return int((hashes[images] > DAMAGED).sum())
-
-
-def _hash(pixels: Bytes) -> int:
-    digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=8).digest()
-    return max(int.from_bytes(digest, "little"), DAMAGED + 1)
-
-
 def _prepare(files: Files, listing: Listing, fit: Fit, notify: NoteListener) -> PreparedImages:
     images = len(listing.paths)
     files.finished.unlink(missing_ok=True)
-    _make_room(files, images, fit)
+    make_room(files, images, fit)
     pixels, hashes, shapes = files.mapped(images, fit, "r+")
     begun = np.flatnonzero(hashes > DAMAGED)
     if len(begun):
-        _whole(pixels, hashes, begun.tolist())
+        whole(pixels, hashes, begun.tolist())
+    if taken := take_unchanged(files, listing, fit):
+        notify(Note(f"{taken:,} of {counted(images, 'image')} have not changed: their pixels are kept"))
     missing = np.flatnonzero((hashes <= DAMAGED) | (shapes[:, 0] == 0))
     done, damaged = images - len(missing), dict[int, str]()
     notify(Prepared(f"preparing {counted(images, 'image')} of {listing.root}", done, images))
@@ -173,32 +120,8 @@ def _prepare(files: Files, listing: Listing, fit: Fit, notify: NoteListener) -> 
     shapes.flush()
     changed = files.pixels.stat().st_mtime_ns
     write_json(files.finished, {"root": str(listing.root), "changed": changed, "damaged": damaged})
-    _remove_older(files)
+    remove_older(files)
     return PreparedImages(*files.mapped(images, fit, "c"), damaged)
-
-
-def _make_room(files: Files, images: int, fit: Fit) -> None:
-    """Makes files of the right length, where they are not there yet. Raises DataError for want of room."""
-    needed, free = images * fit.bytes, shutil.disk_usage(files.stem.parent).free
-    if not files.pixels.exists() and needed > free:
-        raise DataError(
-            f"the prepared images need {needed / 1e9:,.1f} GB in {files.stem.parent}, and "
-            f"{free / 1e9:,.1f} GB are free; choose a smaller data.size, or another folder by XDG_CACHE_HOME"
-        )
-    for path, length in ((files.pixels, needed), (files.hashes, 8 * images), (files.shapes, 12 * images)):
-        with path.open("ab") as file:
-            if file.tell() != length:
-                file.truncate(0)
-                file.truncate(length)
-
-
-def _remove_older(files: Files) -> None:
-    """Takes away what the same folder became before one of its files changed."""
-    *same, _ = files.stem.name.split("-")
-    for path in files.stem.parent.glob("-".join([*same, "*"])):
-        if not path.name.startswith(files.stem.name):
-            with contextlib.suppress(OSError):  # another process maps it (Windows)
-                path.unlink()
 
 
 def _decoded(
@@ -262,5 +185,5 @@ def _decode(chunk: list[int]) -> tuple[int, dict[int, str]]:
                 work.hashes[i] = DAMAGED
                 continue
             work.pixels[i], work.shapes[i] = image, shape
-            work.hashes[i] = _hash(image)
+            work.hashes[i] = hash_of(image)
     return len(chunk), unread

@@ -12,7 +12,8 @@ from torch import Tensor
 from cnnkit.config.images import DataConfig
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.data.own_images import OwnImage, framed, load_images
-from cnnkit.data.prepared import Fit, prepared_images
+from cnnkit.data.prepared import prepared_images
+from cnnkit.data.prepared_files import Fit
 from cnnkit.data.sources import cache_folder
 from cnnkit.errors import DataError, ImageError
 from cnnkit.events import Note, NoteListener, Prepared

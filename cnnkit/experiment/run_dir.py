@@ -80,6 +80,11 @@ class RunResult(Record):
         """How many test images were right."""
         return round(self.test_accuracy * self.test_images)
 
+    def tested_by(self, metric: str) -> float | None:
+        """What it came to on the test images. metric: of `cnnkit.scores.METRICS`."""
+        value: float | None = getattr(self, f"test_{metric}")
+        return value
+
     def complaint(self) -> str:
         """What no run has; empty where there is nothing."""
         if not (0 <= self.test_accuracy <= 1 and 0 <= (self.val_accuracy or 0) <= 1):

@@ -25,28 +25,29 @@ from cnnkit.words import counted, listed
 def dots_caption(results: StudyResults) -> str:
     levels = results.levels
     best, worst = levels[0], levels[-1]
-    shaded = _any_interval([level.accuracy for level in levels])
+    shaded = _any_interval([level.compared for level in levels])
     on_images = f", measured on {_test_images(results)}" if results.test_images else ""
     text = (
         f"Each mark is one training{on_images}; the upright "
         f"line is their mean{', the shade its 95 % interval' if shaded else ''}. {best.name} averages "
-        f"{best.accuracy.mean:.2%}, {worst.name} {worst.accuracy.mean:.2%}. "
+        f"{best.compared.mean:.2%}, {worst.name} {worst.compared.mean:.2%}. "
     )
     if any(level.beaten_after for level in levels):
         text += "Paler: a level that was beaten, that is worse than some other. "
     spread = [level.seed_deviation * 100 for level in levels if level.seed_deviation is not None]
     if spread:
         text += (
-            f"From seed to seed a level's accuracy varies by {_span_points(spread)} (standard deviation). "
+            f"From seed to seed a level's {results.measure} varies by {_span_points(spread)} "
+            "(standard deviation). "
         )
     else:
         text += "With one seed each, how much a training varies by chance is not known. "
     sampling = [level.sampling_error * 100 for level in levels if level.sampling_error is not None]
     if not sampling:
-        return f"{text}Other test images would give another accuracy, too; by how much is not known."
+        return f"{text}Other test images would give another {results.measure}, too; by how much is not known."
     others = results.these_images.replace("these", "Other")
     return (
-        f"{text}{others} would give another accuracy, too: by up to {max(sampling):.2f} points "
+        f"{text}{others} would give another {results.measure}, too: by up to {max(sampling):.2f} points "
         "(standard error), but for all levels in much the same way."
     )
 
@@ -93,7 +94,8 @@ def matrix_caption(results: StudyResults) -> str:
     if _any_interval([pair.difference for pair in results.pairs]):
         interval = ", with the 95 % interval that makes the verdict"
     text = (
-        "Accuracy of the row minus that of the column, in percentage points: the mean of the differences "
+        f"{results.measure[0].upper()}{results.measure[1:]} of the row minus that of the column, in "
+        "percentage points: the mean of the differences "
         f"with each seed that both have{interval}. "
         f"Of {counted(len(verdicts), 'pair')}, {listed(parts)}."
     )

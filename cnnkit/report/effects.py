@@ -60,11 +60,11 @@ def effects_view(study: OfSeveralKeys, results: StudyResults) -> dict[str, Any] 
 def _together(study: OfSeveralKeys, results: StudyResults, given: int) -> Together:
     first, other = study.factors[0], study.factors[given]
     key, on = short_key(first.key), short_key(other.key)
-    means = means_at(study, results, given)
+    means, measured = means_at(study, results, given), f"{results.measure}, %"
     every = [interval for row in means for interval in row]
     y_axis = accuracy_axis([i.mean for i in every], [end for i in every for end in (i.low, i.high)])
     panels = [
-        _panel(f"{on} {value}", first.names, [row[number] for row in means], y_axis)
+        _panel(f"{on} {value}: {measured}", first.names, [row[number] for row in means], y_axis)
         for number, value in enumerate(other.names)
     ]
     series = {name: number for number, name in enumerate(first.names)}
@@ -74,9 +74,9 @@ def _together(study: OfSeveralKeys, results: StudyResults, given: int) -> Togeth
         title=f"{key} and {on}",
         answer=winner_depends(results.dependence[given - 1], results),
         panels=panels,
-        lines=lines_over(f"accuracy, %, against {on}", on, series, other.names, means, y_axis),
-        caption=f"Mean accuracy,{averaged} and its 95 % interval over the seeds, in one scale. Last plot: "
-        f"where lines are parallel, {key} matters as much with each {on}; where they are not, this may "
+        lines=lines_over(f"{measured}, against {on}", on, series, other.names, means, y_axis),
+        caption=f"Mean {results.measure},{averaged} and its 95 % interval over the seeds, in one scale. Last "
+        f"plot: where lines are parallel, {key} matters as much with each {on}; where they are not, this may "
         f"depend on {on}. Intervals of single means say little of differences, which are taken seed by "
         "seed: the sentence above tells what is known.",
     )
@@ -84,7 +84,7 @@ def _together(study: OfSeveralKeys, results: StudyResults, given: int) -> Togeth
 
 def _panel(title: str, names: Sequence[str], intervals: Sequence[Interval], y_axis: Axis) -> Panel:
     """A mark for each value of the first key, side by side."""
-    panel = Panel(f"{title}: accuracy, %", "", Axis(-0.6, len(names) - 0.4), y_axis)
+    panel = Panel(title, "", Axis(-0.6, len(names) - 0.4), y_axis)
     panel.x_ticks = [Tick(panel.x(number), name) for number, name in enumerate(names)]
     for number, (name, interval) in enumerate(zip(names, intervals, strict=True)):
         top = _mark(panel, number, panel.x(number), name, interval)

@@ -91,7 +91,7 @@ def _means_panel(results: StudyResults, series: Mapping[str, int]) -> Panel:
     names = _order(results)
     means = {name: _means(results, names.index(name)) for name in names}
     y_axis = axis_over([mean for of_level in means.values() for mean in of_level.values()])
-    panel = _panel("mean accuracy so far, %", results, y_axis)
+    panel = _panel(f"mean {results.measure} so far, %", results, y_axis)
     ends: list[Mark] = []
     for level in results.levels:
         last = results.seeds.index(level.seeds[-1]) + 1
@@ -179,7 +179,7 @@ def _caption(results: StudyResults, courses: Sequence[PairGrowth]) -> Iterator[s
         f"The evidence that no other level is better than {best} by {margin:g} points or more is "
         f"{evidence(last.within)}, {enough}."
     )
-    yield "Second plot: the mean accuracy over the seeds that a level had by then."
+    yield f"Second plot: the mean {results.measure} over the seeds that a level had by then."
     beaten = [level for level in results.levels if level.beaten_after]
     if beaten:
         told = [f"{level.name} after {counted(level.beaten_after or 0, 'seed')}" for level in beaten]

@@ -84,29 +84,29 @@ class DotRow:
 
 
 def dot_rows(levels: Sequence[LevelResult], series: Mapping[str, int]) -> tuple[list[DotRow], list[Tick]]:
-    """Every seed's accuracy, and the axis below."""
-    bounds = [end for level in levels for end in (level.accuracy.low, level.accuracy.high)]
-    axis = accuracy_axis([a for level in levels for a in level.accuracies], bounds)
+    """Every seed's accuracy, or what else is compared, and the axis below."""
+    bounds = [end for level in levels for end in (level.compared.low, level.compared.high)]
+    axis = accuracy_axis([value for level in levels for value in level.values], bounds)
 
     def position(value: float) -> float:
         return round(100 * min(max(axis.share(value * 100), 0.0), 1.0), 2)
 
     rows = []
     for level in levels:
-        positions = [position(value) for value in level.accuracies]
+        positions = [position(value) for value in level.values]
         offsets = spread_dots(positions)
-        titles = [f"seed {seed}: {a:.2%}" for seed, a in zip(level.seeds, level.accuracies, strict=True)]
-        accuracy = level.accuracy
+        titles = [f"seed {seed}: {a:.2%}" for seed, a in zip(level.seeds, level.values, strict=True)]
+        mean = level.compared
         row = DotRow(
             series=series[level.name],
             name=level.name,
-            label=f"{accuracy.mean:.2%}",
+            label=f"{mean.mean:.2%}",
             note=fate(level),
             beaten=level.beaten_after is not None,
             dots=[Dot(*dot) for dot in zip(positions, offsets, titles, strict=True)],
-            mean=position(accuracy.mean),
-            low=None if accuracy.low is None else position(accuracy.low),
-            high=None if accuracy.high is None else position(accuracy.high),
+            mean=position(mean.mean),
+            low=None if mean.low is None else position(mean.low),
+            high=None if mean.high is None else position(mean.high),
             height=34 + 2 * max(abs(dy) for dy in offsets),
         )
         rows.append(row)
@@ -130,7 +130,7 @@ def spread_dots(positions: Sequence[float], closest: float = 1.8) -> list[float]
 
 
 class CostPoint(NamedTuple):
-    """accuracy, low, high: percent; None: one seed has no interval."""
+    """accuracy, low, high: percent, of what is compared; None: one seed has no interval."""
 
     series: int
     name: str

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cnnkit.comparison.can_tell import in_sentences
 from cnnkit.comparison.function_study import FunctionStudy
 from cnnkit.comparison.intervals import informative
 from cnnkit.comparison.records import LevelResult, StudyResults, ToBest
@@ -97,6 +98,7 @@ def plots_of_levels(
     return {
         **parts.draw("seeds sizes pairs costs", lambda: _statistics(results, series), NO_PLOTS),
         "seeds_of_levels": seeds_of_levels(study, results),
+        "can_tell": list(in_sentences(results.can_tell, results.test_images)),
         "fates": {level.name: fate(level) for level in results.levels},
         "growth": parts.draw("growth", lambda: growth_view(results, series), None),
         "effects": parts.draw("effects", lambda: effects_view(study, results), None),
@@ -110,7 +112,7 @@ def _statistics(results: StudyResults, series: Mapping[str, int]) -> dict[str, A
         "dots": {"rows": rows, "ticks": ticks, "caption": dots_caption(results)},
         "sizes": _sizes(results.levels, series) if sized else None,
         "matrix": {"rows": matrix_rows(results), "caption": matrix_caption(results)},
-        "costs": _costs(results.levels, series),
+        "costs": _costs(results, series),
     }
 
 
@@ -144,9 +146,9 @@ def matrix_rows(results: StudyResults) -> list[tuple[str, list[MatrixCell | None
     return rows
 
 
-def _costs(levels: Sequence[LevelResult], series: Mapping[str, int]) -> PlottedPanels:
+def _costs(results: StudyResults, series: Mapping[str, int]) -> PlottedPanels:
     """A panel for each cost in which the levels differ, where costs are known."""
-    panels, drawn, same = [], {}, []
+    panels, drawn, same, levels = [], {}, [], results.levels
     for kind, unit in COSTS:
         costs = [cost for level in levels if (cost := _cost(level, kind)) is not None]
         if len(costs) < len(levels):
@@ -154,7 +156,7 @@ def _costs(levels: Sequence[LevelResult], series: Mapping[str, int]) -> PlottedP
         of_kind = [_cost_point(level, cost, series) for level, cost in zip(levels, costs, strict=True)]
         if len({point.cost for point in of_kind}) > 1:
             drawn[kind] = of_kind
-            panels.append(cost_panel(f"accuracy, %, against {kind}", unit, of_kind))
+            panels.append(cost_panel(f"{results.measure}, %, against {kind}", unit, of_kind))
         else:
             same.append(f"{kind} ({short(of_kind[0].cost)})")
     return PlottedPanels(panels, cost_caption(drawn, same))
@@ -165,6 +167,6 @@ def _cost(level: LevelResult, kind: str) -> float | None:
 
 
 def _cost_point(level: LevelResult, cost: float, series: Mapping[str, int]) -> CostPoint:
-    accuracy = level.accuracy
-    low, high = (None if end is None else end * 100 for end in (accuracy.low, accuracy.high))
-    return CostPoint(series[level.name], level.name, cost, accuracy.mean * 100, low, high)
+    mean = level.compared
+    low, high = (None if end is None else end * 100 for end in (mean.low, mean.high))
+    return CostPoint(series[level.name], level.name, cost, mean.mean * 100, low, high)

@@ -58,5 +58,5 @@ def _seeds_of_ranked(results: StudyResults) -> str:
     return (
         f"Levels have {min(seeds)} to {max(seeds)} seeds: a mean is over a level's own seeds, a difference "
         "over the seeds that both have. The best is first; the others follow in the order of their "
-        "accuracy, as it would be over the same seeds."
+        f"{results.measure}, as it would be over the same seeds."
     )

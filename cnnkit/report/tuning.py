@@ -1,34 +1,40 @@
-"""What the report of a comparison shows of `--tune`: the accuracy of each level at each point."""
+"""What the report of a comparison shows of `--tune`: how good each level was at each point."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnnkit.comparison.study_file import StudyFile
-from cnnkit.comparison.tuning import changes, setting_text, short_key
+from cnnkit.comparison.tuning import changes, setting_text, short_key, value_text
+from cnnkit.scores import METRICS
 
 
 @dataclass(frozen=True)
 class PointRow:
-    """settings: in words. accuracies: of each level on validation images, None where training failed.
+    """settings: in words. values: of each level on validation images, empty where training failed.
 
     chosen: for each level whether it got these settings. own: whether they are the configuration's.
     """
 
     settings: list[str]
-    accuracies: list[float | None]
+    values: list[str]
     chosen: list[bool]
     own: bool
 
 
 @dataclass(frozen=True)
 class TuningTable:
-    """keys: the columns of settings; levels: those of accuracies. told: a sentence for each level."""
+    """keys: the columns of settings; levels: those of values. told: a sentence for each level.
+
+    measure: what the values are, and best: the best of it, in words.
+    """
 
     keys: list[str]
     levels: list[str]
     rows: list[PointRow]
     told: list[tuple[str, str]]
     seed: int
+    measure: str
+    best: str
 
 
 def tuning_table(study: StudyFile) -> TuningTable | None:
@@ -41,19 +47,26 @@ def tuning_table(study: StudyFile) -> TuningTable | None:
     rows = [
         PointRow(
             settings=[setting_text(value) for value in tuning.points[point].values()],
-            accuracies=[of_level.val_accuracies[point] for _, of_level in tuned],
+            values=[_cell(tuning.monitor, of_level.deciding[point]) for _, of_level in tuned],
             chosen=[of_level.point == point for _, of_level in tuned],
             own=point == 0,
         )
         for point in order
     ]
+    measure = METRICS.get(tuning.monitor, tuning.monitor)
     return TuningTable(
         keys=[short_key(key) for key in tuning.keys],
         levels=[name for name, _ in tuned],
         rows=rows,
         told=[(name, changes(tuning, of_level)) for name, of_level in tuned],
         seed=tuning.seed,
+        measure=measure,
+        best=f"lowest {measure}" if tuning.monitor == "loss" else f"best {measure}",
     )
+
+
+def _cell(monitor: str, value: float | None) -> str:
+    return "" if value is None else value_text(monitor, value, short=True)
 
 
 def _size(values: Sequence[float | None]) -> list[float]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from benchmarks.processes import Finished, interleaved, run
 from benchmarks.summary import SHOWN, Row, Rows, Sample, Verdicts, percent
@@ -12,11 +13,16 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line asks for. repeats: None where each part has its own number."""
+    """What the command line asks for. repeats, seeds: None where each part has its own number.
+
+    folder: of image files. peer_epochs: epochs that the peers train on them, None: all.
+    """
 
     repeats: int | None = None
     seeds: int | None = None
     seeds_of: Mapping[str, int] = field(default_factory=dict)
+    folder: Path | None = None
+    peer_epochs: int | None = None
 
 
 @dataclass(frozen=True)

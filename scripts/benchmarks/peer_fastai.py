@@ -55,13 +55,7 @@ def main() -> None:
         moms=(training.betas[0],) * 3,
         wd=training.weight_decay,
     )
-    reference.print_result(
-        stopwatch.clock.seconds,
-        peer.test_accuracy(learn.model),
-        precision="float32",
-        epochs=peer.epochs,
-        version=fastai.__version__,
-    )
+    peer.print_result(stopwatch.clock.seconds, peer.test_accuracy(learn.model), fastai.__version__)
 
 
 if __name__ == "__main__":

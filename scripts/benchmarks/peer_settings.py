@@ -1,24 +1,29 @@
-"""What the peers take over from configs/fast.yaml, read from the file itself.
+"""What the peers take over from configs/fast.yaml, or cifar10.yaml with a folder, read from the file itself.
 
 The network (cnnkit's own under Lightning and fastai, layer by layer under Keras), the crop and the number of
-training images, batch size, epochs (rounded up), optimizer with its betas and weight decay, peak learning
-rate, the one-cycle schedule with its warm-up, and label smoothing. Not: bf16, resident data, weight
-averaging, gradient clipping, augmentation, and whatever else their documentation has no line for. They train
-in their default float32 and load data as their own MNIST examples do.
+training images, batch size, epochs, optimizer with its betas and weight decay, peak learning rate, the
+one-cycle schedule with its warm-up, and label smoothing; of image files also the mirroring and the shift.
+Not: bf16, resident data, weight averaging, gradient clipping, and whatever else their documentation has no
+line for. They train in their default float32 and load MNIST as their own examples do, and image files with
+the loader that their documentation names for a folder of classes.
 """
 
 import math
 import sys
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset, Subset
 
-from benchmarks import reference
+from benchmarks import images, reference
 from cnnkit.config.load import load_config
 from cnnkit.config.schema import Config
+from cnnkit.data.dataset import Published, pixel_statistics
+from cnnkit.data.prepare import load_data
 from cnnkit.families.schedules import SCHEDULES
 from cnnkit.nn.model import build_model
 from cnnkit.training.optimizers import LOWEST_RATE
@@ -28,14 +33,15 @@ OPTIMIZERS = ("adam", "adamw")
 
 @dataclass(frozen=True)
 class Peer:
-    """One seed of the configuration, in the terms that the peers share."""
+    """One seed of the configuration, in the terms that the peers share. shortened: epochs instead of all."""
 
     config: Config
     seed: int
+    shortened: int | None = None
 
     @property
     def epochs(self) -> int:
-        return math.ceil(self.config.training.epochs)
+        return self.shortened or self.config.training.epochs
 
     @property
     def steps(self) -> int:
@@ -59,18 +65,59 @@ class Peer:
     def first_rate(self) -> float:
         return self.config.training.learning_rate * LOWEST_RATE
 
+    @property
+    def shift(self) -> int:
+        """Pixels by which training images are moved at most; half of them are mirrored."""
+        augment = self.config.data.augment
+        others = augment.model_copy(update={"flip": 0.0, "translate": 0.0})
+        if others.active or augment.flip != 0.5 or augment.translate % 1:
+            sys.exit("data.augment: the peers follow flip of 0.5 and translate by whole pixels, nothing else")
+        return int(augment.translate)
+
+    @property
+    def folder(self) -> Path:
+        """Of the training images, a folder for each class; the test images are in `test` beside it."""
+        return Path(self.config.data.root or "") / "train"
+
+    @cached_property
+    def published(self) -> Published:
+        """The images as cnnkit reads them: to test on, and for their mean."""
+        return load_data(self.config.data).cropped(self.config.data.crop)
+
+    @cached_property
+    def pixels(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the training pixels, 0 … 1, of all channels or of each."""
+        if not self.config.data.own:
+            return torch.tensor(reference.MEAN), torch.tensor(reference.STD)
+        mean, std = pixel_statistics(self.published.train)
+        return mean / 255, std / 255
+
     def network(self) -> nn.Module:
-        """(N, 1, H, W), 0 … 1 -> (N, 10) logits; it normalises by itself."""
-        return build_model(self.config.model, self.config.data.info, self.seed, reference.MEAN, reference.STD)
+        """(N, C, H, W), 0 … 1 -> (N, classes) logits; it normalises by itself."""
+        return build_model(self.config.model, self.config.data.info, self.seed, *self.pixels)
 
     def data_sets(self) -> tuple[Dataset[Any], Dataset[Any]]:
         """As many training images as cnnkit trains on, and 1,000 to validate on for who must have some."""
+        train = self._image_folder() if self.config.data.own else self._mnist()
+        order = self.training_order()
+        return Subset(train, order[: self.config.data.train_images]), Subset(train, order[-1000:])
+
+    def _mnist(self) -> Any:
         from torchvision.transforms import CenterCrop, Compose, ToTensor
 
         crop = CenterCrop(self.config.data.info.shape[1:])
-        train = reference.torchvision_mnist(True, Compose([crop, ToTensor()]))
-        order = self.training_order()
-        return Subset(train, order[: self.config.data.train_images]), Subset(train, order[-1000:])
+        return reference.torchvision_mnist(True, Compose([crop, ToTensor()]))
+
+    def _image_folder(self) -> Any:
+        from torchvision import transforms as t
+        from torchvision.datasets import ImageFolder
+
+        data, size = self.config.data, self.config.data.info.shape[1:]
+        changed = [t.RandomCrop(size, padding=self.shift), t.RandomHorizontalFlip()]
+        found = ImageFolder(str(self.folder), t.Compose([t.Resize(size), *changed, t.ToTensor()]))
+        if tuple(found.classes) != data.classes:
+            sys.exit(f"{self.folder}: torchvision numbers the classes in another order than cnnkit")
+        return found
 
     def training_order(self) -> list[int]:
         """The published training images, mixed by the seed; those held out come last."""
@@ -80,15 +127,19 @@ class Peer:
 
     def test_accuracy(self, model: nn.Module) -> float:
         """Measured alike for all that are torch modules; 0 … 1."""
-        from cnnkit.data.prepare import load_dataset
-        from cnnkit.data.sources import data_root
-
-        test = load_dataset("mnist", data_root(None)).test.cropped(self.config.data.crop)
-        place = next(model.parameters()).device
+        test, place = self.published.test, next(model.parameters()).device
         return reference.accuracy(model, (test.images.float() / 255).to(place), test.labels.to(place))
+
+    def print_result(self, seconds: float, test_accuracy: float, version: str) -> None:
+        rest = {"precision": "float32", "epochs": self.epochs, "version": version}
+        reference.print_result(seconds, test_accuracy, of_epochs=self.config.training.epochs, **rest)
 
 
 def peer_from_arguments() -> Peer:
-    seed = reference.seed_from_arguments()
-    torch.manual_seed(seed)
-    return Peer(load_config("fast"), seed)
+    parser = reference.folder_parser()
+    parser.add_argument("--epochs", type=int)
+    arguments = parser.parse_args()
+    torch.manual_seed(arguments.seed)
+    folder: Path | None = arguments.folder
+    config = load_config(images.CONFIG, images.overrides(folder)) if folder else load_config("fast")
+    return Peer(config, arguments.seed, arguments.epochs)

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -80,6 +81,13 @@ def parser() -> argparse.ArgumentParser:
 def seed_from_arguments() -> int:
     seed: int = parser().parse_args().seed
     return seed
+
+
+def folder_parser() -> argparse.ArgumentParser:
+    """With the folder of images, where a training is not one on MNIST."""
+    made = parser()
+    made.add_argument("--folder", type=Path)
+    return made
 
 
 def print_result(seconds: float, test_accuracy: float, **rest: Any) -> None:

@@ -22,6 +22,7 @@ JSON_VERSION = 1
 PIPE_WIDTH = 150  # columns where no terminal says how many there are
 TARGET_CORES = 2
 PACKAGES = ("cnnkit", "torch", "torchvision", "lightning", "fastai", "keras")
+SETTINGS = (("card", "{}"), ("precision", "{}"), ("epochs", "{} epochs"), ("scaled_to", "scaled to {}"))
 CPU_INFO = Path("/proc/cpuinfo")
 
 
@@ -127,7 +128,7 @@ def remarks(row: Row, verdicts: list[Verdict]) -> str:
     """Targets, why there is nothing, and what settings tell the row from its neighbours."""
     settings = [
         word
-        for key, one in (("card", "{}"), ("precision", "{}"), ("epochs", "{} epochs"))
+        for key, one in SETTINGS
         if (word := "/".join(dict.fromkeys(one.format(s[key]) for s in row.samples if key in s)))
     ]
     lines = [*map(str, verdicts), row.note, ", ".join(settings).replace("1 epochs", "1 epoch")]

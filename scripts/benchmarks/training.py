@@ -87,9 +87,13 @@ def _reader(name: str) -> Callable[[Finished], Sample]:
 
 
 def _missing(name: str) -> str:
-    if name in PEERS and importlib.util.find_spec(name) is None:
-        return "not installed: pip install 'cnnkit[peers]'"
-    return ""
+    return not_installed(name) if name in PEERS else ""
+
+
+def not_installed(*packages: str) -> str:
+    """Why a contestant that needs these cannot take part, or nothing."""
+    absent = any(importlib.util.find_spec(package) is None for package in packages)
+    return "not installed: pip install 'cnnkit[peers]'" if absent else ""
 
 
 PART = Part("training", "Training to a test accuracy", contestants, judge)
