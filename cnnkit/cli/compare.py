@@ -153,6 +153,8 @@ def _compare(request: Request, varied: dict[str, list[Any]]) -> None:
     _show(results, request.as_json)
     if request.probe and results.levels:
         _probe(study.path, request.as_json)
+    elif request.probe and not request.as_json:
+        say(out, "--probe: no training has ended, so there is no network to probe")
     report = study.report()  # after the table, which a drawing error must not hide
     if not request.as_json:
         say(out, f"to look at: {report}")
