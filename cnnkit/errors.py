@@ -4,7 +4,8 @@
     ├── UsageError         exit code 2: the command line asks for what cannot be
     │   └── ConfigError    exit code 2: the configuration does; holds every problem at once
     ├── DataError          a data set is missing, damaged or does not fit
-    │   └── SourceError    a person's own images cannot be understood or used
+    │   ├── SourceError    a person's own images cannot be understood or used
+    │   └── ChangedSource  they are not those that a configuration was written for
     ├── RunError           a run directory or checkpoint cannot be used
     ├── TrainingError      training cannot go on
     │   └── OutOfMemory    for want of memory
@@ -89,6 +90,10 @@ class DataError(CnnkitError):
 
 
 class SourceError(DataError):
+    pass
+
+
+class ChangedSource(DataError):
     pass
 
 

@@ -8,6 +8,7 @@ RUNS = Path("runs")
 # In a run directory. `eval-<split>.json` and `confusion-<split>.svg` are named in `experiment.measure`.
 CONFIG = "config.yaml"
 ENVIRONMENT = "environment.json"
+IMAGES = "images.json"
 METRICS = "metrics.jsonl"
 RESULT = "result.json"
 BEST, LAST, STATE = "best.safetensors", "last.safetensors", "state.pt"

@@ -1,6 +1,7 @@
 """Pieces of sentences: lists and plurals."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 TIMES = " × "  # between keys that are varied together
@@ -12,6 +13,12 @@ CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 def visible(text: str) -> str:
     """The text with `\\x1b` and the like in place of control characters: a terminal would obey them."""
     return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def isolated(name: str) -> str:
+    """A name that does not turn the sentence around it, where it is written from right to left."""
+    turns = any(unicodedata.bidirectional(letter) in ("R", "AL", "AN") for letter in name)
+    return f"\u2068{name}\u2069" if turns else name
 
 
 def listed(names: Sequence[str], last: str = "and") -> str:

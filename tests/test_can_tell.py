@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support import Here
 
-from cnnkit.api.progress import StudyProgress
+from cnnkit.api.study_progress import StudyProgress
 from cnnkit.closed_testing import pair_indices
 from cnnkit.comparison.can_tell import ImagesOfSeed
 from cnnkit.comparison.records import BETTER

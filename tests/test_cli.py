@@ -44,6 +44,7 @@ STUDY_OPTIONS = {
         "--out",
         "--resume",
         "--probe",
+        "--root",
         "--json",
     )
 }
@@ -64,10 +65,10 @@ COMMANDS = {
     "report": {"folder", "--csv"},
     "probe": {"study", "--images", "--device", "--json"},
     "train": {
-        *("named", "--config", "-c", "--set", "-s", "--out", "--resume"),
+        *("named", "--config", "-c", "--set", "-s", "--out", "--resume", "--root"),
         *("--device", "--report", "--json", "--quiet", "-q"),
     },
-    "eval": {"run", "--split", "--data", "--csv", "--device", "--json"},
+    "eval": {"run", "--split", "--data", "--root", "--csv", "--device", "--json"},
     "predict": {"files", "--top", "--save-seen", "--csv", "--device", "--json"},
     "summary": {"named", "--config", "-c", "--set", "-s", "--json"},
     "data": {"name", "--root", "--sheet", "--yaml", "--cache", "--clear", "--json"},
@@ -178,8 +179,8 @@ def test_a_run_is_named_after_its_config_and_strategy_and_becomes_the_latest(
     for strategy in ("avg", "[max, avg]"):
         call(capsys, "train", "--config", tiny_file, "--set", f"model.pooling={strategy}", "--quiet")
     names = {path.name.rsplit("-", 2)[0] for path in Path("runs").iterdir() if not path.is_symlink()}
-    assert names == {"tiny-avg", "tiny-mixed"}
-    assert Path("runs/latest").resolve().name.startswith("tiny-mixed-")
+    assert names == {"tiny-avg", "tiny-max-avg"}
+    assert Path("runs/latest").resolve().name.startswith("tiny-max-avg-")
 
 
 def test_eval_gives_exactly_what_training_reported(run: Path, capsys: Capture) -> None:

@@ -18,6 +18,7 @@ from cnnkit.experiment.checkpoints import Weights
 from cnnkit.families.datasets import DATASETS, ImageInfo
 from cnnkit.nn.model import build_model
 from cnnkit.random import generator_for
+from cnnkit.report.captions import confusion_caption
 from cnnkit.report.confusion import Mistake, confusion_svg, most_confident_mistakes
 from cnnkit.report.crops import crop_note, whole_image
 from cnnkit.report.filters import COLOURS, draw_filters, first_filters
@@ -200,3 +201,13 @@ def test_the_pairs_most_confused_are_told_for_every_level() -> None:
         assert row != column
     perfect: NDArray[Any] = np.diag(np.ones(100))
     assert most_confused([perfect], names_of(100)) == []
+
+
+def test_a_name_from_right_to_left_does_not_turn_its_caption() -> None:
+    pixels = torch.zeros(3, 4, 4, dtype=torch.uint8)
+    told = Mistake(pixels, "قطة", "dog", 0.5).caption
+    assert told == "\u2068قطة\u2069, taken for dog, 50%"
+    mistakes = np.array([[3.0, 2.0], [0.0, 4.0]])
+    assert "\u2068قطة\u2069 taken for dog" in confusion_caption(
+        {"max": mistakes}, ("قطة", "dog"), ["max"], [0]
+    )

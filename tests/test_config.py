@@ -236,9 +236,9 @@ def test_a_list_of_another_length_than_channels_is_refused(key: str, n: int) -> 
     assert refused(f"model.{key}={value}") == {f"model.{key}"}
 
 
-def test_the_strategy_of_unequal_stages_is_mixed() -> None:
-    assert on_digits("model.pooling=[max, avg]").model.strategy == "mixed"
-    assert on_digits("model.pooling=[max, avg]").model.strategies == "mixed (max, avg)"
+def test_the_strategy_of_unequal_stages_is_told_from_first_to_last() -> None:
+    assert on_digits("model.pooling=[max, avg]").model.strategy == "max-avg"
+    assert on_digits("model.pooling=[max, avg]").model.strategies == "max/avg"
     assert on_digits("model.pooling=[avg, avg]").model.strategies == "avg"
     assert on_digits("model.pooling=[avg, avg]").model.strategy == "avg"
 

@@ -178,6 +178,28 @@ def test_equal_and_nearly_equal_images_are_told_apart(pets: Path, capsys: Captur
     assert "train/cat/02.png and test/dog/near.png" in outcome.err
 
 
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp"])
+def test_sizes_are_those_of_the_turned_photos(tmp_path: Path, capsys: Capture, kind: str) -> None:
+    for label in ("a", "b"):
+        (tmp_path / "turned" / label).mkdir(parents=True)
+        for number in range(6):
+            exif = Image.Exif()
+            exif[0x0112] = 5 + number % 4
+            scene(number).resize((160, 80)).save(tmp_path / "turned" / label / f"{number}.{kind}", exif=exif)
+    found = told(capsys, tmp_path / "turned")
+    assert found["sizes"]["median"] == [80, 160]
+    assert "size: [64, 32]" in found["configuration"]
+
+
+def test_equal_images_of_two_classes_are_told(pets: Path, capsys: Capture) -> None:
+    scene(1).save(pets / "test" / "dog" / "equal.png")
+    found = told(capsys, pets)["equal_of_other_classes"]
+    assert found == {"images": 2, "pairs": [["train/cat/01.png", "test/dog/equal.png"]]}
+    err = call(capsys, "data", pets).err
+    assert "2 images equal, pixel by pixel, an image of another class" in err
+    assert "train/cat/01.png and test/dog/equal.png" in err
+
+
 def test_damaged_and_foreign_files_are_named(pets: Path, capsys: Capture) -> None:
     for number in range(12):
         (pets / "train" / "dog" / f"torn{number:02}.png").write_bytes(b"\x89PNG torn")

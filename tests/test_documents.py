@@ -4,7 +4,6 @@ import importlib
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -118,7 +117,7 @@ def test_a_run_directory_holds_the_files_in_its_table_and_the_result_its_keys(
     ):
         assert call(capsys, *words).code == 0
     files, keys = (first_cells(RUNS, f"| {word} | what it holds |") for word in ("file", "key"))
-    assert matches(names(files), entries(Path("run"))) == (set(), set())
+    assert matches(names(files), entries(Path("run"))) == (set(), {"images.json"})  # of own images only
     result = json.loads(Path("run/result.json").read_text(encoding="utf-8"))
     assert sorted(names(keys)) == sorted(result)
 
@@ -201,11 +200,12 @@ def test_every_module_that_contributing_names_is_there() -> None:
 
 
 def test_the_new_pooling_that_contributing_shows_computes_what_it_says() -> None:
-    (code,) = re.findall(r"^```python\n(class .*?)^```", CONTRIBUTING, re.MULTILINE | re.DOTALL)
-    scope: dict[str, Any] = dict(vars(importlib.import_module("cnnkit.families.poolings")))
+    code, row = re.findall(r"^```python\n(.*?)^```", CONTRIBUTING, re.MULTILINE | re.DOTALL)
+    scope: dict[str, Any] = dict(vars(importlib.import_module("cnnkit.nn.pools")))
     exec(code, scope)
-    layer = SimpleNamespace(factor=2)
-    pooled = scope["Min"]().reduce(layer, torch.arange(16.0).reshape(1, 1, 4, 4))
+    entry = eval(row, dict(vars(importlib.import_module("cnnkit.families.poolings"))))
+    assert entry.path == "cnnkit.nn.pools:Min"
+    pooled = scope["Min"](2, 1)(torch.arange(16.0).reshape(1, 1, 4, 4))
     assert pooled.tolist() == [[[[0.0, 2.0], [8.0, 10.0]]]]
 
 

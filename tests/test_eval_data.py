@@ -104,6 +104,9 @@ def test_classes_that_do_not_match_are_told_and_only_the_others_are_measured(
         "bad.png",
     ):
         assert words in outcome.err
+    table = call(capsys, "eval", run, "--data", folder).out
+    (row,) = (line.split() for line in table.split("\n\n")[1].splitlines() if line.split()[:1] == ["3"])
+    assert row[1:] == ["0", "·", "·", "·"]
 
 
 @pytest.mark.parametrize(
@@ -181,6 +184,17 @@ def test_a_run_of_photos_is_measured_on_others_of_any_split(
         row = next(row for row in measured.table().rows if row[0] == f"val/RED/{path.name}")
         assert row[1:3] == ("red", prediction.best)
         assert row[3] == pytest.approx(prediction.probabilities[0], abs=1e-5)
+
+
+def test_images_that_the_run_was_trained_on_are_counted(
+    of_photos: Path, photos: Path, tmp_path: Path, shared_cache: Path, capsys: Capture
+) -> None:
+    config = cnnkit.open_run(of_photos).config
+    trained = len(load_splits(config.data, config.training.seed).train)
+    words = f"the run was trained on {trained} of these 60 images"
+    assert words in call(capsys, "eval", of_photos, "--data", photos).err
+    shutil.copytree(photos / "test", tmp_path / "new")
+    assert "was trained on" not in call(capsys, "eval", of_photos, "--data", tmp_path / "new").err
 
 
 def test_a_folder_that_is_called_test_does_not_replace_the_test_splits_numbers(

@@ -10,7 +10,7 @@ import torch
 from support import info
 from torch import Tensor, nn
 
-from cnnkit.cli.compare import Where, all_of
+from cnnkit.cli.compare import COMPARED, all_of
 from cnnkit.config.costs import layer_costs
 from cnnkit.config.docs import json_schema, keys_table
 from cnnkit.config.geometry import cells_of, grids
@@ -23,39 +23,47 @@ from cnnkit.families.optimizers import OPTIMIZERS, Optimizer
 from cnnkit.families.poolings import POOLINGS, Pooling
 from cnnkit.families.registry import Registry
 from cnnkit.families.schedules import SCHEDULES, Schedule
+from cnnkit.families.settings import Setting
 from cnnkit.nn.model import build_model
 from cnnkit.training.optimizers import learning_rate_at, make_optimizer
 
 FAMILIES: list[Registry[Any]] = [POOLINGS, HEADS, ACTIVATIONS, OPTIMIZERS, SCHEDULES]
 
 
-class GatedMax(Pooling):
+class ScaledExtremes(nn.Module):
     """The largest values, each map times a weight that is learned; and the smallest beside them."""
 
-    name = "gated"
-    summary = "for this test"
-    kind = "GatedMaxPool"
-    multiplies_channels = 2
-    parts = ("most", "least")
+    def __init__(self, k: int, channels: int, *, scale: float = 2.0) -> None:
+        super().__init__()
+        self.k = k
+        self.weight = nn.Parameter(torch.full((2 * channels, 1, 1), scale))
 
-    def add_parameters(self, layer: Any) -> None:
-        layer.gate = nn.Parameter(torch.full((layer.out_channels, 1, 1), 2.0))
-
-    def reduce(self, layer: Any, maps: Tensor) -> Tensor:
-        cells = maps.unfold(2, layer.factor, layer.factor).unfold(3, layer.factor, layer.factor)
-        return layer.gate * torch.cat([cells.amax((-2, -1)), cells.amin((-2, -1))], dim=1)
-
-    def own_cost(self, channels: int, grid: tuple[int, int]) -> tuple[int, int]:
-        return channels, channels * grid[0] * grid[1]
+    def forward(self, maps: Tensor) -> Tensor:
+        cells = maps.unfold(2, self.k, self.k).unfold(3, self.k, self.k)
+        return self.weight * torch.cat([cells.amax((-2, -1)), cells.amin((-2, -1))], dim=1)
 
 
-class LastCell(Head):
-    name = "last"
-    summary = "for this test"
-    kind = "LastCellHead"
+class LastCell(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
 
     def forward(self, maps: Tensor) -> Tensor:
         return maps[..., -1, -1]
+
+
+EXTREMES = Pooling(
+    "extremes",
+    f"{__name__}:ScaledExtremes",
+    "ExtremesPool",
+    "for this test",
+    "(w·max x, w·min x)",
+    settings=(Setting("scale", 2.0, "the first weight"),),
+    weights=lambda k, channels: 2,
+    products=lambda k, channels: 2,
+    multiplies_channels=2,
+    parts=("most", "least"),
+)
+LAST = Head("last", f"{__name__}:LastCell", "LastCellHead", "for this test", "the last x")
 
 
 @pytest.fixture(autouse=True)
@@ -97,35 +105,38 @@ def test_the_registries_load_no_torch() -> None:
 
 
 def test_a_new_pooling_is_validated_built_costed_and_documented() -> None:
-    with pytest.raises(ConfigError, match="unknown strategy 'gated'"):
-        parse_config("model: {pooling: gated}")
-    POOLINGS.register(GatedMax())
-    config = parse_config("model: {channels: [3, 4], pooling: [gated, max]}")
+    with pytest.raises(ConfigError, match="unknown strategy 'extremes'"):
+        parse_config("model: {pooling: extremes}")
+    POOLINGS.register(EXTREMES)
+    config = parse_config("model: {channels: [3, 4], pooling: [{name: extremes, scale: 3}, max]}")
     assert parse_config(config_text(config)) == config
     model = build_model(config.model, info((1, 8, 8)), seed=0)
     assert model.stages(torch.zeros(2, 1, 8, 8)).shape[1:] == (4, *grids(config.model, (1, 8, 8))[-1])
     rows = layer_costs(config.model, model.info)
     assert sum(row.parameters for row in rows) == sum(p.numel() for p in model.parameters())
-    assert next(row.macs for row in rows if row.kind == "GatedMaxPool") == 6 * 4 * 4
-    assert "`, `gated`" in keys_table()
-    assert json_schema().count('"gated"') == 2
-    with pytest.raises(ConfigError, match=r", \w+ or gated; did you mean 'gated'"):
-        parse_config("model: {pooling: gatd}")
+    assert next(row.macs for row in rows if row.kind == "ExtremesPool") == 6 * 4 * 4
+    assert float(model.state_dict()["stages.0.downsampling.pooling.weight"].mean()) == 3
+    assert "`, `extremes`" in keys_table()
+    assert json_schema().count('"extremes"') == 4  # as a name and with settings; of one stage, and of each
+    with pytest.raises(ConfigError, match=r", \w+ or extremes; did you mean 'extremes'"):
+        parse_config("model: {pooling: extrems}")
 
 
-def test_all_poolings_are_compared_unless_some_are_named() -> None:
-    poolings, heads = all_of(Where.stages), all_of(Where.head)
+def test_four_poolings_or_heads_are_compared_unless_all_are_asked_for() -> None:
+    assert COMPARED["model.pooling"] == ("stride", "max", "avg", "concat")
+    assert COMPARED["model.head"] == ("avg", "max", "concat", "flatten")
+    poolings, heads = all_of("model.pooling"), all_of("model.head")
     assert poolings == list(POOLINGS)
     assert sorted(heads) == sorted(HEADS)
     assert heads[-1] == "flatten"
-    POOLINGS.register(GatedMax())
-    assert all_of(Where.stages) == [*poolings, "gated"]
-    HEADS.register(LastCell())
-    assert all_of(Where.head) == [*heads[:-1], "last", "flatten"]
+    POOLINGS.register(EXTREMES)
+    assert all_of("model.pooling") == [*poolings, "extremes"]
+    HEADS.register(LAST)
+    assert all_of("model.head") == [*heads[:-1], "last", "flatten"]
 
 
 def test_a_new_head_activation_optimizer_and_schedule_are_used() -> None:
-    HEADS.register(LastCell())
+    HEADS.register(LAST)
     ACTIVATIONS.register(Activation("softsign", "torch.nn:Softsign"))
     OPTIMIZERS.register(Optimizer("rprop", "torch.optim:Rprop", settings=()))
     SCHEDULES.register(Schedule("halves", lambda share, gamma: 0.5 if share >= 0.5 else 1.0))
@@ -144,16 +155,21 @@ def test_a_new_head_activation_optimizer_and_schedule_are_used() -> None:
 def test_a_cell_sees_as_far_as_any_pixel_changes_it(
     name: str, pool_size: tuple[int, int], convolutions: int | tuple[int, int]
 ) -> None:
-    """All weights are 1, so every pixel that can change a cell does."""
+    """All weights are equal, so every pixel that can change a cell does, for some image."""
     sizes = {"kernel_sizes": (3, 4), "pool_size": pool_size, "convolutions": convolutions}
     config = ModelConfig(channels=(1, 1), pooling=name, batch_norm=False, **sizes)
-    model = build_model(config, info((1, 48, 48)), seed=0).double()
+    model = build_model(config, info((1, 24, 84)), seed=0).double().eval()
     for parameter in model.parameters():
         nn.init.constant_(parameter, 0.1)
-    cells = cells_of(config, (1, 48, 48))
-    base = torch.zeros(1, 1, 48, 48, dtype=torch.float64)
-    spikes = torch.eye(48, dtype=torch.float64)[:, None, None, :].expand(48, 1, 48, 48)  # a column each
-    maps = model.stages(torch.cat([base, spikes]))[:, 0, cells.rows // 2, cells.columns // 2]
-    changed = (maps[1:] != maps[0]).nonzero()[:, 0]
+    cells = cells_of(config, (1, 24, 84))
+    torch.manual_seed(0)
+    base = torch.rand(20, 1, 24, 84, dtype=torch.float64)
+    with torch.no_grad():
+        maps = [model.stages(base)[:, 0, cells.rows // 2, cells.columns // 2]]
+        for column in range(84):
+            other = base.clone()
+            other[..., column] = 10 * torch.rand(20, 1, 24, dtype=torch.float64)
+            maps.append(model.stages(other)[:, 0, cells.rows // 2, cells.columns // 2])
+    changed = (torch.stack(maps[1:]) != maps[0]).any(1).nonzero()[:, 0]
     assert changed.max() - changed.min() + 1 == cells.sees
     assert cells.side == pool_size[0] * pool_size[1]

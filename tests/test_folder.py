@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import shutil
 import signal
 from collections.abc import Sequence
@@ -12,17 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from support import SIGKILL, call, exit_code, posix_signals, start
 
 import cnnkit
-from cnnkit.config.load import config_text, parse_config
+from cnnkit.config.load import config_text, load_config, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.data import prepared
 from cnnkit.data.dataset import Published
 from cnnkit.data.pictures import decoded, pixels_of
-from cnnkit.data.prepare import load_data, load_splits
+from cnnkit.data.prepare import load_data, load_splits, paths_of
 from cnnkit.errors import ConfigError, DataError, ImageError
 from cnnkit.events import Note, Prepared
 
@@ -324,6 +326,100 @@ def test_training_images_that_equal_a_test_image_are_left_out(photos: Path) -> N
         load_data(config.data.model_copy(update={"duplicates": "refuse"}))
 
 
+def texts(config: Config) -> list[str]:
+    told: list[Note] = []
+    load_data(config.data, told.append)
+    return [note.text for note in told if not isinstance(note, Prepared)]
+
+
+def test_training_images_that_equal_one_of_the_source_s_own_validation_split_are_told(photos: Path) -> None:
+    duplicated(photos)
+    (photos / "test").rename(photos / "val")
+    config = own(photos, "data.test=0.2")
+    assert config.data.images is not None
+    assert config.data.images[1] == 15
+    equal = [text for text in texts(config) if "pixel by pixel" in text]
+    assert len(equal) == 1
+    assert re.match(r"[1-9]\d* training images? equals?, pixel by pixel", equal[0])
+
+
+def test_what_is_odd_in_a_folder_is_told_once_before_training(photos: Path) -> None:
+    (photos / "red" / "clip.mp4").write_bytes(b"0")
+    (photos / "red" / "photo.HEIC").write_bytes(b"0")
+    picture((1, 2, 3), 0).save(photos / "loose.png")
+    (photos / "nothing").mkdir()
+    told = "\n".join(texts(own(photos)))
+    for words in (
+        "Passed over: files of other kinds: 2 (red/clip.mp4, red/photo.HEIC).",
+        "1 image in",
+        "1 folder without an image: nothing.",
+        "`cnnkit data",
+    ):
+        assert told.count(words) == 1
+    assert "`cnnkit data" not in "\n".join(texts(own(photos)))
+
+
+def test_equal_images_of_two_classes_are_told_with_their_names(photos: Path) -> None:
+    assert not any("another class" in text for text in texts(own(photos)))
+    shutil.copy(photos / "red" / "03.png", photos / "blue" / "a.png")
+    shutil.copy(photos / "red" / "03.png", photos / "red" / "again.png")
+    (told,) = (text for text in texts(own(photos)) if "another class" in text)
+    assert told.startswith("3 images equal, pixel by pixel, an image of another class")
+    assert "blue/a.png and red/" in told
+
+
+def test_of_folds_no_split_of_the_source_is_told(photos: Path) -> None:
+    duplicated(photos)
+    folds = ("data.folds=3", "data.validation=5")
+    told = "\n".join(texts(own(photos, *folds)))
+    assert "validation or test split" not in told
+    assert "3 images equal another one" in told
+    with pytest.raises(DataError, match="a seed may part them"):
+        texts(own(photos, *folds, "data.duplicates=refuse"))
+    (photos / "train" / "red" / "torn.png").write_bytes(b"torn")
+    with pytest.raises(DataError, match=r"skip does not go with data\.folds"):
+        texts(own(photos, *folds, "data.damaged=skip"))
+
+
+def test_of_too_few_images_to_hold_out_one_of_each_class_one_message_says_what_works(tmp_path: Path) -> None:
+    for label in range(12):
+        (tmp_path / "few" / f"k{label}").mkdir(parents=True)
+        for number in range(3):
+            picture((label, label, 9), number).save(tmp_path / "few" / f"k{label}" / f"{number}.png")
+    shares = ("data.test=0.4", "data.validation=6")
+    with pytest.raises(ConfigError) as refused:
+        own(tmp_path / "few", *shares)
+    assert str(refused.value).count("data.validation:") == 1
+    assert "set data.validation=0" in str(refused.value)
+    assert "hold out at" not in str(refused.value)
+    assert own(tmp_path / "few", shares[0], "data.validation=0").data.train_images == 22
+
+
+def test_a_relative_root_counts_from_the_folder_one_works_in(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "configs").mkdir()
+    config = tmp_path / "configs" / "own.yaml"
+    config.write_text("data: {dataset: folder, root: photos, size: 12}", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert load_config(config).data.root == str(photos)
+    monkeypatch.chdir(tmp_path / "configs")
+    words = f"(photos counts from the folder you work in, {tmp_path / 'configs'})"
+    with pytest.raises(ConfigError) as refused:
+        load_config(config)
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "example"),
+    [("data.size=[32]", "of 2 values, such as [32, 32]"), ("data.images=[1]", "such as [400, 50, 100]")],
+)
+def test_a_list_of_another_length_is_told_with_a_right_one(photos: Path, value: str, example: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        own(photos, value)
+    assert example in str(refused.value)
+
+
 # The cache
 
 
@@ -426,6 +522,55 @@ def test_of_a_changed_archive_every_image_is_decoded(
     os.utime(archive, ns=(1, 1))
     load_data(own(archive).data)
     assert len(count) == 60
+
+
+def test_other_splits_of_the_same_files_are_not_decoded_again(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count: list[str] = []
+    monkeypatch.setattr(
+        prepared, "decoded", lambda raw, name, *rest: count.append(name) or decoded(raw, name, *rest)
+    )
+    first = own(photos)
+    cnnkit.train(first, tmp_path / "run", progress=False).evaluate(data=photos)
+    for overrides in (["data.test=0.3"], ["data.test_seed=1"], ["data.folds=5"]):
+        config = own(photos, *overrides)
+        for part in load_data(config.data):
+            for path, pixels, label in zip(
+                paths_of(config.data, part), part.images, part.labels, strict=True
+            ):
+                assert np.array_equal(pixels, channels_first(Image.open(photos / path)))
+                assert path.split("/")[0] == part.info.class_names[label]
+    assert len(count) == 60
+    load_data(first.data)
+    assert len(count) == 60  # what the others used is what the first one left
+
+
+def test_a_training_sees_the_images_in_the_order_of_split_class_and_path(photos: Path) -> None:
+    config = own(photos)
+    published = load_data(config.data)
+    for part in published:
+        paths = paths_of(config.data, part)
+        assert list(paths) == sorted(paths)
+    stored = published.train.stored
+    everything = sorted(paths_of(config.data, published.all))
+    for path, pixels in zip(everything, stored, strict=True):
+        assert np.array_equal(pixels, channels_first(Image.open(photos / path)))
+
+
+def test_what_another_process_prepares_is_left_to_it(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    load_data(own(photos).data)
+    before = sorted((tmp_path / "cache/cnnkit/prepared").iterdir())
+    with FileLock(next(path for path in before if path.suffix == ".pixels").with_suffix(".lock")):
+        picture((9, 9, 9), 0).save(photos / "red" / "new.png")
+        load_data(own(photos).data)
+        assert all(path.exists() for path in before if path.suffix != ".lock")
+    picture((9, 9, 9), 1).save(photos / "red" / "newer.png")
+    load_data(own(photos).data)
+    assert not any(path.exists() for path in before if path.suffix != ".lock")
 
 
 def _prepare_slowly(root: str, stop_after: int) -> None:

@@ -54,9 +54,9 @@ def test_a_table_is_understood_however_it_is_written(
         ("path,path,label\na,b,c\n", "2 columns path"),
         (
             "path,label\nimages/1.jpg,cat\n\nimages/2.jpg\n",
-            "lines are wrong (1): line 4 has 1 cells, line 1 2",
+            "lines are wrong (1): line 4 has 1 cell, line 1 2",
         ),
-        ('path,label,x\nimages/1.jpg,cat,"a\nb"\nimages/2.jpg\n', "line 4 has 1 cells, line 1 3"),
+        ('path,label,x\nimages/1.jpg,cat,"a\nb"\nimages/2.jpg\n', "line 4 has 1 cell, line 1 3"),
         ("path,label\nimages/1.jpg,cat,7\n", "line 2 has 3 cells, line 1 2"),
         ("path,label\nimages/1.jpg, \n", "line 2 gives images/1.jpg no label"),
         ("path,label\n,cat\n", "line 2 names no file"),
@@ -91,7 +91,8 @@ def test_missing_files_are_told_with_where_the_first_one_lies(tmp_path: Path) ->
     words = (
         "files are missing (2): line 3 2.jpg, line 4 3.jpg; paths begin at the table's folder: images/2.jpg"
     )
-    assert words in refusal(tmp_path)
+    for root in (tmp_path, tmp_path / "labels.csv"):
+        assert words in refusal(root)
 
 
 def test_groups_and_what_they_share_are_told(tmp_path: Path) -> None:

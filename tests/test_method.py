@@ -50,6 +50,8 @@ def told(kind: str) -> str:
         pool=pool,
         test_images=0 if kind == ACCURACIES else TESTED,
         these_images="these images" if pool else "these test images",
+        metric="accuracy",
+        measure="accuracy",
     )
     level = SimpleNamespace(combinations=[[0, 0]] if kind in (SEVERAL, CALLS_OF_SEVERAL) else [])
     study = SimpleNamespace(factors=["a", "b"] if kind in (SEVERAL, CALLS_OF_SEVERAL) else [], levels=[level])

@@ -1,6 +1,7 @@
 """The network: its layers against formulas, its costs against torch's own counter, its seeds."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,10 +18,12 @@ from cnnkit.config.geometry import grids, head_features
 from cnnkit.config.schema import ModelConfig
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.heads import HEADS
-from cnnkit.families.poolings import ORDERS, POOLINGS, Pooling
+from cnnkit.families.poolings import ORDERS, POOLINGS
+from cnnkit.families.settings import Choice
 from cnnkit.nn.layers import Dropout
 from cnnkit.nn.model import CNN, build_model
 from cnnkit.nn.pooling import Downsampling, HeadLayer
+from cnnkit.nn.pools import Average, Concat
 
 SHAPE = (1, 12, 12)
 INFO = info(SHAPE)
@@ -36,9 +39,15 @@ def weight_layers(model: CNN) -> list[nn.Conv2d | nn.Linear]:
 
 
 def kind_of(module: nn.Module) -> str:
-    if isinstance(module, Downsampling):
-        return module.pooling.kind
-    return module.head.kind if isinstance(module, HeadLayer) else type(module).__name__
+    return module.entry.kind if isinstance(module, Downsampling | HeadLayer) else type(module).__name__
+
+
+def own_macs(module: Downsampling | HeadLayer, given: Tensor, output: Tensor) -> int:
+    """Of a pooling or a head, without the convolution before it."""
+    if isinstance(module, HeadLayer):
+        return module.entry.own_cost(Choice(module.entry.name), given.shape[1], given[0, 0].numel())[1]
+    filters, cells = module.convolution.out_channels, output[0, 0].numel()
+    return module.entry.own_cost(module.choice, module.factor, filters, cells)[1]
 
 
 def counted_by_hooks(model: CNN) -> list[LayerCost]:
@@ -51,17 +60,20 @@ def counted_by_hooks(model: CNN) -> list[LayerCost]:
         record(module.convolution, inputs, module.convolution(inputs[0]))
 
     def record(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
-        macs = 0
+        macs, counted = 0, module
         if isinstance(module, nn.Conv2d | nn.Linear):
             positions = output.numel() // module.weight.shape[0]
             macs = positions * module.weight.numel()
-        parameters = sum(p.numel() for p in module.parameters(recurse=False))
+        if isinstance(module, Downsampling | HeadLayer):  # tests/test_pooling.py counts its products
+            macs, counted = own_macs(module, inputs[0], output), module.pooling
+        parameters = sum(p.numel() for p in counted.parameters(recurse=counted is not module))
         rows.append(LayerCost(names[module], kind_of(module), tuple(output.shape[1:]), parameters, macs))
 
     downsamplings = [m for m in model.modules() if isinstance(m, Downsampling)]
-    within = {m.convolution for m in downsamplings}
+    made = [*downsamplings, model.head]
+    within = {part for m in made for part in m.modules()}
     leaves = [m for m in model.modules() if m not in within and not list(m.children())]
-    hooks = [layer.register_forward_hook(record) for layer in [*leaves, *downsamplings]]
+    hooks = [layer.register_forward_hook(record) for layer in [*leaves, *made]]
     hooks += [layer.register_forward_pre_hook(record_convolution) for layer in downsamplings]
     was_training = model.training
     with torch.inference_mode():
@@ -214,6 +226,15 @@ def test_costs_are_those_counted_by_hand(changes: dict[str, Any], parameters: in
     assert sum(row.macs for row in rows) == macs
 
 
+def convolved_by_poolings(model: CNN) -> Iterator[int]:
+    """Multiply-accumulates of the convolutions in poolings, which torch counts, too."""
+    for stage, (height, width) in zip(
+        model.config.stages, grids(model.config, model.info.shape)[1:], strict=True
+    ):
+        filters = {"conv": stage.channels, "gated": 1}.get(stage.pooling, 0)
+        yield stage.channels * filters * stage.pool_size**2 * height * width
+
+
 @settings(max_examples=30, deadline=None)
 @given(case=models())
 def test_costs_are_those_counted_by_torch(
@@ -223,10 +244,14 @@ def test_costs_are_those_counted_by_torch(
     model = build_model(config, info(shape, classes), seed=0).eval()
     rows = counted_by_hooks(model)
     with pytest.MonkeyPatch.context() as patch, FlopCounterMode(display=False) as counter, torch.no_grad():
-        for strategy in (POOLINGS["avg"], POOLINGS["concat"]):  # without their short cut
-            patch.setattr(type(strategy), "forward", Pooling.forward)
+        for strategy in (Average, Concat):  # without their short cut
+            patch.delattr(strategy, "of_convolution")
         logits = model(torch.zeros(1, *shape))
-    assert 2 * sum(row.macs for row in rows) == counter.get_total_flops()
+    made = {entry.kind for entry in (*POOLINGS.values(), *HEADS.values())}
+    of_poolings = sum(convolved_by_poolings(model))
+    assert (
+        2 * (sum(row.macs for row in rows if row.kind not in made) + of_poolings) == counter.get_total_flops()
+    )
     assert sum(row.parameters for row in rows) == sum(p.numel() for p in model.parameters())
     assert rows[-1].output_shape == logits.shape[1:] == (classes,)
     assert layer_costs(config, model.info) == rows

@@ -1,6 +1,7 @@
 """No option is dropped in silence: it acts, or it is refused with a reason."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ SAMPLES = {  # two values of each option that does not take any text
     "--metric": ("accuracy", "macro_f1"),
     "--executor": ("local", "ray"),
     "--where": ("stages", "head"),
+    "--images": ("10", "20"),
 }
 
 
@@ -149,6 +151,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--set": (f"train {TINY} --out own", "--set model.pooling=avg"),
         "--out": (f"train {TINY}", "--out own"),
         "--resume": ("train", "--resume {run}"),
+        "--root": (f"train {TINY} --out own", "--root {tmp}"),
         "--device": (f"train {TINY} --out own", "--device cuda:99"),
         "--report": (f"train {TINY} --out own", "--report"),
         "--json": (f"train {TINY} --out own", "--json"),
@@ -158,6 +161,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "RUN": ("eval", "{run}"),
         "--split": ("eval {run}", "--split train"),
         "--data": ("eval {run}", "--data {tmp}"),
+        "--root": ("eval {run}", "--root {tmp}"),
         "--csv": ("eval {run}", "--csv {tmp}/a.csv"),
         "--device": ("eval {run}", "--device cuda:99"),
         "--json": ("eval {run}", "--json"),
@@ -245,6 +249,7 @@ for path, line in (("compare", VARY), ("compare-pooling", POOLING)):
         "--ray-address": (f"{line} {STUDY} --executor ray", "--ray-address nowhere:1"),
         "--out": (line, STUDY),
         "--probe": (f"{line} {STUDY}", "--probe"),
+        "--root": (f"{line} {STUDY}", "--root {tmp}"),
         "--json": (f"{line} {STUDY}", "--json"),
     }
 
@@ -308,7 +313,8 @@ REPEATED: set[str] = set()  # lines that were seen to do the same again
 def test_an_option_acts(
     line: str, option: str, run: Path, picture: Path, tiny_file: Path, tmp_path: Path, capsys: Capture
 ) -> None:
-    study = Path(__file__).parent / "kept" / "0.1.0" / "study"
+    kept = Path(__file__).parent / "kept" / "0.1.0" / "study"
+    study = shutil.copytree(kept, tmp_path / "kept") if "{study}" in line + option else kept
     places = {"run": run, "picture": picture, "tiny": tiny_file, "study": study}
     without = seen(capsys, tmp_path, line, **places)
     if line not in REPEATED:  # or else any option would seem to act

@@ -63,6 +63,14 @@ def test_a_folder_is_all_image_files_below_it_in_natural_order(tmp_path: Path) -
     assert found == ["a/x.webp", "b/2.JPG", "b/10.png"]
 
 
+def test_files_of_other_kinds_in_a_folder_are_counted(run: Path, digits: Path, capsys: Capture) -> None:
+    (digits / "0" / "clip.mp4").touch()
+    (digits / "labels.csv").touch()
+    outcome = call(capsys, "predict", run, digits)
+    assert "Passed over: files of other kinds: 2 (" in outcome.err
+    assert "clip.mp4" in outcome.err
+
+
 def test_a_glob_names_what_it_matches_once_and_a_file_that_is_called_like_one_is_that_file(
     tmp_path: Path,
 ) -> None:

@@ -23,6 +23,7 @@ from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
 from cnnkit.data.scenes import make_scenes, scenes_at
 from cnnkit.experiment.checkpoints import load_weights
+from cnnkit.families.poolings import ORDERS, POOLING_FIRST, POOLINGS
 from cnnkit.filenames import PROBE, TRIALS
 from cnnkit.nn.model import CNN, build_model
 from cnnkit.probe import study
@@ -53,6 +54,15 @@ from cnnkit.probe.shift import DIRECTIONS, DISTANCES, shifted
 from cnnkit.probe.study import judged, probe_study, reasons
 from cnnkit.random import generator_for
 
+ORDERED = pytest.mark.parametrize(
+    ("pooling", "order"),
+    [
+        (pooling.name, order)
+        for pooling in POOLINGS.values()
+        for order in ORDERS
+        if not (pooling.no_negatives and order == POOLING_FIRST)
+    ],
+)
 WORN = pytest.mark.parametrize("name", CORRUPTIONS)
 
 
@@ -178,8 +188,7 @@ def digits() -> tuple[Tensor, Tensor]:
     return images, torch.randint(10, (40,), generator=generator)
 
 
-@pytest.mark.parametrize("order", ["activation_first", "pooling_first"])
-@pytest.mark.parametrize("pooling", ["stride", "max", "avg", "concat"])
+@ORDERED
 def test_a_watched_network_answers_as_always(pooling: str, order: str, digits: tuple[Tensor, Tensor]) -> None:
     model, _ = network(f"model.pooling={pooling}", f"model.order={order}")
     with torch.no_grad(), watched(model) as poolings:
@@ -404,7 +413,7 @@ def test_levels_differ_where_their_seeds_agree_and_reasons_name_the_figures() ->
         for level, kept in (("max", 0.900), ("avg", 0.950))
         for seed in range(7)
     ]
-    figures = judged(Probe(1, 100, trials), ["max", "avg"])
+    figures = judged(Probe(1, 100, 100, trials), ["max", "avg"])
     assert figures["shift.1.same_answer"].differs("avg", "max")
     assert not figures["mean_corruption_error"].differs("avg", "max")
     (reason,) = reasons(figures, ["max", "avg"])

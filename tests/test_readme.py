@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 from conftest import TINY
@@ -35,7 +36,8 @@ COMMANDS = sorted(
         )
     )
 )
-SESSION = README[README.index("## A session") : README.index("## Which pooling wins")]
+SESSION = README[README.index("## A session") : README.index("## Your images")]
+OWN_IMAGES = README[README.index("## Your images") : README.index("## Which pooling wins")]
 COMPARISONS = README[README.index("## Which pooling wins") : README.index("## From Python")] + STUDIES
 SMALL = (
     "data={dataset: digits, validation: 0.1}",
@@ -92,11 +94,31 @@ def test_the_session_runs_as_it_is_written_and_prints_what_it_shows(
         assert [name for name in names if name not in outcome.out + outcome.err] == []
 
 
+def draw_photos() -> None:
+    """A folder for each class, and some new ones."""
+    colours = np.random.default_rng(0)
+    names = [f"photos/{label}/{i}.png" for label in ("airplane", "cat", "ship") for i in range(20)]
+    for name in (*names, "new-photos/a.png"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(colours.integers(0, 256, (16, 16, 3), np.uint8)).save(name)
+
+
+def test_the_commands_for_own_images_run_as_they_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+    draw_photos()
+    commands = [shlex.split(line) for line in re.findall(r"^\$ cnnkit ([^\n]*)", OWN_IMAGES, re.MULTILINE)]
+    assert [words[0] for words in commands] == ["data", "train", "predict"]
+    small = ("--set", "training.epochs=1", "--set", "runtime.threads=1")
+    for words in commands:
+        outcome = call(capsys, *words, *(small if words[0] == "train" else ()))
+        assert outcome.code == 0, outcome.err
+    assert {"photos.png", "photos.yaml", "answers.csv"} <= {path.name for path in Path.cwd().iterdir()}
+
+
 def test_the_comparisons_run_as_they_are_written(
     trials_here: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commands = re.findall(r"^(?:\$ )?cnnkit ([^\n#]*)", COMPARISONS, re.MULTILINE)
-    assert len(commands) == 12
+    assert len(commands) == 14
     for number, command in enumerate(commands):
         words = command.replace("--tune 8", "--tune 2").split()
         if "--config" in words:

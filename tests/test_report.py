@@ -18,7 +18,7 @@ from conftest import TINY
 from hypothesis import example, given
 from hypothesis import strategies as st
 from jinja2 import Environment, FileSystemLoader
-from support import Here, call, finished_run, keep_json, kept_json
+from support import Here, Tiny, call, finished_run, keep_json, kept_json
 
 from cnnkit.closed_testing import EXACT_LEVELS
 from cnnkit.comparison.records import LevelResult, LevelTiming
@@ -27,8 +27,9 @@ from cnnkit.comparison.study import plan_study
 from cnnkit.config.load import parse_config
 from cnnkit.errors import DataError, UsageError
 from cnnkit.families.activations import ACTIVATIONS
+from cnnkit.families.poolings import POOLINGS
 from cnnkit.filenames import METRICS, PREDICTIONS, REPORT, RESULT, RESULTS, STUDY, TRIALS
-from cnnkit.nn.pooling import SameConv2d
+from cnnkit.nn.convolution import SameConv2d
 from cnnkit.report.activations import activation_plots, values_and_slopes
 from cnnkit.report.axes import BOTTOM, HEIGHT, WIDTH, Axis, accuracy_axis, axis_over, labels
 from cnnkit.report.curves import HOW_MEASURED
@@ -44,6 +45,7 @@ from cnnkit.report.plots import (
     shape_of,
     spread_dots,
 )
+from cnnkit.report.pooled import pooled_maps
 from cnnkit.report.study import study_view
 from cnnkit.report.template import TEMPLATES, breakable
 from cnnkit.sequential import ENOUGH, NOISY, PRIOR
@@ -59,6 +61,7 @@ SECTIONS = [
     "pairs",
     "growth",
     "costs",
+    "poolings",
     "curves",
     "confusions",
     "gallery",
@@ -66,6 +69,7 @@ SECTIONS = [
     "maps",
 ]
 SECTIONS += ["evidence", "method", "warnings", "provenance"]
+WITHOUT_POOLINGS = [name for name in SECTIONS if name != "poolings"]
 COMPARING = ["ranking", "seeds", "pairs", "growth", "costs", "confusions", "gallery"]
 WITH_DAMAGE = [SECTIONS[0], "damage", *SECTIONS[1:]]
 RUN_SECTIONS = [
@@ -169,7 +173,9 @@ def rename(folder: Path, old: str, new: str) -> None:
 def test_every_section_is_there_and_in_order(study: Path) -> None:
     page = drawn(study)
     assert sections(page) == SECTIONS
-    assert page.count("<figcaption>") == 9
+    assert page.count("<figcaption>") == 10
+    for strategy in ("stride", "max", "avg"):
+        assert page.count(f'alt="what {strategy} leaves of it"') == (strategy in STRATEGIES)
 
 
 def test_the_ranked_table_tells_the_numbers_of_the_results(
@@ -355,7 +361,7 @@ def test_a_failed_trial_is_told_and_its_seed_not_counted(tmp_path: Path) -> None
         fails=lambda t: BROKEN * (t.level == "0.5" and t.seed == 1),
     )
     page = drawn(folder)
-    assert sections(page) == SECTIONS
+    assert sections(page) == WITHOUT_POOLINGS
     assert "2 levels × 3 seeds: 6 trainings, of which 1 failed." in page
     assert "the 2 seeds that every level has (seeds 0 and 2)" in page
     assert "training accuracy, %" in page
@@ -410,7 +416,7 @@ def test_a_study_without_a_complete_seed_says_so(tmp_path: Path) -> None:
         tmp_path / "s", "model.dropout", [0.0, 0.5], 1, fails=lambda t: BROKEN * (t.level == "0.5")
     )
     page = drawn(folder)
-    assert sections(page) == [name for name in SECTIONS if name not in COMPARING]
+    assert sections(page) == [name for name in WITHOUT_POOLINGS if name not in COMPARING]
     assert page.count("nothing to compare") == 1
     assert "filter 0 of 0.0, trained" in page
 
@@ -420,7 +426,7 @@ def test_one_seed_without_validation_images_is_drawn(tmp_path: Path) -> None:
     page = drawn(
         compared(tmp_path / "s", "model.activation", values, 1, "data.validation=0", "training.epochs=1")
     )
-    assert sections(page) == [*SECTIONS[:6], "activations", *SECTIONS[6:]]
+    assert sections(page) == [*WITHOUT_POOLINGS[:6], "activations", *WITHOUT_POOLINGS[6:]]
     assert "no activation: the control that shows why a non-linearity is needed" in page
     assert "too few seeds" in page
     assert "training accuracy, %" in page
@@ -650,6 +656,21 @@ def test_a_plotted_activation_and_its_slope_are_those_of_the_network(name: str) 
     rises = (torch.tensor(curve.values[2:]) - torch.tensor(curve.values[:-2])) / 0.2
     close = (rises - torch.tensor(curve.slopes[1:-1])).abs() < 0.02
     assert close.float().mean() > 0.95  # a kink has no one slope
+
+
+def test_a_comparison_of_poolings_draws_what_each_makes_of_one_map(tiny: Tiny) -> None:
+    values = [*POOLINGS, {"name": "lp", "p": 2}, ["max", "avg"]]
+    drawing = pooled_maps(plan_study(tiny(), "model.pooling", values, 2).to_file())
+    assert drawing is not None
+    assert [level.name for level in drawing.levels] == [*POOLINGS, "lp(p=2)"]
+    assert [part for part, _ in drawing.levels[3].images] == ["max", "avg"]
+    assert {level.grid for level in drawing.levels} == {"12 × 12"}
+    assert drawing.guessed == ["conv", "mixed", "gated"]
+    picture = {level.name: [drawn for _, drawn in level.images] for level in drawing.levels}
+    assert picture["concat"] == picture["max"] + picture["avg"]
+    assert picture["gated"] == picture["mixed"]  # before training
+    assert len({drawn for images in picture.values() for drawn in images}) == len(picture) - 2
+    assert pooled_maps(plan_study(tiny(), "model.dropout", [0, 0.5], 2).to_file()) is None
 
 
 def test_only_a_comparison_of_activations_plots_them_all_in_one_scale() -> None:

@@ -98,8 +98,11 @@ def assert_same(together: Training, alone: Training, splits: Splits) -> None:
     "overrides",
     [
         (),
-        *((f"model.pooling={strategy}", *EVERYTHING) for strategy in POOLINGS),
+        *((f"model.pooling={name}", *EVERYTHING) for name, pooling in POOLINGS.items() if pooling.stacks),
         *((f"model.head={head}",) for head in HEADS),
+        ("model.pooling=[{name: soft, beta: learned}, {name: lp, p: learned}]", *EVERYTHING),
+        ("model.pooling=[conv, conv]", "model.batch_norm=false"),
+        ("model.head={name: gem, p: learned}",),
         *(
             (f"training.optimizer={optimizer}", "training.weight_decay=0.01")
             for optimizer in OPTIMIZERS

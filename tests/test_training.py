@@ -139,7 +139,7 @@ def test_no_two_uses_of_chance_and_no_two_epochs_share_their_numbers(
     for module in ("step", "state"):
         monkeypatch.setattr(f"cnnkit.training.{module}.generator_for", remember)
     trained(tiny(*EVERYTHING))
-    assert len(set(seeds)) == len(seeds) == 2 * 3  # epochs, and order, augmentation and dropout
+    assert len(set(seeds)) == len(seeds) == 2 * 4  # epochs; order, augmentation, dropout, pooling
 
 
 def test_every_epoch_shows_each_training_image_once_in_an_order_of_its_own(tiny: Tiny) -> None:
@@ -565,7 +565,9 @@ def stopped_after(steps: int, config: Config) -> tuple[Training, Splits]:
 
 
 @pytest.mark.parametrize("steps", [1, 7, 14])
-@pytest.mark.parametrize("extras", [(), EVERYTHING, ("training.optimizer=sgd", "model.dropout=0.5")])
+@pytest.mark.parametrize(
+    "extras", [(), EVERYTHING, ("training.optimizer=sgd", "model.dropout=0.5"), ("model.pooling=stochastic",)]
+)
 def test_a_training_stopped_anywhere_goes_on_as_if_it_had_not(
     tiny: Tiny, tmp_path: Path, extras: tuple[str, ...], steps: int
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cnnkit.api.progress import shown
-from cnnkit.api.refusals import limits_of, refuse_of_function, values_of, whole
+from cnnkit.api.refusals import anew, limits_of, refuse_of_function, values_of, whole
 from cnnkit.api.run import Run
 from cnnkit.api.study_progress import StudyProgress
 from cnnkit.config import load
@@ -61,7 +61,8 @@ def load_images(config: Config) -> Splits:
     >>> cnnkit.load_images(cnnkit.load_config("digits")).test.images.shape
     torch.Size([360, 1, 8, 8])
     """
-    return load_splits(config.data, config.training.seed)
+    with anew():
+        return load_splits(config.data, config.training.seed)
 
 
 def build_model(
@@ -118,7 +119,7 @@ def train(
     folder = None if out is None else Path(out)
     if folder is not None:
         refuse_taken(folder)
-    with shown(progress) as listener:
+    with shown(progress) as listener, anew():
         setting = prepare(config, listener)  # first: a run that cannot begin leaves no folder
         with new_run(config, name or config.data.dataset, folder) as run:
             run_experiment(config, run, listener, setting)
@@ -208,7 +209,8 @@ def compare(
         base = load.with_own_test_images(config, folds, resample_test)
         plan = plan_study(base, **planned, match=match, metric=metric, here=executor == "local")
         plan = with_tuning(plan, tune, tune_keys)
-        return run_plan(plan, folder, workers=workers, **of_trials, notify=listener)
+        with anew():
+            return run_plan(plan, folder, workers=workers, **of_trials, notify=listener)
 
 
 def open_study(folder: str | Path) -> "Study":

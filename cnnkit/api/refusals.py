@@ -1,10 +1,11 @@
 """What `cnnkit.compare` is given, checked before anything heavy is imported."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
-from cnnkit.errors import UsageError
+from cnnkit.errors import ChangedSource, UsageError
 
 OF_CONFIGURATIONS = {  # the options that say nothing of a function, and their defaults
     "match": "none",
@@ -60,3 +61,12 @@ def refuse_of_function(**options: Any) -> None:
         if "metric" in given:
             remedy = "; a function tells no classes: return the score itself in place of its accuracy"
         raise UsageError(f"{', '.join(given)}: for a configuration, not a function{remedy}")
+
+
+@contextlib.contextmanager
+def anew() -> Iterator[None]:
+    """Tells who trains anew, in a `with` block, how to take a person's own images as they are now."""
+    try:
+        yield
+    except ChangedSource as error:
+        raise ChangedSource(f"{error}, or set data.images=null to take those of now") from error

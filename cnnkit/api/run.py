@@ -13,7 +13,7 @@ from cnnkit.api.notebook import embedded
 from cnnkit.api.progress import shown
 from cnnkit.config.schema import Config
 from cnnkit.data.named_files import image_files
-from cnnkit.data.sources import with_own_root
+from cnnkit.data.sources import with_root
 from cnnkit.errors import CnnkitError, ImageError, UsageError
 from cnnkit.events import EpochRecord, Listener, Note, NoteListener, ignore
 from cnnkit.experiment.checkpoints import Weights, load_weights
@@ -80,19 +80,21 @@ class Run:
         notify: NoteListener = ignore,
         *,
         data: str | Path | None = None,
+        root: str | Path | None = None,
     ) -> Measured:
         """Measures the best weights on a split: "test", which None means, "validation" or "train".
 
         data: another folder of labelled images, or another source of them; None as split then means all of
-        its images. `.evaluation` holds accuracy, loss, confusion and the rest, `.other` which classes do not
-        match, `.table()` a row an image. Numbers and a picture are kept as `eval-<name>.json` and
-        `confusion-<name>.svg` beside the weights, where that folder takes files; notify is told where it
-        does not. device: instead of the configured one.
+        its images. root: where the run's own images lie now. `.evaluation` holds accuracy, loss, confusion
+        and the rest, `.other` which classes do not match, `.table()` a row an image. Numbers and a picture
+        are kept as `eval-<name>.json` and `confusion-<name>.svg` beside the weights, where that folder takes
+        files; notify is told where it does not. device: instead of the configured one.
         Raises UsageError where the split is empty, DataError where the images are not to be had.
         """
         from cnnkit.report.confusion import draw_confusion
 
-        measured = measure_split(self.weights, split, device, notify, None if data is None else Path(data))
+        other, own = (None if path is None else Path(path) for path in (data, root))
+        measured = measure_split(self.weights, split, device, notify, other, own)
         with _not_hiding_what_is_known(notify):
             draw_confusion(measured)
         return measured
@@ -113,11 +115,18 @@ class Run:
         files = [file for path in paths for file in image_files(Path(path))]
         return [_not_an_error(found) for found in predict_files(self.weights, files, device)]
 
-    def resume(self, device: str | None = None, progress: bool | Listener = True) -> RunResult:
+    def resume(
+        self,
+        device: str | None = None,
+        progress: bool | Listener = True,
+        *,
+        root: str | Path | None = None,
+    ) -> RunResult:
         """Goes on with an interrupted run; the weights become those of a run that was never interrupted.
 
-        device: instead of the configured one; another device rounds differently. A run that is finished is
-        left as it is, and checked. progress, and what is raised: as for `cnnkit.train`.
+        device: instead of the configured one; another device rounds differently. root: where the
+        run's own images lie now. A run that is finished is left as it is, and checked. progress, and what is
+        raised: as for `cnnkit.train`.
         """
         folder = self.folder
         if folder.finished:
@@ -127,7 +136,7 @@ class Run:
             with alone_at(folder.path, "run"), shown(progress) as listener:
                 if not folder.finished:  # another process may have ended it
                     config = folder.config
-                    data = with_own_root(config.data, listener)
+                    data = with_root(config.data, None if root is None else Path(root), listener)
                     found = config.model_copy(update={"data": data})
                     setting = prepare(found, listener, device, threads=folder.threads)
                     point_latest_at(folder.path)

@@ -29,6 +29,7 @@ from cnnkit.cli.options import (
     DeviceOption,
     JsonOption,
     QuietOption,
+    RootOption,
     SetOption,
     chosen_config,
     print_json,
@@ -86,6 +87,7 @@ def train_command(
             metavar="RUN", help="Continue an interrupted run.", autocompletion=complete_run_directory
         ),
     ] = None,
+    root: RootOption = None,
     device: DeviceOption = None,
     with_report: Annotated[
         bool, typer.Option("--report", help="Write report.html into the run directory as well.")
@@ -107,7 +109,7 @@ def train_command(
             run = open_run(Path(str(resume)))
             refuse_finished(run, device)
             drawn = run.folder.finished and (run.path / CURVES).is_file()
-            run.resume(device, progress=not quiet)
+            run.resume(device, progress=not quiet, root=root)
     if as_json:
         print_json(run.result.to_dict())
     else:

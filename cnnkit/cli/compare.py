@@ -1,6 +1,7 @@
 """`cnnkit compare` and `cnnkit compare-pooling`: which choice wins, by how much, and is it real."""
 
 import shlex
+from contextlib import nullcontext
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ from cnnkit.cli.options import (
 )
 from cnnkit.cli.study_options import ExecutorName, Request, with_request
 from cnnkit.errors import UsageError
+from cnnkit.families import heads, poolings
 from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import ORDERS, POOLINGS
 from cnnkit.words import counted
@@ -35,9 +37,13 @@ KEY_OF = {Where.stages: "model.pooling", Where.head: "model.head"}
 ORDER = "model.order"
 
 
-def all_of(where: Where) -> list[str]:
+ALL = "all"
+COMPARED = {"model.pooling": poolings.COMPARED, "model.head": heads.COMPARED}  # where none are named
+
+
+def all_of(key: str) -> list[str]:
     """Every pooling or head. Heads that pool come first: `--match` takes its budget from the first."""
-    if where is Where.stages:
+    if key == KEY_OF[Where.stages]:
         return list(POOLINGS)
     return sorted(HEADS, key=lambda name: HEADS[name].keeps_cells)
 
@@ -74,7 +80,10 @@ def compare_command(
 def compare_pooling_command(
     request: Request,
     strategies: Annotated[
-        str | None, typer.Option(metavar="A,B,…", help="Which poolings or heads.", show_default="all")
+        str | None,
+        typer.Option(
+            metavar="A,B,…", help="Which poolings or heads; all: all that fit.", show_default="four"
+        ),
     ] = None,
     where: Annotated[
         Where, typer.Option(metavar="PLACE", help="stages: in each of them; head: at the head.")
@@ -86,15 +95,18 @@ def compare_pooling_command(
     """Tell which pooling wins on your problem, by how much, and whether the difference is real."""
     key = _key_of_kept(request) if request.resume else KEY_OF[where]
     varied: dict[str, list[Any]] = {}
-    if strategies is not None:
+    every = strategies is not None and strategies.strip() == ALL
+    if every:
+        varied[key] = all_of(key)
+    elif strategies is not None:
         from cnnkit.config.yaml_tree import read_flow_list
 
         varied[key] = read_flow_list(strategies, f"--strategies {strategies}")
     elif not request.resume:
-        varied[key] = all_of(where)
+        varied[key] = list(COMPARED[key])
     if orders:
         varied[ORDER] = list(ORDERS)
-    _compare(request, varied)
+    _compare(request, varied, optional=key if every else "")
 
 
 def _key_of_kept(request: Request) -> str:
@@ -111,8 +123,25 @@ def _key_of_kept(request: Request) -> str:
     return key
 
 
-def _compare(request: Request, varied: dict[str, list[Any]]) -> None:
-    """varied: the values of each key; empty: what the study in `--out` compares."""
+def _without_unfit(request: Request, base: "Config | None", varied: dict[str, list[Any]], key: str) -> None:
+    """Takes the values of a key out of `varied` that do not go with the rest, and says so."""
+    from cnnkit.api.progress import err, say
+    from cnnkit.comparison.levels import refusals
+    from cnnkit.comparison.study_file import load_study
+
+    if base is None:
+        assert request.out is not None
+        base = load_study(request.out).base()
+    for value, why in refusals(base, varied, key).items():
+        varied[key].remove(value)
+        say(err, f"without {value}: {why}")
+
+
+def _compare(request: Request, varied: dict[str, list[Any]], optional: str = "") -> None:
+    """varied: the values of each key; empty: what the study in `--out` compares.
+
+    optional: a key whose values are left out where they do not go with the rest.
+    """
     workers = _workers(request.workers)
     config = None if request.resume else chosen_config(request.named, request.config)
     for key in varied:
@@ -124,19 +153,22 @@ def _compare(request: Request, varied: dict[str, list[Any]]) -> None:
     base = None if config is None else load_config(config, request.overrides)
     if base is not None:
         base = with_own_test_images(base, request.folds, request.resample_test)
+    if optional:
+        _without_unfit(request, base, varied, optional)
     if request.executor is ExecutorName.local:
         from cnnkit.comparison.processes import import_ahead
 
         import_ahead()
     plan = _plan(request, base, varied)
     from cnnkit.api.progress import say
+    from cnnkit.api.refusals import anew
     from cnnkit.api.study import run_plan
     from cnnkit.api.study_progress import StudyProgress
     from cnnkit.cli.console import out
     from cnnkit.comparison.runner import StudyInterrupted
 
     try:
-        with StudyProgress() as progress:
+        with StudyProgress() as progress, nullcontext() if request.resume else anew():
             study = run_plan(
                 plan,
                 request.out,
@@ -201,6 +233,8 @@ def _plan(request: Request, base: "Config | None", varied: dict[str, list[Any]])
     given: dict[str, Any] = {"here": request.executor is ExecutorName.local}
     if base is not None:
         given["base"] = base
+    elif kept is not None:
+        given["base"] = kept.base_at(request.root)
     if request.resume and kept and varied and {*varied} <= {*kept.varied}:
         varied = with_added(kept.varied, varied)
     if varied:

@@ -90,8 +90,8 @@ def print_evaluation(measured: Mapping[str, Any], title: str) -> None:
     for name in shown:
         row = classes[name]
         scores = [f"{row[score]:.2%}" for score in ("precision", "recall", "f1")]
-        if not row["images"]:  # recall is unknown
-            scores[1:] = "·", "·"
+        if not row["images"]:  # nothing is known of it
+            scores = ["·"] * 3
         table.add_row(name, f"{row['images']:,}", *scores)
     print_table(table)
     told = print_confusion if len(classes) <= MOST_CLASSES else print_confused

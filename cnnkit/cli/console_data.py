@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cnnkit.api.progress import err, say
 from cnnkit.cli.console import make_table, out, print_pairs, print_table, print_warning
+from cnnkit.listing import words_of_passed
 from cnnkit.words import counted
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ NAMED = 10  # files that a list names
 
 def print_inspection(found: "Inspection") -> None:
     """Two lines, a table of classes and splits, what the images are like, and what to look at."""
+    from cnnkit.data.equal_images import that_equal, words_of_labels
+
     for line in found.lines:
         say(out, line)
     out.print()
@@ -27,9 +30,12 @@ def print_inspection(found: "Inspection") -> None:
     print_pairs(_properties(found))
     if across := found.equal[1]:
         print_warning(
-            f"{counted(across, 'training image')} equal an image of the validation or test split, pixel by "
-            f"pixel; data.duplicates: {found.config.duplicates}"
+            f"{that_equal(across, 'training image')}, pixel by pixel, an image of the validation or test "
+            f"split; data.duplicates: {found.config.duplicates}"
         )
+    if found.contradicting:
+        pairs = [" and ".join(found.listing.paths[row] for row in pair) for pair in found.contradictions]
+        print_warning(_with_first(words_of_labels(found.contradicting), pairs))
     _print_near(found)
     if damaged := found.prepared.damaged:
         told = f"{counted(len(damaged), 'image')} cannot be read"
@@ -67,11 +73,8 @@ def _properties(found: "Inspection") -> dict[str, str]:
     rows["for the network"] = f"{width} × {height} in {colours}, data.fit: {found.config.fit}"
     if found.equal[0]:
         rows["equal images"] = f"{found.equal[0]:,} equal an earlier one of their split"
-    passed = [
-        f"{count:,} {reason} ({', '.join(names)}{', …' if count > len(names) else ''})"
-        for reason, count, names in found.listing.passed_over
-    ]
-    return rows | ({"passed over": "; ".join(passed)} if passed else {})
+    passed = words_of_passed(found.listing.passed_over)
+    return rows | ({"passed over": passed} if passed else {})
 
 
 def _print_near(found: "Inspection") -> None:

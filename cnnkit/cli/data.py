@@ -10,7 +10,7 @@ from cnnkit.cli.completion import complete_data_set, complete_folder
 from cnnkit.cli.options import JsonOption, print_json
 from cnnkit.errors import UsageError
 from cnnkit.families.datasets import DATASETS, FOLDER, published_names
-from cnnkit.listing import GROUP_COLUMNS, LABEL_COLUMNS, PATH_COLUMNS, SPLIT_COLUMNS
+from cnnkit.families.table_columns import GROUP_COLUMNS, LABEL_COLUMNS, PATH_COLUMNS, SPLIT_COLUMNS
 from cnnkit.words import listed
 
 OWN = "a path, such as ./photos"

@@ -23,6 +23,7 @@ EXCLUDES: dict[str, list[tuple[str, tuple[str, ...], str]]] = {
         ("--resume", CONFIGURATION, "a run goes on with the configuration that it began with"),
         ("--resume", ("--out",), "a run goes on in its own folder"),
     ],
+    "eval": [("--data", ("--root",), "other images are measured, and those of the run are not looked at")],
     "compare": STUDIES,
     "compare-pooling": [
         *STUDIES,
@@ -39,10 +40,12 @@ ALONE = {
 # By command: an option that does nothing without another one, and the reason.
 WHERE_IT_LIES = ("--resume", "--out", "a study goes on in its folder")
 WHAT_IT_KEPT = ("--deep", "--verify", "it evaluates the weights that a study has kept")
+WHERE_IMAGES_LIE = ("--root", "--resume", "a new one has data.root")
 WHAT_IS_TUNED = ("--tune-keys", "--tune", "it names what is tuned")
 NEEDS = {
-    "compare": [WHERE_IT_LIES, WHAT_IT_KEPT, WHAT_IS_TUNED],
-    "compare-pooling": [WHERE_IT_LIES, WHAT_IS_TUNED],
+    "train": [WHERE_IMAGES_LIE],
+    "compare": [WHERE_IT_LIES, WHERE_IMAGES_LIE, WHAT_IT_KEPT, WHAT_IS_TUNED],
+    "compare-pooling": [WHERE_IT_LIES, WHERE_IMAGES_LIE, WHAT_IS_TUNED],
     "data": [("--clear", "--cache", "it empties the cache")],
 }
 

@@ -1,10 +1,11 @@
 """What several commands share: options, and JSON on standard output."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from cnnkit.cli.completion import complete_config, complete_set, complete_vary
+from cnnkit.cli.completion import complete_config, complete_folder, complete_set, complete_vary
 from cnnkit.errors import UsageError
 from cnnkit.files import json_text
 
@@ -63,6 +64,17 @@ VaryOption = Annotated[
         metavar="KEY=A,B,…",
         help="A key and its values, such as model.dropout=0,0.5; repeatable.",
         autocompletion=complete_vary,
+    ),
+]
+
+
+RootOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="Where the images of the run lie now.",
+        autocompletion=complete_folder,
+        show_default="where they were",
     ),
 ]
 

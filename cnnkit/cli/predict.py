@@ -17,6 +17,7 @@ from cnnkit.words import counted
 if TYPE_CHECKING:
     from cnnkit.api.run import Run
     from cnnkit.experiment.measure import Prediction
+    from cnnkit.listing import PassedOver
     from cnnkit.tables import Table
 
 FEW = 20  # images that each get a line; of more a table is printed
@@ -51,6 +52,8 @@ def predict_command(
     """Say what your own images show."""
     from cnnkit.api.functions import open_run
     from cnnkit.api.progress import print_note
+    from cnnkit.events import Note
+    from cnnkit.listing import PassedOver, words_of_passed
     from cnnkit.tables import refuse_taken_table
 
     run, named = run_and_images(files)
@@ -61,7 +64,10 @@ def predict_command(
         if save_seen.exists() and not save_seen.is_dir():
             raise UsageError(f"--save-seen {save_seen}: this is a file; name a folder")
         save_seen.mkdir(parents=True, exist_ok=True)
-    images = list(_files(named))
+    passed = PassedOver()
+    images = list(_files(named, passed))
+    if others := words_of_passed(passed.told()):
+        print_note(Note(f"Passed over: {others}."))
     told = _Told(top, save_seen, silent=as_json, each=len(images) <= FEW)
     found = told.followed(_predicted(opened, images, device), len(images))
     if table is not None:
@@ -71,13 +77,13 @@ def predict_command(
     raise typer.Exit(int(told.failed > 0))
 
 
-def _files(named: Iterable[Path]) -> Iterator[tuple[Path, ImageError | None]]:
-    """Each image file, and each name that stands for none."""
+def _files(named: Iterable[Path], passed: "PassedOver") -> Iterator[tuple[Path, ImageError | None]]:
+    """Each image file, and each name that stands for none. passed: takes what lies beside them."""
     from cnnkit.data.named_files import image_files
 
     for name in named:
         try:
-            yield from ((file, None) for file in image_files(name))
+            yield from ((file, None) for file in image_files(name, passed))
         except ImageError as error:
             yield name, error
 

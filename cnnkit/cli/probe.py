@@ -72,5 +72,6 @@ def show_probe(folder: Path, probe: "Probe") -> None:
         table.add_row(level, *cells)
     print_table(table)
     say(out, f"*: differs from {levels[0]}, for other seeds, too", "dim")
+    say(out, probe.told)
     for reason in reasons(figures, levels):
         say(out, reason)

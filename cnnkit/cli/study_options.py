@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from cnnkit.cli.completion import complete_study_or_folder
-from cnnkit.cli.options import ConfigArgument, ConfigOption, SetOption
+from cnnkit.cli.options import ConfigArgument, ConfigOption, RootOption, SetOption
 
 
 class Matched(str, Enum):
@@ -121,6 +121,7 @@ class Request:
     probe: Annotated[
         bool, typer.Option("--probe", help="At the end ask the networks why one wins, as cnnkit probe.")
     ] = False
+    root: RootOption = None
     as_json: Annotated[
         bool, typer.Option("--json", help="Print results.json, alone, on standard output.")
     ] = False

@@ -159,7 +159,7 @@ def history_with(kept: StudyFile | FunctionStudy, margin: float, folder: Path) -
 def _differences(kept: StudyFile, study: StudyPlan) -> list[str]:
     """What makes two studies two: more values, more seeds or another margin do not.
 
-    The factor is left out of the configurations: each level has its own value of it.
+    The factor is left out of the configurations: each level has its own value of it. So is where images lie.
     """
     before, now = (
         {"key": of.key, "match": of.match, "metric": of.metric, "tuning": tuning, **flat(config)}
@@ -171,5 +171,5 @@ def _differences(kept: StudyFile, study: StudyPlan) -> list[str]:
     return [
         f"{name} is {before[name]} there and {now[name]} here"
         for name in now
-        if name not in study.varied and before[name] != now[name]
+        if name not in study.varied and name != "data.root" and before[name] != now[name]
     ]

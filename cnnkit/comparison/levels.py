@@ -9,10 +9,11 @@ from typing import Any
 from cnnkit.comparison.study_file import FactorPlan, name_of
 from cnnkit.comparison.tuning import Tuned, with_settings
 from cnnkit.comparison.widths import Cost, cost_of
-from cnnkit.config.load import config_text, parse_config
+from cnnkit.config.load import SECTIONS, config_text, parse_config
 from cnnkit.config.schema import PER_STAGE, Config
-from cnnkit.errors import UsageError
+from cnnkit.errors import ConfigError, UsageError
 from cnnkit.families.poolings import POOLINGS
+from cnnkit.families.settings import Choice
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,24 @@ def _refuse_one_value(key: str, values: Sequence[Any]) -> None:
         raise UsageError(f"{key}: a comparison needs two values or more, not {len(values)}")
 
 
+def refusals(base: Config, varied: Mapping[str, Sequence[Any]], key: str) -> dict[Any, str]:
+    """The names among a key's values that do not go with the rest, and why. varied: as in `combined`."""
+    refused: dict[Any, str] = {}
+    others = [[(other, value) for value in values] for other, values in varied.items() if other != key]
+    for value, *settings in product(varied[key], *others):
+        try:
+            _configured(base, {key: value, **dict(settings)})
+        except ConfigError as error:
+            refused.setdefault(value, error.problems[0].message)
+    return refused
+
+
 def _configured(base: Config, settings: Mapping[str, Any]) -> Config:
     """Raises UsageError where a key holds keys."""
     text = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
     config = parse_config(config_text(base), "configuration", text, flag="")
     for key in settings:
-        if isinstance(value_at(config, key), dict):
+        if tuple(key.split(".")) in SECTIONS:
             raise UsageError(f"{key}: it holds keys, not a value; name one of them")
     return config
 
@@ -127,7 +140,7 @@ def spelled_out(config: Config) -> dict[str, Any]:
     for name in ("channels", *PER_STAGE):
         del settings["model"][name]
     stages = [
-        replace(stage, pooling="", pools_first=False)
+        replace(stage, choice=Choice(""), pools_first=False)
         if stage.pool_size == 1 and POOLINGS[stage.pooling].keeps_one_value
         else stage
         for stage in config.model.stages

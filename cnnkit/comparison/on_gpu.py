@@ -12,10 +12,12 @@ from torch import Tensor
 from cnnkit.comparison.local import LocalExecutor, Outcome, keep_failure
 from cnnkit.comparison.trial import Trial, open_folder, write_trial_json
 from cnnkit.data.dataset import Published, Splits
+from cnnkit.data.prepare import pixel_hashes
 from cnnkit.data.splits import shares_of
 from cnnkit.errors import OutOfMemory, TrainingError
 from cnnkit.events import Begun
 from cnnkit.experiment.checkpoints import save_weights
+from cnnkit.experiment.pixel_hashes import keep_hashes
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.experiment.train import Setting, begin, describe, finish, write_environment
 from cnnkit.filenames import BEST, FAILURE
@@ -34,6 +36,7 @@ class StackedExecutor:
     Seeds that have unequally many training images train apart.
     Each trial leaves the same files as if it had trained alone, up to rounding; its `train_seconds` are its
     share of the time of all. Nothing is saved during training: interrupted trials start again.
+    Networks that cannot lie side by side, such as those of a pooling that draws, train one by one.
     Where memory does not hold all of them, they train in halves.
     """
 
@@ -57,6 +60,9 @@ class StackedExecutor:
             images = len(shares_of(trial.config.data, published, trial.seed).train)
             groups.setdefault((trial.level, images), []).append(trial)
         for group in groups.values():
+            if not group[0].config.model.stacks:
+                yield from self.one_by_one(self.home).run(group, published)
+                continue
             for first in range(0, len(group), self.together):
                 yield from self._attempt(group[first : first + self.together], published, resident)
 
@@ -92,6 +98,7 @@ class _Group:
         self.test_images = resident.test
         self.placement = choose_device(trials[0].config.runtime)
         shares = [shares_of(trial.config.data, published, trial.seed) for trial in trials]
+        self.hashes = [pixel_hashes(published, share) for share in shares]
         device = self.placement.device
         self.shares = [
             share._replace(train=share.train.to(device), validation=share.validation.to(device))
@@ -128,15 +135,17 @@ class _Group:
         (folder / FAILURE).unlink(missing_ok=True)
         run.remove_leftovers()
         run.forget_state()
+        splits = self._splits(row)
         write_environment(run.path, self.placement)
-        write_trial_json(trial, folder, Setting(self.placement, self._splits(row), 0.0))
+        keep_hashes(run.path, splits)
+        write_trial_json(trial, folder, Setting(self.placement, splits, 0.0))
         return run
 
     def _splits(self, row: int) -> Splits:
         """A trial's images, copied only for as long as somebody looks at them."""
         train, validation, tested = self.shares[row]
         test = self.test_images if tested is None else self.images[tested]
-        return Splits(self.images[train], self.images[validation], test, tested)
+        return Splits(self.images[train], self.images[validation], test, tested, self.hashes[row])
 
     def _keep(self, row: int, best: bool) -> None:
         training = self.trainings[row]

@@ -8,6 +8,7 @@ from cnnkit.comparison.study_file import StudyFile, trial_folder
 from cnnkit.filenames import BEST, PROBE
 from cnnkit.kept import read_kept, read_sealed, sha256
 from cnnkit.records import Record
+from cnnkit.words import counted
 
 VERSION = 1
 
@@ -29,11 +30,20 @@ class ProbedTrial(Record):
 
 @dataclass(frozen=True)
 class Probe(Record):
-    """What `probe.json` holds. images: how many test images were asked."""
+    """What `probe.json` holds. images: how many test images were to be asked. asked: how many there were."""
 
     version: int
     images: int
+    asked: int
     trials: list[ProbedTrial]
+
+    @property
+    def told(self) -> str:
+        """Who was asked what, in words."""
+        networks = counted(len(self.trials), "network")
+        if self.asked < self.images:
+            return f"{networks} were asked all {self.asked:,} test images"
+        return f"{networks} were asked the same {counted(self.asked, 'test image')}, chosen at random"
 
 
 def read_probe(folder: Path) -> Probe | None:

@@ -97,7 +97,21 @@ class StudyPlan:
     def warnings(self) -> list[str]:
         """What a person should know before waiting for the result, and again when reading it."""
         power = warnings_of_power(len(self.levels), self.seeds, self.min_seeds is None)
-        return [*power, *self._warnings_of_splits(), *self._warnings_of_cost(), *self.of_images]
+        return [
+            *power,
+            *self._warnings_of_splits(),
+            *self._warnings_of_cost(),
+            *self._warnings_of_stacks(),
+            *self.of_images,
+        ]
+
+    def _warnings_of_stacks(self) -> Iterator[str]:
+        alone = [level.name for level in self.levels if not level.config.model.stacks]
+        if alone and self.base.runtime.device.startswith("cuda"):
+            yield (
+                f"{listed(alone)}: beside others a network would not be quite the same, so that on a GPU its "
+                "seeds are trained one by one"
+            )
 
     def _warnings_of_splits(self) -> Iterator[str]:
         data, folds = self.base.data, self.base.data.folds

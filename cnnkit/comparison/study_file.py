@@ -17,10 +17,11 @@ from cnnkit.comparison.tuning import Tuned, Tuning
 from cnnkit.comparison.widths import Match, cost_of
 from cnnkit.config.load import flat, parse_config
 from cnnkit.config.schema import MONITORS, Config
-from cnnkit.data.sources import with_own_root
+from cnnkit.data.sources import with_own_root, with_root
 from cnnkit.errors import CnnkitError, DamagedFile, RunError, UsageError
 from cnnkit.events import ignore
 from cnnkit.experiment.run_dir import RunDir
+from cnnkit.families.settings import Choice
 from cnnkit.filenames import CONFIG, LABELS, STUDY, TRIALS, TUNING
 from cnnkit.kept import is_plain, parse_json, read_kept, read_sealed, sha256
 from cnnkit.records import Record
@@ -30,7 +31,10 @@ from cnnkit.stats import MOST_SEEDS
 VERSION = 1
 SHOWN = 10  # differences, in a message
 Plain = bool | int | float | str | None
-Value = Plain | list[Plain] | list[list[Plain]]  # of a key of the configuration
+Settings = dict[str, Plain]  # a name with its settings, such as {"name": "soft", "beta": 2.0}
+Value = (
+    Plain | Settings | list[Plain] | list[Plain | Settings] | list[list[Plain]]
+)  # of a configuration's key
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,12 @@ def varied_in(key: str, levels: Sequence[Any], factors: Sequence[FactorPlan]) ->
 
 
 def name_of(value: Value) -> str:
+    """`max`, `0.5`, `soft(beta=2)`."""
+    if isinstance(value, dict):
+        settings = {
+            key: each for key, each in value.items() if isinstance(each, float | str) and key != "name"
+        }
+        return str(Choice(str(value["name"]), settings))
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -145,6 +155,14 @@ class StudyFile(Record):
         """
         config = parse_config(self.config, STUDY, kept=True)
         return config.model_copy(update={"data": with_own_root(config.data, ignore)})
+
+    def base_at(self, root: Path | None) -> Config:
+        """The same, to go on with. root: where the images lie now; None: where they were.
+
+        Raises DataError where a person's own images are not there.
+        """
+        config = self.base()
+        return config.model_copy(update={"data": with_root(config.data, root, ignore)})
 
 
 def load_study(folder: Path) -> StudyFile:

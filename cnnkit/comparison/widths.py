@@ -39,8 +39,8 @@ def match_width(config: Config, budget: Cost, match: Match) -> Config:
     best = min(_widths_around(config, goal, match), key=miss)
     if miss(best) > TOLERANCE:
         raise UsageError(
-            f"--match {match}: with pooling {config.model.pooling!r} and head {config.model.head!r} no width "
-            f"comes within {TOLERANCE:.0%} of {goal:,} {match}; the nearest, channels "
+            f"--match {match}: with pooling {config.model.strategies} and head {config.model.head_choice} no "
+            f"width comes within {TOLERANCE:.0%} of {goal:,} {match}; the nearest, channels "
             f"{list(best.model.channels)}, has {getattr(cost_of(best), match):,}. "
             "Wider model.channels or fewer model.hidden units leave more to choose from"
         )

@@ -11,13 +11,17 @@ if TYPE_CHECKING:
     from cnnkit.config.schema import Config, ModelConfig
 from cnnkit.config.geometry import grids, head_features
 from cnnkit.config.types import OF_OWN_IMAGES
-from cnnkit.words import counted
+from cnnkit.families.activations import ACTIVATIONS
+from cnnkit.families.heads import HEADS
+from cnnkit.families.poolings import POOLINGS
+from cnnkit.words import counted, listed
 
 LARGEST_LAYER = 100_000_000  # weights; 400 MB in float32, four times that while Adam trains it
 SPLIT_KEYS = frozenset({"data.dataset", "data.validation", "data.folds", "data.scene.train_images"})
 REDRAWN_KEYS = frozenset({"data.dataset", "data.folds", "data.resample_test"})
 CROP_KEYS = frozenset({"data.dataset", "data.crop"})
 GRID_KEYS = CROP_KEYS | {"data.scene.size", "model.channels", "model.kernel_sizes", "model.pool_size"}
+SIGN_KEYS = frozenset({"model.pooling", "model.head", "model.activation", "model.order"})
 LAYER_KEYS = GRID_KEYS | {"model.convolutions", "model.pooling", "model.head", "model.hidden"}
 
 
@@ -46,6 +50,7 @@ def complaints_about(config: "Config") -> Iterator[Complaint]:
     if complaints := list(_crop_complaints(config)):
         yield from complaints  # what follows from a grid that is not there would only confuse
     else:
+        yield from _sign_complaints(config.model)
         yield from grid_complaints(config.model, config.data.info.shape)
         yield from _layer_complaints(config)
 
@@ -63,6 +68,32 @@ def _own_image_complaints(config: "Config") -> Iterator[Complaint]:
             )
     if data.own and data.crop:
         yield Complaint("data.crop", "is not for your own images", "choose data.size and data.fit", CROP_KEYS)
+
+
+def _sign_complaints(model: "ModelConfig") -> Iterator[Complaint]:
+    """Of poolings and of a head that take no negative values, where they would get some."""
+    positive = ACTIVATIONS[model.activation].no_negatives
+    able = listed([name for name, activation in ACTIVATIONS.items() if activation.no_negatives], "or")
+    only = "takes only values of 0 or more, and"
+    for name in dict.fromkeys(s.pooling for s in model.stages if POOLINGS[s.pooling].no_negatives):
+        if any(stage.pools_first for stage in model.stages if stage.pooling == name):
+            made, remedy = (
+                "with order: pooling_first it comes before the activation",
+                "activation_first",
+            )
+        elif not positive:
+            made, remedy = f"{model.activation} gives it others", f"the activation {able}"
+        else:
+            continue
+        yield Complaint(
+            "model.pooling", f"{name} {only} {made}", f"choose {remedy}, or another pooling", SIGN_KEYS
+        )
+    last, head = model.stages[-1], model.head_choice.name
+    negative = not last.pools_first and POOLINGS[last.pooling].makes_negatives
+    if HEADS[head].no_negatives and (negative or not positive):
+        maker, other = (last.pooling, "pooling") if negative else (model.activation, "activation")
+        words = f"choose another {other} or another head"
+        yield Complaint("model.head", f"{head} {only} {maker} gives it others", words, SIGN_KEYS)
 
 
 def _crop_complaints(config: "Config") -> Iterator[Complaint]:
@@ -118,6 +149,15 @@ def _redrawn_complaints(config: "Config") -> Iterator[Complaint]:
 def _split_complaints(config: "Config") -> Iterator[Complaint]:
     data, info = config.data, config.data.info
     held, smallest = data.validation_images, info.classes
+    if info.train_images < 2 * smallest and data.validation:
+        yield Complaint(
+            "data.validation",
+            f"{info.train_images:,} images are too few to train on one of each of {smallest:,} classes "
+            "and to hold out another",
+            "set data.validation=0",
+            SPLIT_KEYS,
+        )
+        return
     if data.train_images < smallest:
         yield Complaint(
             "data.validation",

@@ -1,5 +1,6 @@
 """What a network costs, layer by layer, from its configuration alone."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,16 +30,18 @@ def layer_costs(model: "ModelConfig", info: ImageInfo) -> list[LayerCost]:
     """A row a layer, in the order in which one image passes them.
 
     A multiply-accumulate is one weight times one value, added; half of what torch's flop counter counts.
-    Norms and activations have none. A short cut, such as an average pooling inside its convolution, does
-    not count: costs are those of the network as it is configured.
+    Norms and activations have none. Of a pooling or a head each product, quotient, power, exponential and
+    logarithm of its formula counts as one. A short cut, such as an average pooling inside its convolution,
+    does not count: costs are those of the network as it is configured.
     """
     rows = [LayerCost("normalize", "Normalize", info.shape)]
     channels, sizes = info.shape[0], grids(model, info.shape)
     for number, stage in enumerate(model.stages):
         rows += _stage_costs(f"stages.{number}", model, stage, channels, sizes[number])
         channels = stage.out_channels
-    features = head_features(model, info.shape)
-    rows.append(LayerCost("head", HEADS[model.head].kind, (features,)))
+    features, head = head_features(model, info.shape), HEADS[model.head_choice.name]
+    cost = head.own_cost(model.head_choice, channels, math.prod(sizes[-1]))
+    rows.append(LayerCost("head", head.kind, (features,), *cost))
     return [*rows, *_dense_costs(model, features, info.classes)]
 
 
@@ -56,7 +59,8 @@ def _stage_costs(
     shape = (stage.channels, height, width)
     yield _convolution_cost(f"{name}.downsampling", model, stage, channels, shape)
     after = (made, grid[0] // k, grid[1] // k)
-    downsampling = LayerCost(f"{name}.downsampling", pooling.kind, after, *pooling.own_cost(made, after[1:]))
+    cost = pooling.own_cost(stage.choice, k, stage.channels, math.prod(after[1:]))
+    downsampling = LayerCost(f"{name}.downsampling", pooling.kind, after, *cost)
     if stage.pools_first:
         yield downsampling
         shape = after

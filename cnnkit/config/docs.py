@@ -40,7 +40,7 @@ def example_values(key: str) -> list[str]:
     """The values that a key may have, where they have names; else its default. Empty for a list."""
     for name, schema, default, _ in _keys(Config, ""):
         if name == key:
-            choices = [value for part in (schema, *_parts(schema)) for value in part.get("enum", ())]
+            choices = [value for part in _parts(schema) or [schema] for value in part.get("enum", ())]
             if schema.get("type") == "boolean":
                 choices = ["true", "false"]
             plain = not isinstance(default, tuple)
@@ -50,7 +50,8 @@ def example_values(key: str) -> list[str]:
 
 def _parts(schema: dict[str, Any]) -> list[dict[str, Any]]:
     """The alternatives of a value that may be of several kinds."""
-    return list(schema.get("oneOf") or schema.get("anyOf") or [])
+    alternatives = schema.get("oneOf") or schema.get("anyOf") or []
+    return [part for one in alternatives for part in _parts(one) or [one]]
 
 
 def _keys(section: Any, prefix: str) -> Iterator[tuple[str, dict[str, Any], Any, str]]:
@@ -71,11 +72,14 @@ def _values(schema: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if schema.get("type") == "array":
         items = schema.get("items") or schema["prefixItems"][0]
-        if "enum" in items:
+        if any("enum" in part for part in _parts(items) or [items]):
             return "list of them"
         fewest, most = schema.get("minItems", 0), schema.get("maxItems")
         length = f"{fewest} " if fewest == most else ""
         return f"list of {length}{_values(items).replace('number', 'numbers', 1)}"
+    if schema.get("type") == "object":  # a name with its settings
+        name, *settings = schema["properties"].items()
+        return f"{{name: {name[1]['const']}, {', '.join(f'{key}: …' for key, _ in settings)}}}"
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     limits = [
         f"{sign} {schema[name]}" for name, sign in bounds.items() if schema.get(name, NO_LIMIT) < NO_LIMIT

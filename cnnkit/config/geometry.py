@@ -21,7 +21,7 @@ def grids(model: "ModelConfig", shape: tuple[int, int, int]) -> list[tuple[int, 
 def head_features(model: "ModelConfig", shape: tuple[int, int, int]) -> int:
     """How many values the first dense layer sees of an image of shape (C, H, W)."""
     channels = model.stages[-1].out_channels
-    return HEADS[model.head].features(channels, grids(model, shape)[-1])
+    return HEADS[model.head_choice.name].features(channels, grids(model, shape)[-1])
 
 
 class Cells(NamedTuple):

@@ -43,8 +43,8 @@ class DataConfig(Section):
     dataset: Annotated[str, OneOf(DATASETS)] = Field("mnist", description="the images and their classes")
     root: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = Field(
         None,
-        description="where your own images are: a folder, table, .zip, .tar or .npz; else the folder of the "
-        "data sets, null: `$CNNKIT_DATA`, else the user's cache folder",
+        description="where your own images are: a folder, table, .zip, .tar or .npz, counted from the folder "
+        "you work in; else the folder of the data sets, null: `$CNNKIT_DATA`, else the user's cache folder",
     )
     channels: OfOwnImages[Literal[1, 3] | None] = Field(
         None, description="of your own images: 3 colours, 1 grey; null: 3; of others null"

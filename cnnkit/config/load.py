@@ -96,7 +96,7 @@ def flat(config: Config) -> dict[str, Any]:
 
 def _dotted_items(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
-        if isinstance(value, dict):
+        if (*prefix.split(".")[:-1], key) in SECTIONS:
             yield from _dotted_items(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -37,18 +37,21 @@ def with_what_is_there(data: "DataConfig") -> "DataConfig":
         raise _complaint(
             "data.root", "is not said, so there are no images", "name their folder: data.root=FOLDER"
         )
-    root = Path(os.path.expanduser(data.root)).absolute()  # noqa: PTH111  Path.expanduser fails without a home
+    said = os.path.expanduser(data.root)  # noqa: PTH111  Path.expanduser fails without a home
+    root = Path(said).absolute()
     data = data.model_copy(update={"root": str(root)})
     try:
         found = listing_of(data)
     except DataError as error:
         message, _, remedy = str(error).partition("; ")
+        if str(root) != said and not os.path.exists(root):  # noqa: PTH110 - a name may be too long
+            message += f" ({said} counts from the folder you work in, {Path.cwd()})"
         raise _complaint("data.root", message, remedy) from error
     counts = tuple(int((found.splits == split).sum()) for split in (TRAIN, VALIDATION, TEST))
-    said = "validation" in data.model_fields_set
+    chosen = "validation" in data.model_fields_set
     kept = {"classes": found.classes, "images": counts, "fingerprint": found.fingerprint}
-    data = data.model_copy(update=kept if said else {**kept, "validation": HELD_OUT})
-    if said or (counts[1] and not data.redrawn):
+    data = data.model_copy(update=kept if chosen else {**kept, "validation": HELD_OUT})
+    if chosen or (counts[1] and not data.redrawn):
         return data
     return data.model_copy(
         update={"validation": usual_validation(data.info.train_images, len(found.classes))}

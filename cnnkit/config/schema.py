@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from cnnkit.config.checks import Complaint, Inconsistent, complaints_about
-from cnnkit.config.choices import OneOf
+from cnnkit.config.choices import Chosen, OneOf
 from cnnkit.config.images import DataConfig
 from cnnkit.config.runtime import RuntimeConfig
 from cnnkit.config.types import (
@@ -27,15 +27,16 @@ from cnnkit.families.heads import HEADS
 from cnnkit.families.optimizers import OPTIMIZERS
 from cnnkit.families.poolings import ACTIVATION_FIRST, ORDERS, POOLING_FIRST, POOLINGS
 from cnnkit.families.schedules import SCHEDULES
+from cnnkit.families.settings import Choice, choice_of
 from cnnkit.words import counted
 
 PER_STAGE = ("kernel_sizes", "convolutions", "pooling", "pool_size", "order")  # keys of the model
 BALANCED = "balanced"
 MONITORS = ("accuracy", "loss", "balanced_accuracy", "macro_f1")
 Depth = Annotated[int, Field(ge=1, le=100)]
-Strategy = Annotated[str, OneOf(POOLINGS)]
+Strategy = Annotated[str | Choice, Chosen(POOLINGS)]
 Order = Annotated[str, OneOf(ORDERS)]
-HeadName = Annotated[str, OneOf(HEADS)]
+HeadStrategy = Annotated[str | Choice, Chosen(HEADS)]
 ActivationName = Annotated[str, OneOf(ACTIVATIONS)]
 OptimizerName = Annotated[str, OneOf(OPTIMIZERS)]
 ScheduleName = Annotated[str, OneOf(SCHEDULES)]
@@ -51,9 +52,13 @@ class StageConfig:
     channels: int
     kernel_size: int
     convolutions: int
-    pooling: str
+    choice: Choice  # of the pooling, with its settings
     pool_size: int
     pools_first: bool
+
+    @property
+    def pooling(self) -> str:
+        return self.choice.name
 
     @property
     def out_channels(self) -> int:
@@ -88,7 +93,7 @@ class ModelConfig(Section):
         description="what comes first after the convolution: norm and activation, or the downsampling; "
         "one for all stages, or one each",
     )
-    head: HeadName = Field("flatten", description="what the dense layers see of the last feature maps")
+    head: HeadStrategy = Field("flatten", description="what the dense layers see of the last feature maps")
     hidden: Listed[Count] = Field((128,), description="units of each dense layer before the logits")
     dropout: Probability = Field(0.25, description="before each dense layer: probability of zeroing a value")
     feature_dropout: Probability = Field(
@@ -104,26 +109,35 @@ class ModelConfig(Section):
     @property
     def stages(self) -> tuple[StageConfig, ...]:
         n = len(self.channels)
-        poolings, orders = _spread(self.pooling, n), _spread(self.order, n)
+        choices, orders = [*map(choice_of, _spread(self.pooling, n))], _spread(self.order, n)
         pools_first = [
-            order == POOLING_FIRST or POOLINGS[pooling].skips
-            for pooling, order in zip(poolings, orders, strict=True)
+            (POOLINGS[choice.name].only_order or order) == POOLING_FIRST
+            for choice, order in zip(choices, orders, strict=True)
         ]
         sizes, depths = _spread(self.kernel_sizes, n), _spread(self.convolutions, n)
-        rest = (poolings, _spread(self.pool_size, n), pools_first)
+        rest = (choices, _spread(self.pool_size, n), pools_first)
         return tuple(map(StageConfig, self.channels, sizes, depths, *rest))
 
     @property
-    def strategy(self) -> str:
-        """The pooling strategy in one word, `mixed` where the stages differ."""
-        names = {stage.pooling for stage in self.stages}
-        return names.pop() if len(names) == 1 else "mixed"
+    def head_choice(self) -> Choice:
+        """The head, with its settings."""
+        return choice_of(self.head)
+
+    @property
+    def stacks(self) -> bool:
+        """Whether networks of several seeds can be trained as one, each as if it were alone."""
+        return all(POOLINGS[stage.pooling].stacks for stage in self.stages)
 
     @property
     def strategies(self) -> str:
-        """The strategy in words: `avg`, or `mixed (stride, max)`, from the first stage to the last."""
-        names = [stage.pooling for stage in self.stages]
-        return self.strategy if len(set(names)) == 1 else f"mixed ({', '.join(names)})"
+        """The pooling in words: `avg`, or `stride/max` where the stages differ, from first to last."""
+        told = [str(stage.choice) for stage in self.stages]
+        return told[0] if len({*told}) == 1 else "/".join(told)
+
+    @property
+    def strategy(self) -> str:
+        """The pooling for the name of a folder: `avg`, or `stride-max`, each name once."""
+        return "-".join(dict.fromkeys(stage.pooling for stage in self.stages))
 
     @model_validator(mode="after")
     def _one_value_per_stage(self) -> "ModelConfig":

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cnnkit.config.checks import Inconsistent
-from cnnkit.config.choices import UNKNOWN_NAME
+from cnnkit.config.choices import NO_NAME, UNKNOWN_NAME, UNKNOWN_SETTING, WRONG_SETTING
 from cnnkit.config.schema import Config
 from cnnkit.config.suggestions import nearest_key, nearest_name
 from cnnkit.config.types import UNION_TAGS
@@ -16,6 +16,7 @@ from cnnkit.errors import Problem
 from cnnkit.words import listed
 
 LIST_ERRORS = ("tuple_type", "too_short", "too_long", "missing")
+EXAMPLES: dict[object, object] = {"size": [32, 32], "classes": ["cat", "dog"], "images": [400, 50, 100]}
 EXPECTED = {  # by pydantic's type of the error, with the values of its context
     "int_type": "an integer",
     "float_type": "a number",
@@ -74,12 +75,13 @@ def _note(
                 place = tree.place(tuple(complaint.key.split(".")))
                 problems.append(Problem(place, complaint.key, complaint.message, complaint.remedy))
         return {tuple(complaint.key.split(".")) for complaint in cause.complaints}
-    path = _key_path(error["loc"], tree.values)
+    whole = _key_path(error["loc"], tree.values)
+    path = (*whole, *error.get("ctx", {}).get("below", ()))
     if not any(path == other[: len(path)] for other in before):
-        unknown = error["type"] == "extra_forbidden" and path in tree.key_places
+        unknown = error["type"] in ("extra_forbidden", UNKNOWN_SETTING) and path in tree.key_places
         place = tree.key_places[path] if unknown else tree.place(path)
         problems.append(Problem(place, dotted(path), *_words(error, path)))
-    return {path}
+    return {whole if error["type"] == UNKNOWN_NAME else path}  # without its name a choice is none
 
 
 def _key_path(loc: tuple[int | str, ...], values: Any) -> KeyPath:
@@ -110,18 +112,30 @@ def _take_out(values: dict[str, Any], path: KeyPath) -> KeyPath:
 def _words(error: Any, path: KeyPath) -> tuple[str, str]:
     """What is wrong with one value, and what is expected."""
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    for part in context.get("below", ()):
+        value = value[part]
     if kind == "extra_forbidden":
         return f"unknown key {short(path[-1])!r}", _expected_key(path)
     if kind == UNKNOWN_NAME:
         noun = "strategy" if "pooling" in path else "value"
         return f"unknown {noun} {short(value)!r}", _expected(short(value), context["names"])
+    if kind == UNKNOWN_SETTING:
+        return f"unknown key {short(path[-1])!r}", _expected(str(path[-1]), context["keys"])
+    if kind == WRONG_SETTING:
+        return f"{short(_yaml(value))} is not valid", f"expected {context['expected']}"
+    if kind == NO_NAME:
+        return (
+            f"{short(value)} has no name",
+            "such as {name: top, t: 5}" if "head" in path else "such as {name: soft, beta: 2}",
+        )
     if kind == "string_pattern_mismatch" and path == ("runtime", "device"):
         return f"unknown device {short(value)!r}", "expected auto, cpu, mps, cuda or cuda:N"
     if kind in ("string_pattern_mismatch", "string_unicode"):
         return f"{short(value)!a} is not valid", "expected text that names a folder"
     if kind in LIST_ERRORS:
         what = "a value is missing" if kind == "missing" else f"{short(_yaml(value))} is not valid"
-        return what, f"expected a list{' of 2 values' if 'betas' in path else ''}, such as {_example(path)}"
+        of_two = " of 2 values" if {"betas", "size"} & {*path} else ""
+        return what, f"expected a list{of_two}, such as {_example(path)}"
     if kind in ("model_type", "model_attributes_type"):
         return f"expected keys below it, not {short(value)!r}", f"one of {', '.join(_known_keys(path))}"
     expected = EXPECTED[kind].format_map(context) if kind in EXPECTED else error["msg"]
@@ -150,7 +164,7 @@ def _example(path: KeyPath) -> str:
     default: Any = Config()
     for part in path:
         default = getattr(default, str(part), default)
-    return json.dumps(default)
+    return json.dumps(EXAMPLES[path[1]] if default is None else default)
 
 
 def _known_keys(path: KeyPath) -> list[str]:

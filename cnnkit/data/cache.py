@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,18 +34,18 @@ class Kept:
 
 def cached(folder: Path) -> list[Kept]:
     """What lies in `prepared/` of the cache folder, the largest first."""
-    found: dict[str, list[Path]] = {}
+    found: dict[str, dict[Path, os.stat_result]] = {}
     for path in sorted((folder / "prepared").glob("*")):
         known = FOLDERS.fullmatch(path.name) or SETS.fullmatch(path.name)
-        if known and path.is_file() and not path.is_symlink():
-            found.setdefault(known[1], []).append(path)
+        with contextlib.suppress(FileNotFoundError):  # another process took it away meanwhile
+            if known and stat.S_ISREG((told := path.lstat()).st_mode):
+                found.setdefault(known[1], {})[path] = told
     return sorted((_kept(files) for files in found.values()), key=lambda kept: -kept.bytes)
 
 
-def _kept(files: list[Path]) -> Kept:
-    stats = [path.stat() for path in files]
-    used = max(max(stat.st_atime, stat.st_mtime) for stat in stats)
-    return Kept(_source(files), tuple(files), sum(stat.st_size for stat in stats), used)
+def _kept(files: dict[Path, os.stat_result]) -> Kept:
+    used = max(max(told.st_atime, told.st_mtime) for told in files.values())
+    return Kept(_source([*files]), tuple(files), sum(told.st_size for told in files.values()), used)
 
 
 def _source(files: list[Path]) -> str:

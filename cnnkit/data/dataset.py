@@ -1,7 +1,7 @@
 """Images with their labels, as tensors."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -89,12 +89,14 @@ class Splits:
 
     tested: (test images,) int64, which of all published images are tested on, where the seed chooses them;
     None: the published test split.
+    hashes: of a person's own images, by split, the SHA-256 of the pixels' own hashes, before any crop.
     """
 
     train: ImageDataset
     validation: ImageDataset
     test: ImageDataset
     tested: Tensor | None = None
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def info(self) -> ImageInfo:

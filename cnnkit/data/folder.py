@@ -1,19 +1,23 @@
 """A person's own images, as `data.dataset: folder` describes them, as tensors that are mapped from a file."""
 
+import shlex
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cnnkit.config.images import DataConfig
 from cnnkit.config.own_images import listing_of
 from cnnkit.config.understood import understood
 from cnnkit.data.dataset import Apart, ImageDataset, Published
+from cnnkit.data.equal_images import that_equal, with_other_labels, words_of_labels
 from cnnkit.data.prepared import PreparedImages, prepared_images
 from cnnkit.data.prepared_files import Fit
 from cnnkit.data.sources import cache_folder
-from cnnkit.errors import DataError
-from cnnkit.events import Note, NoteListener
-from cnnkit.listing import TEST, VALIDATION, Listing
+from cnnkit.errors import ChangedSource, DataError
+from cnnkit.events import Note, NoteListener, Prepared
+from cnnkit.listing import TEST, VALIDATION, Listing, remarks, some
 from cnnkit.words import counted
 
 NAMED = 10  # damaged files that a message names
@@ -27,9 +31,15 @@ def load_folder(config: DataConfig, notify: NoteListener) -> Published:
     """
     listing = listing_now(config)
     notify(Note("\n".join(understood(config, listing))))
-    found = prepared_folder(config, listing, notify)
-    published = published_of(config, listing, found, _usable(config, listing, found, notify))
+    for remark in remarks(listing):
+        notify(Note(remark))
+    found, decoded = _prepared_now(config, listing, notify)
+    usable = _usable(config, listing, found, notify)
+    published = published_of(config, listing, found, usable)
     _tell_of_duplicates(config, published.apart, len(published.train), notify)
+    _tell_of_labels(listing, found, usable.numpy(), notify)
+    if decoded:
+        notify(Note(f"`cnnkit data {shlex.quote(str(listing.root))}` looks for images that are nearly equal"))
     return published
 
 
@@ -51,16 +61,31 @@ def prepared_folder(config: DataConfig, listing: Listing, notify: NoteListener) 
     return prepared_images(listing, fit, cache_folder() / "prepared", notify)
 
 
+def _prepared_now(config: DataConfig, listing: Listing, notify: NoteListener) -> tuple[PreparedImages, bool]:
+    """The prepared images, and whether some were decoded now: no command has looked at them before."""
+    decoded = False
+
+    def listen(note: Note) -> None:
+        nonlocal decoded
+        decoded |= isinstance(note, Prepared)
+        notify(note)
+
+    return prepared_folder(config, listing, listen), decoded
+
+
 def published_of(config: DataConfig, listing: Listing, found: PreparedImages, usable: Tensor) -> Published:
     """The splits of the images that can be used. usable: (n,) their numbers in the listing."""
     labels, splits = (torch.from_numpy(values).long() for values in (listing.labels, listing.splits))
     pixels = torch.from_numpy(found.pixels)
     held_out = splits[usable] == VALIDATION
     train, test = usable[splits[usable] != TEST], usable[splits[usable] == TEST]
+    places = torch.from_numpy(found.places)
     same = torch.from_numpy(found.hashes[torch.cat([train, test]).numpy()].view(np.int64))
     groups = None if listing.groups is None else torch.from_numpy(listing.groups)[train]
     apart = Apart(held_out[splits[usable] != TEST].nonzero()[:, 0] if held_out.any() else None, groups, same)
-    split, tested = (ImageDataset(pixels, labels[rows], config.source, rows) for rows in (train, test))
+    split, tested = (
+        ImageDataset(pixels, labels[rows], config.source, places[rows]) for rows in (train, test)
+    )
     return Published(split, tested, apart)
 
 
@@ -68,9 +93,9 @@ def _refuse_another(config: DataConfig, listing: Listing) -> None:
     if listing.fingerprint == config.fingerprint:
         return
     now = "its classes are others" if listing.classes != config.classes else _difference(config, listing)
-    raise DataError(
+    raise ChangedSource(
         f"{config.root} is no longer what it was when this configuration was written: {now}; "
-        "bring the images of then, or set data.images=null to take those of now"
+        "bring the images of then"
     )
 
 
@@ -90,7 +115,9 @@ def _usable(config: DataConfig, listing: Listing, found: PreparedImages, notify:
     told = "\n".join([*first, *([f"  and {more:,} more"] if more else [])])
     count = f"{counted(len(found.damaged), 'image')} of {len(listing.paths):,} cannot be used"
     if config.damaged == "refuse" or config.redrawn:
-        skip = "" if config.redrawn else ", or set data.damaged: skip"
+        skip = ", or set data.damaged: skip"
+        if config.redrawn:
+            skip = "; data.damaged: skip does not go with data.folds or data.resample_test"
         raise DataError(f"{count}; mend or remove them{skip}\n{told}")
     notify(Note(f"{count} and {'is' if len(found.damaged) == 1 else 'are'} left out:\n{told}"))
     return usable
@@ -106,16 +133,38 @@ def readable(found: PreparedImages) -> Tensor:
 def _tell_of_duplicates(config: DataConfig, apart: Apart, train: int, notify: NoteListener) -> None:
     """Of images that the source itself puts into different splits; those that a seed divides are not told."""
     assert apart.same is not None
-    judged = apart.same[train:]
+    if config.redrawn:
+        _tell_of_redrawn(config, apart.same, notify)
+        return
+    judged = torch.ones(len(apart.same), dtype=torch.bool)
+    judged[:train] = False
     if apart.validation is not None:
-        judged = torch.cat([judged, apart.same[:train][apart.validation]])
-    mask = torch.ones(train, dtype=torch.bool)
-    if apart.validation is not None:
-        mask[apart.validation] = False
-    both = int(torch.isin(apart.same[:train][mask], judged).sum())
+        judged[apart.validation] = True
+    both = int(torch.isin(apart.same[~judged], apart.same[judged]).sum())
     if not both:
         return
-    told = f"{counted(both, 'training image')} equal, pixel by pixel, images of the validation or test split"
+    told = f"{that_equal(both, 'training image')}, pixel by pixel, an image of the validation or test split"
     if config.duplicates == "refuse":
         raise DataError(f"{told}; remove them, or set data.duplicates: drop")
     notify(Note(f"{told}: {'left out' if config.duplicates == 'drop' else 'kept, as data.duplicates says'}"))
+
+
+def _tell_of_redrawn(config: DataConfig, same: Tensor, notify: NoteListener) -> None:
+    """Where each seed draws its test images, any two equal images may come into different splits."""
+    copies = len(same) - len(same.unique())
+    if not copies:
+        return
+    told = f"{that_equal(copies)} another one, pixel by pixel"
+    if config.duplicates == "refuse":
+        raise DataError(f"{told}, and a seed may part them; remove them, or set data.duplicates: drop")
+    how = "is left out of" if config.duplicates == "drop" else "stays in"
+    notify(Note(f"{told}: a training image that equals a validation or test image {how} a seed's training"))
+
+
+def _tell_of_labels(
+    listing: Listing, found: PreparedImages, usable: NDArray[np.int64], notify: NoteListener
+) -> None:
+    number, pairs = with_other_labels(found.hashes[usable], listing.labels[usable])
+    if number:
+        first = some(f"{listing.paths[usable[a]]} and {listing.paths[usable[b]]}" for a, b in pairs)
+        notify(Note(f"{words_of_labels(number)}: {first}"))

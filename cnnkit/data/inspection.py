@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from cnnkit.config.first import first_configuration, fitting_size
 from cnnkit.config.images import DataConfig
 from cnnkit.config.understood import understood
+from cnnkit.data.equal_images import with_other_labels
 from cnnkit.data.folder import listing_now, prepared_folder, published_of, readable
 from cnnkit.data.near_duplicates import near_duplicates
-from cnnkit.data.pictures import MODES, WIDE_GREYS, Shape, opened, quiet
+from cnnkit.data.pictures import MODES, WIDE_GREYS, Shape, opened, quiet, shape_of
 from cnnkit.data.prepared import PreparedImages
 from cnnkit.data.splits import shares_of
 from cnnkit.errors import CnnkitError, DataError
@@ -46,6 +47,7 @@ class Inspection:
     """counts: (splits, classes). splits: (N,) 0 … 2, as the first seed has it; -1 where an image is damaged.
 
     equal: images that equal an earlier one of the same split, and training images that equal one of another.
+    contradicting: images that equal one of another class; contradictions: pairs of them, (rows).
     judged: how many validation and test images were compared for nearly equal ones, of how many.
     """
 
@@ -55,6 +57,8 @@ class Inspection:
     splits: NDArray[np.int64]
     counts: NDArray[np.int64]
     equal: tuple[int, int]
+    contradicting: int
+    contradictions: list[tuple[int, int]]
     near: tuple[Likeness, ...]
     judged: tuple[int, int]
 
@@ -93,6 +97,10 @@ class Inspection:
             "sizes": self.sizes(),
             "modes": self.modes(),
             "equal": dict(zip(("within_splits", "across_splits"), self.equal, strict=True)),
+            "equal_of_other_classes": {
+                "images": self.contradicting,
+                "pairs": [[listing.paths[row] for row in pair] for pair in self.contradictions],
+            },
             "nearly_equal": [
                 {"training": pair.train, pair.split: pair.judged, "likeness": round(pair.likeness, 4)}
                 for pair in self.near
@@ -127,8 +135,7 @@ def _first_shapes(listing: Listing) -> list[Shape]:
                 shapes.append((found.shape[1], found.shape[0], MODES.index("L" if grey else "RGB")))
                 continue
             with quiet(), opened(BytesIO(found), listing.paths[i]) as image:
-                known = image.mode if image.mode in MODES else ""
-                shapes.append((image.width, image.height, MODES.index(known)))
+                shapes.append(shape_of(image))
         except (CnnkitError, OSError) as error:
             reason = error
     if not shapes:
@@ -150,6 +157,8 @@ def inspect(config: DataConfig, seed: int, notify: NoteListener) -> Inspection:
     counts = [np.bincount(listing.labels[members], minlength=len(listing.classes)) for members in rows]
     judged = np.concatenate(rows[1:])
     some = _some(judged, MOST_PAIRS // max(1, len(rows[0])))
+    usable = np.flatnonzero(splits >= 0)
+    contradicting, pairs = with_other_labels(found.hashes[usable], listing.labels[usable])
     near = _nearly_equal(listing, found, splits, rows[0], some, notify)
     return Inspection(
         config,
@@ -158,6 +167,8 @@ def inspect(config: DataConfig, seed: int, notify: NoteListener) -> Inspection:
         splits,
         np.stack(counts),
         _equal(found.hashes, rows),
+        contradicting,
+        [(int(usable[a]), int(usable[b])) for a, b in pairs],
         near,
         (len(some), len(judged)),
     )
@@ -172,7 +183,7 @@ def _rows_of_splits(
     whole = published.train if shares.tested is None else published.all
     tested = published.test if shares.tested is None else whole[shares.tested]
     parts = (whole[shares.train], whole[shares.validation], tested)
-    return [torch.as_tensor(part.rows).numpy() for part in parts]
+    return [listing.numbers[torch.as_tensor(part.rows).numpy()] for part in parts]
 
 
 def _some(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
@@ -196,15 +207,19 @@ def _nearly_equal(
 ) -> tuple[Likeness, ...]:
     if len(train) * len(judged) > TOLD_PAIRS:
         notify(Note(f"looking for images that nearly equal one of {len(train):,} training images"))
-    pairs = near_duplicates(found.pixels, train, judged)
+    numbers, places = listing.numbers, found.places
+    pairs = [
+        (int(numbers[pair.train]), int(numbers[pair.judged]), pair.likeness)
+        for pair in near_duplicates(found.pixels, places[train], places[judged])
+    ]
     return tuple(
         Likeness(
-            listing.paths[pair.train],
-            listing.paths[pair.judged],
-            SPLITS[splits[pair.judged]],
-            pair.likeness,
-            (pair.train, pair.judged),
+            listing.paths[train_image],
+            listing.paths[judged_image],
+            SPLITS[splits[judged_image]],
+            likeness,
+            (train_image, judged_image),
         )
-        for pair in pairs
-        if found.hashes[pair.train] != found.hashes[pair.judged]
+        for train_image, judged_image, likeness in pairs
+        if found.hashes[train_image] != found.hashes[judged_image]
     )

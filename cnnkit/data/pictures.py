@@ -20,6 +20,7 @@ LARGEST_IMAGE = 50_000_000  # pixels; a photo of a phone has 12 to 50 million
 WIDE_GREYS = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # modes of 16 bits; "I" holds them in 32
 MODES = ("", "L", "RGB", "RGBA", "P", "1", "LA", "PA", "CMYK", "YCbCr", "LAB", "F", *WIDE_GREYS)
 Shape = tuple[int, int, int]  # width, height, and the number of the mode in MODES, 0 for another
+ORIENTATION, ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # of EXIF
 PAPER = 255  # what shows where an image is transparent: white, as on a page
 EDGE = 0  # what surrounds an image that `contain` has made smaller: black
 
@@ -86,15 +87,20 @@ def decoded(
     """What `pixels_of` gives, and how the image was before."""
     if isinstance(source, bytes):
         with opened(BytesIO(source), name) as image:
-            shape = _shape_of(image)  # before a JPEG is decoded smaller, in the mode that is asked for
+            shape = shape_of(image)  # before a JPEG is decoded smaller, in the mode that is asked for
             return _fitted(_upright(image, channels, size), channels, size, fit), shape
     image = of_array(source)
-    return _fitted(_in_mode(image, channels), channels, size, fit), _shape_of(image)
+    return _fitted(_in_mode(image, channels), channels, size, fit), shape_of(image)
 
 
-def _shape_of(image: Any) -> Shape:
-    mode = image.mode if image.mode in MODES else ""
-    return image.width, image.height, MODES.index(mode)
+def shape_of(image: Any) -> Shape:
+    """Of an image that is not decoded yet, as it is seen: after its EXIF orientation."""
+    mode = MODES.index(image.mode if image.mode in MODES else "")
+    # Elsewhere Pillow would decode the image to look for an orientation; of a TIFF it gives turned sizes.
+    known = "exif" in image.info and image.format != "TIFF"
+    if known and image.getexif().get(ORIENTATION) in ON_ITS_SIDE:
+        return image.height, image.width, mode
+    return image.width, image.height, mode
 
 
 def of_array(values: Bytes) -> Any:

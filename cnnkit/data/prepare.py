@@ -17,12 +17,12 @@ from cnnkit.data.dataset import ImageDataset, Published, Splits
 from cnnkit.data.folder import load_folder
 from cnnkit.data.scenes import make_scenes, only_objects
 from cnnkit.data.sources import cache_folder, data_root, source_files
-from cnnkit.data.splits import shares_of
+from cnnkit.data.splits import Shares, shares_of
 from cnnkit.errors import DamagedFile, DataError
 from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.families.datasets import DATASETS, DatasetInfo
 from cnnkit.random import generator_for
-from cnnkit.tensor_files import load_tensors, save_tensors
+from cnnkit.tensor_files import fingerprint, load_tensors, save_tensors
 
 SCENE_SEED = 0  # scenes are the same in every study
 
@@ -41,7 +41,18 @@ def load_splits(
     else:
         whole = published.all
         test = whole[shares.tested]
-    return Splits(whole[shares.train], whole[shares.validation], test, shares.tested)
+    hashes = pixel_hashes(published, shares)
+    return Splits(whole[shares.train], whole[shares.validation], test, shares.tested, hashes)
+
+
+def pixel_hashes(published: Published, shares: Shares) -> dict[str, str]:
+    """Of a person's own images, by split, a hash of the pixels; of others none."""
+    same, count = published.apart.same, len(published.train)
+    if same is None:
+        return {}
+    tested = same[count:] if shares.tested is None else same[shares.tested]
+    parts = {"train": same[shares.train], "validation": same[shares.validation], "test": tested}
+    return {split: fingerprint([part]) for split, part in parts.items()}
 
 
 def paths_of_split(config: DataConfig, seed: int, split: str) -> tuple[str, ...]:
@@ -52,8 +63,8 @@ def paths_of_split(config: DataConfig, seed: int, split: str) -> tuple[str, ...]
 def paths_of(config: DataConfig, images: ImageDataset) -> tuple[str, ...]:
     """Of images of a person's own."""
     assert images.rows is not None
-    paths = listing_of(config).paths
-    return tuple(paths[row] for row in images.rows.tolist())
+    listing = listing_of(config)
+    return tuple(listing.paths[i] for i in listing.numbers[images.rows.cpu().numpy()].tolist())
 
 
 def load_data(config: DataConfig, notify: NoteListener = ignore) -> Published:

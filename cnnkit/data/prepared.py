@@ -43,16 +43,33 @@ FEW = 400  # images that are decoded here: no process is started for them
 
 @dataclass(frozen=True)
 class PreparedImages:
-    """pixels: (N, C, H, W) uint8, mapped. hashes: (N,) uint64, equal where pixels are equal.
+    """pixels: (N, C, H, W) uint8, mapped, ordered by the images' places. All else is ordered as the listing.
 
+    places: (N,) int64, where the pixels of each image are. hashes: (N,) uint64, equal where pixels are equal.
     shapes: (N, 3) int32, width, height and mode of each image before, as `pictures.Shape`; 0 where damaged.
     damaged: which images could not be read, with the reasons; their pixels are 0.
     """
 
     pixels: Bytes
+    places: NDArray[np.int64]
     hashes: NDArray[np.uint64]
     shapes: NDArray[np.int32]
     damaged: dict[int, str]
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """The same as the files have it: all of it is ordered by place, whatever the splits of a listing."""
+
+    pixels: Bytes
+    hashes: NDArray[np.uint64]
+    shapes: NDArray[np.int32]
+    damaged: dict[int, str]
+
+    def as_listed(self, listing: Listing) -> PreparedImages:
+        places, numbers = listing.places, listing.numbers
+        damaged = {int(numbers[place]): reason for place, reason in self.damaged.items()}
+        return PreparedImages(self.pixels, places, self.hashes[places], self.shapes[places], damaged)
 
 
 def prepared_images(listing: Listing, fit: Fit, folder: Path, notify: NoteListener) -> PreparedImages:
@@ -61,19 +78,19 @@ def prepared_images(listing: Listing, fit: Fit, folder: Path, notify: NoteListen
     folder: of the cache. Of several processes the first one decodes, and the others wait.
     Raises DataError where the cache cannot be written.
     """
-    files = _files(listing, fit, folder)
+    files, stored = _files(listing, fit, folder), listing.by_place()
     try:
-        if (found := _finished(files, listing, fit)) is None:
+        if (found := _finished(files, stored, fit)) is None:
             folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(files.stem.with_suffix(".lock")):
-                if (found := _finished(files, listing, fit)) is None:
-                    found = _prepare(files, listing, fit, notify)
+            with FileLock(files.lock):
+                if (found := _finished(files, stored, fit)) is None:
+                    found = _prepare(files, stored, fit, notify)
     except OSError as error:
         raise DataError(
             f"the images cannot be prepared in {folder}: {error.strerror}; "
             "set XDG_CACHE_HOME to a folder that takes files"
         ) from error
-    return found
+    return found.as_listed(listing)
 
 
 def _files(listing: Listing, fit: Fit, folder: Path) -> Files:
@@ -82,7 +99,7 @@ def _files(listing: Listing, fit: Fit, folder: Path) -> Files:
     return Files(folder / f"folder-{home}-{digest(repr((VERSION, fit)))[:6]}-{listing.stamp[:10]}")
 
 
-def _finished(files: Files, listing: Listing, fit: Fit) -> PreparedImages | None:
+def _finished(files: Files, listing: Listing, fit: Fit) -> _Stored | None:
     """The prepared images; None where they are not all there, or are no longer what was written."""
     try:
         said = json.loads(files.finished.read_text(encoding="utf-8"))
@@ -94,10 +111,10 @@ def _finished(files: Files, listing: Listing, fit: Fit) -> PreparedImages | None
             return None
     except (OSError, ValueError, LookupError, AttributeError, TypeError):
         return None
-    return PreparedImages(pixels, hashes, shapes, damaged)
+    return _Stored(pixels, hashes, shapes, damaged)
 
 
-def _prepare(files: Files, listing: Listing, fit: Fit, notify: NoteListener) -> PreparedImages:
+def _prepare(files: Files, listing: Listing, fit: Fit, notify: NoteListener) -> _Stored:
     images = len(listing.paths)
     files.finished.unlink(missing_ok=True)
     make_room(files, images, fit)
@@ -121,7 +138,7 @@ def _prepare(files: Files, listing: Listing, fit: Fit, notify: NoteListener) -> 
     changed = files.pixels.stat().st_mtime_ns
     write_json(files.finished, {"root": str(listing.root), "changed": changed, "damaged": damaged})
     remove_older(files)
-    return PreparedImages(*files.mapped(images, fit, "c"), damaged)
+    return _Stored(*files.mapped(images, fit, "c"), damaged)
 
 
 def _decoded(

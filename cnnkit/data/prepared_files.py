@@ -1,9 +1,9 @@
 """The files in the cache that hold prepared images.
 
-Of a listing of N images there are: `<name>.pixels`, (N, C, H, W) uint8; `<name>.shapes`, what each image was
-before; `<name>.hashes`, a number for each image, which is written after its pixels, so that it says which
-images are there and whole; `<name>.keys`, by which an image whose file has not changed is found again when
-others have; and `<name>.json`, written last, which says that all are there.
+Of a listing of N images, in the order of their places, there are: `<name>.pixels`, (N, C, H, W) uint8;
+`<name>.shapes`, what each image was before; `<name>.hashes`, a number for each image, which is written after
+its pixels, so that it says which images are there and whole; `<name>.keys`, by which an image whose file has
+not changed is found again when others have; and `<name>.json`, written last, which says that all are there.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from cnnkit.data.pictures import Bytes
@@ -65,6 +66,10 @@ class Files:
     def finished(self) -> Path:
         return self.stem.with_suffix(".json")
 
+    @property
+    def lock(self) -> Path:
+        return self.stem.with_suffix(".lock")
+
     def mapped(self, images: int, fit: Fit, mode: Any) -> tuple[Any, Any, Any]:
         """(pixels, hashes, shapes) as arrays on the files. mode: "r+" to write, "c" to read."""
         pixels = np.memmap(self.pixels, np.uint8, mode, shape=(images, fit.channels, *fit.size))
@@ -113,10 +118,14 @@ def _older(files: Files, ending: str) -> Iterator[Path]:
 
 
 def remove_older(files: Files) -> None:
-    """Takes away what the same folder became before one of its files changed."""
-    for path in _older(files, ""):
-        with contextlib.suppress(OSError):  # another process maps it (Windows)
-            path.unlink()
+    """Takes away what the same folder became before one of its files changed, but not from who is at it."""
+    for stem in {path.with_suffix("") for path in _older(files, "")}:
+        older = Files(stem)
+        with contextlib.suppress(Timeout, OSError):  # another process maps a file (Windows)
+            with FileLock(older.lock, timeout=0):
+                for path in (older.finished, older.keys, older.hashes, older.shapes, older.pixels):
+                    path.unlink(missing_ok=True)
+            older.lock.unlink(missing_ok=True)
 
 
 def take_unchanged(files: Files, listing: Listing, fit: Fit) -> int:

@@ -35,7 +35,7 @@ def draw_sheet(found: Inspection, path: Path) -> None:
         pen.text((GAP, top), visible(title), fill="black", font_size=TEXT - 5)
         top += TEXT
         for column, i in enumerate(images):
-            tile = Image.fromarray(_tile(found.prepared.pixels[i], factor))
+            tile = Image.fromarray(_tile(found.prepared.pixels[found.prepared.places[i]], factor))
             sheet.paste(tile, (GAP + column * tile_width, top))
         top += tile_height if images else 0
     with path.open("xb") as file:

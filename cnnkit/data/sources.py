@@ -10,7 +10,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from cnnkit.config.images import DataConfig
-from cnnkit.errors import DataError
+from cnnkit.errors import DataError, UsageError
 from cnnkit.events import Note, NoteListener
 from cnnkit.families.datasets import DatasetInfo
 
@@ -67,6 +67,20 @@ def at_hand(config: DataConfig) -> bool:
         return Path(config.root or "").exists()
     info, root = config.source, data_root(config.root)
     return not info.folder or bool(find_sources(info, root / info.folder))
+
+
+def with_root(config: DataConfig, root: Path | None, notify: NoteListener) -> DataConfig:
+    """The same, or with the root that is given: where the images of a kept configuration lie now.
+
+    Raises DataError where a person's own images are not there, UsageError where a root cannot act.
+    """
+    if root is not None and not (config.own or config.source.folder):
+        raise UsageError(f"the {config.source.title} come with a library; leave out --root")
+    if root is not None:
+        return config.model_copy(update={"root": str(_without_tilde(str(root)).absolute())})
+    if config.own and not at_hand(config):
+        raise DataError(f"{config.root} is not there; where its images lie elsewhere now, add --root PATH")
+    return with_own_root(config, notify)
 
 
 def with_own_root(config: DataConfig, notify: NoteListener) -> DataConfig:

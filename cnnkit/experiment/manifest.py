@@ -7,13 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnnkit.errors import DamagedFile
-from cnnkit.filenames import BEST, CONFIG, ENVIRONMENT, MANIFEST, METRICS, PREDICTIONS, RESULT, TESTED, TRIAL
+from cnnkit.filenames import (
+    BEST,
+    CONFIG,
+    ENVIRONMENT,
+    IMAGES,
+    MANIFEST,
+    METRICS,
+    PREDICTIONS,
+    RESULT,
+    TESTED,
+    TRIAL,
+)
 from cnnkit.files import write_json
 from cnnkit.kept import is_plain, read_kept, read_sealed, sealed, sha256
 from cnnkit.records import Record
 
 VERSION = 1
-BESIDE_RESULT = (CONFIG, ENVIRONMENT, METRICS, BEST, PREDICTIONS, TESTED, TRIAL)
+BESIDE_RESULT = (CONFIG, ENVIRONMENT, IMAGES, METRICS, BEST, PREDICTIONS, TESTED, TRIAL)
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,13 @@ from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset, Published, Splits
 from cnnkit.data.own_images import OwnImage, load_image, load_images
 from cnnkit.data.prepare import load_splits, paths_of_split
-from cnnkit.data.sources import with_own_root
+from cnnkit.data.sources import with_root
 from cnnkit.errors import CnnkitError, DataError, ImageError, UsageError
 from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.experiment.checkpoints import Weights
-from cnnkit.experiment.other_images import OtherImages, other_images
+from cnnkit.experiment.other_images import OtherImages, holds_the_same, other_images
+from cnnkit.experiment.pixel_hashes import other_pixels
+from cnnkit.experiment.trained_on import training_hashes, words_of_known
 from cnnkit.filenames import BEST
 from cnnkit.files import write_json
 from cnnkit.tables import Column, Table
@@ -103,7 +105,7 @@ class Measured:
         config = self.weights.config
         if not config.data.own:
             return range(len(self.images))
-        return paths_of_split(with_own_root(config.data, ignore), config.training.seed, self.split)
+        return paths_of_split(config.data, config.training.seed, self.split)
 
 
 def _name_of(root: Path, split: str) -> str:
@@ -120,25 +122,37 @@ def measure_split(
     device: str | None = None,
     notify: NoteListener = ignore,
     data: Path | None = None,
+    root: Path | None = None,
 ) -> Measured:
     """Measures weights on a split, "train", "validation" or "test"; keeps the numbers beside them.
 
     device: instead of the configured one. data: another source of labelled images; of these, None as split
-    means all, else the test split. Where the folder takes no files, that is told as a note.
+    means all, else the test split. root: where the run's own images lie now; so is `data` understood where it
+    holds them and a split is named. Where the folder takes no files, that is told as a note.
     Raises UsageError where the split holds no images, DataError where the images cannot be used.
     """
     if split not in (None, *SPLITS):
         raise UsageError(f"there is no split {split!r}; expected {listed(SPLITS, 'or')}")
     runtime, cores, other = weights.config.runtime, IdleCores(), None
     placement = choose_device(runtime, device)
+    if data is not None and split is not None and holds_the_same(weights.config.data, data):
+        data, root = None, data
+        notify(Note(f"{root} holds the images of the run: they are split as it split them"))
     with placement.in_force():
         config = weights.config
         if data is None:
             split = split or "test"
-            config = config.model_copy(update={"data": with_own_root(config.data, notify)})
-            images: ImageDataset = getattr(resident_splits(config, placement, notify), split)
+            config = config.model_copy(update={"data": with_root(config.data, root, notify)})
+            weights = replace(weights, config=config)
+            splits = resident_splits(config, placement, notify)
+            images: ImageDataset = getattr(splits, split)
+            if told := other_pixels(weights.source, splits, split):
+                notify(Note(told))
         else:
+            known = training_hashes(config)
             other = other_images(config.data, data, split, notify)
+            if told := words_of_known(other.whole, known):
+                notify(Note(told))
             images = other.whole.cropped(config.data.crop).to(placement.device)
     placement = cores.fit(placement, runtime, notify)
     with placement.in_force():

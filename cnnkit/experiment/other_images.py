@@ -1,5 +1,6 @@
 """Labelled images that a run has not been trained for: found, framed, and labelled as its network does."""
 
+import contextlib
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from cnnkit.data.sources import cache_folder
 from cnnkit.errors import DataError, ImageError
 from cnnkit.events import Note, NoteListener, Prepared
 from cnnkit.families.datasets import DatasetInfo
-from cnnkit.listing import TEST, TRAIN, VALIDATION, Listing, list_images, reader
+from cnnkit.listing import TEST, TRAIN, VALIDATION, Listing, list_images, reader, remarks
 from cnnkit.words import counted, listed
 
 SPLITS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
@@ -60,8 +61,8 @@ def other_images(data: DataConfig, root: Path, split: str | None, notify: NoteLi
     no image of a class that the network knows.
     """
     listing, known = list_images(root, trained=False), data.info.class_names
-    for warning in listing.warnings:
-        notify(Note(warning))
+    for remark in remarks(listing):
+        notify(Note(remark))
     numbers = matching_classes(listing.classes, known)
     mine = np.array([-1 if number is None else number for number in numbers])[listing.labels]
     wanted = np.ones(len(mine), bool) if split is None else listing.splits == SPLITS[split]
@@ -94,6 +95,13 @@ def other_images(data: DataConfig, root: Path, split: str | None, notify: NoteLi
     for sentence in _sentences(other):
         notify(Note(sentence))
     return other
+
+
+def holds_the_same(data: DataConfig, root: Path) -> bool:
+    """Whether the images at `root` are those of a run's configuration, wherever they lay then."""
+    with contextlib.suppress(DataError):
+        return data.own and list_images(root, data.test, data.test_seed).fingerprint == data.fingerprint
+    return False
 
 
 def matching_classes(found: Sequence[str], known: Sequence[str]) -> list[int | None]:
@@ -139,7 +147,7 @@ def _photographs(
     """(stored images, which of them the rows are, what is damaged)."""
     fit = Fit(info.shape[0], info.shape[1:], info.fit)
     found = prepared_images(listing, fit, cache_folder() / "prepared", notify)
-    return torch.from_numpy(found.pixels), torch.from_numpy(rows), found.damaged
+    return torch.from_numpy(found.pixels), torch.from_numpy(found.places[rows]), found.damaged
 
 
 def _drawings(

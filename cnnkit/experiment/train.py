@@ -21,6 +21,7 @@ from cnnkit.errors import Interrupted, OutOfMemory, RunError, TrainingError
 from cnnkit.events import Begun, Listener, Note, ignore
 from cnnkit.experiment.checkpoints import load_state, load_weights, save_state, save_weights
 from cnnkit.experiment.measure import measure, resident_splits
+from cnnkit.experiment.pixel_hashes import keep_hashes, refuse_other_pixels
 from cnnkit.experiment.run_dir import RunDir, RunResult, resume_command
 from cnnkit.filenames import BEST, ENVIRONMENT, FAILURE, LAST, STATE
 from cnnkit.files import write_atomically, write_json
@@ -92,10 +93,12 @@ def _run(config: Config, run: RunDir, notify: Listener, setting: Setting, rememb
         training = begin(config, placement, splits)
     run.remove_leftovers()
     if resuming := (run.path / STATE).is_file():
+        refuse_other_pixels(run, splits)
         _restore(training, run)
         _warn_of_another_machine(run, placement, notify)
     else:
         write_environment(run.path, placement)
+        keep_hashes(run.path, splits)
     setup_seconds = setting.seconds + time.perf_counter() - started
 
     begun = describe(training)

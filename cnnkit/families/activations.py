@@ -15,11 +15,13 @@ class Activation:
 
     It must compute each value on its own: networks that train side by side share one.
     summary: one line for a person who chooses; a report writes it under the function's plot.
+    no_negatives: whether no value of it is below 0, as some poolings need.
     """
 
     name: str
     path: str
     summary: str = ""
+    no_negatives: bool = False
 
     @property
     def kind(self) -> str:
@@ -32,7 +34,7 @@ class Activation:
 
 ACTIVATIONS: Registry[Activation] = Registry(
     "activation",
-    Activation("relu", "torch.nn:ReLU", "0 below 0, else the value"),
+    Activation("relu", "torch.nn:ReLU", "0 below 0, else the value", no_negatives=True),
     Activation("leaky_relu", "torch.nn:LeakyReLU", "a hundredth of the value below 0, else the value"),
     Activation("elu", "torch.nn:ELU", "bends towards −1 below 0, else the value"),
     Activation("gelu", "torch.nn:GELU", "the value times the share of a bell curve that lies below it"),
@@ -41,7 +43,10 @@ ACTIVATIONS: Registry[Activation] = Registry(
     Activation("hardswish", "torch.nn:Hardswish", "like silu, but exactly 0 below −3 and the value above 3"),
     Activation("tanh", "torch.nn:Tanh", "an S from −1 to 1, flat far from 0: little can be learned there"),
     Activation(
-        "sigmoid", "torch.nn:Sigmoid", "an S from 0 to 1, flat far from 0: little can be learned there"
+        "sigmoid",
+        "torch.nn:Sigmoid",
+        "an S from 0 to 1, flat far from 0: little can be learned there",
+        no_negatives=True,
     ),
     Activation(
         "identity",

@@ -1,81 +1,134 @@
-"""What the dense layers see of the last feature maps.
+"""What the dense layers see of the last feature maps: what the rest of cnnkit must know of each head.
 
-To add a head, write a subclass of `Head` and register an instance of it in `HEADS`.
+To add a head, write a class in `cnnkit/nn/heads.py` and a row of `HEADS` here.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnnkit.families.registry import Registry
+from cnnkit.families.poolings import POWER
+from cnnkit.families.registry import Registry, load_class
+from cnnkit.families.settings import Choice, Setting
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import nn
 
 
+@dataclass(frozen=True)
 class Head:
-    """One way from maps to features; a subclass sets the attributes and `forward`.
+    """One way from maps to features.
 
-    name: the word in a configuration. summary: one line for a person who chooses.
-    kind: the name of its layer in `cnnkit summary`.
+    name: the word in a configuration. path: `module:Class` of a torch module, built with the number of
+    channels and the settings: (N, C, H, W) -> (N, features).
+    kind: the name of its layer in `cnnkit summary`. summary: one line for a person who chooses.
+    formula: of a map x, H × W values. source: who described it.
+    settings: what a configuration may set beside the name.
+    weights: how many weights it has for each map. products: of the number of cells: how many products,
+    quotients, powers, exponentials and logarithms its formula takes for each map; sums, comparisons and the
+    mean's constant factor count nothing. products_of_all: the same, of what is computed once for all maps.
     multiplies_channels: how many features it makes of one map, or of one cell if it keeps them.
     keeps_cells: whether each cell of the grid has features, and so weights, of its own.
+    no_negatives: whether it takes only values of 0 or more.
     """
 
     name: str
-    summary: str
+    path: str
     kind: str
-    multiplies_channels = 1
-    keeps_cells = False
+    summary: str
+    formula: str
+    source: str = ""
+    settings: tuple[Setting, ...] = ()
+    weights: int = 0
+    products: Callable[[int], int] = lambda cells: 0
+    products_of_all: Callable[[int], int] = lambda cells: 0
+    multiplies_channels: int = 1
+    keeps_cells: bool = False
+    no_negatives: bool = False
 
-    def forward(self, maps: "Tensor") -> "Tensor":
-        """(N, C, H, W) -> (N, features)."""
-        raise NotImplementedError
+    def build(self, choice: Choice, channels: int) -> "nn.Module":
+        """Loads torch."""
+        return load_class(self.path)(channels, **choice.settings)  # type: ignore[no-any-return]
 
     def features(self, channels: int, grid: tuple[int, int]) -> int:
         """How many features it makes of that many maps of (height, width)."""
         cells = grid[0] * grid[1] if self.keeps_cells else 1
         return channels * self.multiplies_channels * cells
 
-
-class Flatten(Head):
-    """Channels come last, as they lie in memory: nothing is copied, which saves 5 % of a step."""
-
-    name = "flatten"
-    summary = "every cell of the grid, each with weights of its own"
-    kind = "FlattenHead"
-    keeps_cells = True
-
-    def forward(self, maps: "Tensor") -> "Tensor":
-        return maps.permute(0, 2, 3, 1).flatten(1)
+    def own_cost(self, choice: Choice, channels: int, cells: int) -> tuple[int, int]:
+        """(parameters, multiply-accumulates for one image). cells: of the grid that it is given."""
+        macs = channels * self.products(cells) + self.products_of_all(cells)
+        return channels * (self.weights + choice.learned), macs
 
 
-class Average(Head):
-    name = "avg"
-    summary = "the mean of each map: how much of a feature is there"
-    kind = "AvgHead"
-
-    def forward(self, maps: "Tensor") -> "Tensor":
-        return maps.mean((2, 3))
-
-
-class Max(Head):
-    name = "max"
-    summary = "the largest value of each map: whether a feature is anywhere"
-    kind = "MaxHead"
-
-    def forward(self, maps: "Tensor") -> "Tensor":
-        return maps.amax((2, 3))
-
-
-class Concat(Head):
-    name = "concat"
-    summary = "the largest values, then the means"
-    kind = "ConcatHead"
-    multiplies_channels = 2
-
-    def forward(self, maps: "Tensor") -> "Tensor":
-        import torch
-
-        return torch.cat([maps.amax((2, 3)), maps.mean((2, 3))], dim=1)
-
-
-HEADS: Registry[Head] = Registry("head", Flatten(), Average(), Max(), Concat())
+HERE = "cnnkit.nn.heads"
+HEADS: Registry[Head] = Registry(
+    "head",
+    Head(
+        "flatten",
+        f"{HERE}:Flatten",
+        "FlattenHead",
+        "every cell of the grid, each with weights of its own",
+        "x",
+        keeps_cells=True,
+    ),
+    Head(
+        "avg", f"{HERE}:Average", "AvgHead", "the mean of each map: how much of a feature is there", "mean x"
+    ),
+    Head(
+        "max",
+        f"{HERE}:Max",
+        "MaxHead",
+        "the largest value of each map: whether a feature is anywhere",
+        "max x",
+    ),
+    Head(
+        "concat",
+        f"{HERE}:Concat",
+        "ConcatHead",
+        "the largest values, then the means",
+        "(max x, mean x)",
+        multiplies_channels=2,
+    ),
+    Head(
+        "gem",
+        f"{HERE}:PowerMean",
+        "PowerMeanHead",
+        "the p-th root of the mean p-th power, of values of 0 or more",
+        "(mean x^p)^(1/p)",
+        "Radenović, Tolias & Chum 2018, arXiv:1711.02512",
+        (POWER,),
+        products=lambda cells: cells + 1,
+        no_negatives=True,
+    ),
+    Head(
+        "logsumexp",
+        f"{HERE}:LogSumExp",
+        "LogSumExpHead",
+        "a smooth maximum: the larger its sharpness r, the less the small values count",
+        "log(mean e^(rx)) / r",
+        "Pinheiro & Collobert 2015, arXiv:1411.6228",
+        (Setting("sharpness", 5.0, "r; near 0: the mean, large: the maximum", least=0.001),),
+        products=lambda cells: 2 * cells + 2,
+    ),
+    Head(
+        "attention",
+        f"{HERE}:Attention",
+        "AttentionHead",
+        "a mean in which each cell weighs as much as it answers to one learned query q",
+        "Σ a·x, a = softmax over the cells of qᵀx / √C",
+        "Ilse, Tomczak & Welling 2018, arXiv:1802.04712, with the score of Vaswani et al. 2017",
+        weights=1,
+        products=lambda cells: 2 * cells,
+        products_of_all=lambda cells: 3 * cells,
+    ),
+    Head(
+        "top",
+        f"{HERE}:Top",
+        "TopHead",
+        "the mean of the t largest values of each map; of a grid of fewer cells, of all",
+        "mean of the t largest x",
+        settings=(Setting("t", 3, "how many", least=1, most=1_000_000, whole=True),),
+    ),
+)
+COMPARED = ("avg", "max", "concat", "flatten")  # by `compare-pooling --where head`, where none are named

@@ -6,25 +6,25 @@ May import: the other modules on the ground (`cnnkit.errors`, `cnnkit.words`).
 """
 
 from cnnkit.listing.held_out import held_out_by_class, held_out_by_group
-from cnnkit.listing.names import IMAGE_ENDINGS, SPLIT_NAMES, TEST, TRAIN, VALIDATION
+from cnnkit.listing.names import IMAGE_ENDINGS, SPLIT_NAMES, TEST, TRAIN, VALIDATION, some
 from cnnkit.listing.reading import reader
-from cnnkit.listing.records import Listing
+from cnnkit.listing.records import Listing, PassedOver
 from cnnkit.listing.source import list_images
-from cnnkit.listing.tables import GROUP_COLUMNS, LABEL_COLUMNS, PATH_COLUMNS, SPLIT_COLUMNS
+from cnnkit.listing.told import remarks, words_of_passed
 
 __all__ = [
-    "GROUP_COLUMNS",
     "IMAGE_ENDINGS",
-    "LABEL_COLUMNS",
-    "PATH_COLUMNS",
-    "SPLIT_COLUMNS",
     "SPLIT_NAMES",
     "TEST",
     "TRAIN",
     "VALIDATION",
     "Listing",
+    "PassedOver",
     "held_out_by_class",
     "held_out_by_group",
     "list_images",
     "reader",
+    "remarks",
+    "some",
+    "words_of_passed",
 ]

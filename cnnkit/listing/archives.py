@@ -127,6 +127,9 @@ def _of_tar(root: Path, tree: Tree) -> Iterator[tuple[str, Member]]:
             else:
                 yield inside, Member(info.size, info.offset_data)
             archive.members = []  # type: ignore[attr-defined]  # tarfile keeps every member otherwise
+        end = read_at(root, archive.offset, tarfile.BLOCKSIZE)
+    if end != bytes(tarfile.BLOCKSIZE):  # tarfile stops without an error where a header is cut or damaged
+        raise SourceError(f"{name} is cut short or damaged: it has no end mark; copy or download it again")
 
 
 def _inside(path: str, name: str) -> str:

@@ -57,6 +57,7 @@ def finished(
         _hold_out(labels, splits, groups, np.lexsort((ranks, labels)), test, test_seed, name)
     _check_groups(rows.groups, splits, warnings)
     _check_sizes(rows, warnings)
+    stamp = _stamp(root, rows, np.argsort(ranks))
     order = np.lexsort((ranks, labels, splits))
     paths = tuple(rows.paths[i] for i in order)
     sizes, changed = (np.array(values, dtype=np.int64)[order] for values in (rows.sizes, rows.changed))
@@ -76,7 +77,8 @@ def finished(
         passed_over=passed.told(),
         warnings=tuple(warnings),
         fingerprint=_fingerprint(paths, sizes, [classes[label] for label in labels], splits, groups),
-        stamp=_stamp(root, paths, sizes, changed),
+        stamp=stamp,
+        places=ranks[order],
         offsets=None if offsets is None else np.array([offsets[path] for path in paths], dtype=np.int64),
     )
 
@@ -238,9 +240,9 @@ def _fingerprint(
     )
 
 
-def _stamp(root: Path, paths: tuple[str, ...], sizes: Labels, changed: Labels) -> str:
+def _stamp(root: Path, rows: Rows, order: Labels) -> str:
     """Of a root that is a file, such as an archive, its size and time of change count too."""
-    lines = zip(paths, sizes.tolist(), changed.tolist(), strict=True)
+    lines = ((rows.paths[i], rows.sizes[i], rows.changed[i]) for i in order.tolist())
     stat = root.stat()
     own = "" if root.is_dir() else f"{stat.st_size}\0{stat.st_mtime_ns}"
     return _sha256("\n".join([own, *(f"{path}\0{size}\0{time}" for path, size, time in lines)]))

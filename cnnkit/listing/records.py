@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +49,31 @@ class Listing:
     fingerprint: str
     """SHA-256 over path, size, class, split and group of all images, in order: the same for a copy."""
     stamp: str
-    """SHA-256 over paths, sizes and times of change: differs where a file was touched."""
+    """SHA-256 over paths, sizes and times of change: differs where a file was touched, not with splits."""
+    places: NDArray[np.int64]
+    """(N,) 0 … N - 1, each image's place by its path alone: the same whatever the splits and classes."""
     offsets: NDArray[np.int64] | None = None
     """(N,) bytes before a member in its archive; None of folders and arrays."""
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """(N,) the image that has each place."""
+        return np.argsort(self.places)
+
+    def by_place(self) -> "Listing":
+        """The same images, ordered by their places."""
+        order = self.numbers
+        return replace(
+            self,
+            paths=tuple(self.paths[i] for i in order.tolist()),
+            sizes=self.sizes[order],
+            changed=self.changed[order],
+            labels=self.labels[order],
+            splits=self.splits[order],
+            groups=None if self.groups is None else self.groups[order],
+            places=np.arange(len(order)),
+            offsets=None if self.offsets is None else self.offsets[order],
+        )
 
 
 @dataclass

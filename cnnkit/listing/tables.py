@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cnnkit.errors import SourceError
+from cnnkit.families.table_columns import GROUP_COLUMNS, LABEL_COLUMNS, PATH_COLUMNS, SPLIT_COLUMNS
 from cnnkit.listing.names import (
     IMAGE_ENDINGS,
     MOST_IMAGES,
@@ -23,14 +24,6 @@ from cnnkit.listing.names import (
 )
 from cnnkit.listing.records import Rows, Tree, joined
 from cnnkit.words import counted
-
-PATH_COLUMNS = (
-    *("path", "file", "filename", "file_name", "filepath", "file_path"),
-    *("image", "image_path", "image_file", "image_name", "img", "img_path"),
-)
-LABEL_COLUMNS = ("label", "class", "category", "target", "label_name", "class_name", "labels", "classes")
-SPLIT_COLUMNS = ("split", "subset", "set", "partition")
-GROUP_COLUMNS = ("group", "group_id", "patient", "patient_id", "subject", "subject_id")
 
 DELIMITERS = ",\t;|"
 MOST_COLUMNS = 1_000
@@ -211,7 +204,7 @@ def _lines(text: str, columns: Columns, name: str, wrong: Faults) -> Iterator[tu
             if number > MOST_IMAGES:
                 raise SourceError(f"{name} has more than {MOST_IMAGES:,} lines; take fewer images")
             if len(cells) <= needed or any(cell.strip() for cell in cells[columns.number :]):
-                wrong.note(first, f"has {len(cells):,} cells, line 1 {columns.number:,}")
+                wrong.note(first, f"has {counted(len(cells), 'cell')}, line 1 {columns.number:,}")
                 continue
             yield first, [cell.strip() for cell in cells[: columns.number]]
     except csv.Error as error:
@@ -255,8 +248,14 @@ def _remedy(tree: Tree, folder: str, missing: Faults) -> str:
     """Where the first missing file lies, if it lies in a folder beside the table."""
     if missing.first:
         cell = missing.first[0].split(" ", 2)[2]
-        for other in sorted(tree.folders):
+        for other in sorted(tree.folders or _folders_in(tree.base)):
             if other and tree.find(joined(other, cell)) is not None:
                 path = posixpath.relpath(joined(other, cell), folder or ".")
                 return f"paths begin at the table's folder: {shown(path)}"
     return "paths begin at the table's folder"
+
+
+def _folders_in(base: str) -> list[str]:
+    """The names of the folders beside a table that is the source itself."""
+    with os.scandir(base) as entries:
+        return [entry.name for entry in entries if entry.is_dir()]

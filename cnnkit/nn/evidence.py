@@ -20,7 +20,7 @@ def evidence(model: CNN, images: Tensor) -> Tensor:
     model.eval()
     with torch.inference_mode():
         maps = model.stages(model.normalize(images))
-        if model.head.head.keeps_cells:
+        if model.head.entry.keeps_cells:
             return _of_kept_cells(model.dense, maps)
         n, channels, rows, columns = maps.shape
         alone = maps.permute(0, 2, 3, 1).reshape(-1, channels, 1, 1)

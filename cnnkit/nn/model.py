@@ -12,8 +12,9 @@ from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.datasets import ImageInfo
 from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import POOLINGS
+from cnnkit.nn.convolution import SameConv2d
 from cnnkit.nn.layers import Dropout, Normalize
-from cnnkit.nn.pooling import Downsampling, HeadLayer, SameConv2d
+from cnnkit.nn.pooling import Downsampling, HeadLayer
 from cnnkit.random import generator_for
 
 
@@ -67,6 +68,7 @@ def build_stage(in_channels: int, stage: StageConfig, model: ModelConfig) -> Sta
         stage.kernel_size,
         stage.pool_size,
         bias=not model.batch_norm,  # BatchNorm has a bias of its own
+        choice=stage.choice,
     )
     layers["downsampling"] = downsampling
     layers |= _norm_and_activation(downsampling.out_channels if stage.pools_first else stage.channels, model)
@@ -100,7 +102,7 @@ class CNN(nn.Module):
         for stage in config.stages:
             self.stages.append(build_stage(channels, stage, config))
             channels = stage.out_channels
-        self.head = HeadLayer(HEADS[config.head])
+        self.head = HeadLayer(HEADS[config.head_choice.name], channels, config.head_choice)
         self.dense = nn.Sequential()
         units = head_features(config, info.shape)
         for number, outputs in enumerate((*config.hidden, info.classes), 1):
@@ -124,6 +126,12 @@ class CNN(nn.Module):
         for module in self.modules():
             if isinstance(module, Dropout):
                 module.generator = generator
+
+    def draw_poolings_from(self, generator: torch.Generator) -> None:
+        """From now on this generator draws all that poolings draw."""
+        for module in self.modules():
+            if isinstance(module, Downsampling) and module.entry.draws:
+                module.pooling.generator = generator  # type: ignore[assignment]
 
 
 def build_model(

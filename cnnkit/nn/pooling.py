@@ -1,87 +1,63 @@
-"""The torch modules of a stage's pooling and of the head; `cnnkit.families` has what they compute."""
+"""The torch modules of a stage's downsampling and of the head, built of what `cnnkit.families` names."""
 
 from collections.abc import Callable
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cnnkit.families.heads import Head
 from cnnkit.families.poolings import Pooling
-
-
-class SameConv2d(nn.Conv2d):
-    """A convolution whose grid at stride 1 is its input's: (N, C, H, W) -> (N, C', ⌈H/s⌉, ⌈W/s⌉).
-
-    An even kernel, which has no middle, gets its extra padding at the bottom and the right.
-    """
-
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, bias: bool = True
-    ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, (kernel_size - 1) // 2, bias=bias)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return super().forward(self._padded(images))
-
-    def averaged(self, images: Tensor, k: int) -> Tensor:
-        """`F.avg_pool2d(self(images), k)` as one convolution: (N, C, H, W) -> (N, C', ⌊H/k⌋, ⌊W/k⌋).
-
-        The mean over a cell of k × k answers is the answer of the mean of the filter's k × k shifts, so
-        the filters are averaged, and the convolution skips by k: a step of fast.yaml with avg takes 5.1 ms
-        on two cores, pooled apart 6.3.
-        """
-        filters = F.avg_pool2d(F.pad(self.weight, (k - 1,) * 4), k, stride=1)
-        return F.conv2d(self._padded(images), filters, self.bias, k, self.padding, groups=self.groups)
-
-    def dense(self, images: Tensor) -> Tensor:
-        """The answer at every place, whatever the stride: (N, C, H, W) -> (N, C', H, W)."""
-        return F.conv2d(self._padded(images), self.weight, self.bias, 1, self.padding, groups=self.groups)
-
-    def _padded(self, images: Tensor) -> Tensor:
-        return images if self.kernel_size[0] % 2 else F.pad(images, (0, 1, 0, 1))
+from cnnkit.families.settings import Choice
+from cnnkit.nn.convolution import SameConv2d
 
 
 class Downsampling(nn.Module):
     """A convolution, and then k × k cells made one: (N, C, H, W) -> (N, out_channels, ⌊H/k⌋, ⌊W/k⌋).
 
-    filters: of the convolution. factor: k.
+    filters: of the convolution. factor: k. choice: the settings of the pooling; None: their defaults.
+    networks: how many lie side by side.
     """
 
     def __init__(
         self,
-        pooling: Pooling,
+        entry: Pooling,
         in_channels: int,
         filters: int,
         kernel_size: int,
         factor: int,
         bias: bool = True,
+        choice: Choice | None = None,
+        networks: int = 1,
     ) -> None:
         super().__init__()
-        self.pooling = pooling
+        self.entry = entry
         self.factor = factor
-        self.out_channels = filters * pooling.multiplies_channels
-        stride = factor if pooling.skips else 1
-        self.convolution = SameConv2d(in_channels, filters, kernel_size, stride, bias)
-        pooling.add_parameters(self)
+        self.choice = choice or Choice(entry.name)
+        self.out_channels = filters * entry.multiplies_channels
+        stride = factor if entry.skips else 1
+        self.convolution = SameConv2d(in_channels, filters, kernel_size, stride, bias, groups=networks)
+        self.pooling = entry.build(self.choice, factor, filters, networks)
 
     @property
     def parts(self) -> tuple[str, ...]:
         """The name of each of the maps that the pooling makes of one; empty where it makes one."""
-        return self.pooling.parts
+        return self.entry.parts
 
     def forward(self, images: Tensor, between: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """between: what is done to the convolution's maps before they are reduced; it keeps their shape."""
-        if between is None:
-            return self.pooling.forward(self, images)
-        return self.pooling.reduce(self, between(self.pooling.convolve(self, images)))
+        if between is not None:
+            return self.pooling(between(self.convolution(images)))  # type: ignore[no-any-return]
+        if shorter := getattr(self.pooling, "of_convolution", None):
+            return shorter(self.convolution, images)  # type: ignore[no-any-return]
+        return self.pooling(self.convolution(images))  # type: ignore[no-any-return]
 
 
 class HeadLayer(nn.Module):
-    """(N, C, H, W) -> (N, features)"""
+    """(N, C, H, W) -> (N, features). choice: the settings of the head; None: their defaults."""
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, entry: Head, channels: int, choice: Choice | None = None) -> None:
         super().__init__()
-        self.head = head
+        self.entry = entry
+        self.pooling = entry.build(choice or Choice(entry.name), channels)
 
     def forward(self, maps: Tensor) -> Tensor:
-        return self.head.forward(maps)
+        return self.pooling(maps)  # type: ignore[no-any-return]

@@ -133,9 +133,10 @@ def probe_study(
         stamp = sha256(read_kept(run.path / BEST, any_size=True))
         found = known.get(stamp) or _figures(run, asked, device)
         probed.append(ProbedTrial(entry.level, entry.seed, stamp, found.figures, found.field))
-        write_json(folder / PROBE, sealed(Probe(VERSION, images, probed).to_dict()))
+        probe = Probe(VERSION, images, min(images, run.result.test_images), probed)
+        write_json(folder / PROBE, sealed(probe.to_dict()))
     notify(Prepared(f"probed {counted(len(entries), 'network')}", len(entries), len(entries)))
-    return Probe(VERSION, images, probed)
+    return probe
 
 
 class _Questions:

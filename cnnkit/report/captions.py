@@ -19,7 +19,7 @@ from cnnkit.report.figures import MINUS, told_seeds
 from cnnkit.report.heat import mistakes_alone
 from cnnkit.report.plots import CostPoint, Curve, pareto_front
 from cnnkit.stats import Interval
-from cnnkit.words import counted, listed
+from cnnkit.words import counted, isolated, listed
 
 
 def dots_caption(results: StudyResults) -> str:
@@ -162,6 +162,7 @@ def confusion_caption(
 
     seeds: those that every level has.
     """
+    names = [isolated(name) for name in names]
     best = mistakes_alone(confusions[order[0]])
     row, column = largest(best)
     frequent = f"Most frequent: {names[row]} taken for {names[column]}, {best[row, column]:.1f} times."

@@ -15,6 +15,7 @@ from cnnkit.files import write_atomically
 from cnnkit.report.crops import crop_note, whole_image
 from cnnkit.report.heat import mistakes_map
 from cnnkit.report.template import render
+from cnnkit.words import isolated
 
 MISTAKES_SHOWN = 15
 LONGEST_NAME = 11  # characters of a class below a tile
@@ -75,7 +76,7 @@ class Mistake:
 
     @property
     def caption(self) -> str:
-        return f"{self.truth}, taken for {self.taken_for}, {self.confidence:.0%}"
+        return f"{isolated(self.truth)}, taken for {isolated(self.taken_for)}, {self.confidence:.0%}"
 
     @property
     def image(self) -> str:

@@ -207,7 +207,7 @@ def _caption(
     numbers: Sequence[int],
     as_is: bool,
 ) -> str:
-    heads = {m.name: weights[m.name].config.model.head for m in measured}
+    heads = {m.name: weights[m.name].config.model.head_choice.name for m in measured}
     seed = min(weights[name].config.training.seed for name in heads)
     left_out = [name for name in weights if name not in heads]
     colours = evidence_caption(heads, seed, [m.cells for m in measured], left_out, as_is)

@@ -22,8 +22,9 @@ from cnnkit.data.splits import redrawn_test_and_rest
 from cnnkit.errors import CnnkitError
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.families.poolings import POOLINGS
+from cnnkit.nn.convolution import SameConv2d
 from cnnkit.nn.model import CNN, Stage
-from cnnkit.nn.pooling import Downsampling, SameConv2d
+from cnnkit.nn.pooling import Downsampling
 
 POSITIVE, NEGATIVE = (213, 94, 0), (0, 114, 178)  # Okabe and Ito's vermillion and blue
 CHANNELS_SHOWN = 3  # maps of a stage that a reader sees before unfolding the others
@@ -114,7 +115,7 @@ def stage_maps(model: CNN, image: Tensor) -> list[StageMaps]:
                 dense, after = convolved[0], downsampling(given)[0]
             else:
                 dense, after = stage.activated(convolved)[0], downsampling(given, stage.activated)[0]
-            parts = after.reshape(downsampling.pooling.multiplies_channels, len(dense), *after.shape[1:])
+            parts = after.reshape(downsampling.entry.multiplies_channels, len(dense), *after.shape[1:])
             faded = _never_computed(downsampling.convolution, dense)
             stages.append(StageMaps(first[0], dense, parts, faded, not stage.pools_first))
             maps = stage(maps)
@@ -234,6 +235,8 @@ def images_of(config: Config, labels: NDArray[np.int64] | None = None) -> tuple[
 
     labels: (N,), of the images that were tested; others than these are refused.
     """
+    if config.data.own and not at_hand(config.data):
+        return None, f"{config.data.root} is not there"
     if not at_hand(config.data):  # a report fetches nothing
         return None, f"{config.data.source.title} is not in {data_root(config.data.root)}"
     try:

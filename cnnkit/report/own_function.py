@@ -24,7 +24,18 @@ from cnnkit.words import counted
 
 NOTHING: dict[str, Any] = {
     **dict.fromkeys(
-        ("tuning", "sizes", "activations", "curves", "confusion", "networks", "evidence", "effects", "why")
+        (
+            "tuning",
+            "sizes",
+            "activations",
+            "poolings",
+            "curves",
+            "confusion",
+            "networks",
+            "evidence",
+            "effects",
+            "why",
+        )
     ),
     "config": None,
     "images_missing": "",

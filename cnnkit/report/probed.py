@@ -12,7 +12,6 @@ from cnnkit.probe.study import WHOLE, Judged, judged, reasons
 from cnnkit.report.axes import Panel, accuracy_axis
 from cnnkit.report.effects import lines_over
 from cnnkit.stats import Interval
-from cnnkit.words import counted
 
 STAGES = {
     "reached": "cells that get any gradient",
@@ -65,11 +64,10 @@ def why(folder: Path, results: StudyResults, series: Mapping[str, int]) -> Why |
     if probe is None or not results.levels:
         return None
     levels = [level.name for level in results.levels]
-    asked = f"{counted(len(probe.trials), 'network')} were asked {probe.images:,} test images, the same ones"
     figures, ordered = judged(probe, levels), {name: series[name] for name in levels}
     return Why(
         reasons=reasons(figures, levels),
-        asked=asked,
+        asked=probe.told,
         tables=[
             _table("All networks", WHOLE, figures, levels, ""),
             *_stages(figures, levels),

@@ -11,6 +11,7 @@ from cnnkit.comparison.function_study import is_of_function, load_function_study
 from cnnkit.comparison.study_file import load_study
 from cnnkit.config.images import DataConfig
 from cnnkit.data.prepare import all_tested, load_data, paths_of
+from cnnkit.data.sources import at_hand
 from cnnkit.errors import DataError, RunError
 from cnnkit.events import Note, NoteListener
 from cnnkit.report.damage import results_left
@@ -51,7 +52,9 @@ def right_table(folder: Path, notify: NoteListener) -> Table:
 
 def _images(data: DataConfig, count: int, notify: NoteListener) -> tuple[Sequence[str | int], type]:
     """What the images are called."""
-    if data.own:
+    if data.own and not at_hand(data):
+        notify(Note(f"{data.root} is not there; the images are numbered"))
+    elif data.own:
         try:
             paths = paths_of(data, all_tested(data, load_data(data, notify)))
             if len(paths) == count:

@@ -27,7 +27,7 @@ from cnnkit.report.trials import mean_confusion
 from cnnkit.stats import wilson_interval
 from cnnkit.training.device import Placement
 from cnnkit.training.evaluation import evaluation_batch, predict
-from cnnkit.words import counted
+from cnnkit.words import counted, isolated
 
 NO_MISTAKES: dict[str, Any] = {"confusion": None, "confused_pairs": [], "mistakes": [], "missed": 0}
 HERE = Placement(torch.device("cpu"), "float32", 1)  # a report is drawn alike on any machine
@@ -135,9 +135,8 @@ def _mistakes(run: RunDir, weights: Weights | None, test: ImageDataset | None) -
     missed = int(errors.sum())
     caption = f"{missed:,} of {len(test):,} test images are missed"
     if missed:
-        caption += (
-            f"; most often, {int(errors[row, column])} times, {names[row]} is taken for {names[column]}"
-        )
+        truth, taken = isolated(names[row]), isolated(names[column])
+        caption += f"; most often, {int(errors[row, column])} times, {truth} is taken for {taken}"
     mistakes = [] if weights is None else _most_confident(weights, test, predictions)
     return {
         "confusion": mistakes_map(confusion, names),

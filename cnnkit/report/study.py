@@ -22,6 +22,7 @@ from cnnkit.report.labels import find_room
 from cnnkit.report.networks import images_view
 from cnnkit.report.parts import Parts
 from cnnkit.report.plots import CostPoint, cost_panel, dot_rows, size_panel
+from cnnkit.report.pooled import pooled_maps
 from cnnkit.report.probed import why
 from cnnkit.report.trained import fate, seeds_of_levels, trainings
 from cnnkit.report.trials import (
@@ -68,6 +69,7 @@ def study_view(folder: Path) -> dict[str, Any]:
         "activations": parts.draw(
             "activations", lambda: activation_plots(study.key, trials.order, trials.series), []
         ),
+        "poolings": parts.draw("poolings", lambda: pooled_maps(study), None),
         "curves": parts.draw("curves", lambda: curves_view(trials), None),
         "tuning": tuning_table(study),
         "why": parts.draw("why", lambda: why(folder, results, trials.series), None),

@@ -16,7 +16,7 @@ from cnnkit.training.batches import orders
 from cnnkit.training.cuda_graph import RateOnDevice, Replayed, can_be_recorded
 from cnnkit.training.optimizers import learning_rate_at, make_optimizer
 from cnnkit.training.stacked_model import Alone, SideBySide, side_by_side
-from cnnkit.training.state import EpochUnderWay, Training
+from cnnkit.training.state import DRAWING_USES, EpochUnderWay, Training
 
 
 class Stack:
@@ -56,7 +56,7 @@ class Stack:
         if rate_on_device is None:
             rate_on_device = self.device.type == "cuda" and can_be_recorded(self.optimizer)
         self.rate = RateOnDevice(self.optimizer, self.device) if rate_on_device else None
-        generators = [g for t in trainings for g in (t.augmentation_generator, t.dropout_generator)]
+        generators = [t.generator(use) for t in trainings for use in DRAWING_USES]
         self.context: AbstractContextManager[object] = self.rate or nullcontext()
         on_gpu = self.rate and images.resident and self.device.type == "cuda"
         recorded = on_gpu and self.config.runtime.record_steps

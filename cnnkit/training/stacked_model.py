@@ -2,14 +2,18 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
+from cnnkit.nn.convolution import SameConv2d
 from cnnkit.nn.layers import Dropout, Normalize
 from cnnkit.nn.model import CNN, Stage
-from cnnkit.nn.pooling import Downsampling, HeadLayer, SameConv2d
+from cnnkit.nn.pooling import Downsampling, HeadLayer
 
 
 class Alone(nn.Module):
@@ -86,9 +90,7 @@ def wide_convolution(layers: Sequence[SameConv2d]) -> SameConv2d:
     """At stride 1: (N, S·C, H, W) -> (N, S·C', H, W)"""
     first, count = layers[0], len(layers)
     channels = (first.in_channels * count, first.out_channels * count)
-    layer = SameConv2d(*channels, first.kernel_size[0], bias=first.bias is not None)
-    layer.groups = count
-    return layer
+    return SameConv2d(*channels, first.kernel_size[0], bias=first.bias is not None, groups=count)
 
 
 class WideDownsampling(nn.Module):
@@ -100,13 +102,13 @@ class WideDownsampling(nn.Module):
         narrow = first.convolution
         channels = (narrow.in_channels * self.count, narrow.out_channels * self.count)
         size, bias = narrow.kernel_size[0], narrow.bias is not None
-        self.layer = Downsampling(first.pooling, *channels, size, first.factor, bias)
-        self.layer.convolution.groups = self.count
-        self.convolution = self.layer.convolution  # under the name that it has in a single network
+        self.layer = Downsampling(first.entry, *channels, size, first.factor, bias, first.choice, self.count)
+        # Under the names that they have in a single network.
+        self.convolution, self.pooling = self.layer.convolution, self.layer.pooling
 
     def forward(self, maps: Tensor, between: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         maps = self.layer(maps, between)
-        times = self.layer.pooling.multiplies_channels
+        times = self.layer.entry.multiplies_channels
         if times == 1:
             return maps
         kinds = maps.permute(0, 2, 3, 1).unflatten(3, (times, self.count, -1))
@@ -117,13 +119,17 @@ class WideDownsampling(nn.Module):
 class WideHead(nn.Module):
     """(N, S·C, H, W) -> (S, N, features)"""
 
-    def __init__(self, layers: Sequence[nn.Module]) -> None:
+    def __init__(self, layers: Sequence[HeadLayer]) -> None:
         super().__init__()
         self.count = len(layers)
-        self.each = torch.vmap(layers[0], in_dims=1)
+        # Its parameters become those of all networks, one after the other; `_one` has none that are used.
+        self.pooling = deepcopy(layers[0].pooling)
+        self._one = (deepcopy(layers[0].pooling),)
 
     def forward(self, maps: Tensor) -> Tensor:
-        return self.each(maps.unflatten(1, (self.count, -1)))  # type: ignore[no-any-return]
+        own = {name: p.unflatten(0, (self.count, -1)) for name, p in self.pooling.named_parameters()}
+        each = torch.vmap(partial(functional_call, self._one[0]), in_dims=(0, 1))
+        return each(own, maps.unflatten(1, (self.count, -1)))  # type: ignore[no-any-return]
 
 
 class WideLinear(nn.Module):

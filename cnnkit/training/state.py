@@ -16,7 +16,7 @@ from cnnkit.random import generator_for
 from cnnkit.training.device import Placement
 from cnnkit.training.optimizers import make_optimizer
 
-DRAWING_USES = ("augmentation", "dropout")
+DRAWING_USES = ("augmentation", "dropout", "pooling")
 
 
 @dataclass
@@ -66,7 +66,9 @@ class Training:
         )
         self.augmentation_generator = torch.Generator(device)
         self.dropout_generator = torch.Generator(device)
+        self.pooling_generator = torch.Generator(device)
         self.model.draw_dropout_from(self.dropout_generator)
+        self.model.draw_poolings_from(self.pooling_generator)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -90,8 +92,7 @@ class Training:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "averaged": self.averaged.state_dict() if self.averaged else {},
-            "augmentation_stream": self.augmentation_generator.get_state(),
-            "dropout_stream": self.dropout_generator.get_state(),
+            **{f"{use}_stream": self.generator(use).get_state() for use in DRAWING_USES},
             "history": [asdict(record) for record in self.history],
             "best_epoch": self.best_epoch,
             "under_way": asdict(self.under_way) if self.under_way else {},
@@ -111,29 +112,35 @@ class Training:
             self.averaged.load_state_dict(state["averaged"])
         self.history = [EpochRecord(**record) for record in state["history"]]
         for use in DRAWING_USES:
-            self._restore_generator(use, state[f"{use}_stream"])
+            self._restore_generator(use, state.get(f"{use}_stream"))
         self.best_epoch = state["best_epoch"]
         self.under_way = EpochUnderWay(**state["under_way"]) if state["under_way"] else None
         if self.under_way:
             self.under_way.losses = self.under_way.losses.to(self.placement.device)
             self.under_way.correct = self.under_way.correct.to(self.placement.device)
 
-    def _restore_generator(self, use: str, state: Tensor) -> None:
-        """The state of another kind of device does not fit: the generator is seeded again for the epoch."""
-        generator: torch.Generator = getattr(self, f"{use}_generator")
-        if len(state) == len(generator.get_state()):
+    def _restore_generator(self, use: str, state: Tensor | None) -> None:
+        """The state of another kind of device does not fit: the generator is seeded again for the epoch.
+
+        None: of a use that the cnnkit which kept it did not know.
+        """
+        generator = self.generator(use)
+        if state is not None and len(state) == len(generator.get_state()):
             generator.set_state(state)
         else:
             self._seed_generator(use, len(self.history) + 1)
 
     def seed_generators(self, epoch: int) -> None:
-        """Seeds the generators of augmentation and dropout for an epoch."""
+        """Seeds the generators of augmentation, dropout and poolings for an epoch."""
         for use in DRAWING_USES:
             self._seed_generator(use, epoch)
 
-    def _seed_generator(self, use: str, epoch: int) -> None:
+    def generator(self, use: str) -> torch.Generator:
         generator: torch.Generator = getattr(self, f"{use}_generator")
-        generator.manual_seed(generator_for(self.config.training.seed, use, epoch).initial_seed())
+        return generator
+
+    def _seed_generator(self, use: str, epoch: int) -> None:
+        self.generator(use).manual_seed(generator_for(self.config.training.seed, use, epoch).initial_seed())
 
 
 class Steps(Protocol):

@@ -53,7 +53,7 @@ def network(peer: Peer) -> Any:
     parts.append(layers.Normalization(mean=mean, variance=np.square(std)))
     for stage in model.stages:
         parts += _stage(stage, model)
-    parts.append(HEADS[model.head]())
+    parts.append(HEADS[model.head_choice.name]())
     for units in model.hidden:
         parts += [*_dropout(model), layers.Dense(units, activation=model.activation)]
     return keras.Sequential([*parts, *_dropout(model), layers.Dense(info.classes)])

@@ -1,0 +1,96 @@
+"""The poolings of a comparison that varies them: what each makes of one and the same feature map."""
+
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cnnkit.comparison.study_file import StudyFile
+from cnnkit.families.poolings import POOLINGS
+from cnnkit.families.settings import Choice
+from cnnkit.random import generator_for
+from cnnkit.report.images import grid_size, signed_image
+
+KEY = "model.pooling"
+SIDE = 24  # pixels of the map, at k = 2 twelve cells
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """images: a part's name and its picture."""
+
+    name: str
+    images: list[tuple[str, str]]
+    grid: str
+    summary: str
+    formula: str
+
+
+@dataclass(frozen=True)
+class PooledMaps:
+    """given: the map, as a picture. k: the side of a cell. guessed: names that have weights to train."""
+
+    given: str
+    grid: str
+    k: int
+    levels: list[Pooled]
+    guessed: list[str]
+
+
+def pooled_maps(study: StudyFile) -> PooledMaps | None:
+    """None where the study varies no pooling, or only those of single stages."""
+    k = min(max(study.base().model.stages[0].pool_size, 2), SIDE // 3)
+    levels, guessed = [], []
+    for value in study.varied.get(KEY, []):
+        choice = _choice(value)
+        if choice is None:
+            continue
+        module = POOLINGS[choice.name].build(choice, k, 1)
+        levels.append(_pooled(choice, module, k))
+        if any(True for _ in module.parameters()):
+            guessed.append(str(choice))
+    if not levels:
+        return None
+    return PooledMaps(signed_image(sample_map(), 1.0), grid_size(sample_map()), k, levels, guessed)
+
+
+def _choice(value: Any) -> Choice | None:
+    """None for a list, a name for each stage, and for what is no longer registered."""
+    with contextlib.suppress(AttributeError, KeyError, TypeError):
+        given = value if isinstance(value, dict) else {"name": value}
+        known = [setting.name for setting in POOLINGS[given["name"]].settings]
+        return Choice(given["name"], {key: given[key] for key in known if key in given})
+    return None
+
+
+def _pooled(choice: Choice, module: Any, k: int) -> Pooled:
+    """As in training, where it may draw."""
+    entry = POOLINGS[choice.name]
+    generator = generator_for(0, "picture", choice.name)
+    if entry.draws:
+        module.generator = generator
+    with torch.no_grad():
+        for layer in module.modules():
+            if isinstance(layer, torch.nn.Conv2d):  # weights that begin at random
+                layer.weight.uniform_(-1 / k, 1 / k, generator=generator)
+                layer.bias = None
+        maps = module(sample_map()[None, None])[0]
+    parts = zip(entry.parts or (entry.name,), maps, strict=True)
+    images = [(part, signed_image(values, 1.0)) for part, values in parts]
+    return Pooled(str(choice), images, grid_size(maps), entry.summary, entry.formula)
+
+
+def sample_map() -> Tensor:
+    """(SIDE, SIDE), 0 … 1, as after an activation: thin lines, single dots, a faint and a grainy patch."""
+    values = torch.zeros(SIDE, SIDE)
+    for i in range(SIDE // 2):
+        values[2 + i, 2 + i // 3] = 1.0  # a steep line
+        values[3, 8 + i] = 0.9  # a level one
+    for row, column in ((8, 10), (9, 17), (12, 21)):
+        values[row, column] = 1.0
+    values[15:22, 2:10] = 0.4
+    grain = torch.rand(8, 10, generator=generator_for(0, "picture"))
+    values[14:22, 13:23] = grain
+    return values
