@@ -1,6 +1,7 @@
 """`cnnkit probe`: images change by the written formulas, figures are what NumPy finds, kept ones stay."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from sklearn.preprocessing import StandardScaler
 from support import Here, call
 from torch import Tensor
 
-from cnnkit.comparison.probe_file import Probe, ProbedTrial
+from cnnkit.comparison.probe_file import Field, Probe, ProbedTrial, probe_left, read_probe
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import plan_study
+from cnnkit.comparison.study_file import load_study
 from cnnkit.config.geometry import cells_of
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
@@ -25,6 +27,8 @@ from cnnkit.data.scenes import make_scenes, scenes_at
 from cnnkit.experiment.checkpoints import load_weights
 from cnnkit.families.poolings import ORDERS, POOLING_FIRST, POOLINGS
 from cnnkit.filenames import PROBE, TRIALS
+from cnnkit.files import write_json
+from cnnkit.kept import sealed
 from cnnkit.nn.model import CNN, build_model
 from cnnkit.probe import study
 from cnnkit.probe.corruptions import (
@@ -46,6 +50,7 @@ from cnnkit.probe.information import (
     responses,
     seen_share,
     silenced,
+    square_seen,
     stage_features,
     watched,
 )
@@ -53,6 +58,10 @@ from cnnkit.probe.measure import Found, asked_of
 from cnnkit.probe.shift import DIRECTIONS, DISTANCES, shifted
 from cnnkit.probe.study import judged, probe_study, reasons
 from cnnkit.random import generator_for
+from cnnkit.report.heat import CELL
+from cnnkit.report.page import write_report
+from cnnkit.report.places import places_of
+from cnnkit.stats import Interval
 
 ORDERED = pytest.mark.parametrize(
     ("pooling", "order"),
@@ -174,7 +183,7 @@ def test_shifted_images_are_those_that_numpy_moves(direction: str, distance: int
     np.testing.assert_array_equal(shifted(photos, y, x), expected)
 
 
-def network(*overrides: str, side: int = 12) -> tuple[CNN, Config]:
+def network(*overrides: str) -> tuple[CNN, Config]:
     """Untrained, for images of digits."""
     config = parse_config(TINY, "tiny", overrides)
     return build_model(config.model, config.data.info, 3, 30.0, 60.0).eval(), config
@@ -388,7 +397,7 @@ def test_a_network_is_asked_once(probed: Path, monkeypatch: pytest.MonkeyPatch) 
 
     def counted(*arguments: Any) -> Found:
         asked.append(arguments)
-        return Found({"accuracy": 0.5}, [[255]])
+        return Found({"accuracy": 0.5}, Field(0, 0, (8, 8), [[255]]))
 
     monkeypatch.setattr(study, "figures_of", counted)
     probe_study(probed, 100)
@@ -408,7 +417,7 @@ def test_levels_differ_where_their_seeds_agree_and_reasons_name_the_figures() ->
             seed,
             "",
             {"shift.1.same_answer": kept + seed / 1000, "mean_corruption_error": 0.3},
-            [[255]],
+            Field(0, 0, (8, 8), [[255]]),
         )
         for level, kept in (("max", 0.900), ("avg", 0.950))
         for seed in range(7)
@@ -429,6 +438,73 @@ def test_the_command_tells_a_table_and_the_report_has_a_section(
     page = (probed / "report.html").read_text(encoding="utf-8")
     assert '<section id="why">' in page
     assert "broken lines" in page
+
+
+def test_figures_of_other_weights_are_named_on_the_page_left_out_and_refused(
+    probed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = load_study(probed).trials[0]
+    probe = read_probe(probed)
+    assert probe is not None
+    trials = [
+        replace(t, weights="") if (t.level, t.seed) == (changed.level, changed.seed) else t
+        for t in probe.trials
+    ]
+    write_json(probed / PROBE, sealed(replace(probe, trials=trials).to_dict()))
+    left, (told,) = probe_left(probed, load_study(probed))
+    assert left is not None
+    assert left.trials == [t for t in trials if t.weights]
+    assert f"{changed.level} with seed {changed.seed};" in told
+    done = call(capsys, "compare", "--verify", probed)
+    assert done.code == 1
+    assert "other weights" in done.err
+    write_report(probed)
+    assert "other weights" in (probed / "report.html").read_text(encoding="utf-8")
+    probe_study(probed, 100)
+    assert probe_left(probed, load_study(probed)) == (probe, [])
+    done = call(capsys, "compare", "--verify", probed)
+    assert done.code == 0
+    assert PROBE in done.out
+
+
+def test_a_damaged_file_is_named_and_the_rest_of_the_page_stands(
+    probed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (probed / PROBE).read_text()
+    (probed / PROBE).write_text(text.replace('"images": 100', '"images": 101'))
+    write_report(probed)
+    page = (probed / "report.html").read_text(encoding="utf-8")
+    assert "cnnkit probe asks the networks again" in page
+    assert '<section id="why">' not in page
+    assert '<section id="ranking">' in page
+    assert call(capsys, "compare", "--verify", probed).code == 1
+
+
+def test_the_square_that_a_cell_sees_lies_about_its_pixels_in_the_image() -> None:
+    model, _ = network(
+        "model.pooling=blur", "model.channels=[4]", "model.kernel_sizes=3", "model.pool_size=4"
+    )
+    # Cell 1 of 2 begins at pixel 4. Blur looks 3 pixels beyond it on each side, the kernel 1 more.
+    assert square_seen(model, (8, 8)) == (slice(0, 8), slice(0, 8))
+    assert square_seen(model, (40, 80)) == (slice(20 - 4, 24 + 4), slice(40 - 4, 44 + 4))
+
+
+def test_places_are_drawn_where_they_lie_and_the_best_is_full() -> None:
+    means = {
+        f"objects.8.{row}-{column}": {"max": Interval(0.5 + (row + 2 * column) / 10, None, None)}
+        for row in range(2)
+        for column in range(2)
+    }
+    (places,) = places_of({**means, "accuracy": {}}, ["max", "avg"])
+    ((side, cells),) = places.squares
+    assert (places.level, side, places.width) == ("max", "8", 2 * CELL)
+    assert [(c.x / CELL, c.y / CELL, c.text) for c in cells] == [
+        (0, 0, "50"),
+        (1, 0, "70"),
+        (0, 1, "60"),
+        (1, 1, "80"),
+    ]
+    assert [c.strength for c in cells] == pytest.approx([0, 2 / 3, 1 / 3, 1])
 
 
 @pytest.mark.parametrize("images", ["0", "-3", "many"])

@@ -5,7 +5,7 @@ convolution where the stage pools first, of the activation otherwise.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -131,15 +131,22 @@ def receptive_field(model: CNN, images: Tensor) -> Tensor:
     """
     pixels = images.float().requires_grad_()
     maps = model.stages(model.normalize(pixels))
-    cell = maps.shape[2] // 2, maps.shape[3] // 2
-    (gradient,) = torch.autograd.grad(maps[..., cell[0], cell[1]].sum(), pixels)
-    rows, columns = (_seen_by(model, place) for place in cell)
+    row, column = maps.shape[2] // 2, maps.shape[3] // 2
+    (gradient,) = torch.autograd.grad(maps[..., row, column].sum(), pixels)
+    rows, columns = square_seen(model, images.shape[2:])
     strength = gradient.abs().sum((0, 1))[rows, columns]
     return strength / strength.max().clamp(min=1e-30)
 
 
-def _seen_by(model: CNN, cell: int) -> slice:
-    """The pixels, along one side, that a cell of the last maps could depend on; the first is in the image."""
+def square_seen(model: CNN, size: Sequence[int]) -> tuple[slice, slice]:
+    """The rows and columns of an image of this height and width that `receptive_field` tells of."""
+    middle = (side // math.prod(stage.pool_size for stage in model.config.stages) // 2 for side in size)
+    rows, columns = (_seen_by(model, cell, side) for cell, side in zip(middle, size, strict=True))
+    return rows, columns
+
+
+def _seen_by(model: CNN, cell: int, size: int) -> slice:
+    """The pixels, of `size` along one side, that a cell of the last maps could depend on."""
     first = last = cell
     for stage in reversed(model.config.stages):
         k, side = stage.pool_size, stage.kernel_size
@@ -148,7 +155,7 @@ def _seen_by(model: CNN, cell: int) -> slice:
         first, last = first * k - beyond, last * k - beyond + seen - 1
         first -= stage.convolutions * ((side - 1) // 2)
         last += stage.convolutions * (side // 2)
-    return slice(max(first, 0), last + 1)
+    return slice(max(first, 0), min(last + 1, size))
 
 
 def seen_share(field: Tensor) -> float:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from cnnkit.comparison.probe_file import Field
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.data.prepare import load_data, load_splits
@@ -22,6 +23,7 @@ from cnnkit.probe.information import (
     responses,
     seen_share,
     silenced,
+    square_seen,
     stage_features,
     watched,
 )
@@ -39,10 +41,10 @@ Figures = Mapping[str, float]  # by name: parts with a dot between
 
 
 class Found(NamedTuple):
-    """Of one network. figures: fractions. field: as `ProbedTrial` keeps it."""
+    """Of one network. figures: fractions."""
 
     figures: Figures
-    field: list[list[int]]
+    field: Field
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Asked:
     """What a network is asked. crop: pixels that are cut off each side after an image was changed.
 
     test: before the crop. train: as many training images, cropped, for linear probes. objects: scenes of a
-    small object by size and place, `objects.8.1-2`, with the labels.
+    small object by size and place, `objects.8.1-2`, before the crop, with the labels.
     """
 
     crop: int
@@ -106,15 +108,17 @@ def figures_of(model: CNN, asked: Asked, placement: Placement) -> Found:
     figures: dict[str, float] = {"accuracy": _share(answers == labels)}
     figures |= _shifts(model, asked, answers, placement)
     figures |= _corruptions(model, asked, placement)
-    for name, (scenes, truth) in asked.objects.items():
-        figures[name] = _share(_answers(model, scenes, placement) == truth)
+    figures |= _objects_found(model, asked, placement)
     few = here.images[:WITH_GRADIENT].to(placement.device), labels[:WITH_GRADIENT].to(placement.device)
     field = receptive_field(model, few[0])
     figures |= {"receptive_field": seen_share(field)}
     figures |= {f"cell.{moved}": left for moved, left in enumerate(responses(model, few[0]))}
     figures |= _flows(model, *few)
     figures |= _silenced(model, here, placement)
-    return Found(figures | _linear_probes(model, asked), (field * 255).round().int().tolist())
+    rows, columns = square_seen(model, few[0].shape[2:])
+    height, width = few[0].shape[2:]
+    kept = Field(rows.start, columns.start, (height, width), (field * 255).round().int().tolist())
+    return Found(figures | _linear_probes(model, asked), kept)
 
 
 def _answers(model: CNN, images: Tensor, placement: Placement) -> Tensor:
@@ -157,6 +161,20 @@ def _corruptions(model: CNN, asked: Asked, placement: Placement) -> dict[str, fl
                 _answers(model, images, placement) == asked.test.labels
             )
     return figures | {"mean_corruption_error": 1 - sum(figures.values()) / len(figures)}
+
+
+def _objects_found(model: CNN, asked: Asked, placement: Placement) -> dict[str, float]:
+    """Accuracy by size and place; by size, over all places; and of the smallest alone."""
+    figures = {
+        name: _share(_answers(model, _cropped(scenes, asked.crop), placement) == truth)
+        for name, (scenes, truth) in asked.objects.items()
+    }
+    sides: dict[int, list[float]] = {}
+    for name, share in figures.items():
+        sides.setdefault(int(name.split(".")[1]), []).append(share)
+    means = {side: sum(shares) / len(shares) for side, shares in sorted(sides.items())}
+    figures |= {f"object_size.{side}": mean for side, mean in means.items()}
+    return figures | ({"smallest_object": means[min(means)]} if means else {})
 
 
 def _flows(model: CNN, images: Tensor, labels: Tensor) -> dict[str, float]:

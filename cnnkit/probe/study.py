@@ -29,6 +29,7 @@ MARGIN = 0.01  # a difference of less than one point explains nothing
 REASONS = 2  # at most, in the words at the top
 # What a figure says of two levels, the higher value first; in the order in which they are looked at.
 SAID = {
+    "smallest_object": "of the smallest objects {a} tells {x:.1%} right, {b} {y:.1%}",
     "shift.1.same_answer": "{a} keeps {x:.1%} of its answers when the image moves by one pixel, {b} {y:.1%}",
     "mean_corruption_error": "of worn images {a} takes {x:.1%} for something else, {b} {y:.1%}",
     "receptive_field": "a cell of the last maps sees {x:.0%} of what it could with {a}, {y:.0%} with {b}",
