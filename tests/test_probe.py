@@ -17,6 +17,7 @@ from support import Here, call
 from torch import Tensor
 
 from cnnkit.comparison.probe_file import Field, Probe, ProbedTrial, probe_left, read_probe
+from cnnkit.comparison.results import read_results
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.study_file import load_study
@@ -61,6 +62,7 @@ from cnnkit.random import generator_for
 from cnnkit.report.heat import CELL
 from cnnkit.report.page import write_report
 from cnnkit.report.places import places_of
+from cnnkit.report.probed import why
 from cnnkit.stats import Interval
 
 ORDERED = pytest.mark.parametrize(
@@ -487,6 +489,19 @@ def test_the_square_that_a_cell_sees_lies_about_its_pixels_in_the_image() -> Non
     # Cell 1 of 2 begins at pixel 4. Blur looks 3 pixels beyond it on each side, the kernel 1 more.
     assert square_seen(model, (8, 8)) == (slice(0, 8), slice(0, 8))
     assert square_seen(model, (40, 80)) == (slice(20 - 4, 24 + 4), slice(40 - 4, 44 + 4))
+
+
+def test_every_chapter_says_what_it_means_and_no_axis_goes_below_nothing(probed: Path) -> None:
+    results = read_results(probed)
+    found = why(read_probe(probed), results, {level.name: i for i, level in enumerate(results.levels)})
+    assert found is not None
+    for chapter in found.chapters:
+        assert chapter.says.endswith(".")
+        assert chapter.panels or chapter.tables or chapter.seen
+        assert all(float(tick.label) >= 0 for panel in chapter.panels for tick in panel.y_ticks)
+    (seen,) = [chapter.seen for chapter in found.chapters if chapter.seen]
+    assert [one.level for one in seen] == [level.name for level in results.levels]
+    assert all(0 < one.side <= one.of <= 8 for one in seen)
 
 
 def test_places_are_drawn_where_they_lie_and_the_best_is_full() -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -216,7 +216,9 @@ def _panel(
 ) -> Panel:
     means = [[figures[name].means.get(level) for name in names] for level in series]
     every = [interval for row in means for interval in row if interval]
-    axis = accuracy_axis([i.mean for i in every], [end for i in every for end in (i.low, i.high)])
+    ends = [max(end, 0.0) for i in every for end in (i.low, i.high) if end is not None]
+    axis = accuracy_axis([i.mean for i in every], ends)
+    axis = replace(axis, low=max(axis.low, 0.0))
     return lines_over(title, on, series, ticks, means, axis)
 
 
