@@ -492,8 +492,15 @@ def test_the_square_that_a_cell_sees_lies_about_its_pixels_in_the_image() -> Non
 
 
 def test_every_chapter_says_what_it_means_and_no_axis_goes_below_nothing(probed: Path) -> None:
-    results = read_results(probed)
-    found = why(read_probe(probed), results, {level.name: i for i, level in enumerate(results.levels)})
+    results, probe = read_results(probed), read_probe(probed)
+    assert probe is not None
+    trials = [  # of three seeds two fail, so that the interval reaches far below zero
+        replace(t, figures={**t.figures, "accuracy": 0.8, "corruption.noise.3": 0.6 * (t.seed == 0)})
+        for t in probe.trials
+    ]
+    found = why(
+        replace(probe, trials=trials), results, {level.name: i for i, level in enumerate(results.levels)}
+    )
     assert found is not None
     for chapter in found.chapters:
         assert chapter.says.endswith(".")
