@@ -36,6 +36,18 @@ class Begun:
 
 
 @dataclass(frozen=True)
+class Forecast:
+    """About what a training will cost, told before it begins.
+
+    seconds: of training, measuring and testing. memory: bytes of this process at most, on a GPU of the
+    device; None where the system does not tell.
+    """
+
+    seconds: float
+    memory: int | None = None
+
+
+@dataclass(frozen=True)
 class StepDone:
     """One optimizer step is done; steps and epochs are counted from 1.
 
@@ -190,7 +202,7 @@ class PointDone:
     error: str | None
 
 
-Event = Note | Begun | StepDone | EpochRecord
+Event = Note | Forecast | Begun | StepDone | EpochRecord
 Listener = Callable[[Event], None]
 NoteListener = Callable[[Note], None]
 StudyEvent = Note | StudyBegun | TrialDone | SeedDone | TuningBegun | PointDone

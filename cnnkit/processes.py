@@ -33,6 +33,16 @@ def _cgroup_quota() -> float:
     return math.inf
 
 
+def peak_memory() -> int | None:
+    """The most bytes of memory that this process has taken; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
 def begin_worker() -> None:
     """What a worker process does first: its parent answers Ctrl-C, and it never outlives its parent."""
     signals.ignore_ctrl_c()

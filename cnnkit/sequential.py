@@ -28,6 +28,7 @@ Bools = NDArray[np.bool_]
 ENOUGH = 20.0  # 1 / 0.05
 NOISY = 1.1  # times the common variance: beyond it a pair's own degrees of freedom count
 SHARE = 2 / 3  # of studies, in which a difference that is told to be found is found
+NO_DIRECTION = 1e-9  # of the largest eigenvalue: less is 0, but for rounding; 12 levels round to 1e-15
 PRIOR = 0.5  # the weight g of the mixture, in seeds; small: it expects differences of several deviations
 
 
@@ -85,9 +86,12 @@ def _additive_fit(values: Floats) -> tuple[Floats, float, int]:
     centred = _centred(values, there)
     share = there / np.maximum(there.sum(0), 1)
     normal = np.diag(there.sum(1)).astype(float) - there.astype(float) @ share.T
-    effect = np.linalg.pinv(normal, hermitian=True) @ centred.sum(1)
+    eigenvalues, directions = np.linalg.eigh(normal)  # one is 0 for each group of levels that share no seed
+    known = eigenvalues > NO_DIRECTION * max(eigenvalues[-1], 1.0)
+    directions, eigenvalues = directions[:, known], eigenvalues[known]
+    effect = directions @ (directions.T @ centred.sum(1) / eigenvalues)
     left = centred - _centred(np.broadcast_to(effect[:, None], values.shape), there)
-    df = int(there.sum() - there.any(0).sum() - np.linalg.matrix_rank(normal, hermitian=True))
+    df = int(there.sum() - there.any(0).sum() - known.sum())
     residual = float((left**2).sum()) / df if df > 0 else 0.0
     return np.where(there.any(1), effect, np.nan), residual, max(df, 0)
 

@@ -44,6 +44,11 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 90 * 60 else f"{seconds / 3600:.1f} hours"
 
 
+def gigabytes(number: float) -> str:
+    """Of bytes: `1.3 GB`."""
+    return f"{number / 1e9:,.1f} GB"
+
+
 def counted(number: int, noun: str) -> str:
     """`1 seed`, `2 seeds`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,13 +1,15 @@
 """Augmentation: by known amounts, and in the frequencies that the configuration says."""
 
 import math
+from collections import Counter
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import kstest
+from scipy.stats import chisquare, kstest
 from torch import Tensor
 from torchvision.transforms import functional as vision
 
@@ -63,7 +65,7 @@ def test_an_amount_of_nothing_changes_nothing(
     draw_always(0.5, monkeypatch)
     images = pictures(channels=3)
     torch.testing.assert_close(
-        augment(images, AugmentConfig(**config), generator()), images.float(), atol=0.01, rtol=0
+        augment(images, AugmentConfig(**config), generator()).float(), images.float(), atol=0.01, rtol=0
     )
 
 
@@ -81,7 +83,7 @@ def test_a_shift_by_whole_pixels_moves_pixels_whole_and_lets_black_in(
     down_right[..., pixels:, pixels:] = images[..., :-pixels, :-pixels]
     expected = sorted([up_left, down_right], key=lambda image: image[0, 0, 0, 0].item())
     got = sorted(moved, key=lambda image: image[0, 0, 0, 0].item())
-    torch.testing.assert_close(got, expected, atol=0.01, rtol=0)
+    torch.testing.assert_close([image.float() for image in got], expected, atol=0, rtol=0)
 
 
 def test_a_quarter_turn_moves_pixels_as_rot90_does(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,10 +107,24 @@ def test_a_zoom_by_half_halves_a_picture_within_black(monkeypatch: pytest.Monkey
 
 
 def test_shifts_are_uniform_within_the_configured_pixels_either_way() -> None:
-    x, y = places(augment(blobs(2000), AugmentConfig(translate=6.0), generator()))
-    assert_uniform(x, -6, 6)
-    assert_uniform(y, -6, 6)
+    x, y = places(augment(blobs(2000), AugmentConfig(translate=5.5), generator()))
+    assert_uniform(x, -5.5, 5.5)
+    assert_uniform(y, -5.5, 5.5)
     assert abs(torch.corrcoef(torch.stack([x, y]))[0, 1]) < 0.1
+
+
+def test_images_that_are_only_shifted_and_mirrored_keep_their_very_pixels() -> None:
+    images = torch.arange(1, 1 + 3 * 5 * 7, dtype=torch.uint8).view(1, 3, 5, 7).expand(4000, -1, -1, -1)
+    shown = augment(images, AugmentConfig(translate=2.0, flip=0.5), generator())
+    seen = Counter(tuple(image.flatten().tolist()) for image in shown)
+    padded, expected = F.pad(images[0], [2] * 4), set()
+    for top in range(5):
+        for left in range(5):
+            window = padded[:, top : top + 5, left : left + 7]
+            expected |= {tuple(each.flatten().tolist()) for each in (window, window.flip(2))}
+    assert shown.dtype == torch.uint8
+    assert set(seen) == expected  # all 50, and nothing else
+    assert chisquare(list(seen.values())).pvalue > 1e-4
 
 
 def test_turns_are_uniform_within_the_configured_degrees_either_way() -> None:
@@ -153,7 +169,7 @@ def test_augmentation_comes_from_its_generator_alone_and_differs_from_image_to_i
 
 
 EVERY: dict[str, float] = {
-    **{"rotate": 15.0, "translate": 2.0, "zoom": 0.1},
+    **{"rotate": 15.0, "translate": 2.5, "zoom": 0.1},
     **{"flip": 0.5, "brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "erase": 0.5},
 }
 
@@ -169,7 +185,7 @@ def test_a_change_alone_draws_what_it_draws_beside_the_others(key: str) -> None:
     """The others are so weak here that they do nothing."""
     weak = dict.fromkeys(EVERY, 1e-12) | {key: EVERY[key]}
     images = pictures(20, channels=3)
-    alone = augment(images, AugmentConfig(**{key: EVERY[key]}), generator(3))
+    alone = augment(images, AugmentConfig(**{key: EVERY[key]}), generator(3)).float()
     together = augment(images, AugmentConfig(**weak), generator(3))
     assert not torch.equal(alone, images.float())
     torch.testing.assert_close(together, alone, atol=0.05, rtol=0)
@@ -182,7 +198,7 @@ def test_images_are_mirrored_whole_as_often_as_the_probability_says() -> None:
     mirrored = (flipped == images.flip(3)).flatten(1).all(1)
     assert (as_they_were ^ mirrored).all()
     assert 250 < mirrored.sum() < 350
-    assert torch.equal(augment(images, AugmentConfig(flip=1.0), generator()), images.flip(3).float())
+    assert torch.equal(augment(images, AugmentConfig(flip=1.0), generator()), images.flip(3))
 
 
 @pytest.mark.parametrize("kind", ["brightness", "contrast", "saturation"])

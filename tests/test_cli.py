@@ -45,6 +45,8 @@ STUDY_OPTIONS = {
         "--resume",
         "--probe",
         "--root",
+        "--yes",
+        "-y",
         "--json",
     )
 }
@@ -66,12 +68,13 @@ COMMANDS = {
     "probe": {"study", "--images", "--device", "--json"},
     "train": {
         *("named", "--config", "-c", "--set", "-s", "--out", "--resume", "--root"),
-        *("--device", "--report", "--json", "--quiet", "-q"),
+        *("--device", "--report", "--json", "--yes", "-y", "--quiet", "-q"),
     },
     "eval": {"run", "--split", "--data", "--root", "--csv", "--device", "--json"},
     "predict": {"files", "--top", "--save-seen", "--csv", "--device", "--json"},
     "summary": {"named", "--config", "-c", "--set", "-s", "--json"},
     "data": {"name", "--root", "--sheet", "--yaml", "--cache", "--clear", "--json"},
+    "doctor": {"--json"},
     "config": set(),
     "config list": set(),
     "config show": {"named", "--config", "-c", "--set", "-s"},

@@ -5,14 +5,17 @@ import json
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import TINY
 from support import SIGKILL, call, command, exit_code, keep_json, kept_json, posix_signals, start
 
 from cnnkit.comparison import runner
@@ -22,6 +25,7 @@ from cnnkit.comparison.results import analyse
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import StudyPlan, plan_study
 from cnnkit.comparison.verification import verify
+from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import Interrupted, RunError, UsageError
 from cnnkit.events import StudyEvent, TrialDone
@@ -56,11 +60,35 @@ def without_timing(node: Any) -> Any:
     return [without_timing(value) for value in node] if isinstance(node, list) else node
 
 
+def configured(*overrides: str) -> Config:
+    return parse_config(TINY, "tiny", overrides)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
+    """A study of two levels and three seeds. No test may change it: copy it."""
+    folder = tmp_path_factory.mktemp("comparison") / "study"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(shared_cache))
+        run(study_of(configured, 3), folder)
+    return folder
+
+
 @pytest.fixture
-def finished(tiny: Tiny, tmp_path: Path) -> Path:
-    """A study of two levels and three seeds, its own for each test."""
-    run(study_of(tiny, 3), tmp_path / "study")
-    return tmp_path / "study"
+def finished(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "study"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Any]:
+    """`undisturbed(epochs)`: what four seeds of the two levels come to where nobody disturbs them."""
+
+    @cache
+    def results(epochs: int) -> Any:
+        study = study_of(configured, 4, LEVELS, f"training.epochs={epochs}")
+        return without_timing(run(study, tmp_path_factory.mktemp("undisturbed") / "study"))
+
+    return results
 
 
 def test_each_level_tells_its_gap_from_training_to_test_images(finished: Path) -> None:
@@ -346,7 +374,9 @@ def test_a_pair_is_judged_over_the_seeds_that_both_have(finished: Path) -> None:
 
 @posix_signals
 @pytest.mark.parametrize("number", [SIGKILL, signal.SIGTERM])
-def test_a_killed_worker_costs_no_trial(tiny: Tiny, tmp_path: Path, number: signal.Signals) -> None:
+def test_a_killed_worker_costs_no_trial(
+    tiny: Tiny, tmp_path: Path, undisturbed: Callable[[int], Any], number: signal.Signals
+) -> None:
     killed = []
 
     def kill_one(event: StudyEvent) -> None:
@@ -358,13 +388,13 @@ def test_a_killed_worker_costs_no_trial(tiny: Tiny, tmp_path: Path, number: sign
     results = run(study_of(tiny, 4), tmp_path / "study", notify=kill_one)
     assert killed
     assert [trial.error for trial in results.trials] == [None] * 8
-    assert without_timing(results) == without_timing(run(study_of(tiny, 4), tmp_path / "again"))
+    assert without_timing(results) == undisturbed(1)
 
 
 @posix_signals
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (SIGKILL, -9)])
 def test_an_interrupted_study_goes_on_to_the_same_results(
-    tiny: Tiny, tiny_file: Path, tmp_path: Path, number: signal.Signals, code: int
+    tiny_file: Path, tmp_path: Path, undisturbed: Callable[[int], Any], number: signal.Signals, code: int
 ) -> None:
     options = [
         "--config",
@@ -390,9 +420,7 @@ def test_an_interrupted_study_goes_on_to_the_same_results(
         exit_code(start(command, tmp_path / "log", "compare", "--resume", "--out", tmp_path / "study")) == 0
     )
     resumed = kept_json(tmp_path / "study" / RESULTS)
-    assert without_timing(resumed) == without_timing(
-        run(study_of(tiny, 4, LEVELS, "training.epochs=3"), tmp_path / "whole")
-    )
+    assert without_timing(resumed) == undisturbed(3)
 
 
 def interrupted_import(log: Path, *arguments: object) -> None:

@@ -93,19 +93,21 @@ class Gpu:
 
 
 @pytest.mark.parametrize(("version", "registers"), [("2.8.0", True), ("2.15.0+cu132", False)])
-@pytest.mark.parametrize("calls", [1, WARM_UP, WARM_UP + 1, 10])
-def test_each_call_is_one_step_eager_or_replayed(
-    monkeypatch: pytest.MonkeyPatch, calls: int, version: str, registers: bool
+def test_a_step_is_run_and_recorded_once_and_each_call_replays_it(
+    monkeypatch: pytest.MonkeyPatch, version: str, registers: bool
 ) -> None:
     gpu, eager, recorded = Gpu(), [], []
     gpu.install(monkeypatch, torch.torch_version.TorchVersion(version))
     replayed = Replayed([torch.Generator()], CPU)
-    for _ in range(calls):
-        replayed(lambda: (recorded if gpu.recording else eager).append(1))
-    assert len(eager) == min(calls, WARM_UP)
-    assert len(eager) + gpu.replays == calls
-    assert len(recorded) == (calls > WARM_UP)
-    assert len(gpu.registered) == (registers and calls > WARM_UP)
+
+    def step() -> None:
+        (recorded if gpu.recording else eager).append(1)
+
+    replayed.record(step)
+    assert (len(eager), len(recorded), len(gpu.registered)) == (WARM_UP, 1, registers)
+    for _ in range(10):
+        replayed(step)
+    assert (len(eager), len(recorded), gpu.replays) == (WARM_UP, 1, 10)
 
 
 def test_where_a_step_cannot_be_recorded_all_are_run_and_a_note_says_why(
@@ -120,9 +122,10 @@ def test_where_a_step_cannot_be_recorded_all_are_run_and_a_note_says_why(
         run.append(1)
 
     replayed = Replayed([torch.Generator()], CPU, notes.append)
+    replayed.record(step)
     for _ in range(10):
         replayed(step)
-    assert len(run) == 10
+    assert len(run) == WARM_UP + 10
     assert gpu.replays == 0
     (note,) = notes
     assert "operation not permitted when stream is capturing" in note.text
@@ -139,11 +142,8 @@ def test_want_of_memory_while_a_step_is_recorded_is_no_reason_to_run_on(
         if gpu.recording:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    replayed = Replayed([torch.Generator()], CPU)
-    for _ in range(WARM_UP):
-        replayed(step)
     with pytest.raises(torch.OutOfMemoryError):
-        replayed(step)
+        Replayed([torch.Generator()], CPU).record(step)
 
 
 @pytest.mark.parametrize(("recorded", "kind"), [("true", Stack), ("false", EagerSteps)])
@@ -152,6 +152,32 @@ def test_an_option_switches_recording_off(tiny: Tiny, recorded: str, kind: type)
     training.placement = SimpleNamespace(device=torch.device("cuda"))
     with mock.patch.object(Stack, "__init__", return_value=None):
         assert type(steps_for(training, splits)) is kind
+
+
+@pytest.mark.parametrize("together", [1, 2])
+@pytest.mark.parametrize("name", sorted(set(OPTIMIZERS) - {"adagrad"}))
+def test_steps_that_are_rehearsed_leave_no_trace(tiny: Tiny, name: str, together: int) -> None:
+    extras = ["model.dropout=0.5", "training.weight_averaging=0.9", "data.augment={rotate: 10}"]
+
+    def weights(rehearsed: bool) -> list[torch.Tensor]:
+        both = [
+            begun(tiny(f"training.optimizer={name}", f"training.seed={n}", *extras)) for n in range(together)
+        ]
+        trainings, splits = [t for t, _ in both], both[0][1]
+        stack = Stack(
+            trainings, splits.train, [torch.arange(len(splits.train))] * together, rate_on_device=True
+        )
+        for epoch in (1, 2):
+            stack.begin(epoch)
+            if rehearsed:
+                stack.rehearse(lambda step: [step() for _ in range(WARM_UP)])
+            with stack.context:
+                for step in range(stack.count):
+                    stack.take(epoch, step)
+        return [tensor for t in trainings for tensor in (*t.kept_model.state_dict().values(), stack.losses)]
+
+    for tensor, expected in zip(weights(True), weights(False), strict=True):
+        assert torch.equal(tensor, expected)
 
 
 @needs_cuda

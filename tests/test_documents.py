@@ -122,9 +122,22 @@ def test_a_run_directory_holds_the_files_in_its_table_and_the_result_its_keys(
     assert sorted(names(keys)) == sorted(result)
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("studies")
+
+
 @pytest.fixture
-def study(capsys: pytest.CaptureFixture[str], tiny_file: Path) -> Path:
-    """A study of two levels. Beside it, in `failed`, is one with a level whose loss becomes infinite."""
+def study(
+    once: Path, capsys: pytest.CaptureFixture[str], tiny_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A study of two levels, for all tests to read.
+
+    Beside it, in `failed`, is one with a level whose loss becomes infinite.
+    """
+    monkeypatch.chdir(once)
+    if Path("study").exists():
+        return Path("study")
     compare = ["compare", "--config", tiny_file, "--set", "training.epochs=1"]
     studies = (("model.pooling=max,avg", "2", "study"), ("training.learning_rate=0.01,1e30", "1", "failed"))
     codes = [

@@ -10,6 +10,7 @@ import pytest
 import typer
 from support import call, commands, finished_run
 
+from cnnkit.cli import consent
 from cnnkit.cli.app import app
 from cnnkit.cli.exclusions import NEEDS, exclusions_of
 from cnnkit.comparison import on_ray
@@ -155,6 +156,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--device": (f"train {TINY} --out own", "--device cuda:99"),
         "--report": (f"train {TINY} --out own", "--report"),
         "--json": (f"train {TINY} --out own", "--json"),
+        "--yes": (f"train {TINY} --out own", "--yes"),
         "--quiet": (f"train {TINY} --out own", "--quiet"),
     },
     "eval": {
@@ -214,6 +216,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--clear": ("data --cache", "--clear"),
         "--json": ("data digits", "--json"),
     },
+    "doctor": {"--json": ("doctor", "--json")},
     "config list": {},
     "config schema": {},
     "config keys": {},
@@ -250,6 +253,7 @@ for path, line in (("compare", VARY), ("compare-pooling", POOLING)):
         "--out": (line, STUDY),
         "--probe": (f"{line} {STUDY}", "--probe"),
         "--root": (f"{line} {STUDY}", "--root {tmp}"),
+        "--yes": (f"{line} {STUDY}", "--yes"),
         "--json": (f"{line} {STUDY}", "--json"),
     }
 
@@ -268,7 +272,10 @@ def run(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def dry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No network; a comparison plans its trials and says how many run side by side, but trains none."""
+    """No network; a comparison plans its trials and says how many run side by side, but trains none.
+
+    However short a training is, it is warned of.
+    """
     begin = LocalExecutor.__init__
 
     def told(self: LocalExecutor, home: Path, workers: int | None) -> None:
@@ -281,6 +288,7 @@ def dry(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise OSError("no network")
 
+    monkeypatch.setattr(consent, "LONG", 0.0)
     monkeypatch.setattr(LocalExecutor, "__init__", told)
     monkeypatch.setattr(LocalExecutor, "run", lambda *_: (none for none in ()))
     monkeypatch.setattr(on_ray, "ray_cluster", refuse)

@@ -55,12 +55,12 @@ def test_a_cluster_that_loses_a_node_midway_gives_the_same_results(
             cluster.remove_node(cluster.second, allow_graceful=False)
             lost.set()
 
-    study, folder = study_of(tiny, 4), tmp_path / "ray"
+    study, folder = study_of(tiny, 2), tmp_path / "ray"
     with ray_cluster(cluster.address):
         found = run_study(study, folder, RayExecutor(folder / TRIALS), lose_a_node)
     assert lost.is_set()
-    assert [trial.error for trial in found.trials] == [None] * 8
-    assert without_timing(found) == without_timing(run(study_of(tiny, 4), tmp_path / "local"))
+    assert [trial.error for trial in found.trials] == [None] * 4
+    assert without_timing(found) == without_timing(run(study_of(tiny, 2), tmp_path / "local"))
 
 
 def test_a_trial_that_is_stopped_is_tried_again_and_not_a_failure(

@@ -119,7 +119,8 @@ def test_the_comparisons_run_as_they_are_written(
 ) -> None:
     commands = re.findall(r"^(?:\$ )?cnnkit ([^\n#]*)", COMPARISONS, re.MULTILINE)
     assert len(commands) == 14
-    for number, command in enumerate(commands):
+    alike = {re.sub(r"--out (?!fast-study)\S+| *$", "", command).strip(): command for command in commands}
+    for number, command in enumerate(alike.values()):  # the others differ in their folder alone
         words = command.replace("--tune 8", "--tune 2").split()
         if "--config" in words:
             words += [word for override in SMALL for word in ("--set", override)]

@@ -9,7 +9,7 @@ from scipy import integrate, stats
 
 from cnnkit.closed_testing import closed_over_partitions, closed_over_subsets, pair_indices, partitions
 from cnnkit.image_error import default_margin, image_error, image_error_of_redrawn
-from cnnkit.sequential import ENOUGH, PRIOR, Watch, e_values, fit_pairs, look, reach
+from cnnkit.sequential import ENOUGH, PRIOR, Watch, _additive_fit, e_values, fit_pairs, look, reach
 
 ONE = np.array(1.0)  # a variance
 BELL = {1: 1, 2: 2, 3: 5, 4: 15, 5: 52, 8: 4140}
@@ -309,3 +309,18 @@ def test_what_was_equivalent_stays_equivalent() -> None:
     assert (seen.equivalent < ENOUGH).all()
     assert watch.equivalent.all()
     assert watch.within.all()
+
+
+@pytest.mark.parametrize("levels", range(2, 25))
+def test_effects_are_the_means_and_the_residuals_those_of_two_way_tables_however_many_levels(
+    levels: int,
+) -> None:
+    rng = np.random.default_rng(levels)
+    for seeds in (2, 3, 7):
+        values = rng.normal(0.95, 0.01, (levels, seeds))
+        effect, residual, df = _additive_fit(values)
+        means = values.mean(1)
+        left = values - means[:, None] - values.mean(0) + values.mean()
+        assert df == (levels - 1) * (seeds - 1)
+        np.testing.assert_allclose(effect, means - means.mean(), atol=1e-12)
+        assert residual == pytest.approx((left**2).sum() / df)

@@ -16,6 +16,7 @@ from cnnkit.data.dataset import ImageDataset, Splits, pixel_statistics
 from cnnkit.data.prepare import load_splits
 from cnnkit.errors import UsageError
 from cnnkit.events import Listener
+from cnnkit.experiment.forecast import forecast
 from cnnkit.experiment.latest import followed
 from cnnkit.experiment.new_run import new_run, refuse_taken
 from cnnkit.experiment.train import prepare, run_experiment
@@ -121,6 +122,7 @@ def train(
         refuse_taken(folder)
     with shown(progress) as listener, anew():
         setting = prepare(config, listener)  # first: a run that cannot begin leaves no folder
+        listener(forecast(config, setting))
         with new_run(config, name or config.data.dataset, folder) as run:
             run_experiment(config, run, listener, setting)
     return Run(run.path)

@@ -25,12 +25,13 @@ from cnnkit.events import (
     Begun,
     EpochRecord,
     Event,
+    Forecast,
     Listener,
     Note,
     Prepared,
     StepDone,
 )
-from cnnkit.words import visible
+from cnnkit.words import about, gigabytes, visible
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -130,6 +131,9 @@ class TrainingProgress(LiveBar):
             return
         if isinstance(event, Note):
             print_note(event)
+        elif isinstance(event, Forecast):
+            memory = f", with {gigabytes(event.memory)} of memory" if event.memory else ""
+            say(err, f"takes {about(event.seconds)}{memory}", "dim")
         elif isinstance(event, Begun):
             self._begin(event)
         elif isinstance(event, EpochRecord):

@@ -22,6 +22,7 @@ from cnnkit.cli.completion import (
 )
 from cnnkit.cli.config import config_app
 from cnnkit.cli.data import COLUMNS, data_command
+from cnnkit.cli.doctor import doctor_command
 from cnnkit.cli.evaluate import eval_command
 from cnnkit.cli.options import (
     ConfigArgument,
@@ -31,6 +32,7 @@ from cnnkit.cli.options import (
     QuietOption,
     RootOption,
     SetOption,
+    YesOption,
     chosen_config,
     print_json,
     refuse_setting,
@@ -93,18 +95,22 @@ def train_command(
         bool, typer.Option("--report", help="Write report.html into the run directory as well.")
     ] = False,
     as_json: JsonOption = False,
+    yes: YesOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Train a network, keep what it learned, and test it once."""
     source = None if resume else chosen_config(named, config)
     read = None if source is None else _configured(source, overrides, device)  # before torch is loaded
     from cnnkit.api.functions import open_run, train
+    from cnnkit.api.progress import TrainingProgress
+    from cnnkit.cli.consent import asking
     from cnnkit.cli.console import print_result
 
     drawn = False
     with folder_of_latest():
         if read is not None:
-            run = train(read, out, name=Path(str(source)).stem, progress=not quiet)
+            with TrainingProgress(quiet) as progress:
+                run = train(read, out, name=Path(str(source)).stem, progress=asking(progress, yes))
         else:
             run = open_run(Path(str(resume)))
             refuse_finished(run, device)
@@ -165,6 +171,7 @@ def summary_command(
 
 
 app.command("data", epilog=COLUMNS)(data_command)
+app.command("doctor")(doctor_command)
 
 
 def _note(note: Note) -> None:

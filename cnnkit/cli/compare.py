@@ -164,6 +164,7 @@ def _compare(request: Request, varied: dict[str, list[Any]], optional: str = "")
     from cnnkit.api.refusals import anew
     from cnnkit.api.study import run_plan
     from cnnkit.api.study_progress import StudyProgress
+    from cnnkit.cli.consent import asking
     from cnnkit.cli.console import out
     from cnnkit.comparison.runner import StudyInterrupted
 
@@ -176,7 +177,7 @@ def _compare(request: Request, varied: dict[str, list[Any]], optional: str = "")
                 workers=workers,
                 executor=request.executor.value,
                 ray_address=request.ray_address,
-                notify=progress,
+                notify=asking(progress, request.yes),
             )
     except StudyInterrupted as stopped:
         _show(stopped.results, request.as_json)

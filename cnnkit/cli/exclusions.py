@@ -22,6 +22,7 @@ EXCLUDES: dict[str, list[tuple[str, tuple[str, ...], str]]] = {
     "train": [
         ("--resume", CONFIGURATION, "a run goes on with the configuration that it began with"),
         ("--resume", ("--out",), "a run goes on in its own folder"),
+        ("--resume", ("--yes",), "a run that goes on is not asked about"),
     ],
     "eval": [("--data", ("--root",), "other images are measured, and those of the run are not looked at")],
     "compare": STUDIES,

@@ -104,6 +104,7 @@ def _known_device(name: str | None) -> str | None:
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON, alone, on standard output.")
 ]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Begin without asking, however long it takes.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
 DeviceOption = Annotated[
     str | None,

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from cnnkit.cli.completion import complete_study_or_folder
-from cnnkit.cli.options import ConfigArgument, ConfigOption, RootOption, SetOption
+from cnnkit.cli.options import ConfigArgument, ConfigOption, RootOption, SetOption, YesOption
 
 
 class Matched(str, Enum):
@@ -122,6 +122,7 @@ class Request:
         bool, typer.Option("--probe", help="At the end ask the networks why one wins, as cnnkit probe.")
     ] = False
     root: RootOption = None
+    yes: YesOption = False
     as_json: Annotated[
         bool, typer.Option("--json", help="Print results.json, alone, on standard output.")
     ] = False

@@ -166,11 +166,8 @@ def _import_statistics() -> None:
 def _seconds(
     study: StudyPlan, missing: Sequence[Trial], executor: Executor, published: Published
 ) -> tuple[float, float] | None:
-    """About how long the missing trials of several keys take, at least and at most.
-
-    None where one key is varied, which is seldom long, and where that is not known.
-    """
-    if not study.factors or not missing or executor.seeds_at_once:
+    """About how long the missing trials take, at least and at most; None where that is not known."""
+    if not missing or executor.seeds_at_once:
         return None
     fewest = study.all_seeds[: study.min_seeds]
     if not (times := seconds_of_levels(study, executor, published)):

@@ -1,7 +1,6 @@
 """A training that is measured on validation images alone: test images never reach it."""
 
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
 import torch
@@ -13,14 +12,13 @@ from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import load_data
 from cnnkit.errors import Interrupted
+from cnnkit.experiment.forecast import forecast
 from cnnkit.experiment.train import Setting, begin, prepare
 from cnnkit.filenames import CONFIG, RESULT
 from cnnkit.files import write_atomically, write_json
 from cnnkit.kept import sealed
 from cnnkit.training.device import out_of_memory_in_words
-from cnnkit.training.loop import run_epoch, steps_for, train
-
-MEASURED = 10  # steps that tell how long a training takes
+from cnnkit.training.loop import train
 
 
 def train_for_validation(
@@ -48,15 +46,8 @@ def train_for_validation(
 
 
 def seconds_to_train(config: Config, published: Published) -> float:
-    """About how long a training takes, from its first steps."""
-    setting = _setting(config, published)
-    with setting.placement.in_force(), out_of_memory_in_words(config.training.batch_size):
-        training = begin(config, setting.placement, setting.splits)
-        steps, taken = steps_for(training, setting.splits), count(1)
-        run_epoch(steps, 1, stop_requested=lambda: next(taken) >= MEASURED)
-    now = training.under_way
-    assert now is not None
-    return now.seconds / now.step * training.steps_per_epoch * config.training.epochs
+    """About how long a training takes with its evaluations on validation images, from its first steps."""
+    return forecast(config, _setting(config, published)).seconds
 
 
 def _setting(config: Config, published: Published | None) -> Setting:

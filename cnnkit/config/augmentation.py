@@ -15,7 +15,7 @@ class AugmentConfig(Section):
 
     rotate: Annotated[float, Field(ge=0, le=180)] = Field(0.0, description="largest turn either way, degrees")
     translate: Annotated[float, Field(ge=0, le=1000)] = Field(
-        0.0, description="largest shift along each axis, pixels"
+        0.0, description="largest shift along each axis, pixels; whole ones if nothing is turned or zoomed"
     )
     zoom: Probability = Field(0.0, description="largest enlargement or reduction, fraction")
 
@@ -38,5 +38,14 @@ class AugmentConfig(Section):
         return self.rotate > 0 or self.translate > 0 or self.zoom > 0
 
     @property
+    def shifts_alone(self) -> bool:
+        """Whether images move by whole pixels, none of which has to be computed anew."""
+        return self.translate > 0 and self.translate.is_integer() and not (self.rotate or self.zoom)
+
+    @property
     def alters(self) -> bool:
-        return max(self.flip, self.brightness, self.contrast, self.saturation, self.erase) > 0
+        return self.recolours or max(self.flip, self.erase) > 0
+
+    @property
+    def recolours(self) -> bool:
+        return max(self.brightness, self.contrast, self.saturation) > 0

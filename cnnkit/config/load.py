@@ -2,7 +2,9 @@
 
 import difflib
 import io
+import json
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +81,20 @@ def differing_keys(config: Config) -> dict[str, Any]:
 
 def resolved_yaml(config: Config, width: int = 110) -> str:
     """Every key of a configuration with its value, as YAML in lines of at most so many columns."""
+    values = json.dumps(config.model_dump(mode="json"))
+    return _yaml(values, width, unicode=str(config.data.root).isprintable())  # else its name is escaped
+
+
+@lru_cache(maxsize=64)  # a run writes its own configuration five times
+def _yaml(values: str, width: int, unicode: bool) -> str:
+    """JSON as YAML. unicode: whether letters beyond ASCII are written as they are."""
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = None
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.width = width
-    yaml.allow_unicode = str(config.data.root).isprintable()  # else the folder's name is escaped
+    yaml.allow_unicode = unicode
     out = io.StringIO()
-    yaml.dump(config.model_dump(mode="json"), out)
+    yaml.dump(json.loads(values), out)
     return out.getvalue()
 
 

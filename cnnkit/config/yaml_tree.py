@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Set
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -119,9 +120,7 @@ class YamlTree:
 
     def _compose(self) -> Node | None:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of an anchor that is given again, which YAML 1.2 allows
-                return YAML(typ="safe", pure=True).compose(self.text)  # type: ignore[no-any-return]
+            return _composed(self.text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             message = " ".join(str(part) for part in (error.context, error.problem) if part)
@@ -208,6 +207,14 @@ class YamlTree:
         if isinstance(value, int) and value.bit_length() > LARGEST_INTEGER:
             raise self._refuse(node, path, f"{short(node.value)} is too large a number")
         return value
+
+
+@lru_cache(maxsize=64)  # a run reads its own configuration five times, and the parser takes 5 ms each time
+def _composed(text: str) -> Node | None:
+    """The tree of nodes, which nobody may change. Raises what the parser raises."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of an anchor that is given again, which YAML 1.2 allows
+        return YAML(typ="safe", pure=True).compose(text)  # type: ignore[no-any-return]
 
 
 def short(value: object) -> str:

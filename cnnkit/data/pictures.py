@@ -113,8 +113,11 @@ def of_array(values: Bytes) -> Any:
 def _upright(image: Any, channels: int, size: tuple[int, int]) -> Any:
     from PIL import ImageOps
 
-    if image.format == "JPEG":  # decoded at a half, quarter or eighth where twice the size is left
-        image.draft("L" if channels == 1 else "RGB", (2 * max(size), 2 * max(size)))
+    twice, wanted = 2 * max(size), "L" if channels == 1 else "RGB"
+    if image.format == "JPEG" and (image.mode != wanted or min(image.size) >= 2 * twice):
+        image.draft(
+            wanted, (twice, twice)
+        )  # decoded at a half, quarter or eighth where twice the size is left
     image.load()
     if "exif" in image.info or image.format in ("TIFF", "PNG", "WEBP"):
         image = ImageOps.exif_transpose(image)

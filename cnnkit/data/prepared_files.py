@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from cnnkit.data.pictures import Bytes
 from cnnkit.errors import DataError
 from cnnkit.listing import Listing
+from cnnkit.words import gigabytes
 
 MISSING, DAMAGED = 0, 1  # instead of a hash
 
@@ -99,8 +100,8 @@ def make_room(files: Files, images: int, fit: Fit) -> None:
     needed, free = images * fit.bytes, shutil.disk_usage(files.stem.parent).free
     if not files.pixels.exists() and needed > free:
         raise DataError(
-            f"the prepared images need {needed / 1e9:,.1f} GB in {files.stem.parent}, and "
-            f"{free / 1e9:,.1f} GB are free; choose a smaller data.size, or another folder by XDG_CACHE_HOME"
+            f"the prepared images need {gigabytes(needed)} in {files.stem.parent}, and "
+            f"{gigabytes(free)} are free; choose a smaller data.size, or another folder by XDG_CACHE_HOME"
         )
     for path, length in ((files.pixels, needed), (files.hashes, 8 * images), (files.shapes, 12 * images)):
         with path.open("ab") as file:

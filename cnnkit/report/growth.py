@@ -13,6 +13,7 @@ from cnnkit.sequential import ENOUGH
 from cnnkit.words import counted, listed
 
 FEWEST_DRAWN = 3  # looks: fewer are told in words
+MOST_TOLD = 3  # levels, of more than 4
 LEAST, MOST = 0.1, 1e6  # evidence that is drawn where it is: less lies at the bottom, more at the top
 DASHED = "6 3"
 
@@ -149,13 +150,23 @@ def _told(results: StudyResults, courses: Sequence[PairGrowth]) -> Iterator[str]
         yield "One seed says nothing of chance, so there is no evidence yet: it begins with the second seed."
         return
     for i, look in enumerate(results.looks):
-        told = [f"{evidence(course.different[i])} for {course.level.name}" for course in courses]
-        near = [f"{evidence(course.near[i])} for {course.level.name}" for course in courses]
+        different = _strongest({course.level.name: course.different[i] for course in courses})
+        near = _strongest({course.level.name: course.near[i] for course in courses})
         yield (
             f"After {counted(look.seeds, 'seed')} the evidence of a difference from {results.best.name} was "
-            f"{listed(told)}, and that of less than {results.margin:g} points {listed(near)}."
+            f"{different}, and that of less than {results.margin:g} points {near}."
         )
     yield "Evidence of 20 is enough. From the fourth seed on it is drawn as a plot."
+
+
+def _strongest(values: Mapping[str, float]) -> str:
+    """Evidence by level, in words: of many levels only the strongest."""
+    names = sorted(values, key=lambda name: -values[name])
+    shown, others = (names, []) if len(names) <= MOST_TOLD + 1 else (names[:MOST_TOLD], names[MOST_TOLD:])
+    told = [f"{evidence(values[name])} for {name}" for name in shown]
+    if others:
+        told.append(f"at most {evidence(values[others[0]])} for the {len(others)} others")
+    return listed(told)
 
 
 def _caption(results: StudyResults, courses: Sequence[PairGrowth]) -> Iterator[str]:

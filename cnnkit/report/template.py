@@ -1,6 +1,7 @@
 """Renders the templates; the only module that knows the template language."""
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from cnnkit.report.plots import dashes_of, shape_of
 from cnnkit.words import counted
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from markupsafe import Markup
 
 SIGNS = {BETTER: "▲", WORSE: "▼", BETTER_HERE: "△", WORSE_HERE: "▽", EQUIVALENT: "=", UNDECIDED: "?"}
@@ -30,6 +32,11 @@ def breakable(name: str) -> "Markup":
 
 def render(template: str, view: dict[str, Any]) -> str:
     """The page of one of `templates/`. view: what it names; a name that is missing raises UndefinedError."""
+    return _environment().get_template(template).render(view)
+
+
+@cache  # it keeps the templates compiled
+def _environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -52,4 +59,4 @@ def render(template: str, view: dict[str, Any]) -> str:
         "dark": DARK,
         "box": {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM},
     }
-    return environment.get_template(template).render(view)
+    return environment

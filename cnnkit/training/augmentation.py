@@ -15,7 +15,10 @@ LUMA = (0.2989, 0.587, 0.114)  # of red, green and blue; ITU-R BT.601
 
 
 def augment(images: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Changes each image (C, H, W) by its own random amounts: uint8 -> float, pixels 0 … 255."""
+    """Changes each image (C, H, W) by its own random amounts: uint8 -> float, pixels 0 … 255.
+
+    Images that are only shifted and mirrored stay uint8.
+    """
     if not config.active:
         return images
     return changed(images, draws_for(len(images), config, generator, images.device), config)
@@ -32,15 +35,19 @@ def draws_for(count: int, config: AugmentConfig, generator: torch.Generator, dev
 
 def changed(images: Tensor, draws: Tensor, config: AugmentConfig) -> Tensor:
     """Moved, mirrored, recoloured and erased, in this order: (N, C, H, W) by what `draws_for` gave."""
-    if config.moves:
+    if config.shifts_alone:
+        images = shifted(images, draws[2:MOVING], int(config.translate))
+    elif config.moves:
         images = moved(images, draws[:MOVING], config)
     if not config.alters:
         return images
     flip, *factors, erase, area, tall, top, left = draws[MOVING:]
     if config.flip:
         images = torch.where((flip < config.flip).view(-1, 1, 1, 1), images.flip(3), images)
-    images = recoloured(images.float(), 2 * torch.stack(factors) - 1, config)
+    if config.recolours:
+        images = recoloured(images.float(), 2 * torch.stack(factors) - 1, config)
     if config.erase:
+        images = images.float()
         rectangles = erased_places(images.shape, area, tall, top, left)
         erased = rectangles & (erase < config.erase).view(-1, 1, 1, 1)
         images = torch.where(erased, images.mean((2, 3), keepdim=True), images)
@@ -61,6 +68,20 @@ def moved(images: Tensor, uniform: Tensor, config: AugmentConfig) -> Tensor:
     theta = torch.stack([cos, -sin, shift_x, sin, cos, shift_y], dim=1).view(n, 2, 3)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     return F.grid_sample(images.float(), grid, align_corners=False)
+
+
+def shifted(images: Tensor, uniform: Tensor, largest: int) -> Tensor:
+    """Shifted by whole pixels, so that they stay sharp: (N, C, H, W) by (2, N), 0 … 1.
+
+    As random crops of an image with black edges. -largest … largest are equally likely.
+    """
+    count, _, height, width = images.shape
+    left, top = (uniform * (2 * largest + 1)).long().clamp(max=2 * largest)
+    rows = top[:, None] + torch.arange(height, device=images.device)
+    columns = left[:, None] + torch.arange(width, device=images.device)
+    each = torch.arange(count, device=images.device).view(-1, 1, 1)
+    padded = F.pad(images, [largest] * 4)
+    return padded[each, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def recoloured(images: Tensor, amounts: Tensor, config: AugmentConfig) -> Tensor:

@@ -1,22 +1,25 @@
 """A training step recorded once as a CUDA graph, and then replayed."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
 from cnnkit.events import Listener, Note, ignore
 
 WARM_UP = 3  # steps before the recording: libraries choose kernels, the optimizer makes its states
+NOT_ZERO = {"mu_product": 1.0}  # of NAdam; all other states of optimizers are 0 before the first step
 
 
 class Replayed:
-    """Calls a step on a GPU: the first WARM_UP calls run it, the others replay a recording of it.
+    """A step on a GPU: `record` runs it WARM_UP times and records it, calls replay the recording.
 
-    Each call is a real step on a CUDA stream of its own, so nothing has to be undone. The host then launches
-    one graph a step instead of a hundred kernels. The step may read and write only tensors that keep their
-    address, and may draw only from these generators; they may be seeded again between calls.
-    Recording waits for the device once. If it fails, `notify` is told, and all steps are run.
+    The host then launches one graph a step instead of a hundred kernels. The step may read and write only
+    tensors that keep their address, and may draw only from these generators; they may be seeded again between
+    calls. All of it happens on a CUDA stream of its own. If recording fails, `notify` is told, and calls run
+    the step as it is written.
     """
 
     def __init__(
@@ -25,16 +28,20 @@ class Replayed:
         self.generators, self.notify = generators, notify
         self.stream = torch.cuda.Stream(device)
         self.graph: torch.cuda.CUDAGraph | None = None
-        self.calls = 0
+        self.recorded = False  # or tried in vain
+
+    def record(self, step: Callable[[], None]) -> None:
+        """Once, before the first call; waits for the device. The steps it runs change what a step changes."""
+        self.recorded = True
+        for _ in range(WARM_UP):
+            self._run_aside(step)
+        self.graph = self._recorded_if_possible(step)
 
     def __call__(self, step: Callable[[], None]) -> None:
-        if self.graph is None and self.calls == WARM_UP:
-            self.graph = self._recorded_if_possible(step)
         if self.graph is not None:
             self.graph.replay()
         else:
             self._run_aside(step)
-        self.calls += 1
 
     def _recorded_if_possible(self, step: Callable[[], None]) -> torch.cuda.CUDAGraph | None:
         """None where recording fails; all steps are then run as they are written."""
@@ -104,5 +111,38 @@ class RateOnDevice:
         """Moves the step counters of a run that began on the CPU."""
         for state in self.optimizer.state.values():
             for name, value in state.items():
-                if isinstance(value, torch.Tensor):
+                if isinstance(value, Tensor):
                     state[name] = value.to(self.rate.device)
+
+
+class PutBack(contextlib.AbstractContextManager["PutBack"]):
+    """A context at whose end tensors, generators and an optimizer's states are as they were.
+
+    Tensors keep their address. States that the optimizer makes meanwhile stay, as if before its first step.
+    """
+
+    def __init__(
+        self, tensors: Iterable[Tensor], generators: Sequence[torch.Generator], optimizer: Optimizer
+    ) -> None:
+        self.optimizer = optimizer
+        self.tensors = [(tensor, tensor.clone()) for tensor in (*tensors, *self._states().values())]
+        self.states = set(self._states())
+        self.generators = [(generator, generator.get_state()) for generator in generators]
+
+    def __exit__(self, *_: object) -> None:
+        for tensor, before in self.tensors:
+            tensor.copy_(before)
+        for place, state in self._states().items():
+            if place not in self.states:
+                state.fill_(NOT_ZERO.get(place[1], 0.0))
+        for generator, before in self.generators:
+            generator.set_state(before)
+
+    def _states(self) -> dict[tuple[int, str], Tensor]:
+        """By the address of a parameter and the name of its state."""
+        return {
+            (id(parameter), name): value
+            for parameter, states in self.optimizer.state.items()
+            for name, value in states.items()
+            if isinstance(value, Tensor)
+        }

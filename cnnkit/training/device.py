@@ -49,6 +49,16 @@ class Placement:
             if workspace is None:
                 os.environ.pop(WORKSPACE, None)
 
+    @contextlib.contextmanager
+    def fastest_kernels(self) -> Iterator[None]:
+        """On CUDA: libraries try their kernels for each new shape and take the fastest, by its time alone."""
+        cudnn = torch.backends.cudnn
+        before, cudnn.benchmark = cudnn.benchmark, not self.deterministic
+        try:
+            yield
+        finally:
+            cudnn.benchmark = before
+
     @property
     def name(self) -> str:
         if self.device.type == "cuda":

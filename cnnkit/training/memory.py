@@ -11,6 +11,7 @@ from cnnkit.config.schema import Config
 from cnnkit.errors import OutOfMemory
 from cnnkit.families.datasets import ImageInfo
 from cnnkit.processes import CGROUPS
+from cnnkit.words import gigabytes
 
 MEMORY_INFO = Path("/proc/meminfo")
 FLOAT = 4  # bytes
@@ -22,7 +23,7 @@ def refuse_what_cannot_fit(config: Config, info: ImageInfo, device: torch.device
     if needed > free:
         raise OutOfMemory(
             f"training this network with batches of {config.training.batch_size:,} images needs at least "
-            f"{_gigabytes(needed)} of memory, and {_gigabytes(free)} are free; lower model.channels, "
+            f"{gigabytes(needed)} of memory, and {gigabytes(free)} are free; lower model.channels, "
             "model.hidden or training.batch_size"
         )
 
@@ -64,7 +65,3 @@ def _free_in_container() -> float:
             files = int(rows.get("inactive_file", 0))
             return float(int((CGROUPS / limit).read_text()) - int((CGROUPS / used).read_text()) + files)
     return math.inf
-
-
-def _gigabytes(number: float) -> str:
-    return f"{number / 1e9:,.1f} GB"

@@ -13,7 +13,7 @@ from cnnkit.events import Listener, ignore
 from cnnkit.random import generator_for
 from cnnkit.training.augmentation import changed, draws_for
 from cnnkit.training.batches import orders
-from cnnkit.training.cuda_graph import RateOnDevice, Replayed, can_be_recorded
+from cnnkit.training.cuda_graph import WARM_UP, PutBack, RateOnDevice, Replayed, can_be_recorded
 from cnnkit.training.optimizers import learning_rate_at, make_optimizer
 from cnnkit.training.stacked_model import Alone, SideBySide, side_by_side
 from cnnkit.training.state import DRAWING_USES, EpochUnderWay, Training
@@ -56,11 +56,11 @@ class Stack:
         if rate_on_device is None:
             rate_on_device = self.device.type == "cuda" and can_be_recorded(self.optimizer)
         self.rate = RateOnDevice(self.optimizer, self.device) if rate_on_device else None
-        generators = [t.generator(use) for t in trainings for use in DRAWING_USES]
+        self.generators = [t.generator(use) for t in trainings for use in DRAWING_USES]
         self.context: AbstractContextManager[object] = self.rate or nullcontext()
         on_gpu = self.rate and images.resident and self.device.type == "cuda"
         recorded = on_gpu and self.config.runtime.record_steps
-        self.recording = Replayed(generators, self.device, notify) if recorded else None
+        self.recording = Replayed(self.generators, self.device, notify) if recorded else None
         self._lay_out(torch.stack(list(shares)).to(self.device))
 
     @classmethod
@@ -113,7 +113,19 @@ class Stack:
         self.losses.copy_(begun.losses.expand_as(self.losses))
         self.correct.copy_(begun.correct.expand_as(self.correct))
         self.network.train()
+        if self.recording and not self.recording.recorded and self.full > WARM_UP:
+            with self.placement.fastest_kernels():
+                self.rehearse(self.recording.record)
         return begun
+
+    def rehearse(self, record: Callable[[Callable[[], None]], None]) -> None:
+        """Takes steps, or records one, and puts everything back, before the clock of an epoch starts."""
+        averaging, means = self.averaging, [mean for mean, _ in self.averages]
+        own = (*self.network.tensors.values(), *means, self.losses, self.correct, self.at)
+        with PutBack(own, self.generators, self.optimizer), self.context:
+            self.at.zero_()
+            record(self._learn_next)
+        self.averaging = averaging
 
     def images_until(self, step: int) -> int:
         return self.shares.shape[1] if step == self.count else step * self.config.training.batch_size
@@ -125,7 +137,7 @@ class Stack:
                 group["lr"] = rate
         if step >= self.full:
             self._learn(self.rest)
-        elif self.recording:
+        elif self.recording and (self.averaging or not self.averages):  # the first average is a copy
             self.recording(self._learn_next)
         else:
             self._learn_next()
