@@ -22,6 +22,7 @@ WEIGHTS_SUFFIX = ".safetensors"
 # In a study's folder.
 STUDY, RESULTS = "study.json", "results.json"
 LABELS = "labels.bin"
+PROBE = "probe.json"
 TRIALS = "trials"  # the folder of the trials' run directories
 TUNING = "tuning"  # the folder of the trainings that only choose settings
 LOCK = ".lock"

@@ -43,6 +43,7 @@ STUDY_OPTIONS = {
         "--ray-address",
         "--out",
         "--resume",
+        "--probe",
         "--root",
         "--yes",
         "-y",
@@ -64,6 +65,7 @@ COMMANDS = {
         *STUDY_OPTIONS,
     },
     "report": {"folder", "--csv"},
+    "probe": {"study", "--images", "--device", "--json"},
     "train": {
         *("named", "--config", "-c", "--set", "-s", "--out", "--resume", "--root"),
         *("--device", "--report", "--json", "--yes", "-y", "--quiet", "-q"),

@@ -1,6 +1,7 @@
 """No option is dropped in silence: it acts, or it is refused with a reason."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ SAMPLES = {  # two values of each option that does not take any text
     "--metric": ("accuracy", "macro_f1"),
     "--executor": ("local", "ray"),
     "--where": ("stages", "head"),
+    "--images": ("10", "20"),
 }
 
 
@@ -199,6 +201,12 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--resume": (f"compare-pooling {STUDY}", "--resume"),
     },
     "report": {"DIR": ("report", "{run}"), "--csv": ("report {run}", "--csv {tmp}/a.csv")},
+    "probe": {
+        "STUDY": ("probe", "{study}"),
+        "--images": ("probe {study}", "--images 3"),
+        "--device": ("probe {study}", "--device cuda:99"),
+        "--json": ("probe {study}", "--json"),
+    },
     "data": {
         "[NAME|PATH]": ("data", "digits"),
         "--root": ("data mnist", "--root {tmp}/none"),
@@ -243,6 +251,7 @@ for path, line in (("compare", VARY), ("compare-pooling", POOLING)):
         "--executor": (f"{line} {STUDY}", "--executor ray"),
         "--ray-address": (f"{line} {STUDY} --executor ray", "--ray-address nowhere:1"),
         "--out": (line, STUDY),
+        "--probe": (f"{line} {STUDY}", "--probe"),
         "--root": (f"{line} {STUDY}", "--root {tmp}"),
         "--yes": (f"{line} {STUDY}", "--yes"),
         "--json": (f"{line} {STUDY}", "--json"),
@@ -312,7 +321,8 @@ REPEATED: set[str] = set()  # lines that were seen to do the same again
 def test_an_option_acts(
     line: str, option: str, run: Path, picture: Path, tiny_file: Path, tmp_path: Path, capsys: Capture
 ) -> None:
-    study = Path(__file__).parent / "kept" / "0.1.0" / "study"
+    kept = Path(__file__).parent / "kept" / "0.1.0" / "study"
+    study = shutil.copytree(kept, tmp_path / "kept") if "{study}" in line + option else kept
     places = {"run": run, "picture": picture, "tiny": tiny_file, "study": study}
     without = seen(capsys, tmp_path, line, **places)
     if line not in REPEATED:  # or else any option would seem to act

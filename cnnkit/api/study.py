@@ -13,6 +13,7 @@ from cnnkit.comparison import results
 from cnnkit.comparison.function_call import Function
 from cnnkit.comparison.function_runner import run_function
 from cnnkit.comparison.function_study import FunctionStudy, is_of_function
+from cnnkit.comparison.probe_file import Probe
 from cnnkit.comparison.records import PairResult, StudyResults
 from cnnkit.comparison.runner import Executor, run_study
 from cnnkit.comparison.sentence import sentence
@@ -22,6 +23,8 @@ from cnnkit.comparison.verification import verify
 from cnnkit.errors import UsageError
 from cnnkit.events import NoteListener, StudyListener, ignore
 from cnnkit.filenames import RUNS, TRIALS
+from cnnkit.probe.measure import IMAGES
+from cnnkit.probe.study import probe_study
 from cnnkit.report.page import write_report
 from cnnkit.report.right import right_table
 from cnnkit.tables import Table
@@ -56,6 +59,15 @@ class Study:
         deep: also evaluates the kept weights again. Raises DataError where the images are missing.
         """
         return verify(self.path, deep)
+
+    def probe(self, images: int = IMAGES, device: str | None = None, notify: NoteListener = ignore) -> Probe:
+        """Asks every network of the study why one wins, and keeps the figures in `probe.json`.
+
+        images: of the test split, the same for all. device: instead of the configured one. Networks that
+        were asked before are not asked again. `report()` shows what came out. Raises UsageError where the
+        study holds no networks, DataError where its images are missing.
+        """
+        return probe_study(self.path, images, device, notify)
 
     def report(self) -> Path:
         """Draws `report.html` into the study's folder; returns its path."""

@@ -38,6 +38,7 @@ from cnnkit.cli.options import (
     refuse_setting,
 )
 from cnnkit.cli.predict import predict_command
+from cnnkit.cli.probe import probe_command
 from cnnkit.cli.report import report_command, show_report
 from cnnkit.cli.runs import folder_of_latest, refuse_finished
 from cnnkit.errors import CnnkitError
@@ -138,6 +139,7 @@ app.command("eval")(eval_command)
 app.command("compare-pooling")(compare_pooling_command)
 app.command("compare")(compare_command)
 app.command("report")(report_command)
+app.command("probe")(probe_command)
 app.command("predict")(predict_command)
 
 

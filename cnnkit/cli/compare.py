@@ -184,11 +184,23 @@ def _compare(request: Request, varied: dict[str, list[Any]], optional: str = "")
         raise
     results = study.results
     _show(results, request.as_json)
+    if request.probe and results.levels:
+        _probe(study.path, request.as_json)
+    elif request.probe and not request.as_json:
+        say(out, "--probe: no training has ended, so there is no network to probe")
     report = study.report()  # after the table, which a drawing error must not hide
     if not request.as_json:
         say(out, f"to look at: {report}")
     if results.failed:
         raise typer.Exit(1)
+
+
+def _probe(folder: Path, as_json: bool) -> None:
+    from cnnkit.cli.probe import probed, show_probe
+
+    probe = probed(folder)
+    if not as_json:
+        show_probe(folder, probe)
 
 
 def _show(results: "StudyResults", as_json: bool) -> None:

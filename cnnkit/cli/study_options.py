@@ -118,6 +118,9 @@ class Request:
         ),
     ] = None
     resume: Annotated[bool, typer.Option("--resume", help="Continue the study in --out as planned.")] = False
+    probe: Annotated[
+        bool, typer.Option("--probe", help="At the end ask the networks why one wins, as cnnkit probe.")
+    ] = False
     root: RootOption = None
     yes: YesOption = False
     as_json: Annotated[

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cnnkit.comparison.first_version import FirstResults, first_results
 from cnnkit.comparison.function_study import is_of_function
+from cnnkit.comparison.probe_file import probe_left
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import analyse, images_tested, read_results
 from cnnkit.comparison.study_file import (
@@ -33,6 +34,7 @@ from cnnkit.filenames import (
     MANIFEST,
     METRICS,
     PREDICTIONS,
+    PROBE,
     RESULT,
     RESULTS,
     STUDY,
@@ -94,6 +96,10 @@ def verify(folder: Path, deep: bool = False, told: Callable[[str], None] = ignor
         told(f"the images in every {TESTED} are those that its seed draws from the classes in {LABELS}")
     _raise([sentence for run in runs for sentence in _forged(run)])
     told(f"best epoch, validation and seconds in each {RESULT} are those of {METRICS}")
+    probe, untrue = probe_left(folder, study)
+    _raise(untrue)
+    if probe:
+        told(f"{PROBE} is about the weights that lie in the study; not checked: its figures")
     told(f"parameters and multiply-accumulates, counted again from {CONFIG}, are those of {RESULT}")
     if deep:
         from cnnkit.comparison.deep import evaluate_again

@@ -5,7 +5,7 @@ bear that the maximum finds. After "cluttered MNIST" of Mnih et al., "Recurrent 
 attention", 2014, whose digits keep their size.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -50,12 +50,32 @@ def make_scenes(
     an object of side `scene.object_sizes[i % len]`, so that every size is as frequent.
     """
     ink, layout = _without_margin(digits), _layout(len(digits), scene, count, generator)
+    return _drawn(ink, scene, layout), labels[layout.chosen]
+
+
+def scenes_at(
+    digits: Tensor,
+    labels: Tensor,
+    scene: SceneConfig,
+    corner: tuple[int, int],
+    count: int,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """As `make_scenes`, but each object's upper left corner lies at the row and column of `corner`."""
+    ink, layout = _without_margin(digits), _layout(len(digits), scene, count, generator)
+    layout = replace(layout, corners=torch.tensor(corner).expand(count, 2))
+    return _drawn(ink, scene, layout), labels[layout.chosen]
+
+
+def _drawn(ink: Tensor, scene: SceneConfig, layout: Layout) -> Tensor:
+    """The clutter, and over it the objects: (count, 1, S, S) uint8."""
+    count = len(layout.chosen)
     scenes = torch.zeros(count, scene.size**2, dtype=torch.uint8)
     for clutter in layout.clutter:
         pieces = _pieces(ink[clutter.donors], scene.clutter_size, clutter.cuts)
         _put(scenes, torch.arange(count), pieces, clutter.corners, scene.size)
     _put_objects(scenes, ink, scene, layout)
-    return scenes.view(count, 1, scene.size, scene.size), labels[layout.chosen]
+    return scenes.view(count, 1, scene.size, scene.size)
 
 
 def only_objects(digits: Tensor, scene: SceneConfig, count: int, generator: torch.Generator) -> Tensor:

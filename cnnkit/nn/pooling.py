@@ -37,6 +37,11 @@ class Downsampling(nn.Module):
         self.convolution = SameConv2d(in_channels, filters, kernel_size, stride, bias, groups=networks)
         self.pooling = entry.build(self.choice, factor, filters, networks)
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The name of each of the maps that the pooling makes of one; empty where it makes one."""
+        return self.entry.parts
+
     def forward(self, images: Tensor, between: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """between: what is done to the convolution's maps before they are reduced; it keeps their shape."""
         if between is not None:

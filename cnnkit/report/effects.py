@@ -1,6 +1,6 @@
 """The report of a study of several keys: a panel for each value of a key, and the interaction of two."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,13 +67,14 @@ def _together(study: OfSeveralKeys, results: StudyResults, given: int) -> Togeth
         _panel(f"{on} {value}: {measured}", first.names, [row[number] for row in means], y_axis)
         for number, value in enumerate(other.names)
     ]
+    series = {name: number for number, name in enumerate(first.names)}
     others = [short_key(f.key) for f in study.factors if f not in (first, other)]
     averaged = f" averaged over {listed(others)}," if others else ""
     return Together(
         title=f"{key} and {on}",
         answer=winner_depends(results.dependence[given - 1], results),
         panels=panels,
-        lines=_interaction(f"{measured}, against {on}", on, first.names, other.names, means, y_axis),
+        lines=lines_over(f"{measured}, against {on}", on, series, other.names, means, y_axis),
         caption=f"Mean {results.measure},{averaged} and its 95 % interval over the seeds, in one scale. Last "
         f"plot: where lines are parallel, {key} matters as much with each {on}; where they are not, this may "
         f"depend on {on}. Intervals of single means say little of differences, which are taken seed by "
@@ -94,24 +95,25 @@ def _panel(title: str, names: Sequence[str], intervals: Sequence[Interval], y_ax
     return panel
 
 
-def _interaction(
+def lines_over(
     title: str,
     on: str,
-    names: Sequence[str],
+    series: Mapping[str, int],
     others: Sequence[str],
-    means: Sequence[Sequence[Interval]],
+    means: Sequence[Sequence[Interval | None]],
     y_axis: Axis,
 ) -> Panel:
-    """A line for each value of the first key, over the values of the other."""
+    """A line for each name of `series` over the values on the x axis; means: a row a name, fractions."""
     panel = Panel(title, on, Axis(-0.4, len(others) - 0.6), y_axis)
     panel.x_ticks = [Tick(panel.x(number), value) for number, value in enumerate(others)]
-    for series, (name, row) in enumerate(zip(names, means, strict=True)):
-        aside = BESIDE * (series - (len(names) - 1) / 2)
-        xs = [number + aside for number in range(len(row))]
-        points = panel.points(xs, [interval.mean * 100 for interval in row])
-        panel.lines.append(Line(series, points, dashes_of(series)))
-        for x, value, interval in zip(xs, others, row, strict=True):
-            _mark(panel, series, panel.x(x), f"{name}, {value}", interval)
+    for place, ((name, number), row) in enumerate(zip(series.items(), means, strict=True)):
+        aside = BESIDE * (place - (len(series) - 1) / 2)
+        values = zip(others, row, strict=True)
+        known = [(x + aside, value, found) for x, (value, found) in enumerate(values) if found]
+        points = panel.points([x for x, *_ in known], [interval.mean * 100 for *_, interval in known])
+        panel.lines.append(Line(number, points, dashes_of(number)))
+        for x, value, interval in known:
+            _mark(panel, number, panel.x(x), f"{name}, {value}", interval)
     return panel
 
 

@@ -34,6 +34,7 @@ NOTHING: dict[str, Any] = {
             "networks",
             "evidence",
             "effects",
+            "why",
         )
     ),
     "config": None,

@@ -8,6 +8,7 @@ from typing import Any
 from cnnkit.comparison.can_tell import in_sentences
 from cnnkit.comparison.function_study import FunctionStudy
 from cnnkit.comparison.intervals import informative
+from cnnkit.comparison.probe_file import probe_left
 from cnnkit.comparison.records import LevelResult, StudyResults, ToBest
 from cnnkit.comparison.sentence import changes_of_the_margin, how_tuned, verdict_alone
 from cnnkit.comparison.study_file import StudyFile, load_study
@@ -23,6 +24,7 @@ from cnnkit.report.networks import images_view
 from cnnkit.report.parts import Parts
 from cnnkit.report.plots import CostPoint, cost_panel, dot_rows, size_panel
 from cnnkit.report.pooled import pooled_maps
+from cnnkit.report.probed import why
 from cnnkit.report.trained import fate, seeds_of_levels, trainings
 from cnnkit.report.trials import (
     confusion_view,
@@ -52,6 +54,7 @@ def study_view(folder: Path) -> dict[str, Any]:
     results = shown_results(study, kept)
     config = study.base()
     trials, parts = open_trials(folder, study, config, results), Parts()
+    probe, of_probe = probe_left(folder, study)
     view = {
         "study": study,
         "results": results,
@@ -61,7 +64,7 @@ def study_view(folder: Path) -> dict[str, Any]:
         "sentence": " ".join([verdict_alone(kept), *how_tuned(kept)]),
         "changes_of_the_margin": changes_of_the_margin(results),
         "trainings": trainings(study, results),
-        "damage": [*damage, *trials.damage],
+        "damage": [*damage, *trials.damage, *of_probe],
         "series": [(trials.series[name], name) for name in trials.order],
         "series_of": trials.series,
         "short_names": find_room(trials.order),
@@ -71,6 +74,7 @@ def study_view(folder: Path) -> dict[str, Any]:
         "poolings": parts.draw("poolings", lambda: pooled_maps(study), None),
         "curves": parts.draw("curves", lambda: curves_view(trials), None),
         "tuning": tuning_table(study),
+        "why": parts.draw("why", lambda: why(probe, results, trials.series), None),
         "predictions_missing": missing_predictions(trials),
         **parts.draw("gallery filters maps evidence", lambda: images_view(trials), NO_IMAGES),
         **provenance_view(trials),
