@@ -44,6 +44,7 @@ STUDY_OPTIONS = {
         "--out",
         "--resume",
         "--root",
+        "--trust",
         "--json",
     )
 }
@@ -61,13 +62,13 @@ COMMANDS = {
         "--orders",
         *STUDY_OPTIONS,
     },
-    "report": {"folder", "--csv"},
+    "report": {"folder", "--csv", "--trust"},
     "train": {
-        *("named", "--config", "-c", "--set", "-s", "--out", "--resume", "--root"),
+        *("named", "--config", "-c", "--set", "-s", "--out", "--resume", "--root", "--trust"),
         *("--device", "--report", "--json", "--quiet", "-q"),
     },
-    "eval": {"run", "--split", "--data", "--root", "--csv", "--device", "--json"},
-    "predict": {"files", "--top", "--save-seen", "--csv", "--device", "--json"},
+    "eval": {"run", "--split", "--data", "--root", "--trust", "--csv", "--device", "--json"},
+    "predict": {"files", "--top", "--save-seen", "--csv", "--trust", "--device", "--json"},
     "summary": {"named", "--config", "-c", "--set", "-s", "--json"},
     "data": {"name", "--root", "--sheet", "--yaml", "--cache", "--clear", "--json"},
     "config": set(),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import typer
-from support import call, commands, finished_run
+from support import call, commands, finished_run, own_pooling_file
 
 from cnnkit.cli.app import app
 from cnnkit.cli.exclusions import NEEDS, exclusions_of
@@ -15,6 +15,7 @@ from cnnkit.comparison import on_ray
 from cnnkit.comparison.local import LocalExecutor
 from cnnkit.data import sources
 from cnnkit.errors import UsageError
+from cnnkit.filenames import RESULT
 
 Capture = pytest.CaptureFixture[str]
 COMMANDS = {path: one for path, one in commands(typer.main.get_command(app)) if not hasattr(one, "commands")}
@@ -150,6 +151,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--out": (f"train {TINY}", "--out own"),
         "--resume": ("train", "--resume {run}"),
         "--root": (f"train {TINY} --out own", "--root {tmp}"),
+        "--trust": ("train --resume {own}", "--trust"),
         "--device": (f"train {TINY} --out own", "--device cuda:99"),
         "--report": (f"train {TINY} --out own", "--report"),
         "--json": (f"train {TINY} --out own", "--json"),
@@ -160,6 +162,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--split": ("eval {run}", "--split train"),
         "--data": ("eval {run}", "--data {tmp}"),
         "--root": ("eval {run}", "--root {tmp}"),
+        "--trust": ("eval {own}", "--trust"),
         "--csv": ("eval {run}", "--csv {tmp}/a.csv"),
         "--device": ("eval {run}", "--device cuda:99"),
         "--json": ("eval {run}", "--json"),
@@ -169,6 +172,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--top": ("predict {run} {picture}", "--top 1"),
         "--save-seen": ("predict {run} {picture}", "--save-seen {tmp}/seen"),
         "--csv": ("predict {run} {picture}", "--csv {tmp}/a.csv"),
+        "--trust": ("predict {own} {picture}", "--trust"),
         "--device": ("predict {run} {picture}", "--device cuda:99"),
         "--json": ("predict {run} {picture}", "--json"),
     },
@@ -196,7 +200,11 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--orders": (f"{POOLING} {STUDY}", "--orders"),
         "--resume": (f"compare-pooling {STUDY}", "--resume"),
     },
-    "report": {"DIR": ("report", "{run}"), "--csv": ("report {run}", "--csv {tmp}/a.csv")},
+    "report": {
+        "DIR": ("report", "{run}"),
+        "--csv": ("report {run}", "--csv {tmp}/a.csv"),
+        "--trust": ("report {own}", "--trust"),
+    },
     "data": {
         "[NAME|PATH]": ("data", "digits"),
         "--root": ("data mnist", "--root {tmp}/none"),
@@ -241,6 +249,7 @@ for path, line in (("compare", VARY), ("compare-pooling", POOLING)):
         "--ray-address": (f"{line} {STUDY} --executor ray", "--ray-address nowhere:1"),
         "--out": (line, STUDY),
         "--root": (f"{line} {STUDY}", "--root {tmp}"),
+        "--trust": (f"{line} {STUDY}", "--trust"),
         "--json": (f"{line} {STUDY}", "--json"),
     }
 
@@ -255,6 +264,16 @@ def test_every_option_of_every_command_is_shown_to_act() -> None:
 def run(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run, for every test to read."""
     return finished_run(tmp_path_factory.mktemp("finished") / "run", shared_cache, "training.epochs=1")
+
+
+@pytest.fixture(scope="module")
+def own_run(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose pooling is a person's own; only its test is missing."""
+    folder = tmp_path_factory.mktemp("own")
+    pooling = own_pooling_file(folder / "own.py")
+    run = finished_run(folder / "run", shared_cache, "training.epochs=1", f"model.pooling={pooling}")
+    (run / RESULT).unlink()
+    return run
 
 
 @pytest.fixture
@@ -302,10 +321,19 @@ REPEATED: set[str] = set()  # lines that were seen to do the same again
 )
 @pytest.mark.usefixtures("dry")
 def test_an_option_acts(
-    line: str, option: str, run: Path, picture: Path, tiny_file: Path, tmp_path: Path, capsys: Capture
+    line: str,
+    option: str,
+    run: Path,
+    picture: Path,
+    tiny_file: Path,
+    tmp_path: Path,
+    capsys: Capture,
+    request: pytest.FixtureRequest,
 ) -> None:
     study = Path(__file__).parent / "kept" / "0.1.0" / "study"
     places = {"run": run, "picture": picture, "tiny": tiny_file, "study": study}
+    if "{own}" in line:
+        places["own"] = request.getfixturevalue("own_run")
     without = seen(capsys, tmp_path, line, **places)
     if line not in REPEATED:  # or else any option would seem to act
         assert seen(capsys, tmp_path, line, **places) == without

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cnnkit.api.notebook import embedded
 from cnnkit.api.progress import shown
+from cnnkit.config.own_code import tell_of_changes
 from cnnkit.config.schema import Config
 from cnnkit.data.named_files import image_files
 from cnnkit.data.sources import with_root
@@ -94,6 +95,7 @@ class Run:
         from cnnkit.report.confusion import draw_confusion
 
         other, own = (None if path is None else Path(path) for path in (data, root))
+        tell_of_changes(self.weights.config, notify)
         measured = measure_split(self.weights, split, device, notify, other, own)
         with _not_hiding_what_is_known(notify):
             draw_confusion(measured)
@@ -136,6 +138,7 @@ class Run:
             with alone_at(folder.path, "run"), shown(progress) as listener:
                 if not folder.finished:  # another process may have ended it
                     config = folder.config
+                    tell_of_changes(config, listener)
                     data = with_root(config.data, None if root is None else Path(root), listener)
                     found = config.model_copy(update={"data": data})
                     setting = prepare(found, listener, device, threads=folder.threads)

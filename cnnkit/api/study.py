@@ -22,6 +22,7 @@ from cnnkit.comparison.verification import verify
 from cnnkit.errors import UsageError
 from cnnkit.events import NoteListener, StudyListener, ignore
 from cnnkit.filenames import RUNS, TRIALS
+from cnnkit.nn.tried_apart import try_own_classes
 from cnnkit.report.page import write_report
 from cnnkit.report.right import right_table
 from cnnkit.tables import Table
@@ -95,6 +96,7 @@ def run_plan(
     if executor == "local" and ray_address is not None:
         raise UsageError("ray_address: trials run on a cluster only with executor 'ray'")
     folder = folder or _new_folder(name)
+    try_own_classes([level.config.model for level in plan.levels], notify)
     with _executor(plan, folder / TRIALS, workers, executor, ray_address) as chosen:
         run_study(plan, folder, chosen, notify)
     return Study(folder)

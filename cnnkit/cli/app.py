@@ -31,6 +31,7 @@ from cnnkit.cli.options import (
     QuietOption,
     RootOption,
     SetOption,
+    TrustOption,
     chosen_config,
     print_json,
     refuse_setting,
@@ -41,6 +42,7 @@ from cnnkit.cli.runs import folder_of_latest, refuse_finished
 from cnnkit.errors import CnnkitError
 from cnnkit.events import Note
 from cnnkit.filenames import CURVES
+from cnnkit.own.code import own_trace
 from cnnkit.words import visible
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ def train_command(
         ),
     ] = None,
     root: RootOption = None,
+    trust: TrustOption = False,
     device: DeviceOption = None,
     with_report: Annotated[
         bool, typer.Option("--report", help="Write report.html into the run directory as well.")
@@ -105,7 +108,7 @@ def train_command(
         if read is not None:
             run = train(read, out, name=Path(str(source)).stem, progress=not quiet)
         else:
-            run = open_run(Path(str(resume)))
+            run = open_run(Path(str(resume)), trust=trust)
             refuse_finished(run, device)
             drawn = run.folder.finished and (run.path / CURVES).is_file()
             run.resume(device, progress=not quiet, root=root)
@@ -189,11 +192,21 @@ def main() -> int:
 
         print_error(error)
         return error.exit_code
-    except ImportError as error:  # for want of memory, too
+    except Exception as error:
+        if not (trace := own_trace(error)):
+            return _told_of_the_machine(error)
+        typer.echo(f"error: an exception in own code\n{visible(trace)}", err=True)
+        return 1
+    return 0
+
+
+def _told_of_the_machine(error: Exception) -> int:
+    """The exit code, after a word on an error that comes from outside; raises it where it does not."""
+    if isinstance(error, ImportError):  # for want of memory, too
         typer.echo(f"error: {error}", err=True)
         return 1
-    except OSError as error:
+    if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         typer.echo(f"error: {visible(where)}{error.strerror or error}", err=True)
         return 1
-    return 0
+    raise error

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from cnnkit.cli.completion import complete_study_or_folder
-from cnnkit.cli.options import ConfigArgument, ConfigOption, RootOption, SetOption
+from cnnkit.cli.options import ConfigArgument, ConfigOption, RootOption, SetOption, TrustOption
 
 
 class Matched(str, Enum):
@@ -119,6 +119,7 @@ class Request:
     ] = None
     resume: Annotated[bool, typer.Option("--resume", help="Continue the study in --out as planned.")] = False
     root: RootOption = None
+    trust: TrustOption = False
     as_json: Annotated[
         bool, typer.Option("--json", help="Print results.json, alone, on standard output.")
     ] = False

@@ -16,6 +16,7 @@ from cnnkit.class_numbers import numbers_in
 from cnnkit.comparison.tuning import Tuned, Tuning
 from cnnkit.comparison.widths import Match, cost_of
 from cnnkit.config.load import flat, parse_config
+from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import MONITORS, Config
 from cnnkit.data.sources import with_own_root, with_root
 from cnnkit.errors import CnnkitError, DamagedFile, RunError, UsageError
@@ -24,6 +25,8 @@ from cnnkit.experiment.run_dir import RunDir
 from cnnkit.families.settings import Choice
 from cnnkit.filenames import CONFIG, LABELS, STUDY, TRIALS, TUNING
 from cnnkit.kept import is_plain, parse_json, read_kept, read_sealed, sha256
+from cnnkit.own.names import shown
+from cnnkit.own.sources import learn, references_in, trust
 from cnnkit.records import Record
 from cnnkit.scores import ACCURACY, METRICS
 from cnnkit.stats import MOST_SEEDS
@@ -81,7 +84,7 @@ def name_of(value: Value) -> str:
             key: each for key, each in value.items() if isinstance(each, float | str) and key != "name"
         }
         return str(Choice(str(value["name"]), settings))
-    return value if isinstance(value, str) else json.dumps(value)
+    return shown(value) if isinstance(value, str) else json.dumps(value)
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,7 @@ class StudyFile(Record):
 def load_study(folder: Path) -> StudyFile:
     """Reads `study.json`. Raises UsageError where there is none, RunError where it is damaged."""
     path = folder / STUDY
+    learn(folder)
     try:
         study = read_sealed(path, StudyFile)
     except FileNotFoundError as error:
@@ -182,6 +186,13 @@ def load_study(folder: Path) -> StudyFile:
     if complaint := next(_complaints(study), None):
         raise RunError(f"{path} is damaged: {complaint}")
     return study
+
+
+def trust_kept(folder: Path) -> None:
+    """Lets the own classes of a kept study run. Raises as `load_study` does."""
+    study = load_study(folder)
+    varied = [[level.value for level in study.levels], [factor.values for factor in study.factors]]
+    trust([*own_classes(study.base().model), *references_in(varied)])
 
 
 def function_in(folder: Path) -> str:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from cnnkit.comparison.study_file import StudyFile
+from cnnkit.errors import OwnCodeError
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.families.settings import Choice
 from cnnkit.random import generator_for
@@ -30,30 +31,38 @@ class Pooled:
 
 @dataclass(frozen=True)
 class PooledMaps:
-    """given: the map, as a picture. k: the side of a cell. guessed: names that have weights to train."""
+    """given: the map, as a picture. k: the side of a cell. guessed: names that have weights to train.
+
+    not_run: names of own classes that nobody has trusted.
+    """
 
     given: str
     grid: str
     k: int
     levels: list[Pooled]
     guessed: list[str]
+    not_run: list[str]
 
 
 def pooled_maps(study: StudyFile) -> PooledMaps | None:
     """None where the study varies no pooling, or only those of single stages."""
     k = min(max(study.base().model.stages[0].pool_size, 2), SIDE // 3)
-    levels, guessed = [], []
+    levels, guessed, not_run = [], [], []
     for value in study.varied.get(KEY, []):
         choice = _choice(value)
         if choice is None:
             continue
-        module = POOLINGS[choice.name].build(choice, k, 1)
+        try:
+            module = POOLINGS[choice.name].build(choice, k, 1)
+        except OwnCodeError:
+            not_run.append(str(choice))
+            continue
         levels.append(_pooled(choice, module, k))
         if any(True for _ in module.parameters()):
             guessed.append(str(choice))
-    if not levels:
+    if not levels and not not_run:
         return None
-    return PooledMaps(signed_image(sample_map(), 1.0), grid_size(sample_map()), k, levels, guessed)
+    return PooledMaps(signed_image(sample_map(), 1.0), grid_size(sample_map()), k, levels, guessed, not_run)
 
 
 def _choice(value: Any) -> Choice | None:
@@ -77,7 +86,7 @@ def _pooled(choice: Choice, module: Any, k: int) -> Pooled:
                 layer.weight.uniform_(-1 / k, 1 / k, generator=generator)
                 layer.bias = None
         maps = module(sample_map()[None, None])[0]
-    parts = zip(entry.parts or (entry.name,), maps, strict=True)
+    parts = zip(entry.parts or (entry.title,), maps, strict=True)
     images = [(part, signed_image(values, 1.0)) for part, values in parts]
     return Pooled(str(choice), images, grid_size(maps), entry.summary, entry.formula)
 
