@@ -16,6 +16,7 @@ from cnnkit.comparison.local import LocalExecutor
 from cnnkit.data import sources
 from cnnkit.errors import UsageError
 from cnnkit.filenames import RESULT
+from cnnkit.own import sources as own_sources
 
 Capture = pytest.CaptureFixture[str]
 COMMANDS = {path: one for path, one in commands(typer.main.get_command(app)) if not hasattr(one, "commands")}
@@ -214,6 +215,9 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--clear": ("data --cache", "--clear"),
         "--json": ("data digits", "--json"),
     },
+    "pooling new": {"FILE.py": ("pooling new", "{tmp}/a.py")},
+    "pooling list": {},
+    "pooling show": {"NAME": ("pooling show", "max")},
     "config list": {},
     "config schema": {},
     "config keys": {},
@@ -273,6 +277,7 @@ def own_run(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     pooling = own_pooling_file(folder / "own.py")
     run = finished_run(folder / "run", shared_cache, "training.epochs=1", f"model.pooling={pooling}")
     (run / RESULT).unlink()
+    own_sources._trusted.clear()
     return run
 
 

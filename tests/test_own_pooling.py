@@ -17,6 +17,7 @@ from cnnkit.config.load import config_text, load_config, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import ConfigError, OwnCodeError
 from cnnkit.events import Note
+from cnnkit.families.poolings import POOLINGS
 from cnnkit.nn import tried_apart
 from cnnkit.nn.tried import Case, problem_of
 from cnnkit.nn.tried_apart import try_own_classes
@@ -458,3 +459,71 @@ def test_one_module_is_run_once() -> None:
     config = configured(GOOD, "Quantile")
     (named,) = sources.references_in(config.model.stages[0].choice.name)
     assert code.class_of(named) is code.class_of(named)
+
+
+# `cnnkit pooling` ---------------------------------------------------------------------------------------
+
+
+def test_what_new_writes_trains_as_it_is(capsys: Capture) -> None:
+    assert call(capsys, "pooling", "new", "own.py").code == 0
+    text = Path("own.py").read_text()
+    assert len(text.splitlines()) <= 25
+    assert words_about(text) == ""
+    assert call(capsys, "pooling", "new", "own.py").code == 2
+    assert Path("own.py").read_text() == text
+
+
+def test_all_that_are_known_are_listed_with_formula_and_cost(capsys: Capture) -> None:
+    listed = call(capsys, "pooling", "list").out
+    for name, entry in POOLINGS.items():
+        assert f"\n{name} " in f"\n{listed}"
+        assert entry.formula.split()[0] in listed
+    assert "13 products a value" in " ".join(listed.split())  # soft: 3k² + 1
+
+
+def test_one_is_drawn_in_the_terminal_and_as_a_file(capsys: Capture) -> None:
+    Path("own.py").write_text(GOOD)
+    shown = call(capsys, "pooling", "show", "{name: own.py:Quantile, q: 0}")
+    assert shown.code == 0, shown.err
+    assert "formula: quantile x; 1 products a value" in shown.out
+    assert Path("pooling-Quantile.png").is_file()
+    assert sum(line.count("█") for line in shown.out.splitlines()) > 0
+
+
+# Packages that others install ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pip leaves one: a module, and a folder of metadata that names an entry point."""
+    place = tmp_path / "site"
+    (place / "their").mkdir(parents=True)
+    (place / "their" / "__init__.py").write_text("open('imported', 'w').close()\n")
+    (place / "their" / "pools.py").write_text(PLANTED)
+    (place / "their-1.0.dist-info").mkdir()
+    (place / "their-1.0.dist-info" / "METADATA").write_text("Name: their\nVersion: 1.0\n")
+    one = "their.pools:Quantile"
+    points = f"[cnnkit.poolings]\nquantile = {one}\n[cnnkit.heads]\nlate = {one}\n"
+    (place / "their-1.0.dist-info" / "entry_points.txt").write_text(points)
+    monkeypatch.syspath_prepend(str(place))
+
+
+def test_a_package_names_its_poolings(a_package: None, capsys: Capture) -> None:
+    config = parse_config(TINY, "tiny", ["model.pooling={name: quantile, q: 0.9}"])
+    assert config.model.strategies == "quantile(q=0.9)"
+    assert parse_config(TINY, "tiny", ["model.pooling=their.pools:Quantile"]).model.strategy == "Quantile"
+    assert "quantile " in call(capsys, "pooling", "list").out
+    assert not Path("planted").exists()
+    assert not Path("imported").exists()
+    with pytest.raises(ConfigError, match="unknown strategy 'late'"):
+        parse_config(TINY, "tiny", ["model.pooling=late"])
+
+
+@pytest.mark.usefixtures("a_package", "not_tried", "trials_here")
+def test_a_pooling_of_a_package_is_compared(capsys: Capture) -> None:
+    Path("tiny.yaml").write_text(TINY)
+    line = ["tiny.yaml", "--set", "training.epochs=1", "--seeds", 2, "--out", "study", "--workers", 1]
+    done = call(capsys, "compare-pooling", *line, "--strategies", "max,quantile")
+    assert done.code == 0, done.err
+    assert "quantile" in done.out
+    assert (Path("study") / "own" / "their.pools.py").read_text() == PLANTED

@@ -36,6 +36,7 @@ from cnnkit.cli.options import (
     print_json,
     refuse_setting,
 )
+from cnnkit.cli.pooling import pooling_app
 from cnnkit.cli.predict import predict_command
 from cnnkit.cli.report import report_command, show_report
 from cnnkit.cli.runs import folder_of_latest, refuse_finished
@@ -56,6 +57,7 @@ app = App(
     pretty_exceptions_enable=False,
 )
 app.add_typer(config_app, name="config")
+app.add_typer(pooling_app, name="pooling")
 
 
 def _show_version(wanted: bool) -> None:
@@ -152,8 +154,9 @@ def summary_command(
     resolved = load_config(source, overrides)
     from dataclasses import asdict
 
+    from cnnkit.api.progress import print_note
     from cnnkit.cli.console import print_summary
-    from cnnkit.config.costs import layer_costs
+    from cnnkit.config.costs import layer_costs, not_counted
 
     info = resolved.data.info
     rows = layer_costs(resolved.model, info)
@@ -163,6 +166,8 @@ def summary_command(
     else:
         shape = " × ".join(map(str, info.shape))
         print_summary(rows, f"{source}: {info.title}, from an image of {shape} to {info.classes} logits")
+        for name in not_counted(resolved.model):
+            print_note(Note(f"the multiply-accumulates of {name} itself are not known: none are counted"))
 
 
 app.command("data", epilog=COLUMNS)(data_command)

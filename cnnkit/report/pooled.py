@@ -1,10 +1,12 @@
 """The poolings of a comparison that varies them: what each makes of one and the same feature map."""
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from cnnkit.comparison.study_file import StudyFile
@@ -15,6 +17,7 @@ from cnnkit.random import generator_for
 from cnnkit.report.images import grid_size, signed_image
 
 KEY = "model.pooling"
+SCALE = 8  # pixels of a picture for a value of the map
 SIDE = 24  # pixels of the map, at k = 2 twelve cells
 
 
@@ -74,7 +77,20 @@ def _choice(value: Any) -> Choice | None:
     return None
 
 
+def made_of_sample(choice: Choice, k: int) -> Tensor:
+    """(parts, h, w): what a pooling makes of `sample_map`. Raises OwnCodeError where it may not run."""
+    return _made(choice, POOLINGS[choice.name].build(choice, k, 1), k)
+
+
 def _pooled(choice: Choice, module: Any, k: int) -> Pooled:
+    entry = POOLINGS[choice.name]
+    maps = _made(choice, module, k)
+    parts = zip(entry.parts or (entry.title,), maps, strict=True)
+    images = [(part, signed_image(values, 1.0)) for part, values in parts]
+    return Pooled(str(choice), images, grid_size(maps), entry.summary, entry.formula)
+
+
+def _made(choice: Choice, module: Any, k: int) -> Tensor:
     """As in training, where it may draw."""
     entry = POOLINGS[choice.name]
     generator = generator_for(0, "picture", choice.name)
@@ -85,10 +101,21 @@ def _pooled(choice: Choice, module: Any, k: int) -> Pooled:
             if isinstance(layer, torch.nn.Conv2d):  # weights that begin at random
                 layer.weight.uniform_(-1 / k, 1 / k, generator=generator)
                 layer.bias = None
-        maps = module(sample_map()[None, None])[0]
-    parts = zip(entry.parts or (entry.title,), maps, strict=True)
-    images = [(part, signed_image(values, 1.0)) for part, values in parts]
-    return Pooled(str(choice), images, grid_size(maps), entry.summary, entry.formula)
+        maps: Tensor = module(sample_map()[None, None])[0]
+    return maps
+
+
+def picture_of(maps: Sequence[Tensor]) -> Tensor:
+    """(1, H, W) uint8: maps (h, w) side by side, 0 white and 1 black, all in one height."""
+    side = max(len(values) for values in maps) * SCALE
+    drawn = []
+    for values in maps:
+        shown = (255 * (1 - values.clamp(0, 1))).round().to(torch.uint8)[None, None].float()
+        height, width = (round(side * n / max(values.shape)) for n in values.shape)
+        drawn.append(F.interpolate(shown, (height, width), mode="nearest")[0])
+        drawn.append(torch.full((1, height, SCALE), 255.0))
+    height = max(part.shape[1] for part in drawn)
+    return torch.cat([F.pad(part, (0, 0, 0, height - part.shape[1]), value=255) for part in drawn], 2).byte()
 
 
 def sample_map() -> Tensor:
