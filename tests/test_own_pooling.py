@@ -478,14 +478,14 @@ def test_all_that_are_known_are_listed_with_formula_and_cost(capsys: Capture) ->
     for name, entry in POOLINGS.items():
         assert f"\n{name} " in f"\n{listed}"
         assert entry.formula.split()[0] in listed
-    assert "13 products a value" in " ".join(listed.split())  # soft: 3k² + 1
+    assert "products for a value: 13" in " ".join(listed.split())  # soft: 3k² + 1
 
 
 def test_one_is_drawn_in_the_terminal_and_as_a_file(capsys: Capture) -> None:
     Path("own.py").write_text(GOOD)
     shown = call(capsys, "pooling", "show", "{name: own.py:Quantile, q: 0}")
     assert shown.code == 0, shown.err
-    assert "formula: quantile x; 1 products a value" in shown.out
+    assert "formula: quantile x; products for a value: 1" in shown.out
     assert Path("pooling-Quantile.png").is_file()
     assert sum(line.count("█") for line in shown.out.splitlines()) > 0
 

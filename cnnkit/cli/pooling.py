@@ -99,8 +99,8 @@ def _cost(entry: "Pooling") -> str:
         weights, products = entry.own_cost(Choice(entry.name, _defaults(entry)), K, 64, 1)
     except UsageError as error:
         return str(error)
-    each = f"{products / 64:g} products a value" if entry.counted else "products not known"
-    return each + (f", {weights / 64:g} weights a map" if weights else "")
+    each = f"products for a value: {products / 64:g}" if entry.counted else "products not known"
+    return each + (f", weights for a map: {weights / 64:g}" if weights else "")
 
 
 def _defaults(entry: "Pooling") -> dict[str, Any]:

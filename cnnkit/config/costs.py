@@ -47,8 +47,9 @@ def layer_costs(model: "ModelConfig", info: ImageInfo) -> list[LayerCost]:
 
 def not_counted(model: "ModelConfig") -> list[str]:
     """The own poolings and heads whose multiply-accumulates are not known, by their names."""
-    entries = [*(POOLINGS[stage.pooling] for stage in model.stages), HEADS[model.head_choice.name]]
-    return list(dict.fromkeys(entry.title for entry in entries if not entry.counted))
+    poolings, head = (POOLINGS[stage.pooling] for stage in model.stages), HEADS[model.head_choice.name]
+    names = [entry.title for entry in poolings if not entry.counted]
+    return list(dict.fromkeys([*names, *[head.title] * (not head.counted)]))
 
 
 def _stage_costs(

@@ -4,6 +4,7 @@ What is said of a pooling holds for a head and an activation where it can.
 """
 
 import copy
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,6 @@ from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.families.settings import Choice
 from cnnkit.own.code import own_trace
-from cnnkit.own.names import shown
 
 CLOSE = 1e-3  # what another order of sums may change, relative to values around 1
 POOLING, HEAD, ACTIVATION = "pooling", "head", "activation"
@@ -129,18 +129,9 @@ def _checks(case: Case) -> Iterator[Callable[[], None]]:
         raise _Wrong("its __init__ does not call super().__init__(), which has to come first")
     if not isinstance(built.module, nn.Module):
         raise _Wrong("it is no torch.nn.Module: derive the class from it, and call super().__init__()")
-    for check in (
-        _weights,
-        _shapes,
-        _values,
-        _sameness,
-        _neighbours,
-        _gradients,
-        _half_precision,
-        _sees,
-        _each_value,
-    ):
-        yield lambda check=check: check(built)  # type: ignore[misc]
+    yield from (functools.partial(check, built) for check in (_weights, _shapes, _values, _sameness))
+    yield from (functools.partial(check, built) for check in (_neighbours, _gradients, _half_precision))
+    yield from (functools.partial(check, built) for check in (_sees, _each_value))
 
 
 def _weights(built: _Built) -> None:
@@ -302,8 +293,3 @@ def _each_value(built: _Built) -> None:
             raise _Wrong(
                 "what it makes of one value depends on others: an activation computes each on its own"
             )
-
-
-def title(case: Case) -> str:
-    """The class, as a person names it."""
-    return shown(case.name)

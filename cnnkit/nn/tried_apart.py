@@ -17,9 +17,9 @@ from typing import Any
 from cnnkit.config.schema import ModelConfig
 from cnnkit.errors import OwnCodeError
 from cnnkit.events import Note, NoteListener, ignore
-from cnnkit.nn.tried import ACTIVATION, HEAD, POOLING, Case, problem_of, seconds_against_max, title
+from cnnkit.nn.tried import ACTIVATION, HEAD, POOLING, Case, problem_of, seconds_against_max
 from cnnkit.own.code import refuse_untrusted
-from cnnkit.own.names import Reference, reference
+from cnnkit.own.names import Reference, reference, shown
 from cnnkit.own.sources import Source, know, source_of, trust
 
 LIMIT = 30.0  # seconds for a class
@@ -63,9 +63,9 @@ def try_own_classes(models: Iterable[ModelConfig], notify: NoteListener = ignore
     slowest: dict[str, float] = {}
     for case, (problem, times) in zip(cases, _answers(cases), strict=True):
         if problem:
-            raise OwnCodeError(f"{title(case)} cannot be trained with: {problem}")
+            raise OwnCodeError(f"{shown(case.name)} cannot be trained with: {problem}")
         _fine.add(_key(case))
-        slowest[title(case)] = max(times or 0.0, slowest.get(title(case), 0.0))
+        slowest[shown(case.name)] = max(times or 0.0, slowest.get(shown(case.name), 0.0))
     for name, times in slowest.items():
         if times > SLOW:
             notify(Note(f"{name} takes {times:.2g} times the seconds of max pooling"))
