@@ -12,6 +12,7 @@ import torch
 from conftest import TINY
 from support import call
 
+import cnnkit
 from cnnkit.config.costs import layer_costs
 from cnnkit.config.load import config_text, load_config, parse_config
 from cnnkit.config.schema import Config
@@ -390,6 +391,29 @@ def test_a_changed_copy_is_not_run(a_run: Path, capsys: Capture) -> None:
     (a_run / "own" / "own.py").write_text(PLANTED.replace("planted", "other"))
     assert call(capsys, "eval", a_run, "--trust").code == 2 or not Path("other").exists()
     assert not Path("other").exists()
+
+
+def test_python_opens_a_run_that_is_trusted(a_run: Path) -> None:
+    for path in (a_run, a_run / "best.safetensors"):
+        assert cnnkit.open_run(path).config.model.strategies == "own.py:Quantile"
+        with pytest.raises(OwnCodeError, match="trust=True"):
+            cnnkit.open_run(path).model()
+    assert not Path("planted").exists()
+    cnnkit.open_run(a_run, trust=True).model()
+    assert Path("planted").exists()
+
+
+@pytest.mark.usefixtures("not_tried")
+def test_an_own_head_and_activation_are_trained_with_and_reported(capsys: Capture) -> None:
+    Path("tiny.yaml").write_text(TINY)
+    begins = "from torch import nn\nclass {}(nn.Module):\n    def __init__(self{}): super().__init__()\n"
+    head = begins.format("Peak", ", channels") + "    def forward(self, maps): return maps.amax((2, 3))\n"
+    bend = begins.format("Bend", "") + "    def forward(self, x): return x.clamp(min=0)\n"
+    Path("both.py").write_text(head + bend)
+    named = ["--set", "model.head=both.py:Peak", "--set", "model.activation=both.py:Bend"]
+    done = call(capsys, "train", "tiny.yaml", *named, "--out", "run", "--report", "-q")
+    assert done.code == 0, done.err
+    assert "could not be drawn" not in (Path("run") / "report.html").read_text()
 
 
 # A comparison -------------------------------------------------------------------------------------------

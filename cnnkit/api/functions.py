@@ -225,12 +225,16 @@ def compare(
             return run_plan(plan, folder, workers=workers, **of_trials, notify=listener)
 
 
-def open_study(folder: str | Path) -> "Study":
-    """The study in a folder. Raises UsageError where there is none.
+def open_study(folder: str | Path, *, trust: bool = False) -> "Study":
+    """The study in a folder. trust: as for `open_run`. Raises UsageError where there is none.
 
     >>> cnnkit.open_study("studies/a").results.key
     'model.pooling'
     """
     from cnnkit.api.study import Study
 
+    if trust:
+        from cnnkit.comparison.study_file import trust_kept
+
+        trust_kept(Path(folder))
     return Study(Path(folder))

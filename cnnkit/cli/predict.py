@@ -62,7 +62,7 @@ def predict_command(
     if table is not None:
         refuse_taken_table(table)
     opened = open_run(latest_named(print_note) if run is None else run, trust=trust)
-    tell_of_changes(opened.config, print_note)
+    tell_of_changes([opened.config], print_note)
     if save_seen is not None:
         if save_seen.exists() and not save_seen.is_dir():
             raise UsageError(f"--save-seen {save_seen}: this is a file; name a folder")

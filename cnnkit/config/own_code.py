@@ -29,9 +29,9 @@ def own_classes_of(configs: "Iterable[Config]") -> list[Reference]:
     return list(dict.fromkeys(named for config in configs for named in own_classes(config.model)))
 
 
-def tell_of_changes(config: "Config", notify: NoteListener) -> None:
-    """Tells which files of own classes have changed since a configuration was kept."""
-    for named in own_classes(config.model):
+def tell_of_changes(configs: "Iterable[Config]", notify: NoteListener) -> None:
+    """Tells which files of own classes have changed since the configurations were kept."""
+    for named in own_classes_of(configs):
         if told := changed_since(named):
             notify(Note(told))
 

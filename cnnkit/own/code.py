@@ -33,9 +33,11 @@ def class_of(named: Reference) -> Any:
     return getattr(sys.modules[name], named.name)
 
 
-def refuse_untrusted(named: Reference) -> None:
+def refuse_untrusted(*references: Reference) -> None:
     """Raises OwnCodeError where a person has not said that this code may run."""
-    if not is_trusted(named):
+    for named in references:
+        if is_trusted(named):
+            continue
         source = source_of(named)
         lines = len(source.text.splitlines())
         raise OwnCodeError(

@@ -44,11 +44,16 @@ _known: dict[str, Source] = {}  # by hash
 def source_of(named: Reference) -> Source:
     """The text that a reference with a hash means. Raises OwnCodeError where it is not to be had."""
     if named.hash not in _known:
-        found = _read(named)
+        try:
+            found = _read(named)
+        except OwnCodeError as error:
+            raise OwnCodeError(
+                f"the kept copy of {named.shown} is not whole or not there, and {error}"
+            ) from error
         if found.hash != named.hash:
             raise OwnCodeError(
-                f"{found.origin} has changed: {named.shown} was another file when this was kept, and no copy "
-                f"of that is at hand"
+                f"{found.origin} has changed: {named.shown} was another file when this was kept, and no "
+                "whole copy of that is at hand"
             )
         _known[named.hash] = found
     return _known[named.hash]
