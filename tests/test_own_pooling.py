@@ -1,6 +1,7 @@
 """A person's own pooling: named, tried, kept, and run only where a person trusts it."""
 
 import json
+import pickle
 import shutil
 import sys
 from collections.abc import Callable
@@ -13,9 +14,14 @@ from conftest import TINY
 from support import call
 
 import cnnkit
+from cnnkit.comparison.on_ray import _train_somewhere
+from cnnkit.comparison.trial import Trial, data_hash
 from cnnkit.config.costs import layer_costs
+from cnnkit.config.geometry import cells_of
 from cnnkit.config.load import config_text, load_config, parse_config
+from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
+from cnnkit.data.prepare import load_data
 from cnnkit.errors import ConfigError, OwnCodeError
 from cnnkit.events import Note
 from cnnkit.families.poolings import POOLINGS
@@ -24,6 +30,7 @@ from cnnkit.nn.tried import Case, problem_of
 from cnnkit.nn.tried_apart import try_own_classes
 from cnnkit.own import code, sources
 from cnnkit.own.formulas import computed
+from cnnkit.report.image_captions import evidence_caption
 
 Capture = pytest.CaptureFixture[str]
 GOOD = '''
@@ -458,6 +465,18 @@ def test_workers_get_the_code(not_tried: None, capsys: Capture) -> None:
     assert done.code == 0, done.err
 
 
+def test_a_machine_of_a_cluster_gets_the_code_and_sends_its_copy_back() -> None:
+    config = configured(GOOD, "Quantile")
+    published = load_data(config.data)
+    trial = Trial("own", config, data_hash(published), code=sources.handed_over(own_classes(config.model)))
+    sent = pickle.dumps(trial)
+    Path("own.py").unlink()
+    forget()
+    files, error = _train_somewhere(pickle.loads(sent), published)
+    assert error is None
+    assert files["own/own.py"].decode() == GOOD
+
+
 def test_an_exception_while_it_trains_is_told_by_its_own_lines(not_tried: None, capsys: Capture) -> None:
     configured(own("raise ValueError('later')"))
     done = call(capsys, "train", "tiny.yaml", "--set", "model.pooling=own.py:Own", "--out", "run", "-q")
@@ -477,6 +496,25 @@ def test_the_pooling_computes_the_quantile() -> None:
     cell = maps[1, 2, 2:4, 4:6].flatten()
     assert pooling(maps).shape == (2, 4, 2, 3)
     assert torch.isclose(pooling(maps)[1, 2, 1, 2], cell.quantile(0.25))
+
+
+def test_what_a_class_does_not_say_of_its_cost_is_told(capsys: Capture) -> None:
+    configured(own(f"return {POOLED}"))
+    line = ["tiny.yaml", "--set", "model.pooling=own.py:Own"]
+    assert "the multiply-accumulates of own.py:Own itself are not known" in call(capsys, "summary", *line).err
+    line = ["tiny.yaml", "--strategies", "max,own.py:Own", "--match", "macs"]
+    assert "--match macs: the cost of own.py:Own is not known" in call(capsys, "compare-pooling", *line).err
+
+
+def test_a_cell_may_depend_on_all_of_its_map() -> None:
+    body = "return F.avg_pool2d(maps, k) - maps.mean((2, 3), keepdim=True)"
+    assert "values_seen" in words_about(own(body))
+    assert words_about(own(body, "values_seen = None")) == ""
+    config = configured(own(body, "values_seen = None"))
+    assert cells_of(config.model, (1, 8, 8)).sees == 0
+    assert (
+        evidence_caption({"own": "avg"}, 0, [cells_of(config.model, (1, 8, 8))], []).count("not known") == 1
+    )
 
 
 def test_one_module_is_run_once() -> None:

@@ -234,7 +234,7 @@ def open_study(folder: str | Path, *, trust: bool = False) -> "Study":
     from cnnkit.api.study import Study
 
     if trust:
-        from cnnkit.comparison.study_file import trust_kept
+        from cnnkit.comparison.trusted import trust_kept
 
         trust_kept(Path(folder))
     return Study(Path(folder))

@@ -72,7 +72,7 @@ def compare_command(
         if request.trust:
             if not deep:
                 raise UsageError("--trust needs --deep: nothing else of --verify runs code of a study")
-            from cnnkit.comparison.study_file import trust_kept
+            from cnnkit.comparison.trusted import trust_kept
 
             trust_kept(verify)
         _verify(verify, deep, request.as_json)
@@ -154,7 +154,7 @@ def _compare(request: Request, varied: dict[str, list[Any]], optional: str = "")
         refuse_setting(request.overrides, key, f"{key} is what is compared")
     if request.folds is not None:
         refuse_setting(request.overrides, "data.folds", "--folds gives it")
-    from cnnkit.comparison.study_file import trust_kept
+    from cnnkit.comparison.trusted import trust_kept
     from cnnkit.config.load import load_config, with_own_test_images
     from cnnkit.config.own_code import trust_values
 

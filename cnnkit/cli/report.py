@@ -63,7 +63,7 @@ def report_command(
 
 def _trust(folder: Path) -> None:
     from cnnkit.api.functions import open_run
-    from cnnkit.comparison.study_file import trust_kept
+    from cnnkit.comparison.trusted import trust_kept
 
     if (folder / CONFIG).is_file():
         open_run(folder, trust=True)

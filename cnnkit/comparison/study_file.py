@@ -16,7 +16,6 @@ from cnnkit.class_numbers import numbers_in
 from cnnkit.comparison.tuning import Tuned, Tuning
 from cnnkit.comparison.widths import Match, cost_of
 from cnnkit.config.load import flat, parse_config
-from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import MONITORS, Config
 from cnnkit.data.sources import with_own_root, with_root
 from cnnkit.errors import CnnkitError, DamagedFile, RunError, UsageError
@@ -26,7 +25,7 @@ from cnnkit.families.settings import Choice
 from cnnkit.filenames import CONFIG, LABELS, STUDY, TRIALS, TUNING
 from cnnkit.kept import is_plain, parse_json, read_kept, read_sealed, sha256
 from cnnkit.own.names import shown
-from cnnkit.own.sources import learn, references_in, trust
+from cnnkit.own.sources import learn
 from cnnkit.records import Record
 from cnnkit.scores import ACCURACY, METRICS
 from cnnkit.stats import MOST_SEEDS
@@ -186,13 +185,6 @@ def load_study(folder: Path) -> StudyFile:
     if complaint := next(_complaints(study), None):
         raise RunError(f"{path} is damaged: {complaint}")
     return study
-
-
-def trust_kept(folder: Path) -> None:
-    """Lets the own classes of a kept study run. Raises as `load_study` does."""
-    study = load_study(folder)
-    varied = [[level.value for level in study.levels], [factor.values for factor in study.factors]]
-    trust([*own_classes(study.base().model), *references_in(varied)])
 
 
 def function_in(folder: Path) -> str:

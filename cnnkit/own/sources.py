@@ -10,7 +10,6 @@ from pathlib import Path
 
 from cnnkit.errors import DamagedFile, OwnCodeError
 from cnnkit.files import write_atomically
-from cnnkit.kept import read_kept, refuse_what_is_no_file
 from cnnkit.own.names import DIGITS, Reference, reference
 
 OWN = "own"  # the folder of copies in a run or a study
@@ -103,6 +102,8 @@ def _read(named: Reference) -> Source:
 
 
 def _read_file(path: Path, origin: str) -> Source:
+    from cnnkit.kept import refuse_what_is_no_file  # which loads pydantic, and `--help` comes by here
+
     try:
         refuse_what_is_no_file(path)
         with path.open("rb") as file:
@@ -162,6 +163,8 @@ def keep(references: Iterable[Reference], folder: Path) -> None:
 
 def learn(folder: Path) -> None:
     """Reads the copies that a run or a study keeps; they are known from now on, and not run."""
+    from cnnkit.kept import read_kept
+
     for path in sorted((folder / OWN).glob("*.py")):
         try:
             raw = read_kept(path)
