@@ -515,6 +515,17 @@ def test_a_cell_may_depend_on_all_of_its_map() -> None:
     assert "pixels whose number is not known" in evidence_caption({"own": "avg"}, 0, [cells], [])
 
 
+@pytest.mark.parametrize("family", ["pooling", "head", "activation"])
+def test_networks_with_an_own_class_are_not_trained_as_one(family: str) -> None:
+    text = (
+        own(f"return {POOLED}")
+        .replace("k, channels):", "k=2, channels=1):")
+        .replace("(self, k=2, ", "(self, ")
+    )
+    text = text if family != "activation" else text.replace("channels=1", "")
+    assert not configured(text.replace("self.k, self.channels = k, channels", ""), family=family).model.stacks
+
+
 def test_one_module_is_run_once() -> None:
     config = configured(GOOD, "Quantile")
     (named,) = sources.references_in(config.model.stages[0].choice.name)
