@@ -2,7 +2,8 @@
 
     CnnkitError            exit code 1: the run failed
     ├── UsageError         exit code 2: the command line asks for what cannot be
-    │   └── ConfigError    exit code 2: the configuration does; holds every problem at once
+    │   ├── ConfigError    exit code 2: the configuration does; holds every problem at once
+    │   └── OwnCodeError   exit code 2: a person's own class cannot be used, or is not to be run
     ├── DataError          a data set is missing, damaged or does not fit
     │   ├── SourceError    a person's own images cannot be understood or used
     │   └── ChangedSource  they are not those that a configuration was written for
@@ -83,6 +84,10 @@ class ConfigError(UsageError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class OwnCodeError(UsageError):
+    pass
 
 
 class DataError(CnnkitError):

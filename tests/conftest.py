@@ -37,6 +37,7 @@ def own_surroundings(shared_cache: Path, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.delenv("CNNKIT_DATA", raising=False)
     monkeypatch.setattr("cnnkit.training.idle_cores.SYSTEM_TIMES", Path("untold"))  # others may be at work
+    monkeypatch.setattr("cnnkit.own.sources._trusted", set())  # as in a process of its own
     monkeypatch.chdir(tmp_path)
     threads = torch.get_num_threads()
     yield

@@ -27,6 +27,7 @@ from cnnkit.__main__ import main
 from cnnkit.comparison import local as comparison
 from cnnkit.comparison.trial import Trial, run_trial
 from cnnkit.config.load import parse_config
+from cnnkit.config.own_code import trust_values
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Splits
 from cnnkit.experiment.new_run import create_run
@@ -69,6 +70,28 @@ class Outcome:
     code: int
     out: str
     err: str
+
+
+OWN_POOLING = """
+import torch.nn.functional as F
+from torch import nn
+
+
+class Own(nn.Module):
+    def __init__(self, k):
+        super().__init__()
+        self.k = k
+
+    def forward(self, maps):
+        return F.max_pool2d(maps, self.k)
+"""
+
+
+def own_pooling_file(path: Path) -> str:
+    """Writes a pooling into a file, and lets it run; returns how a configuration names it."""
+    path.write_text(OWN_POOLING)
+    trust_values({"model.pooling": [f"{path}:Own"]})
+    return f"{path}:Own"
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> Outcome:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import typer
-from support import call, commands, finished_run
+from support import call, commands, finished_run, own_pooling_file
 
 from cnnkit.cli import consent
 from cnnkit.cli.app import app
@@ -17,6 +17,8 @@ from cnnkit.comparison import on_ray
 from cnnkit.comparison.local import LocalExecutor
 from cnnkit.data import sources
 from cnnkit.errors import UsageError
+from cnnkit.filenames import RESULT
+from cnnkit.own import sources as own_sources
 
 Capture = pytest.CaptureFixture[str]
 COMMANDS = {path: one for path, one in commands(typer.main.get_command(app)) if not hasattr(one, "commands")}
@@ -153,6 +155,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--out": (f"train {TINY}", "--out own"),
         "--resume": ("train", "--resume {run}"),
         "--root": (f"train {TINY} --out own", "--root {tmp}"),
+        "--trust": ("train --resume {own}", "--trust"),
         "--device": (f"train {TINY} --out own", "--device cuda:99"),
         "--report": (f"train {TINY} --out own", "--report"),
         "--json": (f"train {TINY} --out own", "--json"),
@@ -164,6 +167,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--split": ("eval {run}", "--split train"),
         "--data": ("eval {run}", "--data {tmp}"),
         "--root": ("eval {run}", "--root {tmp}"),
+        "--trust": ("eval {own}", "--trust"),
         "--csv": ("eval {run}", "--csv {tmp}/a.csv"),
         "--device": ("eval {run}", "--device cuda:99"),
         "--json": ("eval {run}", "--json"),
@@ -173,6 +177,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--top": ("predict {run} {picture}", "--top 1"),
         "--save-seen": ("predict {run} {picture}", "--save-seen {tmp}/seen"),
         "--csv": ("predict {run} {picture}", "--csv {tmp}/a.csv"),
+        "--trust": ("predict {own} {picture}", "--trust"),
         "--device": ("predict {run} {picture}", "--device cuda:99"),
         "--json": ("predict {run} {picture}", "--json"),
     },
@@ -200,7 +205,11 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--orders": (f"{POOLING} {STUDY}", "--orders"),
         "--resume": (f"compare-pooling {STUDY}", "--resume"),
     },
-    "report": {"DIR": ("report", "{run}"), "--csv": ("report {run}", "--csv {tmp}/a.csv")},
+    "report": {
+        "DIR": ("report", "{run}"),
+        "--csv": ("report {run}", "--csv {tmp}/a.csv"),
+        "--trust": ("report {own}", "--trust"),
+    },
     "probe": {
         "STUDY": ("probe", "{study}"),
         "--images": ("probe {study}", "--images 3"),
@@ -217,6 +226,9 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--json": ("data digits", "--json"),
     },
     "doctor": {"--json": ("doctor", "--json")},
+    "pooling new": {"FILE.py": ("pooling new", "{tmp}/a.py")},
+    "pooling list": {},
+    "pooling show": {"NAME": ("pooling show", "max")},
     "config list": {},
     "config schema": {},
     "config keys": {},
@@ -254,6 +266,7 @@ for path, line in (("compare", VARY), ("compare-pooling", POOLING)):
         "--probe": (f"{line} {STUDY}", "--probe"),
         "--root": (f"{line} {STUDY}", "--root {tmp}"),
         "--yes": (f"{line} {STUDY}", "--yes"),
+        "--trust": (f"{line} {STUDY}", "--trust"),
         "--json": (f"{line} {STUDY}", "--json"),
     }
 
@@ -268,6 +281,17 @@ def test_every_option_of_every_command_is_shown_to_act() -> None:
 def run(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run, for every test to read."""
     return finished_run(tmp_path_factory.mktemp("finished") / "run", shared_cache, "training.epochs=1")
+
+
+@pytest.fixture(scope="module")
+def own_run(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose pooling is a person's own; only its test is missing."""
+    folder = tmp_path_factory.mktemp("own")
+    pooling = own_pooling_file(folder / "own.py")
+    run = finished_run(folder / "run", shared_cache, "training.epochs=1", f"model.pooling={pooling}")
+    (run / RESULT).unlink()
+    own_sources._trusted.clear()
+    return run
 
 
 @pytest.fixture
@@ -319,11 +343,20 @@ REPEATED: set[str] = set()  # lines that were seen to do the same again
 )
 @pytest.mark.usefixtures("dry")
 def test_an_option_acts(
-    line: str, option: str, run: Path, picture: Path, tiny_file: Path, tmp_path: Path, capsys: Capture
+    line: str,
+    option: str,
+    run: Path,
+    picture: Path,
+    tiny_file: Path,
+    tmp_path: Path,
+    capsys: Capture,
+    request: pytest.FixtureRequest,
 ) -> None:
     kept = Path(__file__).parent / "kept" / "0.1.0" / "study"
     study = shutil.copytree(kept, tmp_path / "kept") if "{study}" in line + option else kept
     places = {"run": run, "picture": picture, "tiny": tiny_file, "study": study}
+    if "{own}" in line:
+        places["own"] = request.getfixturevalue("own_run")
     without = seen(capsys, tmp_path, line, **places)
     if line not in REPEATED:  # or else any option would seem to act
         assert seen(capsys, tmp_path, line, **places) == without

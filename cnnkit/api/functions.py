@@ -11,11 +11,13 @@ from cnnkit.api.run import Run
 from cnnkit.api.study_progress import StudyProgress
 from cnnkit.config import load
 from cnnkit.config.checks import grid_complaints
+from cnnkit.config.own_code import own_classes, trust_values
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset, Splits, pixel_statistics
 from cnnkit.data.prepare import load_splits
 from cnnkit.errors import UsageError
 from cnnkit.events import Listener
+from cnnkit.experiment.checkpoints import kept_config
 from cnnkit.experiment.forecast import forecast
 from cnnkit.experiment.latest import followed
 from cnnkit.experiment.new_run import new_run, refuse_taken
@@ -23,6 +25,8 @@ from cnnkit.experiment.train import prepare, run_experiment
 from cnnkit.families.datasets import ImageInfo
 from cnnkit.nn.model import CNN
 from cnnkit.nn.model import build_model as build
+from cnnkit.nn.tried_apart import try_own_classes
+from cnnkit.own.sources import trust as trust_code
 from cnnkit.words import counted
 
 if TYPE_CHECKING:
@@ -121,6 +125,7 @@ def train(
     if folder is not None:
         refuse_taken(folder)
     with shown(progress) as listener, anew():
+        try_own_classes([config.model], listener)
         setting = prepare(config, listener)  # first: a run that cannot begin leaves no folder
         listener(forecast(config, setting))
         with new_run(config, name or config.data.dataset, folder) as run:
@@ -128,15 +133,20 @@ def train(
     return Run(run.path)
 
 
-def open_run(path: str | Path) -> Run:
+def open_run(path: str | Path, *, trust: bool = False) -> Run:
     """The run in a directory, or what can be known of a weights file alone.
 
+    trust: lets classes of its own run, which were kept with it; read them before. Without it OwnCodeError is
+    raised where one would have to run, unless your own configuration names it in this process.
     Raises UsageError where there is neither.
 
     >>> cnnkit.open_run("runs/one").result.epochs
     1
     """
-    return Run(followed(Path(path)))
+    run = Run(followed(Path(path)))
+    if trust:
+        trust_code(own_classes(kept_config(run.path).model))
+    return run
 
 
 def compare(
@@ -194,6 +204,8 @@ def compare(
     optimizer adamw wins with 9...%: it is better than every other by ... points or more.
     """
     varied, limits = values_of(vary, tune_keys), limits_of(seeds, min_seeds, max_seeds, margin)
+    if not callable(config):
+        trust_values(varied)
     whole(tune=tune, folds=folds, workers=workers)
     from cnnkit.api.study import run_function_plan, run_plan
     from cnnkit.comparison.function_plan import plan_function
@@ -215,12 +227,16 @@ def compare(
             return run_plan(plan, folder, workers=workers, **of_trials, notify=listener)
 
 
-def open_study(folder: str | Path) -> "Study":
-    """The study in a folder. Raises UsageError where there is none.
+def open_study(folder: str | Path, *, trust: bool = False) -> "Study":
+    """The study in a folder. trust: as for `open_run`. Raises UsageError where there is none.
 
     >>> cnnkit.open_study("studies/a").results.key
     'model.pooling'
     """
     from cnnkit.api.study import Study
 
+    if trust:
+        from cnnkit.comparison.trusted import trust_kept
+
+        trust_kept(Path(folder))
     return Study(Path(folder))

@@ -11,18 +11,20 @@ from torch import Tensor
 
 from cnnkit.api.notebook import embedded
 from cnnkit.api.progress import shown
+from cnnkit.config.own_code import own_classes, tell_of_changes
 from cnnkit.config.schema import Config
 from cnnkit.data.named_files import image_files
 from cnnkit.data.sources import with_root
 from cnnkit.errors import CnnkitError, ImageError, UsageError
 from cnnkit.events import EpochRecord, Listener, Note, NoteListener, ignore
-from cnnkit.experiment.checkpoints import Weights, load_weights
+from cnnkit.experiment.checkpoints import Weights, kept_config, load_weights
 from cnnkit.experiment.latest import point_latest_at
 from cnnkit.experiment.measure import Measured, Prediction, measure_split, predict_files, predict_images
 from cnnkit.experiment.run_dir import RunDir, RunResult, open_run
 from cnnkit.experiment.train import prepare, run_experiment
 from cnnkit.locks import alone_at
 from cnnkit.nn.model import CNN
+from cnnkit.own.code import refuse_untrusted
 from cnnkit.report.parts import reason
 
 
@@ -49,7 +51,7 @@ class Run:
 
     @property
     def config(self) -> Config:
-        return self.weights.config if self.path.is_file() else self.folder.config
+        return kept_config(self.path)
 
     @property
     def result(self) -> RunResult:
@@ -94,6 +96,7 @@ class Run:
         from cnnkit.report.confusion import draw_confusion
 
         other, own = (None if path is None else Path(path) for path in (data, root))
+        tell_of_changes([self.weights.config], notify)
         measured = measure_split(self.weights, split, device, notify, other, own)
         with _not_hiding_what_is_known(notify):
             draw_confusion(measured)
@@ -136,6 +139,8 @@ class Run:
             with alone_at(folder.path, "run"), shown(progress) as listener:
                 if not folder.finished:  # another process may have ended it
                     config = folder.config
+                    refuse_untrusted(*own_classes(config.model))
+                    tell_of_changes([config], listener)
                     data = with_root(config.data, None if root is None else Path(root), listener)
                     found = config.model_copy(update={"data": data})
                     setting = prepare(found, listener, device, threads=folder.threads)

@@ -20,9 +20,11 @@ from cnnkit.comparison.sentence import sentence
 from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.study_file import load_study
 from cnnkit.comparison.verification import verify
+from cnnkit.config.own_code import tell_of_changes
 from cnnkit.errors import UsageError
 from cnnkit.events import NoteListener, StudyListener, ignore
 from cnnkit.filenames import RUNS, TRIALS
+from cnnkit.nn.tried_apart import try_own_classes
 from cnnkit.probe.measure import IMAGES
 from cnnkit.probe.study import probe_study
 from cnnkit.report.page import write_report
@@ -107,6 +109,8 @@ def run_plan(
     if executor == "local" and ray_address is not None:
         raise UsageError("ray_address: trials run on a cluster only with executor 'ray'")
     folder = folder or _new_folder(name)
+    tell_of_changes([level.config for level in plan.levels], notify)
+    try_own_classes([level.config.model for level in plan.levels], notify)
     with _executor(plan, folder / TRIALS, workers, executor, ray_address) as chosen:
         run_study(plan, folder, chosen, notify)
     return Study(folder)

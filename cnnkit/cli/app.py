@@ -32,11 +32,13 @@ from cnnkit.cli.options import (
     QuietOption,
     RootOption,
     SetOption,
+    TrustOption,
     YesOption,
     chosen_config,
     print_json,
     refuse_setting,
 )
+from cnnkit.cli.pooling import pooling_app
 from cnnkit.cli.predict import predict_command
 from cnnkit.cli.probe import probe_command
 from cnnkit.cli.report import report_command, show_report
@@ -44,6 +46,7 @@ from cnnkit.cli.runs import folder_of_latest, refuse_finished
 from cnnkit.errors import CnnkitError
 from cnnkit.events import Note
 from cnnkit.filenames import CURVES
+from cnnkit.own.code import own_trace
 from cnnkit.words import visible
 
 if TYPE_CHECKING:
@@ -57,6 +60,7 @@ app = App(
     pretty_exceptions_enable=False,
 )
 app.add_typer(config_app, name="config")
+app.add_typer(pooling_app, name="pooling")
 
 
 def _show_version(wanted: bool) -> None:
@@ -90,6 +94,7 @@ def train_command(
         ),
     ] = None,
     root: RootOption = None,
+    trust: TrustOption = False,
     device: DeviceOption = None,
     with_report: Annotated[
         bool, typer.Option("--report", help="Write report.html into the run directory as well.")
@@ -112,7 +117,7 @@ def train_command(
             with TrainingProgress(quiet) as progress:
                 run = train(read, out, name=Path(str(source)).stem, progress=asking(progress, yes))
         else:
-            run = open_run(Path(str(resume)))
+            run = open_run(Path(str(resume)), trust=trust)
             refuse_finished(run, device)
             drawn = run.folder.finished and (run.path / CURVES).is_file()
             run.resume(device, progress=not quiet, root=root)
@@ -157,8 +162,9 @@ def summary_command(
     resolved = load_config(source, overrides)
     from dataclasses import asdict
 
+    from cnnkit.api.progress import print_note
     from cnnkit.cli.console import print_summary
-    from cnnkit.config.costs import layer_costs
+    from cnnkit.config.costs import layer_costs, not_counted
 
     info = resolved.data.info
     rows = layer_costs(resolved.model, info)
@@ -168,6 +174,8 @@ def summary_command(
     else:
         shape = " × ".join(map(str, info.shape))
         print_summary(rows, f"{source}: {info.title}, from an image of {shape} to {info.classes} logits")
+        for name in not_counted(resolved.model):
+            print_note(Note(f"the multiply-accumulates of {name} itself are not known: none are counted"))
 
 
 app.command("data", epilog=COLUMNS)(data_command)
@@ -198,11 +206,21 @@ def main() -> int:
 
         print_error(error)
         return error.exit_code
-    except ImportError as error:  # for want of memory, too
+    except Exception as error:
+        if not (trace := own_trace(error)):
+            return _told_of_the_machine(error)
+        typer.echo(f"error: an exception in own code\n{visible(trace)}", err=True)
+        return 1
+    return 0
+
+
+def _told_of_the_machine(error: Exception) -> int:
+    """The exit code, after a word on an error that comes from outside; raises it where it does not."""
+    if isinstance(error, ImportError):  # for want of memory, too
         typer.echo(f"error: {error}", err=True)
         return 1
-    except OSError as error:
+    if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         typer.echo(f"error: {visible(where)}{error.strerror or error}", err=True)
         return 1
-    return 0
+    raise error

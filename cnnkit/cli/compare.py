@@ -69,6 +69,12 @@ def compare_command(
     With several keys every combination is trained, and it is told whether the winner depends on a key.
     """
     if verify is not None:
+        if request.trust:
+            if not deep:
+                raise UsageError("--trust needs --deep: nothing else of --verify runs code of a study")
+            from cnnkit.comparison.trusted import trust_kept
+
+            trust_kept(verify)
         _verify(verify, deep, request.as_json)
         return
     if not request.resume and not vary:
@@ -148,8 +154,17 @@ def _compare(request: Request, varied: dict[str, list[Any]], optional: str = "")
         refuse_setting(request.overrides, key, f"{key} is what is compared")
     if request.folds is not None:
         refuse_setting(request.overrides, "data.folds", "--folds gives it")
+    from cnnkit.comparison.trusted import trust_kept
     from cnnkit.config.load import load_config, with_own_test_images
+    from cnnkit.config.own_code import trust_values
 
+    trust_values(varied)
+    if request.trust:
+        if request.out is None or not request.resume:
+            raise UsageError(
+                "--trust needs --resume or --verify: the code that you name yourself runs without it"
+            )
+        trust_kept(request.out)
     base = None if config is None else load_config(config, request.overrides)
     if base is not None:
         base = with_own_test_images(base, request.folds, request.resample_test)

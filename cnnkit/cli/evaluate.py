@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cnnkit.cli.completion import complete_folder, complete_run
-from cnnkit.cli.options import DeviceOption, JsonOption, RootOption, csv_option, print_json
+from cnnkit.cli.options import DeviceOption, JsonOption, RootOption, TrustOption, csv_option, print_json
 from cnnkit.cli.runs import latest_named
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def eval_command(
         ),
     ] = None,
     root: RootOption = None,
+    trust: TrustOption = False,
     table: Annotated[Path | None, csv_option("List each image with truth and answer")] = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
@@ -57,7 +58,7 @@ def eval_command(
 
     if table is not None:
         refuse_taken_table(table)
-    chosen = open_run(latest_named(print_note) if run is None else run)
+    chosen = open_run(latest_named(print_note) if run is None else run, trust=trust)
     measured = chosen.evaluate(
         None if split is None else split.value, device, print_note, data=data, root=root
     )

@@ -34,7 +34,11 @@ EXCLUDES: dict[str, list[tuple[str, tuple[str, ...], str]]] = {
 }
 # By command: an option that goes with no other one but these, and the reason.
 ALONE = {
-    "compare": ("--verify", ("--json", "--deep"), "it computes a finished study again, and runs nothing"),
+    "compare": (
+        "--verify",
+        ("--json", "--deep", "--trust"),
+        "it computes a finished study again, and trains nothing",
+    ),
     "data": ("--cache", ("--clear", "--json"), "it tells what is kept of all images"),
 }
 
@@ -44,7 +48,7 @@ WHAT_IT_KEPT = ("--deep", "--verify", "it evaluates the weights that a study has
 WHERE_IMAGES_LIE = ("--root", "--resume", "a new one has data.root")
 WHAT_IS_TUNED = ("--tune-keys", "--tune", "it names what is tuned")
 NEEDS = {
-    "train": [WHERE_IMAGES_LIE],
+    "train": [WHERE_IMAGES_LIE, ("--trust", "--resume", "the code that you name yourself runs without it")],
     "compare": [WHERE_IT_LIES, WHERE_IMAGES_LIE, WHAT_IT_KEPT, WHAT_IS_TUNED],
     "compare-pooling": [WHERE_IT_LIES, WHERE_IMAGES_LIE, WHAT_IS_TUNED],
     "data": [("--clear", "--cache", "it empties the cache")],

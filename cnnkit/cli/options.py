@@ -79,6 +79,9 @@ RootOption = Annotated[
 ]
 
 
+TrustOption = Annotated[bool, typer.Option("--trust", help="Let code of its own run, which you have read.")]
+
+
 def refuse_setting(overrides: list[str], key: str, why: str) -> None:
     """Raises UsageError where `--set` gives a key whose value comes from elsewhere."""
     for override in overrides:

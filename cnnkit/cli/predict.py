@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cnnkit.cli.completion import complete_folder, complete_run
-from cnnkit.cli.options import DeviceOption, JsonOption, csv_option, print_json
+from cnnkit.cli.options import DeviceOption, JsonOption, TrustOption, csv_option, print_json
 from cnnkit.cli.runs import latest_named, run_and_images
 from cnnkit.errors import ImageError, UsageError
 from cnnkit.words import counted
@@ -46,12 +46,14 @@ def predict_command(
         ),
     ] = None,
     table: Annotated[Path | None, csv_option("List each image with all probabilities")] = None,
+    trust: TrustOption = False,
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what your own images show."""
     from cnnkit.api.functions import open_run
     from cnnkit.api.progress import print_note
+    from cnnkit.config.own_code import tell_of_changes
     from cnnkit.events import Note
     from cnnkit.listing import PassedOver, words_of_passed
     from cnnkit.tables import refuse_taken_table
@@ -59,7 +61,8 @@ def predict_command(
     run, named = run_and_images(files)
     if table is not None:
         refuse_taken_table(table)
-    opened = open_run(latest_named(print_note) if run is None else run)
+    opened = open_run(latest_named(print_note) if run is None else run, trust=trust)
+    tell_of_changes([opened.config], print_note)
     if save_seen is not None:
         if save_seen.exists() and not save_seen.is_dir():
             raise UsageError(f"--save-seen {save_seen}: this is a file; name a folder")

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cnnkit.cli.completion import complete_run_or_study
-from cnnkit.cli.options import csv_option
+from cnnkit.cli.options import TrustOption, csv_option
 from cnnkit.cli.runs import latest_named
 from cnnkit.errors import UsageError
 from cnnkit.filenames import CONFIG
+from cnnkit.own.sources import OWN
 
 if TYPE_CHECKING:
     from cnnkit.api.run import Run
@@ -30,6 +31,7 @@ def report_command(
         Path | None,
         csv_option("Of a comparison, list each test image and in how many seeds each value is right"),
     ] = None,
+    trust: TrustOption = False,
 ) -> None:
     """Draw report.html from what a comparison or a run has kept; exit code 1 where some of it is damaged."""
     from cnnkit.api.progress import print_note
@@ -44,6 +46,8 @@ def report_command(
     chosen = latest_named(print_note) if folder is None else followed(folder)
     if table is not None:
         _refuse_table(chosen, table)
+    if trust:
+        _trust(chosen)
     print_path(write_report(chosen, notes.append))
     if table is not None:
         right_table(chosen, print_note).write(table)
@@ -55,6 +59,16 @@ def report_command(
         else:
             print_note(note)
     raise typer.Exit(1 if damaged else 0)
+
+
+def _trust(folder: Path) -> None:
+    from cnnkit.api.functions import open_run
+    from cnnkit.comparison.trusted import trust_kept
+
+    if (folder / CONFIG).is_file():
+        open_run(folder, trust=True)
+    else:
+        trust_kept(folder)
 
 
 def _refuse_table(folder: Path, table: Path) -> None:
@@ -74,4 +88,5 @@ def show_report(run: "Run", wanted: bool, silent: bool) -> None:
     if wanted:
         say(err if silent else out, f"to look at: {run.report()}")
     elif not silent:
-        say(out, f"to look at: cnnkit report {shlex.quote(str(run.path))}")
+        own = (run.path / OWN).is_dir()
+        say(out, f"to look at: cnnkit report {shlex.quote(str(run.path))}" + " --trust" * own)

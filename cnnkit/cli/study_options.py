@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from cnnkit.cli.completion import complete_study_or_folder
-from cnnkit.cli.options import ConfigArgument, ConfigOption, RootOption, SetOption, YesOption
+from cnnkit.cli.options import ConfigArgument, ConfigOption, RootOption, SetOption, TrustOption, YesOption
 
 
 class Matched(str, Enum):
@@ -123,6 +123,7 @@ class Request:
     ] = False
     root: RootOption = None
     yes: YesOption = False
+    trust: TrustOption = False
     as_json: Annotated[
         bool, typer.Option("--json", help="Print results.json, alone, on standard output.")
     ] = False

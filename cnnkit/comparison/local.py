@@ -21,6 +21,7 @@ from cnnkit.errors import CnnkitError, Interrupted, TrainingError
 from cnnkit.filenames import FAILURE
 from cnnkit.files import write_atomically
 from cnnkit.locks import alone_at
+from cnnkit.own.code import own_trace
 from cnnkit.processes import available_cpus, begin_worker, main_module_hidden
 
 ATTEMPTS = 2  # of a trial whose process dies
@@ -199,6 +200,8 @@ def told_failure(error: Exception) -> tuple[str, str]:
     """(why a trial failed, the traceback of an error that is not one of ours)."""
     if isinstance(error, CnnkitError):
         return str(error), ""
+    if trace := own_trace(error):
+        return f"{type(error).__name__}: {error}", f"\n\n{trace}"
     return f"{type(error).__name__}: {error}", "\n\n" + "".join(traceback.format_exception(error))
 
 

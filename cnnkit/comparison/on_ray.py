@@ -141,4 +141,5 @@ def _train_somewhere(trial: Trial, published: Published) -> tuple[Files, str | N
             raise Stopped(str(stopped)) from None
         except Exception as failure:  # Ray would wrap it in a message of its own.
             error = keep_failure(Path(folder), failure)
-        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}, error
+        files = [path for path in Path(folder).rglob("*") if path.is_file()]
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}, error

@@ -24,6 +24,7 @@ from cnnkit.comparison.study_file import TrialEntry, trial_folder
 from cnnkit.comparison.trial import Trial, data_hash, is_finished, refuse_changed, with_kept_folders
 from cnnkit.comparison.tuning_trials import TuningRun, seconds_of_levels
 from cnnkit.config.images import DataConfig
+from cnnkit.config.own_code import own_classes_of
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import all_tested, load_data
 from cnnkit.errors import Interrupted, RunError
@@ -33,6 +34,7 @@ from cnnkit.filenames import LABELS, RESULTS, STUDY, TRIALS, TUNING
 from cnnkit.files import remove_parts, write_atomically, write_json
 from cnnkit.kept import sealed, sha256
 from cnnkit.locks import alone_at
+from cnnkit.own.sources import OWN, handed_over, keep
 from cnnkit.scores import ACCURACY, METRICS
 from cnnkit.words import TIMES, counted, listed
 
@@ -138,12 +140,15 @@ def _ended(
 
 def _write_plan(study: StudyPlan, data: str, published: Published, folder: Path) -> Sequence[Trial]:
     """Writes `study.json` first: from then on `--resume` can go on after a kill. Returns the trials."""
-    planned = [Trial(level.name, config, data) for level, config in study.trials()]
+    own = own_classes_of(level.config for level in study.levels)
+    code = handed_over(own)
+    planned = [Trial(level.name, config, data, code=code) for level, config in study.trials()]
     trials = with_kept_folders(planned, folder / TRIALS)
     labels = kept_bytes(all_tested(study.base.data, published).labels, published.train.info.classes)
     entries = [TrialEntry(trial.level, trial.seed, trial.folder) for trial in trials]
     kept = replace(study.to_file(entries), labels=sha256(labels))
     write_json(folder / STUDY, sealed(kept.to_dict()))
+    keep(own, folder)
     write_atomically(folder / LABELS, labels)
     return trials
 
@@ -243,7 +248,8 @@ def _done(outcome: Outcome, run: RunDir, metric: str) -> TrialDone:
 
 
 def _again(folder: Path) -> str:
-    return f"cnnkit compare --resume --out {shlex.quote(str(folder))}"
+    own = (folder / OWN).is_dir()
+    return f"cnnkit compare --resume --out {shlex.quote(str(folder))}" + " --trust" * own
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from cnnkit.comparison.study_file import (
 from cnnkit.comparison.tuning import Tuning, plan_tuning
 from cnnkit.comparison.verdicts import fewest_seeds
 from cnnkit.comparison.widths import TOLERANCE, Cost, Match, cost_of, match_width
+from cnnkit.config.costs import not_counted
 from cnnkit.config.load import config_text
 from cnnkit.config.ranges import DEFAULT_KEYS
 from cnnkit.config.schema import Config
@@ -125,6 +126,9 @@ class StudyPlan:
             yield f"{seeds} from {self.all_seeds[0]} on do not test each image equally often in {folds} folds"
 
     def _warnings_of_cost(self) -> Iterator[str]:
+        own = dict.fromkeys(name for level in self.levels for name in not_counted(level.config.model))
+        if own:
+            yield f"the multiply-accumulates of {listed([*own])} itself are not known: none are counted"
         for kind, unit in (("parameters", "parameters"), ("macs", "multiply-accumulates")):
             ranked = sorted(self.levels, key=lambda level: getattr(level.cost, kind))
             ratio = getattr(ranked[-1].cost, kind) / getattr(ranked[0].cost, kind)

@@ -24,6 +24,8 @@ from cnnkit.experiment.run_dir import RunDir
 from cnnkit.families.settings import Choice
 from cnnkit.filenames import CONFIG, LABELS, STUDY, TRIALS, TUNING
 from cnnkit.kept import is_plain, parse_json, read_kept, read_sealed, sha256
+from cnnkit.own.names import shown
+from cnnkit.own.sources import learn
 from cnnkit.records import Record
 from cnnkit.scores import ACCURACY, METRICS
 from cnnkit.stats import MOST_SEEDS
@@ -81,7 +83,7 @@ def name_of(value: Value) -> str:
             key: each for key, each in value.items() if isinstance(each, float | str) and key != "name"
         }
         return str(Choice(str(value["name"]), settings))
-    return value if isinstance(value, str) else json.dumps(value)
+    return shown(value) if isinstance(value, str) else json.dumps(value)
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,7 @@ class StudyFile(Record):
 def load_study(folder: Path) -> StudyFile:
     """Reads `study.json`. Raises UsageError where there is none, RunError where it is damaged."""
     path = folder / STUDY
+    learn(folder)
     try:
         study = read_sealed(path, StudyFile)
     except FileNotFoundError as error:

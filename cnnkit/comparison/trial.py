@@ -11,6 +11,7 @@ from cnnkit.comparison.trial_records import TrialFacts
 from cnnkit.comparison.validation_only import train_for_validation
 from cnnkit.config.images import DataConfig
 from cnnkit.config.load import config_text, differing_keys
+from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published
 from cnnkit.errors import CnnkitError, RunError, UsageError
@@ -19,6 +20,7 @@ from cnnkit.experiment.train import Setting, prepare, run_experiment
 from cnnkit.filenames import CONFIG, PREDICTIONS, RESULT, STUDY, TESTED, TRIAL
 from cnnkit.files import write_atomically, write_json
 from cnnkit.nn.model import build_model
+from cnnkit.own.sources import Source, keep, receive
 from cnnkit.random import generator_for
 from cnnkit.tensor_files import fingerprint
 from cnnkit.training.batches import orders
@@ -31,7 +33,8 @@ class Trial:
     """level: the factor's value, in words. data: `data_hash`, of what it is trained and tested on.
 
     kept_in: the name of its folder, if an older version named it differently.
-    validation_only: it serves to choose settings, and never sees a test image.
+    validation_only: it serves to choose settings, and never sees a test image. code: of its own classes, for
+    another process or machine; what is in it may run.
     """
 
     level: str
@@ -39,6 +42,7 @@ class Trial:
     data: str
     kept_in: str = ""
     validation_only: bool = False
+    code: tuple[Source, ...] = ()
 
     @property
     def seed(self) -> int:
@@ -102,6 +106,7 @@ def run_trial(trial: Trial, folder: Path, published: Published | None = None) ->
     published: the images, where the caller has them.
     Raises Interrupted, after saving, where Ctrl-C or SIGTERM arrives while it trains.
     """
+    receive(trial.code)
     if trial.validation_only:
         train_for_validation(trial.config, trial.id, folder, published)
         return
@@ -116,6 +121,7 @@ def open_folder(trial: Trial, folder: Path) -> RunDir:
     """Prepares the run directory of an unfinished trial: removes an old result, writes the configuration."""
     run = RunDir(folder)
     (folder / RESULT).unlink(missing_ok=True)
+    keep(own_classes(trial.config.model), folder)
     if not _holds_configuration_of(run, trial):
         write_atomically(folder / CONFIG, config_text(trial.config))
     return run

@@ -12,10 +12,12 @@ from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.trial import Trial
 from cnnkit.comparison.tuning import Tuned, Tuning, best_point, kept_point, value_text, with_settings
 from cnnkit.comparison.validation_only import seconds_to_train
+from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published
 from cnnkit.errors import CnnkitError
 from cnnkit.events import PointDone, TuningBegun
+from cnnkit.own.sources import handed_over
 
 if TYPE_CHECKING:
     from cnnkit.comparison.runner import Executor
@@ -32,6 +34,7 @@ def tuning_trials(tuning: Tuning, configs: Mapping[str, Config], data: str) -> P
                 with_settings(config, {**point, "training.seed": tuning.seed}),
                 data,
                 validation_only=True,
+                code=handed_over(own_classes(config.model)),
             )
             for point in tuning.points
         ]

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from cnnkit.config.costs import layer_costs
+from cnnkit.config.costs import layer_costs, not_counted
 from cnnkit.config.schema import Config
 from cnnkit.errors import UsageError
+from cnnkit.words import listed
 
 Match = Literal["none", "parameters", "macs"]
 TOLERANCE = 0.03  # of the budget
@@ -30,6 +31,11 @@ def match_width(config: Config, budget: Cost, match: Match) -> Config:
 
     Raises UsageError where no width comes within `TOLERANCE` of it.
     """
+    if match == "macs" and (own := not_counted(config.model)):
+        raise UsageError(
+            f"--match macs: the cost of {listed(own)} is not known; say so in the class, as in "
+            'products = "k * k", or use --match parameters'
+        )
     goal = getattr(budget, match)
 
     def miss(candidate: Config) -> float:

@@ -14,6 +14,7 @@ from cnnkit.config.types import OF_OWN_IMAGES
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import POOLINGS
+from cnnkit.own.names import shown
 from cnnkit.words import counted, listed
 
 LARGEST_LAYER = 100_000_000  # weights; 400 MB in float32, four times that while Adam trains it
@@ -82,16 +83,17 @@ def _sign_complaints(model: "ModelConfig") -> Iterator[Complaint]:
                 "activation_first",
             )
         elif not positive:
-            made, remedy = f"{model.activation} gives it others", f"the activation {able}"
+            made, remedy = f"{shown(model.activation)} gives it others", f"the activation {able}"
         else:
             continue
         yield Complaint(
-            "model.pooling", f"{name} {only} {made}", f"choose {remedy}, or another pooling", SIGN_KEYS
+            "model.pooling", f"{shown(name)} {only} {made}", f"choose {remedy}, or another pooling", SIGN_KEYS
         )
     last, head = model.stages[-1], model.head_choice.name
     negative = not last.pools_first and POOLINGS[last.pooling].makes_negatives
     if HEADS[head].no_negatives and (negative or not positive):
         maker, other = (last.pooling, "pooling") if negative else (model.activation, "activation")
+        maker, head = shown(maker), shown(head)
         words = f"choose another {other} or another head"
         yield Complaint("model.head", f"{head} {only} {maker} gives it others", words, SIGN_KEYS)
 

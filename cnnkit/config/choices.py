@@ -3,6 +3,7 @@
 `OneOf`: a name. `Chosen`: a name, or a mapping of a name and its settings.
 """
 
+import contextlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,18 +11,23 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from cnnkit.errors import OwnCodeError
 from cnnkit.families.settings import LEARNED, Choice, choice_of
+from cnnkit.own.names import PATTERN
 
 # Types of errors. The context of the first holds `names`. `below` leads from the value to what is wrong.
 UNKNOWN_NAME, NO_NAME = "unknown_name", "no_name"
 UNKNOWN_SETTING, WRONG_SETTING = "unknown_setting", "wrong_setting"
+NOT_OWN = "not_own"  # an own class that cannot be read; the context holds `words`
+OWN_CLASS = {"type": "string", "pattern": PATTERN}  # the JSON Schema of its name
 
 
 @dataclass(frozen=True, eq=False)
 class OneOf:
     """Put into `Annotated[str, OneOf(names)]`. names: a registry, or a tuple of words.
 
-    A `Literal` would fix the names when the schema is built; a registry's are asked at each validation.
+    A `Literal` would fix the names when the schema is built; a registry's are asked at each validation. One
+    that takes own classes finds them, too.
     """
 
     names: Collection[str]
@@ -32,11 +38,15 @@ class OneOf:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return {"enum": list(self.names), "type": "string"}
+        plain = {"enum": list(self.names), "type": "string"}
+        return {"anyOf": [plain, OWN_CLASS]} if _takes_own(self.names) else plain
 
     def _known(self, value: object) -> object:
         if isinstance(value, str) and value in self.names:
             return value
+        if isinstance(value, str) and _takes_own(self.names):
+            with contextlib.suppress(KeyError):
+                return _canonical(self.names, value, ())
         raise PydanticCustomError(UNKNOWN_NAME, "expected one of {names}", {"names": list(self.names)})
 
 
@@ -57,7 +67,9 @@ class Chosen:
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         with_settings = [_object(entry) for entry in self.registry.values() if entry.settings]
-        return {"anyOf": [{"enum": list(self.registry), "type": "string"}, *with_settings]}
+        own = {"type": "object", "properties": {"name": OWN_CLASS}, "required": ["name"]}
+        plain = {"enum": list(self.registry), "type": "string"}
+        return {"anyOf": [plain, OWN_CLASS, *with_settings, own]}
 
     def _known(self, value: object) -> object:
         if isinstance(value, Choice):
@@ -65,11 +77,12 @@ class Chosen:
         given = value if isinstance(value, dict) else {"name": value}
         if "name" not in given:
             raise PydanticCustomError(NO_NAME, "expected a name", {"below": ()})
-        name = given["name"]
-        if not isinstance(name, str) or name not in self.registry:
-            below = ("name",) if given is value else ()
+        below = ("name",) if given is value else ()
+        try:
+            name = _canonical(self.registry, given["name"], below)
+        except KeyError as error:
             told: dict[str, Any] = {"names": list(self.registry), "below": below}
-            raise PydanticCustomError(UNKNOWN_NAME, "expected one of {names}", told)
+            raise PydanticCustomError(UNKNOWN_NAME, "expected one of {names}", told) from error
         settings = {setting.name: setting for setting in self.registry[name].settings}
         for key in given:
             if key != "name" and key not in settings:
@@ -77,14 +90,34 @@ class Chosen:
                 raise PydanticCustomError(UNKNOWN_SETTING, "unknown key", told)
         chosen = {}
         for key, setting in settings.items():
+            if getattr(setting, "required", False) and key not in given:
+                told = {"below": (), "words": f"{key} has no value", "remedy": f"expected {setting.expected}"}
+                raise PydanticCustomError(NOT_OWN, "{words}", told)
             try:
                 checked = setting.checked(given.get(key, setting.default))
             except ValueError as error:
                 told = {"below": (key,), "expected": str(error)}
                 raise PydanticCustomError(WRONG_SETTING, "expected {expected}", told) from error
-            if checked != setting.default:
+            if checked != setting.default or getattr(setting, "required", False):
                 chosen[key] = checked
         return Choice(name, chosen) if chosen else name
+
+
+def _takes_own(names: Any) -> bool:
+    return getattr(names, "takes_own", False)
+
+
+def _canonical(registry: Any, name: object, below: tuple[str, ...]) -> str:
+    """The name as it is kept. KeyError: there is none."""
+    if not isinstance(name, str):
+        raise KeyError(name)
+    try:
+        canonical: str = registry.canonical(name)
+        registry[canonical]  # all of its source is read, and its mistakes are told
+    except OwnCodeError as error:
+        told = {"below": below, "words": str(error), "remedy": ""}
+        raise PydanticCustomError(NOT_OWN, "{words}", told) from error
+    return canonical
 
 
 def _object(entry: Any) -> dict[str, Any]:

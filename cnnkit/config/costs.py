@@ -45,6 +45,13 @@ def layer_costs(model: "ModelConfig", info: ImageInfo) -> list[LayerCost]:
     return [*rows, *_dense_costs(model, features, info.classes)]
 
 
+def not_counted(model: "ModelConfig") -> list[str]:
+    """The own poolings and heads whose multiply-accumulates are not known, by their names."""
+    poolings, head = (POOLINGS[stage.pooling] for stage in model.stages), HEADS[model.head_choice.name]
+    names = [entry.title for entry in poolings if not entry.counted]
+    return list(dict.fromkeys([*names, *[head.title] * (not head.counted)]))
+
+
 def _stage_costs(
     name: str, model: "ModelConfig", stage: "StageConfig", channels: int, grid: tuple[int, int]
 ) -> Iterator[LayerCost]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from cnnkit.config.choices import OWN_CLASS
 from cnnkit.config.schema import Config
 
 NO_LIMIT = 10**9  # a bound so high that the table leaves it out
@@ -68,6 +69,8 @@ def _values(schema: dict[str, Any]) -> str:
     """What a value may be, in words, from its JSON Schema."""
     if parts := _parts(schema):
         return " or ".join(_values(part) for part in parts)
+    if schema == OWN_CLASS:
+        return "`file.py:Class`"
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if schema.get("type") == "array":
@@ -79,6 +82,8 @@ def _values(schema: dict[str, Any]) -> str:
         return f"list of {length}{_values(items).replace('number', 'numbers', 1)}"
     if schema.get("type") == "object":  # a name with its settings
         name, *settings = schema["properties"].items()
+        if name[1] == OWN_CLASS:
+            return "{name: file.py:Class, …: …}"
         return f"{{name: {name[1]['const']}, {', '.join(f'{key}: …' for key, _ in settings)}}}"
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     limits = [

@@ -28,7 +28,7 @@ class Cells(NamedTuple):
     """The last grid, laid over the image: cell (i, j) begins at pixel (i · side, j · side).
 
     side: of a cell, pixels. sees: its receptive field: the side, in pixels, of the square of the image that
-    its features depend on.
+    its features depend on; 0: not known, because a pooling of a person's own does not say so.
     """
 
     rows: int
@@ -40,8 +40,9 @@ class Cells(NamedTuple):
 def cells_of(model: "ModelConfig", shape: tuple[int, int, int]) -> Cells:
     """The grid that the last stage leaves of an image of shape (C, H, W), and what each of its cells sees."""
     side = sees = 1
+    known = not any(POOLINGS[stage.pooling].sees_all for stage in model.stages)
     for stage in model.stages:
         convolved = stage.convolutions * (stage.kernel_size - 1)
         sees += (convolved + POOLINGS[stage.pooling].values_seen(stage.pool_size) - 1) * side
         side *= stage.pool_size
-    return Cells(*grids(model, shape)[-1], side, sees)
+    return Cells(*grids(model, shape)[-1], side, sees * known)

@@ -11,11 +11,13 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from cnnkit.config import versions
+from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.config.validation import validate
 from cnnkit.config.yaml_tree import YamlTree
 from cnnkit.errors import ConfigError, Place, Problem, UsageError
 from cnnkit.filenames import CONFIG, ENVIRONMENT
+from cnnkit.own.sources import learn, trust
 
 LARGEST_FILE = 32_000  # bytes
 SECTIONS = frozenset([*((name,) for name in Config.model_fields), ("data", "augment"), ("data", "scene")])
@@ -26,12 +28,18 @@ SCHEMA_FILE = "cnnkit.schema.json"  # beside a copy of a shipped configuration
 def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Reads a YAML file, or a shipped configuration by its name, with `key=value` overrides on top.
 
-    A run's `config.yaml` means what it meant when it was written.
+    A run's `config.yaml` means what it meant when it was written. Own classes that a person's own
+    configuration names may run from now on; those of a run may not.
     Raises ConfigError with every problem found, each with file, line and column.
     """
     path = find_config(source)
     of_run = path.name == CONFIG and (path.parent / ENVIRONMENT).exists()
-    return parse_config(_read(path), str(path), overrides, kept=of_run)
+    if of_run:
+        learn(path.parent)
+    config = parse_config(text := _read(path), str(path), overrides, kept=of_run)
+    kept = own_classes(parse_config(text, str(path), kept=True).model) if of_run else []
+    trust(named for named in own_classes(config.model) if named not in kept)
+    return config
 
 
 def parse_config(

@@ -28,6 +28,7 @@ from cnnkit.families.optimizers import OPTIMIZERS
 from cnnkit.families.poolings import ACTIVATION_FIRST, ORDERS, POOLING_FIRST, POOLINGS
 from cnnkit.families.schedules import SCHEDULES
 from cnnkit.families.settings import Choice, choice_of
+from cnnkit.own.names import in_file_names, reference
 from cnnkit.words import counted
 
 PER_STAGE = ("kernel_sizes", "convolutions", "pooling", "pool_size", "order")  # keys of the model
@@ -126,7 +127,8 @@ class ModelConfig(Section):
     @property
     def stacks(self) -> bool:
         """Whether networks of several seeds can be trained as one, each as if it were alone."""
-        return all(POOLINGS[stage.pooling].stacks for stage in self.stages)
+        own = reference(self.head_choice.name) or reference(self.activation)
+        return not own and all(POOLINGS[stage.pooling].stacks for stage in self.stages)
 
     @property
     def strategies(self) -> str:
@@ -137,7 +139,7 @@ class ModelConfig(Section):
     @property
     def strategy(self) -> str:
         """The pooling for the name of a folder: `avg`, or `stride-max`, each name once."""
-        return "-".join(dict.fromkeys(stage.pooling for stage in self.stages))
+        return "-".join(dict.fromkeys(in_file_names(stage.pooling) for stage in self.stages))
 
     @model_validator(mode="after")
     def _one_value_per_stage(self) -> "ModelConfig":

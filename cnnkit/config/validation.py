@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cnnkit.config.checks import Inconsistent
-from cnnkit.config.choices import NO_NAME, UNKNOWN_NAME, UNKNOWN_SETTING, WRONG_SETTING
+from cnnkit.config.choices import NO_NAME, NOT_OWN, UNKNOWN_NAME, UNKNOWN_SETTING, WRONG_SETTING
 from cnnkit.config.schema import Config
 from cnnkit.config.suggestions import nearest_key, nearest_name
 from cnnkit.config.types import UNION_TAGS
@@ -81,7 +81,7 @@ def _note(
         unknown = error["type"] in ("extra_forbidden", UNKNOWN_SETTING) and path in tree.key_places
         place = tree.key_places[path] if unknown else tree.place(path)
         problems.append(Problem(place, dotted(path), *_words(error, path)))
-    return {whole if error["type"] == UNKNOWN_NAME else path}  # without its name a choice is none
+    return {whole if error["type"] in (UNKNOWN_NAME, NOT_OWN) else path}  # without its name a choice is none
 
 
 def _key_path(loc: tuple[int | str, ...], values: Any) -> KeyPath:
@@ -123,6 +123,8 @@ def _words(error: Any, path: KeyPath) -> tuple[str, str]:
         return f"unknown key {short(path[-1])!r}", _expected(str(path[-1]), context["keys"])
     if kind == WRONG_SETTING:
         return f"{short(_yaml(value))} is not valid", f"expected {context['expected']}"
+    if kind == NOT_OWN:
+        return context["words"], context["remedy"]
     if kind == NO_NAME:
         return (
             f"{short(value)} has no name",

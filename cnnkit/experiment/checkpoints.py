@@ -1,7 +1,8 @@
 """Weights and training states: kept in a run directory, and loaded again."""
 
 import contextlib
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,16 @@ import cnnkit
 from cnnkit import tensor_files
 from cnnkit.config.costs import layer_costs
 from cnnkit.config.load import config_text, parse_config
+from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.errors import ConfigError, DamagedFile, RunError, UsageError
 from cnnkit.experiment.manifest import read_checked
 from cnnkit.experiment.no_run import did_you_mean
 from cnnkit.experiment.run_dir import RunDir, open_run, resume_command
 from cnnkit.filenames import BEST, CONFIG, LAST, STATE, WEIGHTS_SUFFIX
+from cnnkit.kept import parse_json
 from cnnkit.nn.model import CNN, build_model
+from cnnkit.own.sources import OWN, Source, know, learn, packed
 from cnnkit.tensor_files import load_tensors, parse_tensors, save_tensors
 from cnnkit.training.familiarity import Familiarity
 from cnnkit.training.temperature import COLDEST, HOTTEST
@@ -42,18 +46,34 @@ class Weights:
     familiarity: Familiarity | None = None
 
 
+def kept_config(path: Path) -> Config:
+    """The configuration of a run directory, or of a weights file alone; raises as `load_weights` does."""
+    if path.is_dir():
+        return open_run(path).config
+    file, _, metadata = _read_weights(path)
+    return _config_in(metadata, file)
+
+
+def _config_in(metadata: Mapping[str, str], file: Path) -> Config:
+    """The configuration that a weights file holds; the text of its own classes is known from now on."""
+    learn(file.parent)
+    for place, text in _own_texts(metadata, file):
+        know(Source(text, f"{place}, whose text {file} holds"))
+    if "config" not in metadata:
+        raise RunError(f"{file} was not written by cnnkit: its metadata holds no configuration")
+    try:
+        return parse_config(metadata["config"], str(file), kept=True)
+    except ConfigError as error:
+        raise RunError(f"the configuration in {file} is of another version of cnnkit:\n{error}") from error
+
+
 def load_weights(path: Path) -> Weights:
     """The best weights of a run directory, or those of a weights file alone.
 
     Raises RunError where the file is damaged or does not fit its own configuration.
     """
     file, tensors, metadata = _read_weights(path)
-    if "config" not in metadata:
-        raise RunError(f"{file} was not written by cnnkit: its metadata holds no configuration")
-    try:
-        config = parse_config(metadata["config"], str(file), kept=True)
-    except ConfigError as error:
-        raise RunError(f"the configuration in {file} is of another version of cnnkit:\n{error}") from error
+    config = _config_in(metadata, file)
     if any(tensor.is_complex() or not tensor.isfinite().all() for tensor in tensors.values()):
         raise RunError(f"{file} is damaged: it holds numbers that are not finite; train again")
     about = {name: tensors.pop(name) for name in list(tensors) if name.startswith(FEATURES)}
@@ -69,6 +89,16 @@ def load_weights(path: Path) -> Weights:
     except (RuntimeError, TypeError, ValueError) as error:
         raise RunError(f"{file} is damaged: its weights do not fit its configuration") from error
     return Weights(model, config, file, _temperature(metadata, file), familiarity)
+
+
+def _own_texts(metadata: Mapping[str, str], file: Path) -> Iterator[tuple[str, bytes]]:
+    """The place and the bytes of each file of own code that a weights file holds."""
+    try:
+        texts = parse_json(metadata.get(OWN, "{}").encode())
+        for place, text in texts.items():
+            yield place, str(text).encode("utf-8", "surrogateescape")
+    except (DamagedFile, UnicodeError) as error:
+        raise RunError(f"{file} is damaged: {error}") from error
 
 
 def _read_weights(path: Path) -> tuple[Path, dict[str, Tensor], dict[str, str]]:
@@ -136,6 +166,8 @@ def save_weights(
     temperature: of these weights; None where none was fitted.
     """
     metadata = {"cnnkit": cnnkit.__version__, "config": config_text(config)}
+    if own := own_classes(config.model):
+        metadata[OWN] = json.dumps(packed(own))
     if temperature is not None:
         metadata[TEMPERATURE] = repr(temperature)
     known = {} if familiarity is None else familiarity.tensors()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cnnkit.config.load import config_text
+from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.errors import UsageError
 from cnnkit.experiment.latest import LATEST, point_latest_at
@@ -13,6 +14,7 @@ from cnnkit.experiment.run_dir import RunDir, resume_command
 from cnnkit.filenames import CONFIG, LOCK, RUNS
 from cnnkit.files import PART, write_atomically
 from cnnkit.locks import alone_at
+from cnnkit.own.sources import keep
 
 
 def refuse_used(out: Path) -> None:
@@ -66,6 +68,7 @@ def create_run(config: Config, config_name: str, out: Path | None = None) -> Run
     else:
         name = f"{config_name}-{config.model.strategy}-{time.strftime('%Y%m%d-%H%M%S')}"
         path = _new_folder(RUNS, name)
+    keep(own_classes(config.model), path)
     write_atomically(path / CONFIG, config_text(config))
     point_latest_at(path)  # last: what it names opens
     return RunDir(path)

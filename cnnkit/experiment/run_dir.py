@@ -33,6 +33,7 @@ from cnnkit.filenames import (
 )
 from cnnkit.files import json_text, remove_parts, write_atomically
 from cnnkit.kept import parse_json, read_kept
+from cnnkit.own.sources import OWN, learn
 from cnnkit.records import Record, validated
 
 Fact = str | bool | int | float | list[str] | None  # of the environment
@@ -105,6 +106,7 @@ class RunDir:
 
     @property
     def config(self) -> Config:
+        learn(self.path)
         return parse_config(self._text(CONFIG), str(self.path / CONFIG), kept=True)
 
     @property
@@ -219,7 +221,7 @@ class RunDir:
 
 
 def resume_command(run: Path) -> str:
-    return f"cnnkit train --resume {shlex.quote(str(run))}"
+    return f"cnnkit train --resume {shlex.quote(str(run))}" + " --trust" * (run / OWN).is_dir()
 
 
 def open_run(path: Path) -> RunDir:

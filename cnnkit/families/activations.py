@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cnnkit.errors import OwnCodeError
 from cnnkit.families.registry import Registry, load_class
+from cnnkit.own import code
+from cnnkit.own.declared import Declared
+from cnnkit.own.names import Reference
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,13 +19,14 @@ class Activation:
 
     It must compute each value on its own: networks that train side by side share one.
     summary: one line for a person who chooses; a report writes it under the function's plot.
-    no_negatives: whether no value of it is below 0, as some poolings need.
+    no_negatives: whether no value of it is below 0, as some poolings need. own: of a person's own class.
     """
 
     name: str
     path: str
     summary: str = ""
     no_negatives: bool = False
+    own: Reference | None = None
 
     @property
     def kind(self) -> str:
@@ -29,7 +34,18 @@ class Activation:
         return self.path.partition(":")[2]
 
     def build(self) -> "nn.Module":
+        if self.own:
+            return code.build(self.own)  # type: ignore[no-any-return]
         return load_class(self.path)()  # type: ignore[no-any-return]
+
+
+def own_activation(declared: Declared) -> Activation:
+    """The entry of a person's own class."""
+    named, summary = declared.reference, declared.summary or "an own activation"
+    if asked := [*declared.asks, *(word.name for word in declared.keywords if word.required)]:
+        raise OwnCodeError(f"{named.shown}: an activation is built without {asked[0]}: give that a default")
+    never = declared.attributes.get("no_negatives", False)
+    return Activation(str(named), f"{named.place}:{named.name}", summary, never, named)
 
 
 ACTIVATIONS: Registry[Activation] = Registry(
@@ -53,4 +69,5 @@ ACTIVATIONS: Registry[Activation] = Registry(
         "torch.nn:Identity",
         "no activation: the control that shows why a non-linearity is needed",
     ),
+    own=own_activation,
 )

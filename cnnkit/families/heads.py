@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 from cnnkit.families.poolings import POWER
 from cnnkit.families.registry import Registry, load_class
-from cnnkit.families.settings import Choice, Setting
+from cnnkit.families.settings import AnySetting, Choice, Setting
+from cnnkit.own import code
+from cnnkit.own.declared import Declared
+from cnnkit.own.names import shown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,7 +32,7 @@ class Head:
     mean's constant factor count nothing. products_of_all: the same, of what is computed once for all maps.
     multiplies_channels: how many features it makes of one map, or of one cell if it keeps them.
     keeps_cells: whether each cell of the grid has features, and so weights, of its own.
-    no_negatives: whether it takes only values of 0 or more.
+    no_negatives: whether it takes only values of 0 or more. counted: whether its products are known.
     """
 
     name: str
@@ -38,13 +41,19 @@ class Head:
     summary: str
     formula: str
     source: str = ""
-    settings: tuple[Setting, ...] = ()
+    settings: tuple[AnySetting, ...] = ()
     weights: int = 0
     products: Callable[[int], int] = lambda cells: 0
     products_of_all: Callable[[int], int] = lambda cells: 0
     multiplies_channels: int = 1
     keeps_cells: bool = False
     no_negatives: bool = False
+    counted: bool = True
+
+    @property
+    def title(self) -> str:
+        """Its name, as a person writes it."""
+        return shown(self.name)
 
     def build(self, choice: Choice, channels: int) -> "nn.Module":
         """Loads torch."""
@@ -59,6 +68,41 @@ class Head:
         """(parameters, multiply-accumulates for one image). cells: of the grid that it is given."""
         macs = channels * self.products(cells) + self.products_of_all(cells)
         return channels * (self.weights + choice.learned), macs
+
+
+@dataclass(frozen=True)
+class OwnHead(Head):
+    """A person's own. Its costs are those that the class declares."""
+
+    declared: Declared | None = None
+
+    def build(self, choice: Choice, channels: int) -> "nn.Module":
+        assert self.declared
+        named = self.declared.reference
+        return code.build(named, channels=channels, **choice.settings)  # type: ignore[no-any-return]
+
+    def own_cost(self, choice: Choice, channels: int, cells: int) -> tuple[int, int]:
+        assert self.declared
+        numbers = {"channels": channels, "cells": cells, **choice.settings}
+        parameters, products = (self.declared.number(of, numbers) for of in ("weights", "products"))
+        return parameters or 0, (products or 0) * channels
+
+
+def own_head(declared: Declared) -> Head:
+    """The entry of a person's own class."""
+    attributes = declared.attributes
+    return OwnHead(
+        name=str(declared.reference),
+        path=declared.reference.place,
+        kind=declared.reference.name,
+        summary=declared.summary or "an own head",
+        formula=attributes.get("formula", ""),
+        settings=declared.keywords,
+        multiplies_channels=attributes.get("multiplies_channels", 1),
+        no_negatives=attributes.get("no_negatives", False),
+        counted="products" in attributes,
+        declared=declared,
+    )
 
 
 HERE = "cnnkit.nn.heads"
@@ -130,5 +174,6 @@ HEADS: Registry[Head] = Registry(
         "mean of the t largest x",
         settings=(Setting("t", 3, "how many", least=1, most=1_000_000, whole=True),),
     ),
+    own=own_head,
 )
 COMPARED = ("avg", "max", "concat", "flatten")  # by `compare-pooling --where head`, where none are named

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnnkit.families.registry import Registry, load_class
-from cnnkit.families.settings import Choice, Setting
+from cnnkit.families.settings import AnySetting, Choice, Setting
+from cnnkit.own import code
+from cnnkit.own.declared import Declared
+from cnnkit.own.names import shown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,6 +55,7 @@ class Pooling:
     draws: whether it draws random numbers, from a generator that the module has as `generator`.
     maps_apart: whether no map reaches another, so that the maps of several networks can lie side by side in
     one module. groups: whether the class takes `groups` for the same purpose.
+    counted: whether its products are known. sees_all: whether a cell may depend on all of its map.
     """
 
     name: str
@@ -60,7 +64,7 @@ class Pooling:
     summary: str
     formula: str
     source: str = ""
-    settings: tuple[Setting, ...] = ()
+    settings: tuple[AnySetting, ...] = ()
     weights: Callable[[int, int], int] = _none
     products: Callable[[int, int], int] = _none
     multiplies_channels: int = 1
@@ -74,6 +78,13 @@ class Pooling:
     draws: bool = False
     maps_apart: bool = False
     groups: bool = False
+    counted: bool = True
+    sees_all: bool = False
+
+    @property
+    def title(self) -> str:
+        """Its name, as a person writes it."""
+        return shown(self.name)
 
     @property
     def stacks(self) -> bool:
@@ -92,6 +103,44 @@ class Pooling:
         """
         weights = self.weights(k, channels) + choice.learned
         return channels * weights, channels * cells * self.products(k, channels)
+
+
+@dataclass(frozen=True)
+class OwnPooling(Pooling):
+    """A person's own. Its costs are those that the class declares; it sees k × k values unless it says so."""
+
+    declared: Declared | None = None
+
+    def build(self, choice: Choice, k: int, channels: int, networks: int = 1) -> "nn.Module":
+        assert self.declared
+        named = self.declared.reference
+        return code.build(named, k=k, channels=channels, **choice.settings)  # type: ignore[no-any-return]
+
+    def own_cost(self, choice: Choice, k: int, channels: int, cells: int) -> tuple[int, int]:
+        assert self.declared
+        numbers = {"k": k, "channels": channels, **choice.settings}
+        parameters, products = (self.declared.number(of, numbers) for of in ("weights", "products"))
+        return parameters or 0, (products or 0) * channels * self.multiplies_channels * cells
+
+
+def own_pooling(declared: Declared) -> Pooling:
+    """The entry of a person's own class."""
+    attributes = {**declared.attributes}
+    seen = attributes.pop("values_seen", "k")
+    products, _ = attributes.pop("products", None), attributes.pop("weights", None)
+    return OwnPooling(
+        name=str(declared.reference),
+        path=declared.reference.place,
+        kind=declared.reference.name,
+        summary=declared.summary or "an own pooling",
+        formula=attributes.pop("formula", ""),
+        settings=declared.keywords,
+        values_seen=lambda k: declared.number("values_seen", {"k": k}) or k,
+        sees_all=seen is None,
+        counted=products is not None,
+        declared=declared,
+        **attributes,
+    )
 
 
 HERE = "cnnkit.nn.pools"
@@ -232,5 +281,6 @@ POOLINGS: Registry[Pooling] = Registry(
         keeps_one_value=True,
         maps_apart=True,
     ),
+    own=own_pooling,
 )
 COMPARED = ("stride", "max", "avg", "concat")  # by `compare-pooling`, where none are named

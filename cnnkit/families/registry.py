@@ -1,10 +1,14 @@
 """`Registry`: the entries of one family by name. Also loads the classes that entries name."""
 
+import functools
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
 from cnnkit.errors import UsageError
+from cnnkit.own.declared import Declared, declared
+from cnnkit.own.names import reference
+from cnnkit.own.sources import found, installed
 
 
 class Named(Protocol):
@@ -19,11 +23,13 @@ Entry = TypeVar("Entry", bound=Named)
 class Registry(Mapping[str, Entry]):
     """The entries of one family by name, in the order in which they were registered.
 
-    family: what an entry is called in messages, such as `pooling`.
+    family: what an entry is called in messages, such as `pooling`. own: makes an entry of what a person's own
+    class declares; it is found by its name, `my_pool.py:Quantile`, but is none of those that are counted.
     """
 
-    def __init__(self, family: str, *entries: Entry) -> None:
+    def __init__(self, family: str, *entries: Entry, own: Callable[[Declared], Entry] | None = None) -> None:
         self.family = family
+        self._of_own = functools.lru_cache(maxsize=256)(own) if own else None
         self._entries: dict[str, Entry] = {}
         for entry in entries:
             self.register(entry)
@@ -34,8 +40,32 @@ class Registry(Mapping[str, Entry]):
             raise UsageError(f"there is a {self.family} called {entry.name!r} already; choose another name")
         self._entries[entry.name] = entry
 
+    @property
+    def takes_own(self) -> bool:
+        return self._of_own is not None
+
+    def canonical(self, name: str) -> str:
+        """The name as it is kept: of an own class with the hash of its file. KeyError: there is none.
+
+        Raises OwnCodeError where an own class is named that cannot be read.
+        """
+        if name in self._entries or not self._of_own:
+            return self._entries[name].name
+        named = reference(name) or installed(self.family, name)
+        if named is None:
+            raise KeyError(name)
+        return str(found(named))
+
     def __getitem__(self, name: str) -> Entry:
-        return self._entries[name]
+        if name in self._entries or self._of_own is None:
+            return self._entries[name]
+        named = reference(self.canonical(name))
+        assert named is not None
+        return self._of_own(declared(named))
+
+    def __contains__(self, name: object) -> bool:
+        """Whether it is one of those that are counted."""
+        return name in self._entries
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

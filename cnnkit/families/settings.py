@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cnnkit.own.declared import Keyword
+from cnnkit.own.names import shown
+
 LEARNED = "learned"  # the value of a setting that training finds
 
 
@@ -40,6 +43,9 @@ class Setting:
         return int(value) if self.whole else float(value)  # type: ignore[call-overload, arg-type]
 
 
+AnySetting = Setting | Keyword
+
+
 @dataclass(frozen=True)
 class Choice:
     """An entry of a registry by its name, and the settings that differ from their defaults."""
@@ -52,10 +58,10 @@ class Choice:
 
     def __str__(self) -> str:
         told = ", ".join(
-            f"{key}={value if isinstance(value, str) else format(value, 'g')}"
+            f"{key}={value if isinstance(value, str | bool) else format(value, 'g')}"
             for key, value in self.settings.items()
         )
-        return f"{self.name}({told})" if told else self.name
+        return f"{shown(self.name)}({told})" if told else shown(self.name)
 
     @property
     def plain(self) -> Any:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import analyse, read_results
 from cnnkit.comparison.study_file import StudyFile, read_labels
-from cnnkit.errors import CnnkitError, RunError
+from cnnkit.errors import CnnkitError, OwnCodeError, RunError
 from cnnkit.experiment.checkpoints import load_weights
 from cnnkit.experiment.manifest import damage_of
 from cnnkit.experiment.run_dir import RunDir
@@ -33,6 +33,8 @@ def damaged_files(run: RunDir) -> list[str]:
         if (run.path / name).exists():
             try:
                 read()
+            except OwnCodeError:
+                continue  # it was not run, which is no damage
             except (CnnkitError, OSError) as error:
                 found.append(str(error))
     return found

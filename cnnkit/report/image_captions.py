@@ -74,6 +74,7 @@ def evidence_caption(
     if set(heads.values()) == keeping:
         told = kept
     sides, sees = (_span([getattr(c, name) for c in cells]) for name in ("side", "sees"))
+    depend = f"{sees} pixels" if all(c.sees for c in cells) else "pixels whose number is not known"
     text = (
         f"The colour of a cell shows {told}: the true class's score minus the mean score of all classes. "
         f"Vermillion speaks for the true class, blue against it{', laid over the image in grey' * as_is}. "
@@ -82,7 +83,7 @@ def evidence_caption(
     if len(set(heads.values())) > 1:
         text += ", because a head that averages needs larger scores than one that adds or takes the largest"
     text += (
-        f". A cell covers {sides} pixels, and its features depend on {sees} pixels. These are the best "
+        f". A cell covers {sides} pixels, and its features depend on {depend}. These are the best "
         f"weights of seed {seed}."
     )
     if left_out:

@@ -1,19 +1,23 @@
 """The poolings of a comparison that varies them: what each makes of one and the same feature map."""
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from cnnkit.comparison.study_file import StudyFile
+from cnnkit.errors import OwnCodeError
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.families.settings import Choice
 from cnnkit.random import generator_for
 from cnnkit.report.images import grid_size, signed_image
 
 KEY = "model.pooling"
+SCALE = 8  # pixels of a picture for a value of the map
 SIDE = 24  # pixels of the map, at k = 2 twelve cells
 
 
@@ -30,30 +34,38 @@ class Pooled:
 
 @dataclass(frozen=True)
 class PooledMaps:
-    """given: the map, as a picture. k: the side of a cell. guessed: names that have weights to train."""
+    """given: the map, as a picture. k: the side of a cell. guessed: names that have weights to train.
+
+    not_run: names of own classes that nobody has trusted.
+    """
 
     given: str
     grid: str
     k: int
     levels: list[Pooled]
     guessed: list[str]
+    not_run: list[str]
 
 
 def pooled_maps(study: StudyFile) -> PooledMaps | None:
     """None where the study varies no pooling, or only those of single stages."""
     k = min(max(study.base().model.stages[0].pool_size, 2), SIDE // 3)
-    levels, guessed = [], []
+    levels, guessed, not_run = [], [], []
     for value in study.varied.get(KEY, []):
         choice = _choice(value)
         if choice is None:
             continue
-        module = POOLINGS[choice.name].build(choice, k, 1)
+        try:
+            module = POOLINGS[choice.name].build(choice, k, 1)
+        except OwnCodeError:
+            not_run.append(str(choice))
+            continue
         levels.append(_pooled(choice, module, k))
         if any(True for _ in module.parameters()):
             guessed.append(str(choice))
-    if not levels:
+    if not levels and not not_run:
         return None
-    return PooledMaps(signed_image(sample_map(), 1.0), grid_size(sample_map()), k, levels, guessed)
+    return PooledMaps(signed_image(sample_map(), 1.0), grid_size(sample_map()), k, levels, guessed, not_run)
 
 
 def _choice(value: Any) -> Choice | None:
@@ -65,7 +77,20 @@ def _choice(value: Any) -> Choice | None:
     return None
 
 
+def made_of_sample(choice: Choice, k: int) -> Tensor:
+    """(parts, h, w): what a pooling makes of `sample_map`. Raises OwnCodeError where it may not run."""
+    return _made(choice, POOLINGS[choice.name].build(choice, k, 1), k)
+
+
 def _pooled(choice: Choice, module: Any, k: int) -> Pooled:
+    entry = POOLINGS[choice.name]
+    maps = _made(choice, module, k)
+    parts = zip(entry.parts or (entry.title,), maps, strict=True)
+    images = [(part, signed_image(values, 1.0)) for part, values in parts]
+    return Pooled(str(choice), images, grid_size(maps), entry.summary, entry.formula)
+
+
+def _made(choice: Choice, module: Any, k: int) -> Tensor:
     """As in training, where it may draw."""
     entry = POOLINGS[choice.name]
     generator = generator_for(0, "picture", choice.name)
@@ -76,10 +101,21 @@ def _pooled(choice: Choice, module: Any, k: int) -> Pooled:
             if isinstance(layer, torch.nn.Conv2d):  # weights that begin at random
                 layer.weight.uniform_(-1 / k, 1 / k, generator=generator)
                 layer.bias = None
-        maps = module(sample_map()[None, None])[0]
-    parts = zip(entry.parts or (entry.name,), maps, strict=True)
-    images = [(part, signed_image(values, 1.0)) for part, values in parts]
-    return Pooled(str(choice), images, grid_size(maps), entry.summary, entry.formula)
+        maps: Tensor = module(sample_map()[None, None])[0]
+    return maps
+
+
+def picture_of(maps: Sequence[Tensor]) -> Tensor:
+    """(1, H, W) uint8: maps (h, w) side by side, 0 white and 1 black, all in one height."""
+    side = max(len(values) for values in maps) * SCALE
+    drawn = []
+    for values in maps:
+        shown = (255 * (1 - values.clamp(0, 1))).round().to(torch.uint8)[None, None].float()
+        height, width = (round(side * n / max(values.shape)) for n in values.shape)
+        drawn.append(F.interpolate(shown, (height, width), mode="nearest")[0])
+        drawn.append(torch.full((1, height, SCALE), 255.0))
+    height = max(part.shape[1] for part in drawn)
+    return torch.cat([F.pad(part, (0, 0, 0, height - part.shape[1]), value=255) for part in drawn], 2).byte()
 
 
 def sample_map() -> Tensor:

@@ -6,12 +6,14 @@ from typing import Any
 import torch
 
 from cnnkit.config.load import config_text
+from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset
-from cnnkit.errors import CnnkitError, RunError
+from cnnkit.errors import CnnkitError, OwnCodeError, RunError
 from cnnkit.events import EpochRecord
 from cnnkit.experiment.checkpoints import Weights, load_weights
 from cnnkit.experiment.run_dir import RunDir, RunResult
+from cnnkit.own.code import not_run
 from cnnkit.report.captions import largest
 from cnnkit.report.confusion import Mistake, crop_of, most_confident_mistakes
 from cnnkit.report.curves import HOW_MEASURED, curve_panels, drawn_splits, training_fields
@@ -36,8 +38,15 @@ HERE = Placement(torch.device("cpu"), "float32", 1)  # a report is drawn alike o
 def run_view(run: RunDir) -> dict[str, Any]:
     """Everything that the template of a run names."""
     weights: Weights | None = None
-    with contextlib.suppress(CnnkitError, OSError):
+    parts = Parts()
+    try:
         weights = load_weights(run.path)
+    except OwnCodeError:
+        own = own_classes(run.config.model)
+        sections = ("mistakes", "filters", "maps", "evidence")
+        parts.failures |= dict.fromkeys(sections, not_run(own[0]) if own else "")
+    except (CnnkitError, OSError):
+        pass
     config = _config(run, weights)
     info, name = config.data.info, config.model.strategies
     result: RunResult | None = None
@@ -47,7 +56,7 @@ def run_view(run: RunDir) -> dict[str, Any]:
     test = own_test_images(config.data, config.training.seed, images)
     number = 0 if test is None else int((test.labels == SHOWN_CLASS).int().argmax())
     levels = {} if weights is None else {name: weights}
-    seed, parts = config.training.seed, Parts()
+    seed = config.training.seed
     return {
         "config": config,
         "config_text": config_text(config),

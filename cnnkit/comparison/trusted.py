@@ -1,0 +1,14 @@
+"""Which own classes of a kept study a person lets run."""
+
+from pathlib import Path
+
+from cnnkit.comparison.study_file import load_study
+from cnnkit.config.own_code import own_classes
+from cnnkit.own.sources import references_in, trust
+
+
+def trust_kept(folder: Path) -> None:
+    """Lets the own classes of a kept study run. Raises as `load_study` does."""
+    study = load_study(folder)
+    varied = [[level.value for level in study.levels], [factor.values for factor in study.factors]]
+    trust([*own_classes(study.base().model), *references_in(varied)])

@@ -1,0 +1,54 @@
+"""The own classes that a configuration names, and those that a person names on a command line."""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from cnnkit.errors import OwnCodeError
+from cnnkit.events import Note, NoteListener
+from cnnkit.families.activations import ACTIVATIONS
+from cnnkit.families.heads import HEADS
+from cnnkit.families.poolings import POOLINGS
+from cnnkit.own.names import Reference
+from cnnkit.own.sources import changed_since, references_in, trust
+
+if TYPE_CHECKING:
+    from cnnkit.config.schema import Config, ModelConfig
+
+REGISTRIES: dict[str, Any] = {"model.pooling": POOLINGS, "model.head": HEADS, "model.activation": ACTIVATIONS}
+
+
+def own_classes(model: "ModelConfig") -> list[Reference]:
+    """The own classes of a network, each once."""
+    named = [[stage.choice.name for stage in model.stages], model.head_choice.name, model.activation]
+    return list(dict.fromkeys(references_in(named)))
+
+
+def own_classes_of(configs: "Iterable[Config]") -> list[Reference]:
+    """The own classes of some configurations, each once."""
+    return list(dict.fromkeys(named for config in configs for named in own_classes(config.model)))
+
+
+def tell_of_changes(configs: "Iterable[Config]", notify: NoteListener) -> None:
+    """Tells which files of own classes have changed since the configurations were kept."""
+    for named in own_classes_of(configs):
+        if told := changed_since(named):
+            notify(Note(told))
+
+
+def trust_values(varied: Mapping[str, Any]) -> None:
+    """Lets own classes run that a person names as values of keys. What is no value is told elsewhere."""
+    for key, registry in REGISTRIES.items():
+        for name in _names(varied.get(key, ())):
+            with contextlib.suppress(KeyError, OwnCodeError):
+                trust(references_in(registry.canonical(name)))
+
+
+def _names(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _names(value.get("name", ()))
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _names(each)

@@ -1,0 +1,600 @@
+"""A person's own pooling: named, tried, kept, and run only where a person trusts it."""
+
+import json
+import pickle
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import TINY
+from support import call
+
+import cnnkit
+from cnnkit.comparison.on_ray import _train_somewhere
+from cnnkit.comparison.trial import Trial, data_hash
+from cnnkit.config.costs import layer_costs
+from cnnkit.config.geometry import cells_of
+from cnnkit.config.load import config_text, load_config, parse_config
+from cnnkit.config.own_code import own_classes
+from cnnkit.config.schema import Config
+from cnnkit.data.prepare import load_data
+from cnnkit.errors import ConfigError, OwnCodeError
+from cnnkit.events import Note
+from cnnkit.families.poolings import POOLINGS
+from cnnkit.nn import tried_apart
+from cnnkit.nn.tried import Case, problem_of
+from cnnkit.nn.tried_apart import try_own_classes
+from cnnkit.own import code, sources
+from cnnkit.own.formulas import computed
+from cnnkit.report.image_captions import evidence_caption
+
+Capture = pytest.CaptureFixture[str]
+GOOD = '''
+import torch
+from torch import nn
+
+
+class Quantile(nn.Module):
+    """The q-quantile of each cell."""
+
+    formula = "quantile x"
+    products = "1"
+
+    def __init__(self, k, *, q: float = 0.5):
+        super().__init__()
+        self.k, self.q = k, q
+
+    def forward(self, maps):
+        k, (height, width) = self.k, maps.shape[-2:]
+        cells = maps[..., : height // k * k, : width // k * k].unfold(2, k, k).unfold(3, k, k)
+        return cells.flatten(-2).float().quantile(self.q, dim=-1).to(maps.dtype)
+'''
+PLANTED = GOOD + "\n\nopen('planted', 'w').close()\n"
+FORWARD = """
+import torch, random
+import torch.nn.functional as F
+from torch import nn
+class Own(nn.Module):
+    {attributes}
+    def __init__(self, k, channels):
+        super().__init__()
+        self.k, self.channels = k, channels
+        {init}
+    def forward(self, maps):
+        k = self.k
+        {body}
+"""
+
+
+def forget() -> None:
+    """Forgets what ran and what may run, as a new process has."""
+    sources._trusted.clear()
+    sources._known.clear()
+    tried_apart._fine.clear()
+    for name in [name for name in sys.modules if name.startswith("cnnkit_own_")]:
+        del sys.modules[name]
+
+
+@pytest.fixture(autouse=True)
+def nothing_known() -> None:
+    forget()
+
+
+@pytest.fixture
+def not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saves the process in which a class is tried."""
+    monkeypatch.setattr(tried_apart, "_answers", lambda cases: [("", None)] * len(cases))
+
+
+def own(body: str, attributes: str = "pass", init: str = "pass") -> str:
+    return FORWARD.format(attributes=attributes, init=init, body=body)
+
+
+def configured(text: str, name: str = "Own", family: str = "pooling", **settings: Any) -> Config:
+    """A person's own configuration that names a class of this text."""
+    Path("own.py").write_text(text)
+    Path("tiny.yaml").write_text(TINY)
+    value = json.dumps({"name": f"own.py:{name}", **settings} if settings else f"own.py:{name}")
+    return load_config("tiny.yaml", [f"model.{family}={value}"])
+
+
+def words_about(text: str, family: str = "pooling") -> str:
+    """What a person is told of a class before anything trains."""
+    try:
+        config = configured(text, family=family)
+    except ConfigError as error:
+        return str(error)
+    name = {
+        "pooling": config.model.stages[0].choice.name,
+        "head": config.model.head_choice.name,
+        "activation": config.model.activation,
+    }[family]
+    return problem_of(Case(family, name))
+
+
+POOLED = "F.max_pool2d(maps, k)"
+BROKEN: dict[str, tuple[str, str]] = {  # by what is wrong: the file, and a part of what is told
+    "not rounded down": (own("return F.max_pool2d(maps, k, ceil_mode=True)"), "rounding down"),
+    "the grid kept": (own("return maps"), "rounding down"),
+    "an edge dropped": (own("return F.max_pool2d(maps[..., 1:, 1:], k)"), "rounding down"),
+    "twice the maps": (own(f"return torch.cat([{POOLED}] * 2, 1)"), "multiplies_channels = 2"),
+    "half the maps": (own(f"return {POOLED}[:, ::2]"), "and not (3, 4,"),
+    "fewer maps than told": (own(f"return {POOLED}", "multiplies_channels = 2"), "and not (3, 8,"),
+    "flat": (own(f"return {POOLED}.flatten(1)"), "and not (3, 4,"),
+    "one number": (own("return maps.mean()"), "and not (3, 4,"),
+    "a tuple": (own(f"return {POOLED}, 1"), "tuple, not a tensor"),
+    "nothing": (own(f"{POOLED}"), "NoneType, not a tensor"),
+    "whole numbers": (own(f"return {POOLED}.long()"), "no gradient"),
+    "NaN": (own(f"return {POOLED} * float('nan')"), "not finite"),
+    "NaN of zeros": (own("m = F.avg_pool2d(maps, k); return m * m / m"), "of zeros it makes"),
+    "infinite": (own(f"return {POOLED} / 0"), "not finite"),
+    "the root of a negative": (own("return F.avg_pool2d(maps, k).sqrt()"), "not finite"),
+    "detached": (own(f"return {POOLED}.detach()"), "no gradient passes"),
+    "by NumPy": (own(f"return torch.from_numpy({POOLED}.detach().numpy())"), "no gradient passes"),
+    "a constant": (own(f"return {POOLED} * 0"), "0 everywhere"),
+    "rounded": (own(f"return {POOLED}.round()"), "0 everywhere"),
+    "no gradient allowed": (own("with torch.no_grad(): return " + POOLED), "no gradient passes"),
+    "an infinite gradient": (
+        own("return (F.avg_pool2d(maps, k) * 0).abs().sqrt() + " + POOLED),
+        "gradient of",
+    ),
+    "in place": (own(f"maps.clamp_(min=0); return {POOLED}"), "changes the maps"),
+    "in place by index": (own(f"maps[0] = 1; return {POOLED}"), "changes the maps"),
+    "mean over the batch": (own(f"return {POOLED} - maps.mean(0).mean()"), "other images of the batch"),
+    "batch norm": (
+        own(f"return F.batch_norm({POOLED}, None, None, training=True)"),
+        "other images of the batch",
+    ),
+    "neighbours mixed": (own(f"return {POOLED} + 0.1 * {POOLED}.roll(1, 0)"), "other images of the batch"),
+    "random": (own(f"return {POOLED} + torch.rand(1)"), "no seed decides"),
+    "random by Python": (own(f"return {POOLED} * random.random()"), "no seed decides"),
+    "random though it has a stream": (
+        own(f"return {POOLED} + torch.rand(1)", "draws = True"),
+        "no seed decides",
+    ),
+    "it counts": (own(f"self.n += 1; return {POOLED} * self.n", init="self.n = 0"), "remembers"),
+    "weights not told": (
+        own(f"return {POOLED} * self.w", init="self.w = nn.Parameter(torch.ones(channels, 1, 1))"),
+        "1 for each channel",
+    ),
+    "weights not used": (
+        own(f"return {POOLED}", "weights = 1", "self.w = nn.Parameter(torch.ones(1))"),
+        "get no gradient",
+    ),
+    "weights at random": (
+        own(f"return {POOLED} * self.w", "weights = 1", "self.w = nn.Parameter(torch.rand(1))"),
+        "begin at random",
+    ),
+    "weights made late": (
+        own("self.late = nn.Parameter(torch.ones(1)); return self.late * " + POOLED),
+        "make them in __init__",
+    ),
+    "it sees more": (
+        own("return F.max_pool2d(maps, 3, k, 1)[..., :maps.shape[2]//k, :maps.shape[3]//k]"),
+        "3 × 3",
+    ),
+    "an error in forward": (own("return maps.nothing"), "line 13, in forward"),
+    "an error in __init__": (own(f"return {POOLED}", init="self.x = 1 / 0"), "ZeroDivisionError"),
+    "super not called": (own(f"return {POOLED}").replace("super().__init__()", "pass"), "super"),
+    "an import that is not there": (
+        "import not_there\n" + own(f"return {POOLED}"),
+        "No module named 'not_there'",
+    ),
+    "exit": (own("raise SystemExit(3)"), "SystemExit"),
+    "float64 alone": (own(f"return {POOLED} @ torch.eye(maps.shape[-1] // k, dtype=torch.double)"), "dtype"),
+    "not in bf16": (own(f"assert maps.dtype == torch.float32; return {POOLED}"), "AssertionError"),
+    "no module": (
+        own(f"return {POOLED}").replace("(nn.Module)", "").replace("super().__init__()", "pass"),
+        "nn.Module",
+    ),
+    # read without being run:
+    "a syntax error": (own("return ("), "own.py:13"),
+    "no such class": ("class Other: pass\n", "its classes are Other"),
+    "no class": ("x = 1\n", "there is no class in it"),
+    "no annotation": (own("return maps").replace("channels):", "channels, p=2):"), "write p: float"),
+    "a default to compute": (
+        own("return maps").replace("channels):", "channels, p: float = 1 / 2):"),
+        "written out",
+    ),
+    "a default of another type": (
+        own("return maps").replace("channels):", "channels, p: int = 0.5):"),
+        "written out",
+    ),
+    "channels to compute": (own("return maps", "multiplies_channels = 1 + 1"), "written out"),
+    "a formula that is none": (own(f"return {POOLED}", "weights = 'k ** k'"), "a formula has"),
+    "not text": ("\x00", "null bytes"),
+    "nested too deeply": ("x = " + "(" * 5000 + ")" * 5000, "own.py"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_class_gets_words(what: str) -> None:
+    text, told = BROKEN[what]
+    assert told in words_about(text)
+
+
+def test_a_whole_class_gets_none() -> None:
+    assert words_about(GOOD.replace("Quantile", "Own")) == ""
+    assert words_about(own(f"return {POOLED}")) == ""
+
+
+def test_a_pooling_that_draws_from_its_stream_gets_none() -> None:
+    drawn = "return F.avg_pool2d(maps, k) * torch.rand(1, generator=self.generator)"
+    assert words_about(own(drawn, "draws = True")) == ""
+
+
+@pytest.mark.parametrize("family", ["head", "activation"])
+def test_a_head_and_an_activation_are_tried_too(family: str) -> None:
+    whole = {"head": "maps.amax((2, 3))", "activation": "maps.clamp(min=0)"}[family]
+    wrong = {"head": "maps", "activation": "maps - maps.mean()"}[family]
+    text = own("{}").replace("k, channels", "channels" if family == "head" else "").replace("k = self.k", "")
+    text = text.replace("self.k, self.channels = channels", "").replace("self.k, self.channels = ", "")
+    assert words_about(text.format(f"return {whole}"), family) == ""
+    assert words_about(text.format(f"return {wrong}"), family)
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("\n        while True: pass", "does not end: it was stopped after 2 s, and was at line"),
+        ("import os; os._exit(7)", "exit code 7"),
+        ("import os; os.kill(os.getpid(), 9)", "exit code -9"),
+    ],
+)
+def test_a_class_that_takes_its_process_along_is_told_of(
+    body: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tried_apart, "LIMIT", 2.0)
+    with pytest.raises(OwnCodeError, match=r"own.py:Own cannot be trained with") as caught:
+        try_own_classes([configured(own(body)).model])
+    assert told in str(caught.value)
+
+
+def test_seconds_are_told_against_those_of_max() -> None:
+    notes: list[Note] = []
+    slow = own(f"[maps.sort().values for _ in range(50)]; return {POOLED}")
+    try_own_classes([configured(slow).model], notes.append)
+    assert [note.text.partition(" takes ")[0] for note in notes] == ["own.py:Own"]
+
+
+def test_only_a_persons_own_lines_are_shown() -> None:
+    told = words_about(own("return maps.nothing"))
+    assert 'File "own.py", line 13, in forward' in told
+    assert "tried.py" not in told
+
+
+# Keys, read from annotations ----------------------------------------------------------------------------
+
+
+def test_keyword_arguments_are_keys_of_their_types() -> None:
+    text = own(f"return {POOLED}").replace(
+        "channels):", 'channels, *, a: float, b: "int" = 2, c: bool = False, d: Literal["x", 3] = "x"):'
+    )
+    assert configured(text, a=1).model.stages[0].choice.settings == {"a": 1.0}
+    settings = {"a": 0.5, "b": 3, "c": True, "d": 3}
+    assert configured(text, **settings).model.stages[0].choice.settings == settings
+    for key, value in {"a": "x", "b": 0.5, "c": 1, "d": "y", "e": 1}.items():
+        with pytest.raises(ConfigError, match=f"model.pooling.{key}"):
+            configured(text, **{"a": 1.0, key: value})
+    with pytest.raises(ConfigError, match="a has no value"):
+        configured(text)
+
+
+def test_checking_a_configuration_runs_nothing(capsys: Capture) -> None:
+    config = configured(PLANTED, "Quantile")
+    Path("mine.yaml").write_text(config_text(config))
+    assert call(capsys, "config", "check", "mine.yaml").code == 0
+    assert call(capsys, "summary", "tiny.yaml", "--set", "model.pooling=own.py:Quantile").code == 0
+    assert not Path("planted").exists()
+
+
+def test_a_kept_configuration_means_the_same_code(tmp_path: Path) -> None:
+    text = config_text(configured(GOOD, "Quantile", q=0.9))
+    assert config_text(parse_config(text, kept=True)) == text
+    Path("own.py").write_text(GOOD + "# changed\n")
+    assert config_text(parse_config(text, kept=True)) == text  # its text is known in this process
+    sources._known.clear()
+    with pytest.raises(ConfigError, match=r"own.py has changed"):
+        parse_config(text, kept=True)
+
+
+def test_a_file_that_imports_one_beside_it_is_refused() -> None:
+    Path("beside.py").write_text("")
+    with pytest.raises(ConfigError, match=r"imports beside.py, which a run would not keep"):
+        configured("import beside\n" + GOOD, "Quantile")
+
+
+def test_costs_are_those_that_the_class_declares() -> None:
+    text = own(
+        f"return {POOLED} * self.w",
+        'weights = "channels * k"; products = "k * k"; values_seen = "2 * k"',
+        "self.w = nn.Parameter(torch.ones(channels, 1, 1))",
+    )
+    config, plain = configured(text), configured(own(f"return {POOLED}"))
+    costs, without = (
+        next(row for row in layer_costs(one.model, one.data.info) if row.kind == "Own")
+        for one in (config, plain)
+    )
+    cells = 4 * 4  # of an image of 8 × 8, with k = 2
+    assert (costs.parameters, costs.macs) == (4 * 2, 4 * cells * 2 * 2)
+    assert (without.parameters, without.macs) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "formula", ["k ** k", "__import__('os')", "k.real", "(lambda: 1)()", "q", "1 / 2", "-1", "1 // 0", "["]
+)
+def test_a_formula_is_no_code(formula: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        computed(formula, {"k": 2})
+
+
+def test_a_formula_is_computed() -> None:
+    assert computed("2 * (k + 1) - channels // 3", {"k": 5, "channels": 7}) == 10
+
+
+# A run, and who may let its code run --------------------------------------------------------------------
+
+
+@pytest.fixture
+def a_run(not_tried: None, capsys: Capture) -> Path:
+    """A stranger's run, whose code leaves a file behind where it runs."""
+    configured(PLANTED, "Quantile")
+    done = call(capsys, "train", "tiny.yaml", "--set", "model.pooling=own.py:Quantile", "--out", "run", "-q")
+    assert done.code == 0, done.err
+    Path("planted").unlink()
+    Path("own.py").unlink()
+    forget()
+    return Path("run")
+
+
+def test_a_run_keeps_a_copy(a_run: Path) -> None:
+    assert (a_run / "own" / "own.py").read_text() == PLANTED
+
+
+@pytest.mark.parametrize("command", ["eval", "predict", "resume", "report"])
+def test_a_strangers_run_runs_nothing_without_trust(
+    command: str, a_run: Path, picture: Path, capsys: Capture
+) -> None:
+    (a_run / "result.json").rename(a_run / "was.json") if command == "resume" else None
+    line = {
+        "eval": ["eval", a_run],
+        "predict": ["predict", a_run, picture],
+        "resume": ["train", "--resume", a_run],
+        "report": ["report", a_run],
+    }[command]
+    done = call(capsys, *line)
+    assert done.code == (0 if command == "report" else 2)
+    assert "run/own/own.py" in done.err
+    assert "--trust" in done.err
+    assert not Path("planted").exists()
+    forget()
+    assert call(capsys, *line, "--trust").code == 0
+    assert Path("planted").exists()
+
+
+def test_a_weights_file_alone_holds_its_code(a_run: Path, capsys: Capture) -> None:
+    Path("elsewhere").mkdir()
+    shutil.copy(a_run / "best.safetensors", "elsewhere/a.safetensors")
+    shutil.rmtree(a_run)
+    done = call(capsys, "eval", "elsewhere/a.safetensors")
+    assert done.code == 2
+    assert "elsewhere/a.safetensors" in done.err
+    assert not Path("planted").exists()
+    assert call(capsys, "eval", "elsewhere/a.safetensors", "--trust").code == 0
+
+
+def test_a_file_that_has_changed_is_told_and_not_used(a_run: Path, capsys: Capture) -> None:
+    Path("own.py").write_text("raise ValueError\n" + PLANTED)
+    done = call(capsys, "eval", a_run, "--trust")
+    assert done.code == 0
+    assert "own.py has changed since own.py:Quantile was trained" in done.err
+
+
+def test_a_changed_copy_is_not_run(a_run: Path, capsys: Capture) -> None:
+    (a_run / "own" / "own.py").write_text(PLANTED.replace("planted", "other"))
+    assert call(capsys, "eval", a_run, "--trust").code == 2 or not Path("other").exists()
+    assert not Path("other").exists()
+
+
+def test_python_opens_a_run_that_is_trusted(a_run: Path) -> None:
+    for path in (a_run, a_run / "best.safetensors"):
+        assert cnnkit.open_run(path).config.model.strategies == "own.py:Quantile"
+        with pytest.raises(OwnCodeError, match="trust=True"):
+            cnnkit.open_run(path).model()
+    assert not Path("planted").exists()
+    cnnkit.open_run(a_run, trust=True).model()
+    assert Path("planted").exists()
+
+
+@pytest.mark.usefixtures("not_tried")
+def test_an_own_head_and_activation_are_trained_with_and_reported(capsys: Capture) -> None:
+    Path("tiny.yaml").write_text(TINY)
+    begins = "from torch import nn\nclass {}(nn.Module):\n    def __init__(self{}): super().__init__()\n"
+    head = begins.format("Peak", ", channels") + "    def forward(self, maps): return maps.amax((2, 3))\n"
+    bend = begins.format("Bend", "") + "    def forward(self, x): return x.clamp(min=0)\n"
+    Path("both.py").write_text(head + bend)
+    named = ["--set", "model.head=both.py:Peak", "--set", "model.activation=both.py:Bend"]
+    done = call(capsys, "train", "tiny.yaml", *named, "--out", "run", "--report", "-q")
+    assert done.code == 0, done.err
+    assert "could not be drawn" not in (Path("run") / "report.html").read_text()
+
+
+# A comparison -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def a_study(not_tried: None, trials_here: None, capsys: Capture) -> Path:
+    configured(PLANTED, "Quantile")
+    line = ["tiny.yaml", "--set", "training.epochs=1", "--seeds", 2, "--out", "study", "--workers", 1]
+    done = call(capsys, "compare-pooling", *line, "--strategies", "max,{name: own.py:Quantile, q: 0.9}")
+    assert done.code == 0, done.err
+    assert "own.py:Quantile(q=0.9)" in done.out
+    Path("planted").unlink()
+    Path("own.py").unlink()
+    forget()
+    return Path("study")
+
+
+def test_a_strangers_study_is_reported_and_verified_without_running_any_of_it(
+    a_study: Path, capsys: Capture
+) -> None:
+    assert call(capsys, "report", a_study).code == 0
+    assert "Not drawn, nor below: own.py:Quantile(q=0.9)" in (a_study / "report.html").read_text()
+    assert call(capsys, "compare", "--verify", a_study).code == 0
+    assert call(capsys, "compare", "--verify", a_study, "--deep").code == 2
+    assert call(capsys, "compare", "--resume", "--out", a_study, "--seeds", 3, "--workers", 1).code == 2
+    assert not Path("planted").exists()
+    assert call(capsys, "compare", "--verify", a_study, "--deep", "--trust").code == 0
+    assert Path("planted").exists()
+
+
+def test_a_study_goes_on_with_the_code_that_it_kept(a_study: Path, capsys: Capture) -> None:
+    line = ["compare", "--resume", "--out", a_study, "--seeds", 3, "--workers", 1, "--trust"]
+    assert call(capsys, *line).code == 0
+    assert len(json.loads((a_study / "results.json").read_text())["trials"]) == 6
+
+
+def test_workers_get_the_code(not_tried: None, capsys: Capture) -> None:
+    configured(GOOD, "Quantile")
+    line = ["tiny.yaml", "--set", "training.epochs=1", "--seeds", 2, "--out", "study", "--workers", 2]
+    done = call(capsys, "compare-pooling", *line, "--strategies", "max,own.py:Quantile")
+    assert done.code == 0, done.err
+
+
+def test_a_machine_of_a_cluster_gets_the_code_and_sends_its_copy_back() -> None:
+    config = configured(GOOD, "Quantile")
+    published = load_data(config.data)
+    trial = Trial("own", config, data_hash(published), code=sources.handed_over(own_classes(config.model)))
+    sent = pickle.dumps(trial)
+    Path("own.py").unlink()
+    forget()
+    files, error = _train_somewhere(pickle.loads(sent), published)
+    assert error is None
+    assert files["own/own.py"].decode() == GOOD
+
+
+def test_an_exception_while_it_trains_is_told_by_its_own_lines(not_tried: None, capsys: Capture) -> None:
+    configured(own("raise ValueError('later')"))
+    done = call(capsys, "train", "tiny.yaml", "--set", "model.pooling=own.py:Own", "--out", "run", "-q")
+    assert done.code == 1
+    assert "ValueError: later" in done.err
+    assert "cnnkit/" not in done.err
+
+
+def test_the_pooling_computes_the_quantile() -> None:
+    config = configured(GOOD, "Quantile", q=0.25)
+    from cnnkit.nn.model import build_model
+
+    pooling: Callable[[torch.Tensor], torch.Tensor] = (
+        build_model(config.model, config.data.info, 0).stages[0].downsampling.pooling
+    )
+    maps = torch.rand(2, 4, 5, 6)
+    cell = maps[1, 2, 2:4, 4:6].flatten()
+    assert pooling(maps).shape == (2, 4, 2, 3)
+    assert torch.isclose(pooling(maps)[1, 2, 1, 2], cell.quantile(0.25))
+
+
+def test_what_a_class_does_not_say_of_its_cost_is_told(capsys: Capture) -> None:
+    configured(own(f"return {POOLED}"))
+    line = ["tiny.yaml", "--set", "model.pooling=own.py:Own"]
+    assert "the multiply-accumulates of own.py:Own itself are not known" in call(capsys, "summary", *line).err
+    line = ["tiny.yaml", "--strategies", "max,own.py:Own", "--match", "macs"]
+    assert "--match macs: the cost of own.py:Own is not known" in call(capsys, "compare-pooling", *line).err
+
+
+def test_a_cell_may_depend_on_all_of_its_map() -> None:
+    body = "return F.avg_pool2d(maps, k) - maps.mean((2, 3), keepdim=True)"
+    assert "values_seen" in words_about(own(body))
+    assert words_about(own(body, "values_seen = None")) == ""
+    cells = cells_of(configured(own(body, "values_seen = None")).model, (1, 8, 8))
+    assert cells.sees == 0
+    assert "pixels whose number is not known" in evidence_caption({"own": "avg"}, 0, [cells], [])
+
+
+@pytest.mark.parametrize("family", ["pooling", "head", "activation"])
+def test_networks_with_an_own_class_are_not_trained_as_one(family: str) -> None:
+    text = (
+        own(f"return {POOLED}")
+        .replace("k, channels):", "k=2, channels=1):")
+        .replace("(self, k=2, ", "(self, ")
+    )
+    text = text if family != "activation" else text.replace("channels=1", "")
+    assert not configured(text.replace("self.k, self.channels = k, channels", ""), family=family).model.stacks
+
+
+def test_one_module_is_run_once() -> None:
+    config = configured(GOOD, "Quantile")
+    (named,) = sources.references_in(config.model.stages[0].choice.name)
+    assert code.class_of(named) is code.class_of(named)
+
+
+# `cnnkit pooling` ---------------------------------------------------------------------------------------
+
+
+def test_what_new_writes_trains_as_it_is(capsys: Capture) -> None:
+    assert call(capsys, "pooling", "new", "own.py").code == 0
+    text = Path("own.py").read_text()
+    assert len(text.splitlines()) <= 25
+    assert words_about(text) == ""
+    assert call(capsys, "pooling", "new", "own.py").code == 2
+    assert Path("own.py").read_text() == text
+
+
+def test_all_that_are_known_are_listed_with_formula_and_cost(capsys: Capture) -> None:
+    listed = call(capsys, "pooling", "list").out
+    for name, entry in POOLINGS.items():
+        assert f"\n{name} " in f"\n{listed}"
+        assert entry.formula.split()[0] in listed
+    assert "products for a value: 13" in " ".join(listed.split())  # soft: 3k² + 1
+
+
+def test_one_is_drawn_in_the_terminal_and_as_a_file(capsys: Capture) -> None:
+    Path("own.py").write_text(GOOD)
+    shown = call(capsys, "pooling", "show", "{name: own.py:Quantile, q: 0}")
+    assert shown.code == 0, shown.err
+    assert "formula: quantile x; products for a value: 1" in shown.out
+    assert Path("pooling-Quantile.png").is_file()
+    assert sum(line.count("█") for line in shown.out.splitlines()) > 0
+
+
+# Packages that others install ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pip leaves one: a module, and a folder of metadata that names an entry point."""
+    place = tmp_path / "site"
+    (place / "their").mkdir(parents=True)
+    (place / "their" / "__init__.py").write_text("open('imported', 'w').close()\n")
+    (place / "their" / "pools.py").write_text(PLANTED)
+    (place / "their-1.0.dist-info").mkdir()
+    (place / "their-1.0.dist-info" / "METADATA").write_text("Name: their\nVersion: 1.0\n")
+    one = "their.pools:Quantile"
+    points = f"[cnnkit.poolings]\nquantile = {one}\n[cnnkit.heads]\nlate = {one}\n"
+    (place / "their-1.0.dist-info" / "entry_points.txt").write_text(points)
+    monkeypatch.syspath_prepend(str(place))
+
+
+def test_a_package_names_its_poolings(a_package: None, capsys: Capture) -> None:
+    config = parse_config(TINY, "tiny", ["model.pooling={name: quantile, q: 0.9}"])
+    assert config.model.strategies == "quantile(q=0.9)"
+    assert parse_config(TINY, "tiny", ["model.pooling=their.pools:Quantile"]).model.strategy == "Quantile"
+    assert "quantile " in call(capsys, "pooling", "list").out
+    assert not Path("planted").exists()
+    assert not Path("imported").exists()
+    with pytest.raises(ConfigError, match="unknown strategy 'late'"):
+        parse_config(TINY, "tiny", ["model.pooling=late"])
+
+
+@pytest.mark.usefixtures("a_package", "not_tried", "trials_here")
+def test_a_pooling_of_a_package_is_compared(capsys: Capture) -> None:
+    Path("tiny.yaml").write_text(TINY)
+    line = ["tiny.yaml", "--set", "training.epochs=1", "--seeds", 2, "--out", "study", "--workers", 1]
+    done = call(capsys, "compare-pooling", *line, "--strategies", "max,quantile")
+    assert done.code == 0, done.err
+    assert "quantile" in done.out
+    assert (Path("study") / "own" / "their.pools.py").read_text() == PLANTED
