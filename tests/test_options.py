@@ -28,6 +28,9 @@ SAMPLES = {  # two values of each option that does not take any text
     "--tune": ("2", "3"),
     "--top": ("1", "2"),
     "--split": ("test", "train"),
+    "--format": ("onnx", "torch"),
+    "--pixels": ("uint8", "float32"),
+    "--check": ("1", "2"),
     "--match": ("none", "macs"),
     "--metric": ("accuracy", "macro_f1"),
     "--executor": ("local", "ray"),
@@ -139,6 +142,7 @@ def test_an_option_that_does_nothing_without_another_is_refused_without_it(capsy
 
 TINY = "{tiny} --set training.epochs=1"
 STUDY = "--out study"
+TORCH = "--format torch --check 2"
 VARY = f"compare {TINY} --vary model.dropout=0,0.5 --seeds 2"
 POOLING = f"compare-pooling {TINY} --seeds 2"
 # For each option a line that works, or says what is missing, and what is added to it.
@@ -171,6 +175,16 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--csv": ("predict {run} {picture}", "--csv {tmp}/a.csv"),
         "--device": ("predict {run} {picture}", "--device cuda:99"),
         "--json": ("predict {run} {picture}", "--json"),
+    },
+    "export": {
+        "RUN": (f"export {TORCH}", "{run}"),
+        "--format": ("export {run} --out own --check 2", "--format torch"),
+        "--out": (f"export {{run}} {TORCH}", "--out own.pt2"),
+        "--pixels": (f"export {{run}} --out own.pt2 {TORCH}", "--pixels float32"),
+        "--check": ("export {run} --out own.pt2 --format torch", "--check 2"),
+        "--int8": (f"export {{run}} --out own.pt2 {TORCH}", "--int8"),
+        "--root": ("export {run} --out own.pt2 --format torch", "--root {tmp}/none"),
+        "--json": (f"export {{run}} --out own.pt2 {TORCH}", "--json"),
     },
     "summary": {
         "CONFIG": ("summary", "{tiny}"),
@@ -254,7 +268,9 @@ def test_every_option_of_every_command_is_shown_to_act() -> None:
 @pytest.fixture(scope="module")
 def run(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run, for every test to read."""
-    return finished_run(tmp_path_factory.mktemp("finished") / "run", shared_cache, "training.epochs=1")
+    folder = finished_run(tmp_path_factory.mktemp("finished") / "run", shared_cache, "training.epochs=1")
+    (folder / "best.pt2").touch()  # so that an export without --out is refused
+    return folder
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ EXCLUDES: dict[str, list[tuple[str, tuple[str, ...], str]]] = {
         ("--resume", ("--out",), "a run goes on in its own folder"),
     ],
     "eval": [("--data", ("--root",), "other images are measured, and those of the run are not looked at")],
+    "export": [("--format torch", ("--int8",), "only ONNX files are quantised")],
     "compare": STUDIES,
     "compare-pooling": [
         *STUDIES,
