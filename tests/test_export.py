@@ -269,7 +269,7 @@ def of_random_weights(config: Config) -> Exported:
     with torch.no_grad():
         for name, values in network.state_dict().items():
             if values.is_floating_point() and not name.startswith("normalize"):
-                values.add_(torch.rand(values.shape, generator=draw) * 0.3)
+                values.add_((torch.rand(values.shape, generator=draw) - 0.5) * 0.6)
     return Exported(network, info.crop, 1.5).eval()
 
 

@@ -181,7 +181,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--format": ("export {run} --out own --check 2", "--format torch"),
         "--out": (f"export {{run}} {TORCH}", "--out own.pt2"),
         "--pixels": (f"export {{run}} --out own.pt2 {TORCH}", "--pixels float32"),
-        "--check": ("export {run} --out own.pt2 --format torch", "--check 2"),
+        "--check": ("export {run} --out own.pt2 --format torch", "--check 1"),
         "--int8": (f"export {{run}} --out own.pt2 {TORCH}", "--int8"),
         "--root": ("export {run} --out own.pt2 --format torch", "--root {tmp}/none"),
         "--json": (f"export {{run}} --out own.pt2 {TORCH}", "--json"),

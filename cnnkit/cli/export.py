@@ -79,6 +79,7 @@ def _show(exported: "ExportedFile") -> None:
     from cnnkit.cli.console import print_pairs
     from cnnkit.experiment.export import beside, in_words
     from cnnkit.nn.exported import IMAGES, LOGITS, PROBABILITIES
+    from cnnkit.words import counted
 
     checked, batch = exported.check, " × ".join(map(str, ("N", *exported.shape)))
     opset = "" if exported.opset is None else f", opset {exported.opset}"
@@ -88,7 +89,7 @@ def _show(exported: "ExportedFile") -> None:
         "written": f"{exported.file} ({exported.size / 1e6:,.1f} MB{opset})",
         "takes": f"{IMAGES}: {batch}, {exported.pixels}, pixels 0 to 255",
         "gives": f"{LOGITS} and {PROBABILITIES}{warmth}: N × {exported.classes}",
-        "checked": f"on {checked.images:,} test images: {in_words(checked)}",
+        "checked": f"on {counted(checked.images, 'test image')}: {in_words(checked)}",
         "accuracy": f"{checked.accuracy:.2%} of the file, {checked.network_accuracy:.2%} of the network, "
         "both in float32",
         **({} if exported.int8 is None else {"int8": _cost(exported.int8)}),

@@ -92,7 +92,7 @@ def export(
     runtime = weights.config.runtime.model_copy(update={"device": "cpu", "precision": "float32"})
     with choose_device(runtime).in_force():
         model = Exported(weights.model.cpu(), weights.config.data.info.crop, weights.temperature).eval()
-        example = images[range(EXAMPLES)].images.to(PIXELS[pixels])
+        example = torch.zeros(EXAMPLES, *images.info.shape, dtype=PIXELS[pixels])
         draft = draft_of.of(traced(model, example), metadata(weights, pixels))
         checked = _checked(draft, model, images, PIXELS[pixels], path)
         cost = None

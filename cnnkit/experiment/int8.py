@@ -82,7 +82,7 @@ def compared(made: OnnxDraft, source: OnnxDraft, images: ImageDataset, dtype: to
     answers = [draft.answers() for draft in (made, source)]
     mine, theirs = ((lambda pixels, run=run: run(pixels.to(dtype))) for run in answers)
     pixels = images[range(min(TIMED, len(images)))].images.to(dtype)
-    fast, slow = _images_per_second(answers, pixels)
+    fast, slow = images_per_second(answers, pixels)
     return Int8(
         check=check(mine, theirs, images),
         calibration_images=on,
@@ -93,7 +93,7 @@ def compared(made: OnnxDraft, source: OnnxDraft, images: ImageDataset, dtype: to
     )
 
 
-def _images_per_second(runs: list[Callable[[Tensor], Tensor]], pixels: Tensor) -> list[float]:
+def images_per_second(runs: list[Callable[[Tensor], Tensor]], pixels: Tensor) -> list[float]:
     """Of each one, in turns: other programs then slow down all alike."""
     times: list[list[float]] = [[] for _ in runs]
     for _ in range(PASSES + 1):
