@@ -186,6 +186,13 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--root": ("export {run} --out own.pt2 --format torch", "--root {tmp}/none"),
         "--json": (f"export {{run}} --out own.pt2 {TORCH}", "--json"),
     },
+    "runs": {
+        "FOLDER": ("runs", "{run}"),
+        "--filter": ("runs {run}", "--filter model.pooling=avg"),
+        "--sort": ("runs {run}", "--sort nothing"),
+        "--csv": ("runs {run}", "--csv {tmp}/a.csv"),
+        "--json": ("runs {run}", "--json"),
+    },
     "summary": {
         "CONFIG": ("summary", "{tiny}"),
         "--config": ("summary", "--config {tiny}"),
