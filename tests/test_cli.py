@@ -68,6 +68,7 @@ COMMANDS = {
     },
     "eval": {"run", "--split", "--data", "--root", "--csv", "--device", "--json"},
     "predict": {"files", "--top", "--save-seen", "--csv", "--device", "--json"},
+    "judge": {"table", "--margin", "--out", "--json"},
     "runs": {"folder", "--filter", "--sort", "--csv", "--json"},
     "export": {"run", "--format", "--out", "--pixels", "--check", "--int8", "--root", "--json"},
     "summary": {"named", "--config", "-c", "--set", "-s", "--json"},

@@ -186,6 +186,12 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--root": ("export {run} --out own.pt2 --format torch", "--root {tmp}/none"),
         "--json": (f"export {{run}} --out own.pt2 {TORCH}", "--json"),
     },
+    "judge": {
+        "TABLE": ("judge", "{picture}"),
+        "--margin": ("judge {table} --out own", "--margin 0.5"),
+        "--out": ("judge {table}", "--out own"),
+        "--json": ("judge {table}", "--json"),
+    },
     "runs": {
         "FOLDER": ("runs", "{run}"),
         "--filter": ("runs {run}", "--filter model.pooling=avg"),
@@ -328,7 +334,9 @@ def test_an_option_acts(
     line: str, option: str, run: Path, picture: Path, tiny_file: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     study = Path(__file__).parent / "kept" / "0.1.0" / "study"
-    places = {"run": run, "picture": picture, "tiny": tiny_file, "study": study}
+    table = tmp_path / "table.csv"
+    table.write_text("level,seed,accuracy\na,0,0.5\nb,0,0.6\na,1,0.51\nb,1,0.602\n")
+    places = {"run": run, "picture": picture, "tiny": tiny_file, "study": study, "table": table}
     without = seen(capsys, tmp_path, line, **places)
     if line not in REPEATED:  # or else any option would seem to act
         assert seen(capsys, tmp_path, line, **places) == without
