@@ -18,6 +18,7 @@ MANIFEST = "manifest.json"
 FAILURE = "failure.txt"  # why a training cannot go on
 CURVES = "curves.svg"
 WEIGHTS_SUFFIX = ".safetensors"
+ONNX_SUFFIX = ".onnx"
 
 # In a study's folder.
 STUDY, RESULTS = "study.json", "results.json"

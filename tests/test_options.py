@@ -32,6 +32,9 @@ SAMPLES = {  # two values of each option that does not take any text
     "--tune": ("2", "3"),
     "--top": ("1", "2"),
     "--split": ("test", "train"),
+    "--format": ("onnx", "torch"),
+    "--pixels": ("uint8", "float32"),
+    "--check": ("1", "2"),
     "--match": ("none", "macs"),
     "--metric": ("accuracy", "macro_f1"),
     "--executor": ("local", "ray"),
@@ -144,6 +147,7 @@ def test_an_option_that_does_nothing_without_another_is_refused_without_it(capsy
 
 TINY = "{tiny} --set training.epochs=1"
 STUDY = "--out study"
+TORCH = "--format torch --check 2"
 VARY = f"compare {TINY} --vary model.dropout=0,0.5 --seeds 2"
 POOLING = f"compare-pooling {TINY} --seeds 2"
 # For each option a line that works, or says what is missing, and what is added to it.
@@ -180,6 +184,29 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--trust": ("predict {own} {picture}", "--trust"),
         "--device": ("predict {run} {picture}", "--device cuda:99"),
         "--json": ("predict {run} {picture}", "--json"),
+    },
+    "export": {
+        "RUN": (f"export {TORCH}", "{run}"),
+        "--format": ("export {run} --out own --check 2", "--format torch"),
+        "--out": (f"export {{run}} {TORCH}", "--out own.pt2"),
+        "--pixels": (f"export {{run}} --out own.pt2 {TORCH}", "--pixels float32"),
+        "--check": ("export {run} --out own.pt2 --format torch", "--check 1"),
+        "--int8": (f"export {{run}} --out own.pt2 {TORCH}", "--int8"),
+        "--root": ("export {run} --out own.pt2 --format torch", "--root {tmp}/none"),
+        "--json": (f"export {{run}} --out own.pt2 {TORCH}", "--json"),
+    },
+    "judge": {
+        "TABLE": ("judge", "{picture}"),
+        "--margin": ("judge {table} --out own", "--margin 0.5"),
+        "--out": ("judge {table}", "--out own"),
+        "--json": ("judge {table}", "--json"),
+    },
+    "runs": {
+        "FOLDER": ("runs", "{run}"),
+        "--filter": ("runs {run}", "--filter model.pooling=avg"),
+        "--sort": ("runs {run}", "--sort nothing"),
+        "--csv": ("runs {run}", "--csv {tmp}/a.csv"),
+        "--json": ("runs {run}", "--json"),
     },
     "summary": {
         "CONFIG": ("summary", "{tiny}"),
@@ -280,7 +307,9 @@ def test_every_option_of_every_command_is_shown_to_act() -> None:
 @pytest.fixture(scope="module")
 def run(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run, for every test to read."""
-    return finished_run(tmp_path_factory.mktemp("finished") / "run", shared_cache, "training.epochs=1")
+    folder = finished_run(tmp_path_factory.mktemp("finished") / "run", shared_cache, "training.epochs=1")
+    (folder / "best.pt2").touch()  # so that an export without --out is refused
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -354,7 +383,9 @@ def test_an_option_acts(
 ) -> None:
     kept = Path(__file__).parent / "kept" / "0.1.0" / "study"
     study = shutil.copytree(kept, tmp_path / "kept") if "{study}" in line + option else kept
-    places = {"run": run, "picture": picture, "tiny": tiny_file, "study": study}
+    table = tmp_path / "table.csv"
+    table.write_text("level,seed,accuracy\na,0,0.5\nb,0,0.6\na,1,0.51\nb,1,0.602\n")
+    places = {"run": run, "picture": picture, "tiny": tiny_file, "study": study, "table": table}
     if "{own}" in line:
         places["own"] = request.getfixturevalue("own_run")
     without = seen(capsys, tmp_path, line, **places)

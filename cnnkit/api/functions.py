@@ -17,7 +17,6 @@ from cnnkit.data.dataset import ImageDataset, Splits, pixel_statistics
 from cnnkit.data.prepare import load_splits
 from cnnkit.errors import UsageError
 from cnnkit.events import Listener
-from cnnkit.experiment.checkpoints import kept_config
 from cnnkit.experiment.forecast import forecast
 from cnnkit.experiment.latest import followed
 from cnnkit.experiment.new_run import new_run, refuse_taken
@@ -145,7 +144,7 @@ def open_run(path: str | Path, *, trust: bool = False) -> Run:
     """
     run = Run(followed(Path(path)))
     if trust:
-        trust_code(own_classes(kept_config(run.path).model))
+        trust_code(own_classes(run.config.model))
     return run
 
 

@@ -5,6 +5,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,20 +18,25 @@ from cnnkit.data.named_files import image_files
 from cnnkit.data.sources import with_root
 from cnnkit.errors import CnnkitError, ImageError, UsageError
 from cnnkit.events import EpochRecord, Listener, Note, NoteListener, ignore
-from cnnkit.experiment.checkpoints import Weights, kept_config, load_weights
+from cnnkit.experiment.checkpoints import Weights, kept_config
 from cnnkit.experiment.latest import point_latest_at
 from cnnkit.experiment.measure import Measured, Prediction, measure_split, predict_files, predict_images
+from cnnkit.experiment.onnx_file import OnnxFile, is_onnx, open_weights
 from cnnkit.experiment.run_dir import RunDir, RunResult, open_run
 from cnnkit.experiment.train import prepare, run_experiment
 from cnnkit.locks import alone_at
 from cnnkit.nn.model import CNN
+from cnnkit.nn.onnx_network import OnnxNetwork
 from cnnkit.own.code import refuse_untrusted
 from cnnkit.report.parts import reason
+
+if TYPE_CHECKING:
+    from cnnkit.experiment.export import ExportedFile
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory, or a weights file alone, of which only the model and its configuration are known.
+    """A run directory; or a weights or ONNX file, of which only the model and its configuration are known.
 
     Whatever is read from it raises RunError where it is missing or damaged. In a notebook a run shows its
     report.
@@ -51,7 +57,7 @@ class Run:
 
     @property
     def config(self) -> Config:
-        return kept_config(self.path)
+        return self.weights.config if is_onnx(self.path) else kept_config(self.path)
 
     @property
     def result(self) -> RunResult:
@@ -64,16 +70,16 @@ class Run:
         return self.folder.metrics()
 
     @functools.cached_property
-    def weights(self) -> Weights:
-        """The best weights, with the configuration that they were trained with."""
-        return load_weights(self.path)
+    def weights(self) -> Weights | OnnxFile:
+        """The best weights, with the configuration that they were trained with; or the exported file."""
+        return open_weights(self.path)
 
-    def model(self) -> CNN:
+    def model(self) -> CNN | OnnxNetwork:
         """The network with its best weights, in evaluation mode: pixels (N, C, H, W), 0 … 255, to logits.
 
-        Every call gives a network of its own.
+        Every call gives a network of its own. That of an ONNX file takes whole images, which it crops itself.
         """
-        return load_weights(self.path).model.eval()
+        return open_weights(self.path).model.eval()
 
     def evaluate(
         self,
@@ -117,6 +123,33 @@ class Run:
         paths = [images] if isinstance(images, str | Path) else images
         files = [file for path in paths for file in image_files(Path(path))]
         return [_not_an_error(found) for found in predict_files(self.weights, files, device)]
+
+    def export(
+        self,
+        out: str | Path | None = None,
+        *,
+        format: str = "onnx",  # noqa: A002 - as the option of the command is called
+        pixels: str = "uint8",
+        check: int | None = None,
+        int8: bool = False,
+        root: str | Path | None = None,
+        notify: NoteListener = ignore,
+    ) -> "ExportedFile":
+        """Writes the network as a file for other programs, and checks it on the test images.
+
+        The file takes whole images, (N, C, H, W), 0 … 255, as `pixels` says "uint8" or "float32"; crop and
+        normalisation are inside. It gives `logits` and `probabilities`, (N, classes), and tells in its
+        metadata the class names and how images are framed. out: None: beside the weights. format: "onnx",
+        or "torch", a program that `torch.export.load` opens. check: how many test images; None: all.
+        int8: quantise the ONNX file with training images; `.int8` is what that costs and gains. root: where
+        the run's own images lie now. What is returned is kept beside the file as `<file>.json`.
+        Raises UsageError where the file is there already or a library is missing, RunError where a layer
+        cannot be exported, or where the file does not answer as the network does: then it is not written.
+        """
+        from cnnkit.experiment.export import export
+
+        paths = (None if path is None else Path(path) for path in (out, root))
+        return export(self.weights, *paths, kind=format, pixels=pixels, most=check, int8=int8, notify=notify)
 
     def resume(
         self,

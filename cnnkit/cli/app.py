@@ -24,6 +24,9 @@ from cnnkit.cli.config import config_app
 from cnnkit.cli.data import COLUMNS, data_command
 from cnnkit.cli.doctor import doctor_command
 from cnnkit.cli.evaluate import eval_command
+from cnnkit.cli.export import export_command
+from cnnkit.cli.judge import judge_command
+from cnnkit.cli.list_runs import runs_command
 from cnnkit.cli.options import (
     ConfigArgument,
     ConfigOption,
@@ -146,6 +149,9 @@ app.command("compare")(compare_command)
 app.command("report")(report_command)
 app.command("probe")(probe_command)
 app.command("predict")(predict_command)
+app.command("export")(export_command)
+app.command("runs")(runs_command)
+app.command("judge")(judge_command)
 
 
 @app.command("summary")

@@ -24,7 +24,7 @@ def eval_command(
     run: Annotated[
         Path | None,
         typer.Argument(
-            help="Run directory or weights file; without it the latest run.",
+            help="Run directory, weights or ONNX file; without it the latest run.",
             autocompletion=complete_run,
             show_default=False,
         ),

@@ -25,6 +25,7 @@ EXCLUDES: dict[str, list[tuple[str, tuple[str, ...], str]]] = {
         ("--resume", ("--yes",), "a run that goes on is not asked about"),
     ],
     "eval": [("--data", ("--root",), "other images are measured, and those of the run are not looked at")],
+    "export": [("--format torch", ("--int8",), "only ONNX files are quantised")],
     "compare": STUDIES,
     "compare-pooling": [
         *STUDIES,

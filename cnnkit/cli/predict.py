@@ -31,7 +31,7 @@ def predict_command(
         list[Path],
         typer.Argument(
             metavar="[RUN] IMAGE",
-            help="Run directory or weights file, without it the latest run; then images of any size: "
+            help="Run directory, weights or ONNX file, without it the latest run; then images of any size: "
             "files, folders, and globs in quotes.",
             autocompletion=complete_run,
         ),

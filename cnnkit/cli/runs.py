@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cnnkit.errors import ImageError, UsageError
 from cnnkit.events import Note, NoteListener
-from cnnkit.filenames import CONFIG, RUNS, STUDY, WEIGHTS_SUFFIX
+from cnnkit.filenames import CONFIG, ONNX_SUFFIX, RUNS, STUDY, WEIGHTS_SUFFIX
 
 if TYPE_CHECKING:
     from cnnkit.api.run import Run
@@ -41,7 +41,7 @@ def _is_of_images(path: Path) -> bool:
     if is_glob(path):
         return True
     kind, _ = mimetypes.guess_type(path.name)
-    if kind or path.suffix == WEIGHTS_SUFFIX or not path.is_file():
+    if kind or path.suffix in (WEIGHTS_SUFFIX, ONNX_SUFFIX) or not path.is_file():
         return bool(kind and kind.startswith("image/"))
     with path.open("rb") as file:
         return file.read(9)[8:] != b"{"

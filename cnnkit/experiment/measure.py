@@ -20,6 +20,7 @@ from cnnkit.data.sources import with_root
 from cnnkit.errors import CnnkitError, DataError, ImageError, UsageError
 from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.experiment.checkpoints import Weights
+from cnnkit.experiment.onnx_file import OnnxFile
 from cnnkit.experiment.other_images import OtherImages, holds_the_same, other_images
 from cnnkit.experiment.pixel_hashes import other_pixels
 from cnnkit.experiment.trained_on import training_hashes, words_of_known
@@ -31,6 +32,7 @@ from cnnkit.training.evaluation import Evaluation, evaluate, evaluation_batch, p
 from cnnkit.training.idle_cores import IdleCores
 from cnnkit.words import listed
 
+Network = Weights | OnnxFile  # what can be measured
 FILES_AT_ONCE = 128  # more would let a progress bar stand still
 STRANGE = "it is unlike the training images: of images like those, one in a hundred lies so far from them"
 SPLITS = ("train", "validation", "test")
@@ -45,7 +47,7 @@ def resident_splits(
     return splits.to(placement.device)
 
 
-def measure(weights: Weights, images: ImageDataset, placement: Placement) -> Evaluation:
+def measure(weights: Network, images: ImageDataset, placement: Placement) -> Evaluation:
     """What kept weights are worth on some images that lie on the device."""
     with out_of_memory_in_words():
         return evaluate(weights.model.to(placement.device), images, placement, weights.temperature)
@@ -59,7 +61,7 @@ class Measured:
     run's own; None: its own.
     """
 
-    weights: Weights
+    weights: Network
     split: str
     images: ImageDataset
     evaluation: Evaluation
@@ -117,7 +119,7 @@ def _name_of(root: Path, split: str) -> str:
 
 
 def measure_split(
-    weights: Weights,
+    weights: Network,
     split: str | None = None,
     device: str | None = None,
     notify: NoteListener = ignore,
@@ -134,7 +136,7 @@ def measure_split(
     if split not in (None, *SPLITS):
         raise UsageError(f"there is no split {split!r}; expected {listed(SPLITS, 'or')}")
     runtime, cores, other = weights.config.runtime, IdleCores(), None
-    placement = choose_device(runtime, device)
+    placement = _placement(weights, device)
     if data is not None and split is not None and holds_the_same(weights.config.data, data):
         data, root = None, data
         notify(Note(f"{root} holds the images of the run: they are split as it split them"))
@@ -161,6 +163,16 @@ def measure_split(
         measured = Measured(weights, split or ALL, images, measure(weights, images, placement), other)
     _keep(measured, notify)
     return measured
+
+
+def _placement(weights: Network, device: str | None) -> Placement:
+    """Where a network is measured. device: instead of the configured one.
+
+    Raises UsageError where there is no such device, or an ONNX file is to run on another one than the CPU.
+    """
+    if isinstance(weights, OnnxFile) and device not in (None, "auto", "cpu"):
+        raise UsageError(f"an ONNX file runs on the CPU, and not on {device}; leave --device out")
+    return choose_device(weights.config.runtime, None if isinstance(weights, OnnxFile) else device)
 
 
 def _no_images(split: str | None, other: OtherImages | None) -> CnnkitError:
@@ -202,7 +214,7 @@ class Prediction:
         return self.classes[0]
 
 
-def predict_images(weights: Weights, images: Tensor, device: str | None = None) -> list[Prediction]:
+def predict_images(weights: Network, images: Tensor, device: str | None = None) -> list[Prediction]:
     """What images show. images: (N, C, H, W), pixels 0 … 255; device: instead of the configured one.
 
     Raises ImageError where the network takes images of another shape.
@@ -212,7 +224,7 @@ def predict_images(weights: Weights, images: Tensor, device: str | None = None) 
         raise ImageError(f"images of shape {tuple(images.shape[1:])}; the network takes {info.shape}")
     if images.is_floating_point() and 0 < images.max() <= 1:
         raise ImageError("pixels are 0 … 255, and none of these is above 1: multiply them by 255")
-    placement = choose_device(weights.config.runtime, device)
+    placement = _placement(weights, device)
     model = weights.model.to(placement.device)
     with placement.in_force(), out_of_memory_in_words():
         batches = images.split(evaluation_batch(model))
@@ -229,7 +241,7 @@ def predict_images(weights: Weights, images: Tensor, device: str | None = None) 
     ]
 
 
-def _warnings(weights: Weights, images: Tensor, placement: Placement) -> list[tuple[str, ...]]:
+def _warnings(weights: Network, images: Tensor, placement: Placement) -> list[tuple[str, ...]]:
     """One tuple an image: whether it is unlike the training images."""
     if weights.familiarity is None:
         return [()] * len(images)
@@ -238,7 +250,7 @@ def _warnings(weights: Weights, images: Tensor, placement: Placement) -> list[tu
 
 
 def predict_files(
-    weights: Weights, paths: Sequence[Path], device: str | None = None
+    weights: Network, paths: Sequence[Path], device: str | None = None
 ) -> Iterator[Prediction | ImageError]:
     """What image files show, in their order; in place of a prediction the error of one that shows nothing.
 

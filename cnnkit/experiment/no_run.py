@@ -6,7 +6,7 @@ import os
 import shlex
 from pathlib import Path
 
-from cnnkit.filenames import CONFIG, STUDY, TRIALS, WEIGHTS_SUFFIX
+from cnnkit.filenames import CONFIG, ONNX_SUFFIX, STUDY, TRIALS, WEIGHTS_SUFFIX
 
 
 def what_is_no_run(path: Path) -> str:
@@ -27,7 +27,8 @@ def what_is_no_run(path: Path) -> str:
 def did_you_mean(path: Path) -> str:
     with contextlib.suppress(OSError):
         near = [entry for entry in path.parent.iterdir() if entry.name != path.name]
-        names = [entry.name for entry in near if (entry / CONFIG).is_file() or entry.suffix == WEIGHTS_SUFFIX]
+        kinds = (WEIGHTS_SUFFIX, ONNX_SUFFIX)
+        names = [entry.name for entry in near if (entry / CONFIG).is_file() or entry.suffix in kinds]
         if close := difflib.get_close_matches(path.name, names, n=1):
             return f"; did you mean {path.parent / close[0]}?"
     return ""

@@ -14,6 +14,7 @@ from cnnkit.calibration import Calibration, calibration_of
 from cnnkit.config.costs import layer_costs
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.nn.model import CNN
+from cnnkit.nn.onnx_network import OnnxNetwork
 from cnnkit.scores import ClassScores, class_scores
 from cnnkit.stats import wilson_interval
 from cnnkit.training.batches import in_order
@@ -104,7 +105,7 @@ def evaluation_batch(model: nn.Module) -> int:
     A layer holds its input and its output at the same time, in float32: 4 bytes a value. Workspace of the
     convolution and copies for padding are not counted, so the peak may be a few times higher.
     """
-    if not isinstance(model, CNN):
+    if not isinstance(model, CNN | OnnxNetwork):
         return LARGEST_BATCH
     layers = layer_costs(model.config, model.info)
     sizes = [math.prod(model.info.shape), *(math.prod(layer.output_shape) for layer in layers)]

@@ -1,0 +1,156 @@
+"""ONNX files: a network written as one, opened again, and made of 8-bit integers."""
+
+import ast
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cnnkit.config.load import parse_config
+from cnnkit.config.schema import Config
+from cnnkit.errors import ConfigError, RunError, UsageError
+from cnnkit.experiment.checkpoints import Weights, load_weights
+from cnnkit.experiment.no_run import did_you_mean
+from cnnkit.experiment.torch_file import quiet
+from cnnkit.filenames import ONNX_SUFFIX
+from cnnkit.nn.exported import IMAGES, LOGITS, PROBABILITIES
+from cnnkit.nn.onnx_network import OnnxNetwork, open_session
+
+SCOPES = "pkg.torch.onnx.name_scopes"  # what torch calls the layers that a node belongs to
+
+
+@dataclass(frozen=True)
+class OnnxFile:
+    """An exported network that onnxruntime runs; the fields of `Weights`.
+
+    config: that of the run, with whole images, which the file crops itself, on the CPU in float32.
+    """
+
+    model: OnnxNetwork
+    config: Config
+    source: Path
+    temperature: float | None = None
+    familiarity: None = None
+
+
+def open_weights(path: Path) -> Weights | OnnxFile:
+    """The weights of a run directory, of a weights file, or of an exported ONNX file."""
+    return load_onnx(path) if is_onnx(path) else load_weights(path)
+
+
+def is_onnx(path: Path) -> bool:
+    return path.suffix.lower() == ONNX_SUFFIX and not path.is_dir()
+
+
+def load_onnx(path: Path) -> OnnxFile:
+    """Opens a file that cnnkit has exported.
+
+    Raises UsageError where there is none, RunError where it is damaged or was not written by cnnkit.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such ONNX file{did_you_mean(path)}") from error
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}") from error
+    session = _opened(content, path)
+    told: dict[str, str] = session.get_modelmeta().custom_metadata_map
+    if "config" not in told:
+        raise RunError(f"{path} was not written by cnnkit: its metadata holds no configuration")
+    try:
+        config = whole_images(parse_config(told["config"], str(path), kept=True))
+        temperature = float(told["temperature"]) if "temperature" in told else None
+    except (ConfigError, ValueError) as error:
+        raise RunError(f"the metadata of {path} is damaged, or of another version: {error}") from error
+    runtime = config.runtime.model_copy(update={"device": "cpu", "precision": "float32"})
+    if runtime.threads:
+        session = _opened(content, path, runtime.threads)
+    model = OnnxNetwork(session, config.model, config.data.info)
+    return OnnxFile(model, config.model_copy(update={"runtime": runtime}), path, temperature)
+
+
+def _opened(content: bytes, path: Path, threads: int | None = None) -> Any:
+    try:
+        return open_session(content, threads)
+    except UsageError:
+        raise
+    except Exception as error:  # of onnxruntime, which has a class of error for each of its codes
+        raise RunError(f"{path} is damaged: onnxruntime cannot open it; export the run again") from error
+
+
+def whole_images(config: Config) -> Config:
+    """The same configuration, of images that are not cropped."""
+    return config.model_copy(update={"data": config.data.model_copy(update={"crop": 0})})
+
+
+@dataclass(frozen=True)
+class OnnxDraft:
+    """An ONNX file that is not written yet."""
+
+    content: bytes
+    opset: int | None = None
+    suffix = ONNX_SUFFIX
+
+    @classmethod
+    def of(cls, program: torch.export.ExportedProgram, metadata: Mapping[str, str]) -> "OnnxDraft":
+        """program: of an `Exported`."""
+        with quiet():
+            made = torch.onnx.export(
+                program,
+                dynamo=True,
+                input_names=[IMAGES],
+                output_names=[LOGITS, PROBABILITIES],
+                verbose=False,
+            )
+        assert made is not None
+        model = made.model_proto
+        _forget_where_it_was_made(model)
+        for key, value in metadata.items():
+            model.metadata_props.add(key=key, value=value)
+        for value in (*model.graph.input, *model.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_param = "N"
+        (opset,) = (entry.version for entry in model.opset_import if not entry.domain)
+        return cls(model.SerializeToString(), opset)
+
+    @staticmethod
+    def refuse_missing() -> None:
+        """Raises UsageError where a library is missing."""
+        if any(find_spec(name) is None for name in ("onnx", "onnxscript", "onnxruntime")):
+            raise UsageError("--format onnx needs the libraries of ONNX: pip install 'cnnkit[onnx]'")
+
+    def answers(self) -> Callable[[Tensor], Tensor]:
+        """What gives the logits of images."""
+        session = open_session(self.content, torch.get_num_threads())
+        return lambda pixels: torch.from_numpy(session.run([LOGITS], {IMAGES: pixels.numpy()})[0])
+
+    def layers(self, pixels: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """What the nodes make of images, in their order: (layer as torch names it, values)."""
+        import onnx
+
+        model, places = onnx.load_from_string(self.content), dict[str, str]()
+        for node in model.graph.node:
+            scopes = next((prop.value for prop in node.metadata_props if prop.key == SCOPES), "[]")
+            *layers, _ = ast.literal_eval(scopes) or [""]
+            places[node.output[0]] = layers[-1] if layers else ""
+        known = {output.name for output in model.graph.output}
+        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in places if name not in known)
+        values = open_session(model.SerializeToString()).run(list(places), {IMAGES: pixels.numpy()})
+        for layer, value in zip(places.values(), values, strict=True):
+            yield layer, torch.from_numpy(np.array(value))
+
+
+def _forget_where_it_was_made(model: Any) -> None:
+    """Leaves out the lines of code, with their paths, that torch notes for each node."""
+    for node in model.graph.node:
+        kept = [(prop.key, prop.value) for prop in node.metadata_props if prop.key == SCOPES]
+        del node.metadata_props[:]
+        for key, value in kept:
+            node.metadata_props.add(key=key, value=value)
+    del model.graph.value_info[:]
+    for place in (model, model.graph, *model.graph.input, *model.graph.output):
+        del place.metadata_props[:]

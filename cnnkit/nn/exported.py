@@ -1,0 +1,27 @@
+"""`Exported`: a network as it leaves cnnkit, and the names of its input and outputs."""
+
+from torch import Tensor, nn
+
+from cnnkit.nn.model import CNN
+
+IMAGES, LOGITS, PROBABILITIES = "images", "logits", "probabilities"
+NETWORK = "network"  # begins the names of all layers
+
+
+class Exported(nn.Module):
+    """Whole images (N, C, H, W), pixels 0 … 255, -> logits and probabilities, each (N, classes) float32.
+
+    crop: pixels that are cut off each side before the network sees the images. temperature: what logits are
+    divided by for probabilities; None: 1.
+    """
+
+    def __init__(self, network: CNN, crop: int, temperature: float | None) -> None:
+        super().__init__()
+        self.network = network
+        self.crop = crop
+        self.temperature = temperature or 1.0
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        height, width = (side - self.crop for side in images.shape[2:])
+        logits = self.network(images[..., self.crop : height, self.crop : width].float())
+        return logits, (logits / self.temperature).softmax(1)
