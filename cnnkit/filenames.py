@@ -31,3 +31,4 @@ TRIAL = "trial.json"
 
 # In both a study's folder and a run directory.
 REPORT = "report.html"
+PLAY = "play.html"

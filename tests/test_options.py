@@ -152,6 +152,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--root": (f"train {TINY} --out own", "--root {tmp}"),
         "--device": (f"train {TINY} --out own", "--device cuda:99"),
         "--report": (f"train {TINY} --out own", "--report"),
+        "--play": (f"train {TINY} --out own", "--play"),
         "--json": (f"train {TINY} --out own", "--json"),
         "--quiet": (f"train {TINY} --out own", "--quiet"),
     },
@@ -197,6 +198,12 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--resume": (f"compare-pooling {STUDY}", "--resume"),
     },
     "report": {"DIR": ("report", "{run}"), "--csv": ("report {run}", "--csv {tmp}/a.csv")},
+    "play": {
+        "[RUN|STUDY]...": ("play", "{run}"),
+        "--out": ("play {run}", "--out own.html"),
+        "--float32": ("play {run} --out own.html", "--float32"),
+        "--open": ("play {run} --out own.html", "--open"),
+    },
     "data": {
         "[NAME|PATH]": ("data", "digits"),
         "--root": ("data mnist", "--root {tmp}/none"),
@@ -241,6 +248,7 @@ for path, line in (("compare", VARY), ("compare-pooling", POOLING)):
         "--ray-address": (f"{line} {STUDY} --executor ray", "--ray-address nowhere:1"),
         "--out": (line, STUDY),
         "--root": (f"{line} {STUDY}", "--root {tmp}"),
+        "--play": (f"{line} {STUDY}", "--play"),
         "--json": (f"{line} {STUDY}", "--json"),
     }
 
@@ -272,6 +280,7 @@ def dry(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise OSError("no network")
 
+    monkeypatch.setattr(typer, "launch", lambda address: typer.echo(f"shown: {address}"))
     monkeypatch.setattr(LocalExecutor, "__init__", told)
     monkeypatch.setattr(LocalExecutor, "run", lambda *_: (none for none in ()))
     monkeypatch.setattr(on_ray, "ray_cluster", refuse)

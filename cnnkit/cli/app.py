@@ -35,6 +35,7 @@ from cnnkit.cli.options import (
     print_json,
     refuse_setting,
 )
+from cnnkit.cli.play import play_command, show_play
 from cnnkit.cli.predict import predict_command
 from cnnkit.cli.report import report_command, show_report
 from cnnkit.cli.runs import folder_of_latest, refuse_finished
@@ -91,6 +92,9 @@ def train_command(
     with_report: Annotated[
         bool, typer.Option("--report", help="Write report.html into the run directory as well.")
     ] = False,
+    with_play: Annotated[
+        bool, typer.Option("--play", help="Write play.html as well: the network, to draw for.")
+    ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -115,6 +119,8 @@ def train_command(
         print_result(run.result)
     if not drawn:
         run.draw_curves(_note)  # last: a drawing error must not hide the result
+    if with_play:
+        show_play(run.path, silent=quiet or as_json)
     show_report(run, with_report, silent=quiet or as_json)
 
 
@@ -132,6 +138,7 @@ app.command("eval")(eval_command)
 app.command("compare-pooling")(compare_pooling_command)
 app.command("compare")(compare_command)
 app.command("report")(report_command)
+app.command("play")(play_command)
 app.command("predict")(predict_command)
 
 

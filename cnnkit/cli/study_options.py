@@ -119,6 +119,9 @@ class Request:
     ] = None
     resume: Annotated[bool, typer.Option("--resume", help="Continue the study in --out as planned.")] = False
     root: RootOption = None
+    play: Annotated[
+        bool, typer.Option("--play", help="Write play.html as well: the networks, to draw for.")
+    ] = False
     as_json: Annotated[
         bool, typer.Option("--json", help="Print results.json, alone, on standard output.")
     ] = False
