@@ -51,7 +51,7 @@ function verdict(answers, truth) {
     ? `${names.length === 1 ? names[0] + " says" : names.length === 2 ? "Both say" : `All ${names.length} say`} ${answer}`
     : `${names.length > 3 ? names.length : listed(names)} ${names.length > 1 ? "say" : "says"} ${answer}`;
   const told = sorted.map(group => say(group, sorted.length === 1)).join("; ");
-  return `${told}.${truth ? ` It is ${truth}.` : ""}`;
+  return `${told}.${truth ? ` The test image is labelled ${truth}.` : ""}`;
 }
 
 const listed = names => (names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`);

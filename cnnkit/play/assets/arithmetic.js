@@ -71,7 +71,8 @@ function convolutionArithmetic(step, channel, row, column) {
   const shown = sums.reduce((best, one) => (Math.abs(one.sum) > Math.abs(best.sum) ? one : best));
   const total = sumOf(sums.map(one => one.sum)) + (bias ? bias.data[channel] : 0);
   const others = inputs > 1 ? ` + ${short(total - shown.sum - (bias ? bias.data[channel] : 0))} from the other ${counted(inputs - 1, "map")}` : "";
-  const told = `${size * size} products, their sum ${short(shown.sum)}${others}${bias ? ` + bias ${short(bias.data[channel])}` : ""} = ${short(total)}`;
+  const more = others + (bias ? ` + bias ${short(bias.data[channel])}` : "");
+  const told = `${counted(size * size, "product")}, their sum: ${short(shown.sum)}${more ? `${more} = ${short(total)}` : ""}`;
   return [
     element("div", { class: "equation scroll" },
       numbersTable(shown.values, size, inputs > 1 ? `map ${shown.input}` : "values"), sign("×"),

@@ -23,11 +23,14 @@ CHAPTERS.push({
     "the maximum finds a bear of one cell. Drag the bear, or move it with arrow keys; make it small; add clutter.",
   draw({ families }) {
     const state = { row: 2, column: 4, size: 1, clutter: 0 }, told = element("p", { role: "status" });
-    const scene = element("div", { class: "large" }), results = element("div", { class: "scroll" });
+    const scene = element("div", { class: "scene" }), results = element("div", { class: "scroll" });
     const point = (row, column) => { Object.assign(state, { row, column }); draw(); };
     const canvas = element("canvas", { width: CELLS_OF_GRID, height: CELLS_OF_GRID, class: "pixels" });
-    const box = pointable(canvas, CELLS_OF_GRID, CELLS_OF_GRID, point, "grid with a bear");
-    scene.append(box, element("p", { class: "muted" }, "orange: looks like a bear"));
+    const box = pointable(canvas, CELLS_OF_GRID, CELLS_OF_GRID, point, "grid with a bear", true);
+    const lines = Array.from({ length: CELLS_OF_GRID - 1 }, (_, i) => i + 1).flatMap(at => [
+      svgElement("line", { x1: at, x2: at, y1: 0, y2: CELLS_OF_GRID }), svgElement("line", { y1: at, y2: at, x1: 0, x2: CELLS_OF_GRID })]);
+    box.prepend(svgElement("svg", { class: "lines", viewBox: `0 0 ${CELLS_OF_GRID} ${CELLS_OF_GRID}`, "aria-hidden": "true" }, ...lines));
+    scene.append(figure(box, "the darker a cell, the more it looks like a bear"));
     const sayOf = values => values.map(value => short(value)).join(", ");
     const draw = () => {
       const maps = bearGrid(state), painted = mapCanvas(maps, 0, 1, "");

@@ -8,7 +8,7 @@ CHAPTERS.push({
   sentence: "In training each value gets a random number from 0 to 1. Where the number is below the rate, the mask is 0 and the value is left out. " +
     "What stays is divided by 1 − rate, so that the sum is the same on average. In evaluation nothing is left out.",
   draw({ samples }) {
-    const image = lessonImage(samples), maps = slid(image, KERNELS["top edge"], 2, true), cells = Array.from(maps.data);
+    const image = lessonImage(samples), maps = activated(slid(image, KERNELS["top edge"], 2, true), "relu"), cells = Array.from(maps.data);
     const shown = cells.map((value, i) => ({ value, i })).sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, DROPPED).sort((a, b) => a.i - b.i);
     const state = { rate: 0.5, mode: "training", numbers: [], sums: [] }, pictures = element("div", { class: "large-maps" });
     const table = element("div", { class: "scroll" }), told = element("p", { role: "status" });
@@ -22,7 +22,7 @@ CHAPTERS.push({
       const training = state.mode === "training", keeps = i => !training || state.numbers[i] >= state.rate;
       const factor = training ? 1 / (1 - state.rate) : 1, after = cells.map((x, i) => (keeps(i) ? x * factor : 0));
       const strongest = strongestOf(cells) * 2, as = values => tensor(maps.shape, Float32Array.from(values));
-      fill(pictures, figure(mapCanvas(maps, 0, strongest, "the filtered image"), "filtered image"),
+      fill(pictures, figure(mapCanvas(maps, 0, strongest, "the filtered image"), "filtered image, after ReLU"),
         ...(training ? [figure(mapCanvas(as(state.numbers), 0, 1, "random numbers"), "random numbers"),
           figure(mapCanvas(as(cells.map((_, i) => Number(keeps(i)))), 0, 1, "the mask"), "mask: 1 where it is kept")] : []),
         figure(mapCanvas(as(after), 0, strongest, "the product"), training ? "the product, scaled up" : "in evaluation: as it is"));

@@ -24,8 +24,8 @@ function started() {
   });
   byId("pad").append(pad.canvas,
     element("div", { class: "row" }, button("clear", pad.clear), button("take back", pad.undo)),
-    seen, ...(steps ? [steps] : []), files,
-    linkButton(() => ({ chapter: page.chapter, strokes: pad.strokes, sample: page.sample })));
+    seen);
+  byId("more").append(...(steps ? [steps] : []), files, linkButton(() => ({ chapter: page.chapter, strokes: pad.strokes, sample: page.sample })));
 
   const inside = insideView(able);
   byId("steps").append(inside);

@@ -35,8 +35,8 @@ function imageCanvas(image, asIs, label) {
 }
 
 /* A canvas with squares over it, which a person can point at: with the pointer, or with arrow keys.
-   shape: [rows, columns] of the cells. pick(row, column): is called with the cell that is pointed at. */
-function pointable(canvas, rows, columns, pick, label) {
+   pick(row, column): is called with the cell that is pointed at; with `drag` only while it is pressed. */
+function pointable(canvas, rows, columns, pick, label, drag = false) {
   const box = element("div", { class: "pointable", tabindex: pick ? 0 : undefined, role: pick ? "group" : undefined,
     "aria-label": pick ? `${label}; arrow keys choose a cell` : undefined }, canvas);
   const marks = svgElement("svg", { viewBox: `0 0 ${columns} ${rows}`, preserveAspectRatio: "none", "aria-hidden": "true" });
@@ -48,6 +48,7 @@ function pointable(canvas, rows, columns, pick, label) {
   };
   if (pick) {
     const point = event => {
+      if (drag && event.type === "pointermove" && !event.buttons) return;
       const around = box.getBoundingClientRect();
       go(Math.floor(((event.clientY - around.top) / around.height) * rows),
         Math.floor(((event.clientX - around.left) / around.width) * columns));
