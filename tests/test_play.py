@@ -176,7 +176,8 @@ def test_a_receptive_field_is_what_a_cell_depends_on(opened: Any) -> None:
       const field = receptiveField(steps, last, 1, 1);
       const inside = i => { const y = Math.floor(i / 8), x = i % 8; return y >= field.top && x >= field.left
         && y < field.top + field.height && x < field.left + field.width; };
-      const changed = where => { const other = tensor([1, 8, 8], image.data.map((v, i) => where(i) ? 255 - v : v));
+      const changed = where => {
+        const other = tensor([1, 8, 8], image.data.map((v, i) => where(i) ? 255 - v : v));
         const maps = computed(network, other).steps[last].maps;
         const at = Array.from({length: maps.shape[0]}, (_, c) => (c * maps.shape[1] + 1) * maps.shape[2] + 1);
         return at.some(i => Math.abs(maps.data[i] - steps[last].maps.data[i]) > 1e-6); };
@@ -197,10 +198,8 @@ def test_every_chapter_is_touched(opened: Any) -> None:
             chapter.locator("canvas").evaluate_all("all => all.map(c => c.toDataURL())"),
         )
         control = chapter.locator("input").first
-        if control.get_attribute("type") == "range":
-            control.fill(control.get_attribute("max"))
-        else:
-            control.fill("2")
+        most, least = (control.get_attribute(end) for end in ("max", "min"))
+        control.fill(least if control.input_value() == most else most or "2")
         for button in chapter.get_by_role("button").all():
             button.click()
         after = (
@@ -234,9 +233,7 @@ def test_no_name_becomes_markup_and_only_the_page_s_own_script_runs(
     assert page.locator("img").count() == 0
     assert page.evaluate("() => page.networks[0].name") == hostile
     assert hostile in page.title()
-    page.evaluate(
-        "() => { const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s); }"
-    )
+    page.evaluate(ADDED_SCRIPT)
     assert page.evaluate("() => window.ran") is None
     page.close()
 

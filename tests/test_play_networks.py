@@ -9,14 +9,10 @@ import torch
 from browsers import chromium
 from support import Tiny
 
-from cnnkit.config.schema import Config
-from cnnkit.families.activations import ACTIVATIONS
-from cnnkit.families.heads import HEADS
-from cnnkit.families.poolings import ORDERS, POOLINGS
 from cnnkit.nn.evidence import evidence
-from cnnkit.nn.model import CNN, build_model
 from cnnkit.play.networks import network_view, packed_tensor
 from cnnkit.play.page import COMPUTING, FRAMING, script_of
+from played import COMPUTE, every_activation, every_head, every_pooling, perturbed
 
 IMAGES = 3
 WITH_SETTINGS = (
@@ -30,42 +26,6 @@ WITH_SETTINGS = (
     ("model.pool_size=[3,1]", "model.pooling=blur"),
     ("model.pool_size=[3,1]", "model.pooling=gated"),
 )
-COMPUTE = """cases => cases.map(({network, shape, images}) => {
-  const built = unpacked(network);
-  return images.map(pixels => {
-    const result = computed(built, tensor(shape, Float32Array.from(pixels)));
-    const cells = evidence(built, result.maps);
-    return {logits: [...result.logits], evidence: cells, missing: notComputable(built)};
-  });
-})"""
-
-
-def every_kind() -> Iterator[tuple[str, ...]]:
-    for pooling, entry in POOLINGS.items():
-        orders = [entry.only_order] if entry.only_order else list(ORDERS)
-        for order in orders:
-            activation = "relu" if entry.no_negatives else "silu"
-            if not (entry.no_negatives and order == "pooling_first"):
-                yield f"model.pooling={pooling}", f"model.order={order}", f"model.activation={activation}"
-    yield from ((f"model.head={head}", "model.activation=relu") for head in HEADS)
-    yield from ((f"model.activation={activation}",) for activation in ACTIVATIONS)
-    yield from WITH_SETTINGS
-
-
-def trained(config: Config) -> CNN:
-    """A network far from its start, in every weight and buffer; its filters fit into float16."""
-    model = build_model(config.model, config.data.info, 3, 100.0, 70.0).eval()
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
-            parameter.copy_(parameter.half() if parameter.ndim > 1 else parameter)
-        for name, buffer in model.named_buffers():
-            if "running_mean" in name:
-                buffer.uniform_(-1, 1, generator=generator)
-            elif "running_var" in name:
-                buffer.uniform_(0.5, 2, generator=generator)
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +41,9 @@ def test_the_page_computes_what_torch_computes_for_every_pooling_order_head_and_
     scripts: Any, tiny: Tiny
 ) -> None:
     names, models = [], []
-    for overrides in every_kind():
+    for overrides in (*every_pooling(), *every_head(), *every_activation(), *WITH_SETTINGS):
         names.append(" ".join(overrides))
-        models.append(trained(tiny("model.channels=[4,6]", "model.kernel_sizes=[3,2]", *overrides)))
+        models.append(perturbed(tiny("model.channels=[4,6]", "model.kernel_sizes=[3,2]", *overrides)))
     images = torch.randint(0, 256, (IMAGES, 1, 8, 8), generator=torch.Generator().manual_seed(2)).float()
     pixels = images.flatten(1).tolist()
     cases = [{"network": network_view(m), "shape": [1, 8, 8], "images": pixels} for m in models]
@@ -105,6 +65,6 @@ def test_numbers_travel_as_float16_or_whole(scripts: Any) -> None:
 
 
 def test_a_part_that_the_page_does_not_know_is_named(scripts: Any, tiny: Tiny) -> None:
-    view = json.loads(json.dumps(network_view(trained(tiny()))))
+    view = json.loads(json.dumps(network_view(perturbed(tiny()))))
     view["stages"][0]["pooling"]["name"] = "mine"
     assert "mine" in scripts.evaluate("network => notComputable(unpacked(network))", view)
