@@ -10,12 +10,12 @@ from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import ORDERS, POOLINGS
 from cnnkit.nn.model import CNN, build_model
 
-COMPUTE = """cases => cases.map(({network, shape, images}) => {
+COMPUTE = """cases => cases.map(({network, shape, images, cells}) => {
   const built = unpacked(network);
   return images.map(pixels => {
     const result = computed(built, tensor(shape, Float32Array.from(pixels)));
-    const cells = evidence(built, result.maps);
-    return {logits: [...result.logits], evidence: cells, missing: notComputable(built)};
+    const told = cells ? evidence(built, result.maps) : null;
+    return {logits: [...result.logits], evidence: told, missing: notComputable(built)};
   });
 })"""
 

@@ -46,7 +46,8 @@ def test_the_page_computes_what_torch_computes_for_every_pooling_order_head_and_
         models.append(perturbed(tiny("model.channels=[4,6]", "model.kernel_sizes=[3,2]", *overrides)))
     images = torch.randint(0, 256, (IMAGES, 1, 8, 8), generator=torch.Generator().manual_seed(2)).float()
     pixels = images.flatten(1).tolist()
-    cases = [{"network": network_view(m), "shape": [1, 8, 8], "images": pixels} for m in models]
+    given = {"shape": [1, 8, 8], "images": pixels, "cells": True}
+    cases = [{"network": network_view(model), **given} for model in models]
     for name, model, found in zip(names, models, scripts.evaluate(COMPUTE, cases), strict=True):
         assert found[0]["missing"] == "", name
         with torch.inference_mode():

@@ -36,19 +36,21 @@ function smaller(grey) {
 
 /* Ink up to 1 on a ground of 0: what contrasts more with the ground, dark or light. */
 function lightOnDark(grey, ground, darker) {
-  const ink = plane(grey.width, grey.height, grey.data.map(x => Math.max(0, darker ? ground - x : x - ground)));
+  const ink = plane(grey.width, grey.height), sign = darker ? -1 : 1;
+  for (let i = 0; i < ink.data.length; i++) ink.data[i] = Math.max(0, sign * (grey.data[i] - ground));
   const strongest = largestOf(ink.data);
-  ink.data.forEach((x, i) => (ink.data[i] = x / strongest));
+  for (let i = 0; i < ink.data.length; i++) ink.data[i] /= strongest;
   return ink;
 }
 
 /* The largest drawing alone, with the soft edge of its strokes: the fainter pixels up to 3 away. */
 function drawingAlone(ink) {
-  const { width, height } = ink, mask = Uint8Array.from(ink.data, x => (x > INK ? 1 : 0));
+  const { width, height } = ink, mask = new Uint8Array(ink.data.length);
+  for (let i = 0; i < mask.length; i++) mask[i] = ink.data[i] > INK ? 1 : 0;
   const { chosen, others } = mainDrawing(mask, width, height);
   let wide = chosen;
   for (let n = 0; n < 3; n++) {
-    const grown = Uint8Array.from(wide);
+    const grown = wide.slice();
     for (let i = 0; i < wide.length; i++) {
       if (!wide[i]) continue;
       const x = i % width;
@@ -59,21 +61,22 @@ function drawingAlone(ink) {
     }
     wide = grown;
   }
-  const alone = ink.data.map((x, i) => (wide[i] && (chosen[i] || !mask[i]) ? x : 0));
-  return { ink: plane(width, height, alone), others };
+  const alone = plane(width, height);
+  for (let i = 0; i < mask.length; i++) if (wide[i] && (chosen[i] || !mask[i])) alone.data[i] = ink.data[i];
+  return { ink: alone, others };
 }
 
 /* Cuts out the ink, scales it to its share of the frame, and sets it in the middle. */
 function inFrame(ink, frame, width, height) {
   const box = { left: ink.width, right: -1, top: ink.height, bottom: -1 };
-  ink.data.forEach((value, i) => {
-    if (value <= INK) return;
+  for (let i = 0; i < ink.data.length; i++) {
+    if (ink.data[i] <= INK) continue;
     const x = i % ink.width, y = Math.floor(i / ink.width);
     box.left = Math.min(box.left, x);
     box.right = Math.max(box.right, x);
     box.top = Math.min(box.top, y);
     box.bottom = Math.max(box.bottom, y);
-  });
+  }
   const wide = box.right - box.left + 1, high = box.bottom - box.top + 1, cut = plane(wide, high);
   for (let y = 0; y < high; y++)
     for (let x = 0; x < wide; x++)
@@ -147,13 +150,14 @@ function cropped(image, crop) {
   return result;
 }
 
-/* {image: [C, H, W] after the crop, 0 … 255, warning}; throws an Error, in words, where nothing is shown. */
-function framed(picture, frame) {
+/* {image: [C, H, W] after the crop, 0 … 255, warning}; throws an Error, in words, where nothing is shown.
+   even: the paper is known to be evenly lit, as that of the pad is, also where a stroke reaches the edge. */
+function framed(picture, frame, even = false) {
   const [, h, w] = frame.shape, width = w + 2 * frame.crop, height = h + 2 * frame.crop;
   if (frame.photographs) return { image: cropped(photograph(picture, frame, width, height), frame.crop), warning: "" };
   const whole = greyOf(picture), same = whole.width === width && whole.height === height;
-  const grey = same ? whole : smaller(whole), edge = edgeOf(grey), ground = medianOf(edge);
-  const least = -largestOf(grey.data.map(x => -x)), most = largestOf(grey.data);
+  const grey = same ? whole : smaller(whole), edge = edgeOf(grey), ground = even ? 1 : medianOf(edge);
+  const least = smallestOf(grey.data), most = largestOf(grey.data);
   const contrast = Math.max(most - ground, ground - least), darker = ground - least > most - ground;
   if (contrast < FAINTEST) throw new Error("It shows nothing: it is one colour throughout.");
   let ink, warning = "";
@@ -161,7 +165,7 @@ function framed(picture, frame) {
   else {
     ink = lightOnDark(grey, ground, darker);
     if (frame.strokes) {
-      if (largestOf(edge) + largestOf(edge.map(x => -x)) > EVEN * contrast)
+      if (!even && largestOf(edge) - smallestOf(edge) > EVEN * contrast)
         throw new Error("The paper is not evenly lit. `cnnkit predict` can take shadows and lines away; this page cannot.");
       const found = drawingAlone(ink);
       ink = found.ink;

@@ -41,7 +41,7 @@ function started() {
     const picture = page.sample < 0 ? source() : null, made = new Map();
     return network => {
       const key = JSON.stringify(network.frame);
-      if (!made.has(key)) made.set(key, page.sample >= 0 ? seenOfSample(samples[page.sample], network.frame) : framed(picture, network.frame));
+      if (!made.has(key)) made.set(key, page.sample >= 0 ? seenOfSample(samples[page.sample], network.frame) : framed(picture, network.frame, !page.file));
       return made.get(key);
     };
   }
@@ -96,13 +96,14 @@ function started() {
   drawLesson(byId("chapter-list"), byId("chapters"), { ...content, samples, networks: able, current: () => page.results.get(page.inside) },
     chapter => (page.chapter = chapter));
 
+  /* Answers strokes as if they had been drawn: those of a link. */
+  page.draw = strokes => { pad.show(strokes); Object.assign(page, { sample: -1, file: null }); answer(); };
+
   function restore() {
     const state = stateOf(location.hash);
     if (samples[state.sample]) showSample(state.sample);
     else if (state.strokes.length) {
-      pad.show(state.strokes);
-      Object.assign(page, { sample: -1, file: null });
-      answer();
+      page.draw(state.strokes);
     } else if (samples.length && page.sample < 0 && !source()) showSample(0);
     else answer();
     if (state.chapter) byId(`chapter-${state.chapter}`)?.scrollIntoView();

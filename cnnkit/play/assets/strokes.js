@@ -6,27 +6,29 @@ const SPECK = 0.02; // of the largest stroke's pixels: less belongs to no drawin
 
 /* Connected pixels of a mask, corners too: {labels, parts}; a part has its pixels and its box. */
 function connected(mask, width, height) {
-  const labels = new Int32Array(mask.length), parts = [];
+  const labels = new Int32Array(mask.length), queue = new Int32Array(mask.length), parts = [];
+  let found = 0;
   for (let start = 0; start < mask.length; start++) {
     if (!mask[start] || labels[start]) continue;
-    const part = { pixels: [start], top: height, bottom: 0, left: width, right: 0 };
-    parts.push(part);
-    labels[start] = parts.length;
-    for (let n = 0; n < part.pixels.length; n++) {
-      const y = Math.floor(part.pixels[n] / width), x = part.pixels[n] % width;
-      part.top = Math.min(part.top, y);
-      part.bottom = Math.max(part.bottom, y);
-      part.left = Math.min(part.left, x);
-      part.right = Math.max(part.right, x);
-      for (let v = Math.max(0, y - 1); v <= Math.min(height - 1, y + 1); v++)
-        for (let u = Math.max(0, x - 1); u <= Math.min(width - 1, x + 1); u++) {
-          const near = v * width + u;
+    const first = found, number = parts.length + 1, box = { top: height, bottom: 0, left: width, right: 0 };
+    queue[found++] = start;
+    labels[start] = number;
+    for (let n = first; n < found; n++) {
+      const y = Math.floor(queue[n] / width), x = queue[n] % width;
+      if (y < box.top) box.top = y;
+      if (y > box.bottom) box.bottom = y;
+      if (x < box.left) box.left = x;
+      if (x > box.right) box.right = x;
+      const top = y > 0 ? y - 1 : 0, bottom = y < height - 1 ? y + 1 : y;
+      const left = x > 0 ? x - 1 : 0, right = x < width - 1 ? x + 1 : x;
+      for (let v = top; v <= bottom; v++)
+        for (let near = v * width + left; near <= v * width + right; near++)
           if (mask[near] && !labels[near]) {
-            labels[near] = parts.length;
-            part.pixels.push(near);
+            labels[near] = number;
+            queue[found++] = near;
           }
-        }
     }
+    parts.push({ ...box, pixels: queue.subarray(first, found) });
   }
   return { labels, parts };
 }
