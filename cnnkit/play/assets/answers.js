@@ -26,6 +26,7 @@ function answerCard(network) {
       row.classList.toggle("best", i === best);
     });
     answer.textContent = network.classes[best];
+    answer.classList.toggle("long", network.classes[best].length > 8);
     card.classList.toggle("differs", differs);
     note.textContent = [differs ? "≠ the others" : "", warning].filter(Boolean).join(" ");
   };

@@ -40,7 +40,7 @@ CHAPTERS.push({
         return element("tr", {}, element("th", { scope: "row" }, TOY_CLASSES[i]), element("td", { class: "num" }, short(z, 1)),
           element("td", { class: "num" }, short(Math.exp(z / state.temperature))), element("td", {}, element("span", { class: "bar-track softmax" }, bar)), element("td", { class: "num" }, percent(shares[i])));
       });
-      fill(out, element("table", { class: "results" }, element("thead", {}, element("tr", {}, ...["class", "logit", "e^(z / temperature)", "", "probability"].map(word => element("th", { scope: "col" }, word)))),
+      fill(out, element("table", { class: "results" }, element("thead", {}, element("tr", {}, ...["class", "logit", "e^(z / temperature)", "share", "probability"].map(word => element("th", { scope: "col" }, word)))),
         element("tbody", {}, ...rows)));
     };
     draw();
