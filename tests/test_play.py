@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from cnnkit.data.own_images import framed
 from cnnkit.data.prepare import load_data
 from cnnkit.errors import UsageError
 from cnnkit.families.datasets import DATASETS
+from cnnkit.families.poolings import POOLINGS
 from cnnkit.filenames import PLAY, TRIALS
 from cnnkit.play.chosen import CHAPTER_OF, chosen, latest
 from cnnkit.play.page import in_script, page_of, policy_of, write_play
@@ -294,6 +296,17 @@ def test_a_study_goes_alone_and_one_run_is_named_once(
     with pytest.raises(UsageError, match="named twice"):
         chosen([run, run])
     assert [*chosen([run]).weights] == ["run"]
+
+
+def test_a_network_with_a_pooling_of_a_person_s_own_is_named_and_the_others_are_shown(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = replace(POOLINGS["avg"], path="mine:Pool")
+    monkeypatch.setattr("cnnkit.play.networks.POOLINGS", {**POOLINGS, "avg": own})
+    shown = chosen([study])
+    assert [*shown.weights] == ["stride", "max", "concat"]
+    assert "Python code of your own" in shown.left_out["avg"]
+    assert "is not on this page: avg is Python code" in page_of(shown)
 
 
 def test_pictures_fit_as_pillow_fits_them(opened: Any) -> None:

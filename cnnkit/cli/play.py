@@ -44,8 +44,8 @@ def play_command(
         paths = [latest()]
         print_note(Note(f"the latest: {paths[0]}"))
     page = write_play(paths, out, float32=float32)
-    kind = "float32" if float32 else "float16"
-    print_note(Note(f"weights in {kind}: a page of {page.stat().st_size / 1e6:.1f} MB"))
+    kind = "full" if float32 else "half"
+    print_note(Note(f"weights in {kind} precision: a page of {page.stat().st_size / 1e6:.1f} MB"))
     print_path(page)
     if open_it and typer.launch(page.resolve().as_uri()):
         print_note(Note(f"no browser could be started; open {page} in one"))
