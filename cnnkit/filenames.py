@@ -33,3 +33,4 @@ TRIAL = "trial.json"
 
 # In both a study's folder and a run directory.
 REPORT = "report.html"
+PLAY = "play.html"

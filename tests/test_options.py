@@ -162,6 +162,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--trust": ("train --resume {own}", "--trust"),
         "--device": (f"train {TINY} --out own", "--device cuda:99"),
         "--report": (f"train {TINY} --out own", "--report"),
+        "--play": (f"train {TINY} --out own", "--play"),
         "--json": (f"train {TINY} --out own", "--json"),
         "--yes": (f"train {TINY} --out own", "--yes"),
         "--quiet": (f"train {TINY} --out own", "--quiet"),
@@ -243,6 +244,12 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--device": ("probe {study}", "--device cuda:99"),
         "--json": ("probe {study}", "--json"),
     },
+    "play": {
+        "[RUN|STUDY]...": ("play", "{run}"),
+        "--out": ("play {run}", "--out own.html"),
+        "--float32": ("play {run} --out own.html", "--float32"),
+        "--open": ("play {run} --out own.html", "--open"),
+    },
     "data": {
         "[NAME|PATH]": ("data", "digits"),
         "--root": ("data mnist", "--root {tmp}/none"),
@@ -294,6 +301,7 @@ for path, line in (("compare", VARY), ("compare-pooling", POOLING)):
         "--root": (f"{line} {STUDY}", "--root {tmp}"),
         "--yes": (f"{line} {STUDY}", "--yes"),
         "--trust": (f"{line} {STUDY}", "--trust"),
+        "--play": (f"{line} {STUDY}", "--play"),
         "--json": (f"{line} {STUDY}", "--json"),
     }
 
@@ -342,6 +350,7 @@ def dry(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError("no network")
 
     monkeypatch.setattr(consent, "LONG", 0.0)
+    monkeypatch.setattr(typer, "launch", lambda address: typer.echo(f"shown: {address}"))
     monkeypatch.setattr(LocalExecutor, "__init__", told)
     monkeypatch.setattr(LocalExecutor, "run", lambda *_: (none for none in ()))
     monkeypatch.setattr(on_ray, "ray_cluster", refuse)

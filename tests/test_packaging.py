@@ -18,9 +18,9 @@ def test_a_wheel_carries_the_configurations_their_schema_and_the_types(tmp_path:
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     shipped = {f"cnnkit/configs/{path.name}" for path in (ROOT / "configs").iterdir()}
-    assert (
-        shipped | {"cnnkit/py.typed", "cnnkit/cli/app.py", "cnnkit/report/templates/study.html.j2"} <= names
-    )
+    page = {f"cnnkit/play/assets/{path.name}" for path in (ROOT / "cnnkit/play/assets").iterdir()}
+    others = {"cnnkit/py.typed", "cnnkit/cli/app.py", "cnnkit/report/templates/study.html.j2"}
+    assert shipped | page | others <= names
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
     listed = subprocess.run(
         [sys.executable, "-P", "-c", "from cnnkit.__main__ import main; main()", "config", "list"],

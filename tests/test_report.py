@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from browsers import chromium
 from conftest import TINY
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -85,7 +86,6 @@ RUN_SECTIONS = [
     "provenance",
 ]
 STRATEGIES = ["stride", "max", "avg", "concat"]
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def compared(
@@ -715,14 +715,8 @@ def test_a_network_that_is_two_combinations_is_told(of_two_keys: Path) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    found = [path for name in CHROMIUMS if (path := shutil.which(name))]
-    if not found:
-        pytest.skip(f"no browser is installed: none of {', '.join(CHROMIUMS)} is on the PATH")
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=found[0], args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
+    with chromium() as started:
+        yield started
 
 
 # Elements whose content is wider than they are, and text that sticks out of the page.

@@ -41,6 +41,7 @@ from cnnkit.cli.options import (
     print_json,
     refuse_setting,
 )
+from cnnkit.cli.play import play_command, show_play
 from cnnkit.cli.pooling import pooling_app
 from cnnkit.cli.predict import predict_command
 from cnnkit.cli.probe import probe_command
@@ -102,6 +103,9 @@ def train_command(
     with_report: Annotated[
         bool, typer.Option("--report", help="Write report.html into the run directory as well.")
     ] = False,
+    with_play: Annotated[
+        bool, typer.Option("--play", help="Write play.html as well: the network, to draw for.")
+    ] = False,
     as_json: JsonOption = False,
     yes: YesOption = False,
     quiet: QuietOption = False,
@@ -130,6 +134,8 @@ def train_command(
         print_result(run.result)
     if not drawn:
         run.draw_curves(_note)  # last: a drawing error must not hide the result
+    if with_play:
+        show_play(run.path, silent=quiet or as_json)
     show_report(run, with_report, silent=quiet or as_json)
 
 
@@ -148,6 +154,7 @@ app.command("compare-pooling")(compare_pooling_command)
 app.command("compare")(compare_command)
 app.command("report")(report_command)
 app.command("probe")(probe_command)
+app.command("play")(play_command)
 app.command("predict")(predict_command)
 app.command("export")(export_command)
 app.command("runs")(runs_command)

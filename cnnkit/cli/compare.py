@@ -15,6 +15,7 @@ from cnnkit.cli.options import (
     print_json,
     refuse_setting,
 )
+from cnnkit.cli.play import show_play
 from cnnkit.cli.study_options import ExecutorName, Request, with_request
 from cnnkit.errors import UsageError
 from cnnkit.families import heads, poolings
@@ -199,6 +200,8 @@ def _compare(request: Request, varied: dict[str, list[Any]], optional: str = "")
         raise
     results = study.results
     _show(results, request.as_json)
+    if request.play:
+        show_play(study.path, silent=request.as_json)  # before the report, which then links to it
     if request.probe and results.levels:
         _probe(study.path, request.as_json)
     elif request.probe and not request.as_json:

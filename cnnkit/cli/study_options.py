@@ -124,6 +124,9 @@ class Request:
     root: RootOption = None
     yes: YesOption = False
     trust: TrustOption = False
+    play: Annotated[
+        bool, typer.Option("--play", help="Write play.html as well: the networks, to draw for.")
+    ] = False
     as_json: Annotated[
         bool, typer.Option("--json", help="Print results.json, alone, on standard output.")
     ] = False

@@ -24,7 +24,7 @@ FIRST_WEIGHTS = tuple(f"stages.0.{layer}.convolution.weight" for layer in ("befo
 def images_view(trials: Trials) -> dict[str, Any]:
     """Everything that needs the test images or the weights."""
     images, missing = images_of(trials.config, trials.labels if trials.labels.size else None)
-    weights, first = _first_weights(trials)
+    weights, first = first_weights(trials)
     test = own_test_images(trials.config.data, min(first.values(), default=0), images)
     networks = None
     if weights:
@@ -40,7 +40,7 @@ def images_view(trials: Trials) -> dict[str, Any]:
     }
 
 
-def _first_weights(trials: Trials) -> tuple[dict[str, Weights], dict[str, int]]:
+def first_weights(trials: Trials) -> tuple[dict[str, Weights], dict[str, int]]:
     """Per level, the best weights of its first seed, and that seed; without those that cannot be read.
 
     Where each seed has test images of its own, only levels of one seed can be shown the same ones.

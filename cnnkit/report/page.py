@@ -7,7 +7,7 @@ from cnnkit.errors import UsageError
 from cnnkit.events import NotDrawn, Note, NoteListener, ignore
 from cnnkit.experiment.no_run import did_you_mean, what_is_no_run
 from cnnkit.experiment.run_dir import open_run
-from cnnkit.filenames import CONFIG, REPORT, STUDY
+from cnnkit.filenames import CONFIG, PLAY, REPORT, STUDY
 from cnnkit.files import write_atomically
 from cnnkit.report.damage import without_folder
 from cnnkit.report.own_function import function_view
@@ -34,7 +34,8 @@ def write_report(folder: Path, notify: NoteListener = ignore) -> Path:
         remedy = "name the folder of a comparison (cnnkit compare --out DIR) or of a run"
         raise UsageError(f"{folder} {what.partition(';')[0]}{did_you_mean(folder) or f'; {remedy}'}")
     damage: list[str] = view["damage"]
-    page = render(template, {**view, "damage": without_folder(damage, folder)})
+    play = PLAY if (folder / PLAY).is_file() else ""
+    page = render(template, {**view, "damage": without_folder(damage, folder), "play": play})
     write_atomically(folder / REPORT, page)
     for sentence in damage:
         notify(Note(sentence))

@@ -30,17 +30,20 @@ def breakable(name: str) -> "Markup":
     return Markup(INNER_BREAKS.sub('<wbr class="inner">', BREAKS.sub("<wbr>", str(escape(name)))))
 
 
-def render(template: str, view: dict[str, Any]) -> str:
-    """The page of one of `templates/`. view: what it names; a name that is missing raises UndefinedError."""
-    return _environment().get_template(template).render(view)
+def render(template: str, view: dict[str, Any], folder: Path = TEMPLATES) -> str:
+    """The page of one of `templates/`. view: what it names; a name that is missing raises UndefinedError.
+
+    folder: where the template lies; what it includes may lie in `templates/`, too.
+    """
+    return _environment(folder).get_template(template).render(view)
 
 
 @cache  # it keeps the templates compiled
-def _environment() -> "Environment":
+def _environment(folder: Path) -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([folder, TEMPLATES]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

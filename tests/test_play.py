@@ -1,0 +1,328 @@
+"""`play.html` in a browser: it answers as torch does, asks for nothing, and every chapter can be touched."""
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from browsers import chromium
+from conftest import TINY
+from support import Here, call, finished_run
+
+from cnnkit.comparison.runner import run_study
+from cnnkit.comparison.study import plan_study
+from cnnkit.config.load import parse_config
+from cnnkit.data.own_images import framed
+from cnnkit.data.prepare import load_data
+from cnnkit.errors import UsageError
+from cnnkit.families.datasets import DATASETS
+from cnnkit.families.poolings import POOLINGS
+from cnnkit.filenames import PLAY, TRIALS
+from cnnkit.play.chosen import CHAPTER_OF, chosen, latest
+from cnnkit.play.page import in_script, page_of, policy_of, write_play
+from cnnkit.report.page import write_report
+
+Capture = pytest.CaptureFixture[str]
+STRATEGIES = ["stride", "max", "avg", "concat"]
+WIDTHS = (360, 768, 1200)
+SEVEN = [(70, 60), (200, 60), (160, 140), (130, 230)]
+FIVE = [[(190, 50), (100, 55), (95, 130), (170, 140), (180, 200), (90, 220)], [(100, 52), (200, 48)]]
+ADDED_SCRIPT = """() => {
+  const added = document.createElement('script');
+  added.textContent = 'window.ran = 1';
+  document.body.append(added);
+}"""
+OVERFLOWING = """() => [...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll')
+  && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 100))"""
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
+    """Four strategies, one seed each. No test may change it."""
+    folder = tmp_path_factory.mktemp("play") / "study"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(shared_cache))
+        base = parse_config(TINY, "tiny", ["training.epochs=4"])
+        run_study(plan_study(base, "model.pooling", STRATEGIES, 1), folder, Here(folder / TRIALS))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def html(study: Path, tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(shared_cache))
+        return write_play([study], tmp_path_factory.mktemp("page") / PLAY)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def opened(browser: Any, html: Path) -> Iterator[Any]:
+    """The page; a message, an error or a request fails the test."""
+    page, said = browser.new_page(viewport={"width": 1200, "height": 900}), []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: said.append(request.url) if request.url != html.as_uri() else None)
+    page.goto(html.as_uri())
+    yield page
+    page.close()
+    assert [text for text in said if not text.startswith(("data:", "blob:"))] == []
+
+
+def draw(page: Any, *strokes: list[tuple[int, int]]) -> None:
+    """With the mouse, in pixels of the pad."""
+    page.get_by_role("button", name="clear").click()
+    page.locator(".pad").scroll_into_view_if_needed()
+    box = page.locator(".pad").bounding_box()
+    for stroke in strokes:
+        for i, (x, y) in enumerate(stroke):
+            page.mouse.move(box["x"] + x * box["width"] / 280, box["y"] + y * box["height"] / 280, steps=4)
+            if i == 0:
+                page.mouse.down()
+        page.mouse.up()
+
+
+def shown_probabilities(page: Any) -> list[list[float]]:
+    return page.evaluate("() => page.networks.map(n => page.results.get(n).probabilities)")  # type: ignore[no-any-return]
+
+
+def expected(study: Path, image: torch.Tensor) -> torch.Tensor:
+    """(levels, classes) of torch, of one image (1, C, H, W)."""
+    told = []
+    for weights in chosen([study]).weights.values():
+        with torch.inference_mode():
+            logits = weights.model.eval()(image.float())
+        told.append((logits / (weights.temperature or 1.0)).softmax(1)[0])
+    return torch.stack(told)
+
+
+def test_a_test_image_is_answered_as_torch_answers_it(opened: Any, study: Path) -> None:
+    config = next(iter(chosen([study]).weights.values())).config
+    for _ in range(3):
+        opened.get_by_role("button", name="next test image").click()
+        number = opened.evaluate("() => page.samples[page.sample].number")
+        image = load_data(config.data).test[[number]].images
+        found = torch.tensor(shown_probabilities(opened))
+        torch.testing.assert_close(found, expected(study, image), atol=3e-3, rtol=0)  # weights in float16
+
+
+@pytest.mark.parametrize("strokes", [[SEVEN], FIVE, [[(20, 20), (60, 60)], [(200, 150), (240, 260)]]])
+def test_a_drawing_is_framed_and_answered_as_predict_does(
+    opened: Any, study: Path, strokes: list[list[tuple[int, int]]]
+) -> None:
+    draw(opened, *strokes)
+    png = opened.locator(".pad").evaluate("pad => pad.toDataURL().split(',')[1]")
+    framed_there = framed(base64.b64decode(png), "drawing", DATASETS["digits"])
+    seen = opened.evaluate("() => [...page.results.get(page.networks[0]).image.data]")
+    assert (torch.tensor(seen) - framed_there.pixels.flatten()).abs().max() <= 1
+    found = torch.tensor(shown_probabilities(opened))
+    torch.testing.assert_close(found, expected(study, framed_there.pixels), atol=1e-2, rtol=0)
+
+
+def test_a_file_is_answered_and_what_is_no_image_is_told(opened: Any, picture: Path, tmp_path: Path) -> None:
+    wrong = tmp_path / "a<b>.png"
+    wrong.write_bytes(b"no image")
+    opened.locator("input[type=file]").set_input_files(wrong)
+    opened.get_by_text("a<b>.png is no image").wait_for()
+    opened.locator("input[type=file]").set_input_files(picture)
+    opened.wait_for_function("() => page.results.size === 4")
+    seen = opened.evaluate("() => [...page.results.get(page.networks[0]).image.data]")
+    pixels = framed(picture, picture, DATASETS["digits"]).pixels.flatten()
+    assert (torch.tensor(seen) - pixels).abs().max() <= 1
+
+
+def test_keys_draw_and_a_link_brings_a_drawing_back(opened: Any, html: Path) -> None:
+    opened.get_by_role("button", name="clear").click()
+    opened.locator(".pad").focus()
+    for key in ("ArrowUp", "Space", "ArrowDown", "ArrowDown", "ArrowLeft"):
+        opened.keyboard.press(key)
+    before = shown_probabilities(opened)
+    opened.get_by_role("button", name="copy a link").click()
+    address = opened.evaluate("() => location.href")
+    assert "#draw=" in address
+    opened.goto("about:blank")
+    opened.goto(address)
+    assert shown_probabilities(opened) == before
+
+
+def test_every_step_shows_its_maps_and_a_cell_says_where_it_comes_from(opened: Any) -> None:
+    for name in STRATEGIES:
+        opened.get_by_role("group", name="network").get_by_role("button", name=name).click()
+        steps = opened.locator(".step")
+        assert steps.count() == (6 if name == "stride" else 8)
+        for i in range(steps.count()):
+            steps.nth(i).locator("button.map").first.click()
+            cell = opened.locator(".bench .pointable[tabindex]")
+            cell.focus()
+            opened.keyboard.press("ArrowDown")
+            assert "It sees" in opened.locator(".sums").first.inner_text()
+    opened.locator(".last select").select_option("3")
+    assert "logit of 3" in opened.locator(".last").inner_text()
+
+
+def test_a_receptive_field_is_what_a_cell_depends_on(opened: Any) -> None:
+    """Pixels outside of it change nothing; some inside do."""
+    reach = opened.evaluate(
+        """() => page.networks.map(network => {
+      const image = tensor([1, 8, 8], Float32Array.from({length: 64}, (_, i) => (i * 37) % 256));
+      const steps = computed(network, image).steps, last = steps.length - 1;
+      const field = receptiveField(steps, last, 1, 1);
+      const inside = i => { const y = Math.floor(i / 8), x = i % 8; return y >= field.top && x >= field.left
+        && y < field.top + field.height && x < field.left + field.width; };
+      const changed = where => {
+        const other = tensor([1, 8, 8], image.data.map((v, i) => where(i) ? 255 - v : v));
+        const maps = computed(network, other).steps[last].maps;
+        const at = Array.from({length: maps.shape[0]}, (_, c) => (c * maps.shape[1] + 1) * maps.shape[2] + 1);
+        return at.some(i => Math.abs(maps.data[i] - steps[last].maps.data[i]) > 1e-6); };
+      return [field.height < 8, changed(i => !inside(i)), changed(inside)];
+    })"""
+    )
+    assert all(not outside and inside for _, outside, inside in reach)
+    assert any(smaller for smaller, *_ in reach)
+
+
+def test_every_chapter_is_touched(opened: Any) -> None:
+    chapters = opened.locator(".chapter")
+    assert chapters.count() == 8
+    for i in range(chapters.count()):
+        chapter = chapters.nth(i)
+        before = (
+            chapter.inner_text(),
+            chapter.locator("canvas").evaluate_all("all => all.map(c => c.toDataURL())"),
+        )
+        control = chapter.locator("input").first
+        most, least = (control.get_attribute(end) for end in ("max", "min"))
+        control.fill(least if control.input_value() == most else most or "2")
+        for button in chapter.get_by_role("button").all():
+            button.click()
+        after = (
+            chapter.inner_text(),
+            chapter.locator("canvas").evaluate_all("all => all.map(c => c.toDataURL())"),
+        )
+        assert before != after, chapter.locator("h3").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_sticks_out_of_the_page(browser: Any, html: Path, width: int, scheme: str) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(html.as_uri())
+    assert page.evaluate(OVERFLOWING) == []
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    context.close()
+
+
+def test_no_name_becomes_markup_and_only_the_page_s_own_script_runs(
+    study: Path, browser: Any, tmp_path: Path
+) -> None:
+    hostile = '</script><img src=x onerror="document.title=1">'
+    shown = chosen([study])
+    first = next(iter(shown.weights.values()))
+    renamed = type(shown)(hostile, {hostile: first}, {hostile: 0}, {hostile: hostile}, {"filter": hostile})
+    (tmp_path / PLAY).write_text(page_of(renamed))
+    page = browser.new_page()
+    page.goto((tmp_path / PLAY).as_uri())
+    assert page.locator("img").count() == 0
+    assert page.evaluate("() => page.networks[0].name") == hostile
+    assert hostile in page.title()
+    page.evaluate(ADDED_SCRIPT)
+    assert page.evaluate("() => window.ran") is None
+    page.close()
+
+
+def test_the_policy_names_no_place_to_load_from() -> None:
+    policy = policy_of("a", "b")
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert json.loads(in_script({"a": "</script>&"})) == {"a": "</script>&"}
+    assert "<" not in in_script("<")
+
+
+def test_a_study_shows_each_level_and_what_it_measured(study: Path) -> None:
+    shown = chosen([study])
+    assert [*shown.weights] == STRATEGIES
+    assert {*shown.measured} == {CHAPTER_OF["model.pooling"]}
+    text = page_of(shown)
+    assert "Measured in this study" in text
+    assert "http://www.w3.org/2000/svg" in text.replace("https://", "no")
+
+
+def test_images_that_tell_the_networks_apart_come_first(study: Path, html: Path, opened: Any) -> None:
+    differ = opened.evaluate(
+        """() => page.samples.map(s => new Set(page.networks.map(n =>
+          computed(n, seenOfSample(s, n.frame).image).best)).size > 1)"""
+    )
+    assert differ[0]
+    apart = sum(differ[:30])
+    assert differ[:apart] == [True] * apart
+
+
+def test_the_report_links_to_the_page_that_lies_beside_it(
+    tmp_path: Path, shared_cache: Path, capsys: Capture
+) -> None:
+    run = finished_run(tmp_path / "run", shared_cache, "training.epochs=1")
+    assert f'href="{PLAY}"' not in write_report(run).read_text()
+    assert call(capsys, "play", run).code == 0
+    assert f'href="{PLAY}"' in write_report(run).read_text()
+
+
+def test_the_latest_is_taken_and_where_there_is_none_it_is_said_how_to_make_one(
+    tmp_path: Path, shared_cache: Path, study: Path, capsys: Capture
+) -> None:
+    outcome = call(capsys, "play")
+    assert outcome.code == 2
+    assert "cnnkit compare-pooling" in outcome.err
+    finished_run(Path("runs/one"), shared_cache, "training.epochs=1")
+    assert latest() == Path("runs/one")
+
+
+def test_a_study_goes_alone_and_one_run_is_named_once(
+    study: Path, tmp_path: Path, shared_cache: Path
+) -> None:
+    run = finished_run(tmp_path / "run", shared_cache, "training.epochs=1")
+    with pytest.raises(UsageError, match="is a study; name it alone"):
+        chosen([study, run])
+    with pytest.raises(UsageError, match="named twice"):
+        chosen([run, run])
+    assert [*chosen([run]).weights] == ["run"]
+
+
+def test_a_network_with_a_pooling_of_a_person_s_own_is_named_and_the_others_are_shown(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = replace(POOLINGS["avg"], path="mine:Pool")
+    monkeypatch.setattr("cnnkit.play.networks.POOLINGS", {**POOLINGS, "avg": own})
+    shown = chosen([study])
+    assert [*shown.weights] == ["stride", "max", "concat"]
+    assert "Python code of your own" in shown.left_out["avg"]
+    assert "is not on this page: avg is Python code" in page_of(shown)
+
+
+def test_pictures_fit_as_pillow_fits_them(opened: Any) -> None:
+    """Photographs, of any shape and fit: within a level of what `predict` makes of them."""
+    from PIL import Image
+
+    from cnnkit.data.pictures import pixels_of
+
+    pixels = torch.randint(0, 256, (24, 37, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    buffer = BytesIO()
+    Image.fromarray(pixels.numpy()).save(buffer, "png")
+    rgba = torch.cat([pixels, torch.full((24, 37, 1), 255, dtype=torch.uint8)], 2).flatten().tolist()
+    for fit in ("cover", "contain", "stretch"):
+        frame = {"shape": [3, 12, 10], "crop": 0, "photographs": True, "fit": fit}
+        found = opened.evaluate(
+            "([data, frame]) => [...framed({width: 37, height: 24, data}, frame).image.data]", [rgba, frame]
+        )
+        ours = torch.from_numpy(pixels_of(buffer.getvalue(), "x", 3, (12, 10), fit).copy()).flatten()
+        assert (torch.tensor(found) - ours).abs().max() <= 1, fit
