@@ -7,6 +7,7 @@ import typer
 
 from cnnkit.cli.completion import complete_folder, complete_run_or_study
 from cnnkit.errors import CnnkitError
+from cnnkit.filenames import REPORT
 
 
 def play_command(
@@ -38,6 +39,7 @@ def play_command(
     from cnnkit.events import Note
     from cnnkit.play.chosen import latest
     from cnnkit.play.page import write_play
+    from cnnkit.report.page import write_report
 
     paths = list(named or [])
     if not paths:
@@ -47,6 +49,8 @@ def play_command(
     kind = "full" if float32 else "half"
     print_note(Note(f"weights in {kind} precision: a page of {page.stat().st_size / 1e6:.1f} MB"))
     print_path(page)
+    if out is None and (page.parent / REPORT).is_file():
+        write_report(page.parent)  # which then links to the page
     if open_it and typer.launch(page.resolve().as_uri()):
         print_note(Note(f"no browser could be started; open {page} in one"))
 

@@ -23,7 +23,10 @@ function insideView(networks) {
     redraw();
     fill(last, ...lastLayers(network, result));
   };
-  view.empty = () => [steps, bench, last].forEach(part => fill(part));
+  view.empty = () => {
+    [bench, last].forEach(part => fill(part));
+    fill(steps, element("p", { class: "muted" }, "Draw something first: then every step is shown here."));
+  };
   return view;
 }
 

@@ -49,7 +49,7 @@ function started() {
   function answer() {
     page.results.clear();
     steps?.tell(page.sample);
-    if (page.sample < 0 && !source()) return nothing("Draw here, or take a test image.");
+    if (page.sample < 0 && !source()) return nothing(samples.length ? "Draw, or take a test image." : "Draw on the white square.");
     const view = seenBy();
     try {
       for (const network of able) page.results.set(network, { ...computed(network, view(network).image), warning: view(network).warning });
