@@ -24,12 +24,14 @@ from conftest import TINY
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from cnnkit.__main__ import main
+from cnnkit.api import functions
 from cnnkit.comparison import local as comparison
 from cnnkit.comparison.trial import Trial, run_trial
 from cnnkit.config.load import parse_config
 from cnnkit.config.own_code import trust_values
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Splits
+from cnnkit.events import Forecast
 from cnnkit.experiment.new_run import create_run
 from cnnkit.experiment.train import begin, prepare, run_experiment
 from cnnkit.families.datasets import ImageInfo
@@ -137,6 +139,11 @@ def command(log: Path, *arguments: object) -> None:
     sys.exit(main())
 
 
+def only_steps_that_count() -> None:
+    """From now on no step is taken in this process to tell how long a training will take."""
+    functions.forecast = lambda *_: Forecast(0.0)
+
+
 def signalled_command(number: signal.Signals, at: str, moment: int, log: Path, *arguments: object) -> None:
     """The same, but a signal arrives after the given optimizer step, or just before a file takes its place.
 
@@ -155,6 +162,7 @@ def signalled_command(number: signal.Signals, at: str, moment: int, log: Path, *
         return replace(aside, target)
 
     if at == "step":
+        only_steps_that_count()
         register_optimizer_step_post_hook(tick)
     else:
         Path.replace = ticking  # type: ignore[method-assign]
@@ -170,6 +178,7 @@ def killed_by_the_clock(seconds: float, log: Path, *arguments: object) -> None:
             clock.start()
         time.sleep(SLOW_STEP)
 
+    only_steps_that_count()
     register_optimizer_step_post_hook(slow)
     command(log, *arguments)
 
