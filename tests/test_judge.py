@@ -85,3 +85,11 @@ def test_what_is_no_such_table_is_told_in_words(text: str, told: str) -> None:
 def test_a_missing_table_is_told() -> None:
     with pytest.raises(UsageError, match=r"none\.csv: no such file"):
         judge(Path("none.csv"))
+
+
+def test_what_a_table_does_not_tell_is_not_printed(tmp_path: Path, capsys: Capture) -> None:
+    rows = [f"{level},{seed},{accuracy}" for seed in range(3) for level, accuracy in (("a", 0.9), ("b", 0.8))]
+    (tmp_path / "table.csv").write_text("\n".join(["level,seed,accuracy", *rows]))
+    out = call(capsys, "judge", tmp_path / "table.csv").out
+    assert "verdict" in out
+    assert not {"training", "parameters", "images/s"} & set(out.split())

@@ -16,6 +16,8 @@ from cnnkit.comparison.tuning import changes
 from cnnkit.stats import Interval
 from cnnkit.words import counted, short_key
 
+SHORTEST = 0.05  # seconds of a training: less, as of a table's rows, would be told as 0.0
+
 
 def print_comparison(results: StudyResults) -> None:
     """The sentence, the ranked table, and what a person should know besides."""
@@ -76,19 +78,21 @@ def _row(level: LevelResult, results: StudyResults) -> dict[str, str]:
         **_standing(level, results, results.measure),
         "parameters": "" if level.parameters is None else f"{level.parameters:,}",
         "MACs": "" if level.macs is None else f"{level.macs / 1e6:.1f} M",
-        "training": f"{timing.train_seconds:.1f} s",
+        "training": f"{timing.train_seconds:.1f} s" if timing.train_seconds >= SHORTEST else "",
         "images/s": "" if timing.images_per_second is None else f"{timing.images_per_second:,.0f}",
     }
 
 
 def _legend(results: StudyResults) -> str:
-    medians = "training: median seconds" if results.function else "training, images/s: medians"
+    medians = "; training: median seconds" if results.function else "; training, images/s: medians"
+    if all(level.timing.train_seconds < SHORTEST for level in results.levels):
+        medians = ""
     seeds = sorted({len(level.seeds) for level in results.levels})
     if seeds[-1] < FEWEST_SEEDS:
         over = f"{seeds[0]} to " if len(seeds) > 1 else ""
         means = f"means over {over}{counted(seeds[-1], 'seed')}"
-        return f"{means}; a 95 % interval needs {FEWEST_SEEDS}; {medians}"
-    return f"± and [ ]: 95 % intervals; those to the best hold for all pairs together; {medians}"
+        return f"{means}; a 95 % interval needs {FEWEST_SEEDS}{medians}"
+    return f"± and [ ]: 95 % intervals; those to the best hold for all pairs together{medians}"
 
 
 def _told(interval: Interval, seeds: int, sign: str = "") -> str:
