@@ -14,7 +14,7 @@ from safetensors.torch import load as safetensors_of
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
-from cnnkit.errors import DamagedFile
+from cnnkit.errors import DamagedFile, UsageError
 from cnnkit.files import write_atomically
 from cnnkit.kept import refuse_what_is_no_file
 
@@ -73,6 +73,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError) as error:
+        if path.suffix == ".pt2":
+            raise UsageError(f"{path} is a program for torch.export.load; cnnkit opens ONNX files") from error
         raise DamagedFile(f"{path} is damaged or no safetensors file: {error}") from error
     return _whole(path, tensors, metadata)
 

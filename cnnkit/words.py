@@ -49,6 +49,11 @@ def gigabytes(number: float) -> str:
     return f"{number / 1e9:,.1f} GB"
 
 
+def in_one_line(name: str) -> str:
+    """A name of someone else's, whose line breaks cannot pass for lines of ours."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in name)
+
+
 def counted(number: int, noun: str) -> str:
     """`1 seed`, `2 seeds`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -63,10 +63,10 @@ def test_filters_hold_all_together(home: Path) -> None:
             names(wrong)
 
 
-def test_the_last_is_the_largest_and_what_is_unknown_comes_first(home: Path) -> None:
+def test_the_last_is_the_largest_and_what_is_unknown_comes_after_it(home: Path) -> None:
     accuracies = [run.accuracy for run in kept_runs(home, by="accuracy")]
     known = [accuracy for accuracy in accuracies if accuracy is not None]
-    assert accuracies == [None] * 3 + sorted(known)
+    assert accuracies == sorted(known) + [None] * 3
     with pytest.raises(UsageError, match="nothing called 'loss' to sort by"):
         kept_runs(home, by="loss")
     with pytest.raises(UsageError, match="no such folder"):

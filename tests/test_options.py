@@ -8,16 +8,20 @@ from typing import Any
 
 import pytest
 import typer
-from support import call, commands, finished_run, own_pooling_file
+from conftest import TINY as TINY_TEXT
+from support import Here, call, commands, finished_run, own_pooling_file
 
 from cnnkit.cli import consent
 from cnnkit.cli.app import app
 from cnnkit.cli.exclusions import NEEDS, exclusions_of
 from cnnkit.comparison import on_ray, tuning_trials
 from cnnkit.comparison.local import LocalExecutor
+from cnnkit.comparison.runner import run_study
+from cnnkit.comparison.study import plan_study
+from cnnkit.config.load import parse_config
 from cnnkit.data import sources
 from cnnkit.errors import UsageError
-from cnnkit.filenames import RESULT
+from cnnkit.filenames import RESULT, TRIALS
 from cnnkit.own import sources as own_sources
 
 Capture = pytest.CaptureFixture[str]
@@ -194,6 +198,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--check": ("export {run} --out own.pt2 --format torch", "--check 1"),
         "--int8": (f"export {{run}} --out own.pt2 {TORCH}", "--int8"),
         "--root": ("export {run} --out own.pt2 --format torch", "--root {tmp}/none"),
+        "--trust": ("export {own} --out own.pt2 --format torch --check 2", "--trust"),
         "--json": (f"export {{run}} --out own.pt2 {TORCH}", "--json"),
     },
     "judge": {
@@ -242,6 +247,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "STUDY": ("probe", "{study}"),
         "--images": ("probe {study}", "--images 3"),
         "--device": ("probe {study}", "--device cuda:99"),
+        "--trust": ("probe {own_study} --images 3", "--trust"),
         "--json": ("probe {study}", "--json"),
     },
     "play": {
@@ -331,6 +337,24 @@ def own_run(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return run
 
 
+@pytest.fixture(scope="module")
+def own_study(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of a person's own pooling and max, one seed each."""
+    folder = tmp_path_factory.mktemp("own-study")
+    pooling = own_pooling_file(folder / "own.py")
+    plan = plan_study(
+        parse_config(TINY_TEXT, "tiny", ["training.epochs=1"]), "model.pooling", [pooling, "max"], 1
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(shared_cache))
+        run_study(plan, folder / "study", Here(folder / "study" / TRIALS))
+    own_sources._trusted.clear()
+    return folder / "study"
+
+
+OWN = {"own": "own_run", "own_study": "own_study"}
+
+
 @pytest.fixture
 def dry(monkeypatch: pytest.MonkeyPatch) -> None:
     """No network; a comparison plans its trials and says how many run side by side, but trains none.
@@ -396,8 +420,7 @@ def test_an_option_acts(
     table = tmp_path / "table.csv"
     table.write_text("level,seed,accuracy\na,0,0.5\nb,0,0.6\na,1,0.51\nb,1,0.602\n")
     places = {"run": run, "picture": picture, "tiny": tiny_file, "study": study, "table": table}
-    if "{own}" in line:
-        places["own"] = request.getfixturevalue("own_run")
+    places |= {name: request.getfixturevalue(f) for name, f in OWN.items() if f"{{{name}}}" in line}
     without = seen(capsys, tmp_path, line, **places)
     if line not in REPEATED:  # or else any option would seem to act
         assert seen(capsys, tmp_path, line, **places) == without

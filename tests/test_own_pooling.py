@@ -30,6 +30,7 @@ from cnnkit.nn.tried import Case, problem_of
 from cnnkit.nn.tried_apart import try_own_classes
 from cnnkit.own import code, sources
 from cnnkit.own.formulas import computed
+from cnnkit.own.names import Reference
 from cnnkit.report.image_captions import evidence_caption
 
 Capture = pytest.CaptureFixture[str]
@@ -292,6 +293,14 @@ def test_checking_a_configuration_runs_nothing(capsys: Capture) -> None:
     assert not Path("planted").exists()
 
 
+def test_a_class_is_tried_without_the_files_of_the_current_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    for name in ("queue.py", "json.py"):
+        Path(name).write_text(f"open({str(Path('ran').absolute())!r}, 'w').close()\n")
+    try_own_classes([configured(GOOD, "Quantile").model])
+    assert not Path("ran").exists()
+
+
 def test_a_kept_configuration_means_the_same_code(tmp_path: Path) -> None:
     text = config_text(configured(GOOD, "Quantile", q=0.9))
     assert config_text(parse_config(text, kept=True)) == text
@@ -374,6 +383,31 @@ def test_a_strangers_run_runs_nothing_without_trust(
     forget()
     assert call(capsys, *line, "--trust").code == 0
     assert Path("planted").exists()
+
+
+def test_a_strangers_configuration_is_no_persons_own_though_its_run_is_not_whole(
+    a_run: Path, capsys: Capture
+) -> None:
+    (a_run / "environment.json").unlink()
+    Path("own.py").write_text(PLANTED)
+    done = call(capsys, "train", a_run / "config.yaml", "--out", "again", "--yes")
+    assert (done.code, "--trust" in done.err) == (2, True)
+    assert not Path("planted").exists()
+
+
+def test_a_page_to_draw_on_says_what_it_cannot_run(a_run: Path, capsys: Capture) -> None:
+    done = call(capsys, "play", a_run)
+    assert done.code == 2
+    assert "own.py:Quantile is Python code of your own, which a page cannot run" in done.err
+    assert not Path("planted").exists()
+
+
+def test_line_breaks_in_a_strangers_names_stay_in_their_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code, "is_trusted", lambda _: False)
+    monkeypatch.setattr(code, "source_of", lambda _: sources.Source(b"text", "a\nerror: fine.py"))
+    with pytest.raises(OwnCodeError, match=r"a\\nerror: fine") as refused:
+        code.refuse_untrusted(Reference("own.py", "Quantile", 32 * "a"))
+    assert "\n" not in str(refused.value)
 
 
 def test_a_weights_file_alone_holds_its_code(a_run: Path, capsys: Capture) -> None:

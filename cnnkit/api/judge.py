@@ -67,6 +67,10 @@ def read(table: Path) -> Mapping[tuple[str, str], float]:
         except ValueError as error:
             raise DataError(f"{table}:{number}: {text!r} is no accuracy") from error
     scale = 100 if any(value > 1 for value in found.values()) else 1
+    if scale == 100 and (small := [value for value in found.values() if 0 < value <= 1]):
+        raise DataError(
+            f"{table}: some accuracies are fractions and others are percentages, such as {small[0]:g}"
+        )
     if wrong := [value for value in found.values() if not (math.isfinite(value) and 0 <= value <= scale)]:
         raise DataError(f"{table}: an accuracy is 0 to 1, or 0 to 100 %, and {wrong[0]:g} is not")
     return {key: value / scale for key, value in found.items()}

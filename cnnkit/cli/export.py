@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cnnkit.cli.completion import complete_folder, complete_run
-from cnnkit.cli.options import JsonOption, RootOption, print_json
+from cnnkit.cli.options import JsonOption, RootOption, TrustOption, print_json
 from cnnkit.cli.runs import latest_named
 
 if TYPE_CHECKING:
@@ -59,13 +59,14 @@ def export_command(
         bool, typer.Option("--int8", help="Quantise it; what that costs and gains is measured.")
     ] = False,
     root: RootOption = None,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write a network as a file for other programs, and check it on the test images."""
     from cnnkit.api.functions import open_run
     from cnnkit.api.progress import print_note
 
-    chosen = open_run(latest_named(print_note) if run is None else run)
+    chosen = open_run(latest_named(print_note) if run is None else run, trust=trust)
     exported = chosen.export(
         out, format=kind.value, pixels=pixels.value, check=most, int8=int8, root=root, notify=print_note
     )

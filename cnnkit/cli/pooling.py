@@ -86,6 +86,8 @@ def list_command() -> None:
             told = f"{entry.formula or 'formula not told'}; {_cost(entry)}; {entry.summary}"
         except OwnCodeError as error:
             told = f"cannot be used: {error}"
+        except KeyError:
+            told = "cannot be used: its package names no module:Class"
         say(out, f"{name:<{widest}}  {told}", hang=widest + 2)
     say(out, "")
     say(out, "your own: cnnkit pooling new my_pool.py")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cnnkit.cli.completion import complete_study_or_folder
-from cnnkit.cli.options import DeviceOption, JsonOption, print_json
+from cnnkit.cli.options import DeviceOption, JsonOption, TrustOption, print_json
 
 if TYPE_CHECKING:
     from cnnkit.comparison.probe_file import Probe
@@ -27,19 +27,22 @@ def probe_command(
         typer.Option(metavar="N", help="Ask so many test images.", show_default="2000", min=1),
     ] = None,
     device: DeviceOption = None,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Ask the networks of a comparison, without training, why one wins; the report shows it."""
+    from cnnkit.api.functions import open_study
+
+    kept = open_study(study, trust=trust)
     probe = probed(study, images, device)
     if as_json:
         print_json(probe.to_dict())
     else:
         show_probe(study, probe)
-    from cnnkit.api.functions import open_study
     from cnnkit.api.progress import say
     from cnnkit.cli.console import out
 
-    page = open_study(study).report()
+    page = kept.report()
     if not as_json:
         say(out, f"to look at: {page}#why")
 
@@ -57,6 +60,7 @@ def show_probe(folder: Path, probe: "Probe") -> None:
     """The table of figures of whole networks, and what they support."""
     from cnnkit.api.progress import say
     from cnnkit.cli.console import make_table, out, print_table
+    from cnnkit.comparison.intervals import FEWEST_SEEDS
     from cnnkit.comparison.results import read_results
     from cnnkit.probe.study import WHOLE, judged, reasons
 
@@ -71,7 +75,9 @@ def show_probe(folder: Path, probe: "Probe") -> None:
             cells.append(f"{mean.mean:.1%}{'*' if real else ' '}" if mean else "· ")
         table.add_row(level, *cells)
     print_table(table)
-    say(out, f"*: differs from {levels[0]}, for other seeds, too", "dim")
+    few = len(results.seeds) < FEWEST_SEEDS
+    starred = f"a star for differing from {levels[0]} takes {FEWEST_SEEDS} seeds"
+    say(out, starred if few else f"*: differs from {levels[0]}, for other seeds, too", "dim")
     say(out, probe.told)
     for reason in reasons(figures, levels):
         say(out, reason)

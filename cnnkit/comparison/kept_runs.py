@@ -49,7 +49,7 @@ def kept_runs(folder: Path, filters: Sequence[str] = (), by: str = "date") -> li
     """What lies below a folder, the trials of studies left out; the last one by `by` comes last.
 
     filters: `key=value` of the configuration; all must hold, and studies of a person's own function hold
-    none. by: a field of `KeptRun`; what is unknown comes first. Raises UsageError where the folder, a key
+    none. by: a field of `KeptRun`; what is unknown comes last. Raises UsageError where the folder, a key
     or a field does not exist.
     """
     if not folder.is_dir():
@@ -68,7 +68,7 @@ def table_of(runs: Sequence[KeptRun]) -> Table:
 
 
 def _order(value: Any) -> tuple[bool, Any]:
-    return value is not None, value
+    return value is None, value
 
 
 def _folders(folder: Path) -> Iterator[Path]:

@@ -43,6 +43,6 @@ def cells_of(model: "ModelConfig", shape: tuple[int, int, int]) -> Cells:
     known = not any(POOLINGS[stage.pooling].sees_all for stage in model.stages)
     for stage in model.stages:
         convolved = stage.convolutions * (stage.kernel_size - 1)
-        sees += (convolved + POOLINGS[stage.pooling].values_seen(stage.pool_size) - 1) * side
+        sees += (convolved + POOLINGS[stage.pooling].seen(stage.choice, stage.pool_size) - 1) * side
         side *= stage.pool_size
     return Cells(*grids(model, shape)[-1], side, sees * known)

@@ -96,6 +96,10 @@ class Pooling:
         groups = {"groups": networks} if self.groups else {}
         return load_class(self.path)(k, channels, **choice.settings, **groups)  # type: ignore[no-any-return]
 
+    def seen(self, choice: Choice, k: int) -> int:
+        """How many values of the convolution's grid one cell depends on, along one side."""
+        return self.values_seen(k)
+
     def own_cost(self, choice: Choice, k: int, channels: int, cells: int) -> tuple[int, int]:
         """(parameters, multiply-accumulates for one image) without those of the convolution.
 
@@ -116,6 +120,10 @@ class OwnPooling(Pooling):
         named = self.declared.reference
         return code.build(named, k=k, channels=channels, **choice.settings)  # type: ignore[no-any-return]
 
+    def seen(self, choice: Choice, k: int) -> int:
+        assert self.declared
+        return self.declared.number("values_seen", {"k": k, **choice.settings}) or k
+
     def own_cost(self, choice: Choice, k: int, channels: int, cells: int) -> tuple[int, int]:
         assert self.declared
         numbers = {"k": k, "channels": channels, **choice.settings}
@@ -135,7 +143,6 @@ def own_pooling(declared: Declared) -> Pooling:
         summary=declared.summary or "an own pooling",
         formula=attributes.pop("formula", ""),
         settings=declared.keywords,
-        values_seen=lambda k: declared.number("values_seen", {"k": k}) or k,
         sees_all=seen is None,
         counted=products is not None,
         declared=declared,

@@ -271,7 +271,8 @@ def _sees(built: _Built) -> None:
     if built.case.family != POOLING or built.entry.sees_all:
         return
     k = built.case.k
-    cells = max(5, 2 * (-(-built.entry.values_seen(k) // k)) + 3)
+    told = built.entry.seen(Choice(built.case.name, built.case.settings), k)
+    cells = max(5, 2 * (-(-told // k)) + 3)
     maps = built.maps(2, cells * k, cells * k).requires_grad_()
     made = built(maps * 1.0)
     (gradient,) = torch.autograd.grad(made[:, :, cells // 2, cells // 2].sum(), maps)
@@ -279,7 +280,7 @@ def _sees(built: _Built) -> None:
     if not len(places):
         return
     sees = int((places.amax(0) - places.amin(0)).max()) + 1
-    if sees > (told := built.entry.values_seen(k)):
+    if sees > told:
         raise _Wrong(
             f"one value that it makes depends on {sees} × {sees} values of a map, with k = {k}, and not "
             f'on {told} × {told}: say so in the class: values_seen = "2 * k + 1", or None for the whole map'

@@ -99,11 +99,13 @@ def _in_a_process(folder: Path, limit: float) -> tuple[int | None, str]:
     """(exit code, what it wrote to standard error); None: it was stopped after so many seconds."""
     command = [sys.executable, "-m", "cnnkit.nn.tried_apart", str(folder)]
     here = str(Path(__file__).resolve().parents[2])
-    surroundings = {**os.environ, "PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])}
+    paths = filter(None, [here, os.environ.get("PYTHONPATH")])  # an empty one would be the current folder
+    surroundings = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     surroundings |= {"OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
     try:
         done = subprocess.run(
             command,
+            cwd=folder,  # before Python 3.11 the current folder is searched for modules all the same
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

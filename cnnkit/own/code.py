@@ -10,6 +10,7 @@ from cnnkit.errors import OwnCodeError
 from cnnkit.own.declared import declared
 from cnnkit.own.names import Reference
 from cnnkit.own.sources import is_trusted, source_of
+from cnnkit.words import in_one_line
 
 _files: set[str] = set()  # names of the files whose code has run
 
@@ -39,10 +40,10 @@ def refuse_untrusted(*references: Reference) -> None:
         if is_trusted(named):
             continue
         source = source_of(named)
-        lines = len(source.text.splitlines())
+        lines, name = len(source.text.splitlines()), in_one_line(named.shown)
         raise OwnCodeError(
-            f"this needs code of its own, {named.shown}, and loading runs none by itself: it would run "
-            f"{source.origin} ({lines} lines, SHA-256 {named.hash[:12]}…). Read that, and "
+            f"this needs code of its own, {name}, and loading runs none by itself: it would run "
+            f"{in_one_line(source.origin)} ({lines} lines, SHA-256 {named.hash[:12]}…). Read that, and "
             "if you trust it, repeat with --trust (in Python: trust=True)"
         )
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from cnnkit.comparison.function_study import is_of_function
 from cnnkit.comparison.sentence import verdict_alone
 from cnnkit.comparison.study_file import load_study
-from cnnkit.errors import CnnkitError, UsageError
-from cnnkit.experiment.checkpoints import Weights, load_weights
+from cnnkit.config.schema import ModelConfig
+from cnnkit.errors import UsageError
+from cnnkit.experiment.checkpoints import Weights, kept_config, load_weights
 from cnnkit.experiment.latest import followed, latest_run
 from cnnkit.filenames import CONFIG, RUNS, STUDY
 from cnnkit.play.networks import refuse_own_code
@@ -80,11 +81,25 @@ def chosen(paths: Sequence[Path]) -> Chosen:
 
 
 def _of_runs(paths: Sequence[Path]) -> Chosen:
-    names = _names_of(paths)
-    weights = {name: load_weights(path) for name, path in zip(names, paths, strict=True)}
-    first = next(iter(weights.values())).config
-    title = " and ".join(dict.fromkeys(each.config.data.info.title for each in weights.values()))
-    return _travelling(title, weights, {name: i for i, name in enumerate(names)}, first.training.seed)
+    configs = dict(zip(_names_of(paths), map(kept_config, paths), strict=True))
+    lost = _with_own_code({name: config.model for name, config in configs.items()})
+    weights = {
+        name: load_weights(path) for name, path in zip(configs, paths, strict=True) if name not in lost
+    }
+    title = " and ".join(dict.fromkeys(config.data.info.title for config in configs.values()))
+    seed = next(iter(configs.values())).training.seed
+    return _travelling(title, weights, {name: i for i, name in enumerate(configs)}, seed, lost)
+
+
+def _with_own_code(models: Mapping[str, ModelConfig]) -> dict[str, str]:
+    """By name, why a page cannot compute a network."""
+    lost = {}
+    for name, model in models.items():
+        try:
+            refuse_own_code(model)
+        except UsageError as error:
+            lost[name] = str(error)
+    return lost
 
 
 def _names_of(paths: Sequence[Path]) -> list[str]:
@@ -106,7 +121,8 @@ def _of_study(folder: Path) -> Chosen:
     weights, seeds = first_weights(trials)
     names = [level.name for level in study.levels]
     lost = {name: "it has no weights that can be read" for name in names if name not in weights}
-    if not weights:
+    lost |= _with_own_code({level: run.config.model for (level, _), run in trials.runs.items()})
+    if not weights and not lost:
         raise UsageError(f"{folder} holds no network that has been trained; go on with the study first")
     in_order = {name: weights[name] for name in names if name in weights}
     sentence = verdict_alone(results) if results.levels else ""
@@ -124,13 +140,8 @@ def _travelling(
     measured: Mapping[str, str] | None = None,
 ) -> Chosen:
     """Leaves out, with the reason, what a page cannot compute."""
-    left_out, able = dict(lost or {}), {}
-    for name, each in weights.items():
-        try:
-            refuse_own_code(each)
-            able[name] = each
-        except CnnkitError as error:
-            left_out[name] = str(error)
+    left_out = dict(lost or {})
+    able = {name: each for name, each in weights.items() if name not in left_out}
     if not able:
         raise UsageError("no network is left to show: " + "; ".join(f"{n}: {w}" for n, w in left_out.items()))
     return Chosen(title, able, series, left_out, measured or {}, seed)

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cnnkit.config.schema import ModelConfig
 from cnnkit.errors import UsageError
-from cnnkit.experiment.checkpoints import Weights
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import POOLINGS
@@ -18,19 +18,19 @@ from cnnkit.nn.convolution import SameConv2d
 from cnnkit.nn.means import Power
 from cnnkit.nn.model import CNN, Stage
 from cnnkit.nn.pooling import Downsampling
+from cnnkit.own.names import shown
 
 HOMES = ("cnnkit.nn.pools", "cnnkit.nn.heads", "torch.nn")  # of the classes that the scripts know
 
 
-def refuse_own_code(weights: Weights) -> None:
-    """Raises UsageError where a network has a part that is a person's own Python code."""
-    model = weights.config.model
+def refuse_own_code(model: ModelConfig) -> None:
+    """Raises UsageError where a network has a part that is a person's own Python code; runs none of it."""
     head, activation = HEADS[model.head_choice.name], ACTIVATIONS[model.activation]
     poolings = [POOLINGS[stage.pooling] for stage in model.stages]
     paths = [(entry.name, entry.path) for entry in poolings]
     for name, path in (*paths, (head.name, head.path), (activation.name, activation.path)):
         if path.partition(":")[0] not in HOMES:
-            raise UsageError(f"{name} is Python code of your own, which a page cannot run")
+            raise UsageError(f"{shown(name)} is Python code of your own, which a page cannot run")
 
 
 def network_view(model: CNN, temperature: float | None = None, float32: bool = False) -> dict[str, Any]:

@@ -150,7 +150,7 @@ def _seen_by(model: CNN, cell: int, size: int) -> slice:
     first = last = cell
     for stage in reversed(model.config.stages):
         k, side = stage.pool_size, stage.kernel_size
-        seen = POOLINGS[stage.pooling].values_seen(k)
+        seen = POOLINGS[stage.pooling].seen(stage.choice, k)
         beyond = max(0, seen - k) // 2  # a pooling that looks beyond its cell does so on both sides
         first, last = first * k - beyond, last * k - beyond + seen - 1
         first -= stage.convolutions * ((side - 1) // 2)

@@ -12,6 +12,7 @@ from cnnkit.comparison.probe_file import VERSION, Probe, ProbedTrial, read_probe
 from cnnkit.comparison.records import EQUIVALENT, UNDECIDED, PairResult, ToBest
 from cnnkit.comparison.study_file import load_study, trial_folder
 from cnnkit.comparison.verdicts import Observed, judge
+from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.errors import DamagedFile, RunError, UsageError
 from cnnkit.events import NoteListener, Prepared, ignore
@@ -20,6 +21,7 @@ from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import BEST, PROBE, RESULT
 from cnnkit.files import write_json
 from cnnkit.kept import read_kept, sealed, sha256
+from cnnkit.own.code import refuse_untrusted
 from cnnkit.probe.measure import IMAGES, Asked, Found, asked_of, figures_of
 from cnnkit.stats import Interval, mean_interval
 from cnnkit.training.device import choose_device
@@ -129,9 +131,11 @@ def probe_study(
     asked = _Questions(images, notify)
     probed: list[ProbedTrial] = []
     for number, entry in enumerate(entries):
-        notify(Prepared(f"probing {counted(len(entries), 'network')} of {folder}", number, len(entries)))
         run = RunDir(trial_folder(folder, entry.folder))
         stamp = sha256(read_kept(run.path / BEST, any_size=True))
+        if stamp not in known:
+            refuse_untrusted(*own_classes(run.config.model))
+        notify(Prepared(f"probing {counted(len(entries), 'network')} of {folder}", number, len(entries)))
         found = known.get(stamp) or _figures(run, asked, device)
         probed.append(ProbedTrial(entry.level, entry.seed, stamp, found.figures, found.field))
         probe = Probe(VERSION, images, min(images, run.result.test_images), probed)

@@ -30,7 +30,7 @@ CHAPTERS.push({
     const lines = Array.from({ length: CELLS_OF_GRID - 1 }, (_, i) => i + 1).flatMap(at => [
       svgElement("line", { x1: at, x2: at, y1: 0, y2: CELLS_OF_GRID }), svgElement("line", { y1: at, y2: at, x1: 0, x2: CELLS_OF_GRID })]);
     box.prepend(svgElement("svg", { class: "lines", viewBox: `0 0 ${CELLS_OF_GRID} ${CELLS_OF_GRID}`, "aria-hidden": "true" }, ...lines));
-    scene.append(figure(box, "the darker a cell, the more it looks like a bear"));
+    scene.append(figure(box, "the stronger a cell's colour, the more it looks like a bear"));
     const sayOf = values => values.map(value => short(value)).join(", ");
     const draw = () => {
       const maps = bearGrid(state), painted = mapCanvas(maps, 0, 1, "");
