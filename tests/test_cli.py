@@ -67,7 +67,7 @@ COMMANDS = {
         *STUDY_OPTIONS,
     },
     "report": {"folder", "--csv", "--trust"},
-    "probe": {"study", "--images", "--device", "--json"},
+    "probe": {"study", "--images", "--device", "--trust", "--json"},
     "play": {"named", "--out", "--float32", "--open"},
     "train": {
         *("named", "--config", "-c", "--set", "-s", "--out", "--resume", "--root", "--trust"),
@@ -77,7 +77,7 @@ COMMANDS = {
     "predict": {"files", "--top", "--save-seen", "--csv", "--trust", "--device", "--json"},
     "judge": {"table", "--margin", "--out", "--json"},
     "runs": {"folder", "--filter", "--sort", "--csv", "--json"},
-    "export": {"run", "--format", "--out", "--pixels", "--check", "--int8", "--root", "--json"},
+    "export": {"run", "--format", "--out", "--pixels", "--check", "--int8", "--root", "--trust", "--json"},
     "summary": {"named", "--config", "-c", "--set", "-s", "--json"},
     "data": {"name", "--root", "--sheet", "--yaml", "--cache", "--clear", "--json"},
     "doctor": {"--json"},

@@ -97,7 +97,7 @@ def _answers(cases: Sequence[Case]) -> list[tuple[str, float | None]]:
 
 def _in_a_process(folder: Path, limit: float) -> tuple[int | None, str]:
     """(exit code, what it wrote to standard error); None: it was stopped after so many seconds."""
-    command = [sys.executable, "-m", "cnnkit.nn.tried_apart", str(folder)]
+    command = [sys.executable, "-m", "cnnkit.nn.tried_apart", str(folder), str(LIMIT)]
     here = str(Path(__file__).resolve().parents[2])
     paths = filter(None, [here, os.environ.get("PYTHONPATH")])  # an empty one would be the current folder
     surroundings = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
@@ -127,14 +127,14 @@ def _words_of_end(code: int | None, told: str, origin: str) -> str:
     return f"it ends the process in which it is tried (exit code {code})"
 
 
-def main(folder: Path) -> None:
-    """Tries the classes in the file `jobs`; writes a line for each into `answers`."""
+def main(folder: Path, limit: float) -> None:
+    """Tries the classes in the file `jobs`; writes a line for each into `answers`. limit: seconds for each."""
     with (folder / "answers").open("w", encoding="utf-8") as answers:
         for job in json.loads((folder / "jobs").read_text()):
             case, source = Case(**job["case"]), Source(base64.b64decode(job["raw"]), job["origin"])
             know(source)
             trust([_named(case)])
-            faulthandler.dump_traceback_later(LIMIT, exit=True)
+            faulthandler.dump_traceback_later(limit, exit=True)
             problem, times = problem_of(case), None
             if not problem and case.family == POOLING:
                 with contextlib.suppress(Exception):
@@ -147,4 +147,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), float(sys.argv[2]))
