@@ -128,7 +128,10 @@ def _words_of_end(code: int | None, told: str, origin: str) -> str:
 
 
 def main(folder: Path, limit: float) -> None:
-    """Tries the classes in the file `jobs`; writes a line for each into `answers`. limit: seconds for each."""
+    """Tries the classes in the file `jobs`; writes a line for each into `answers`.
+
+    limit: seconds for each.
+    """
     with (folder / "answers").open("w", encoding="utf-8") as answers:
         for job in json.loads((folder / "jobs").read_text()):
             case, source = Case(**job["case"]), Source(base64.b64decode(job["raw"]), job["origin"])
