@@ -121,14 +121,16 @@ def _of_study(folder: Path) -> Chosen:
     weights, seeds = first_weights(trials)
     names = [level.name for level in study.levels]
     lost = {name: "it has no weights that can be read" for name in names if name not in weights}
-    lost |= _with_own_code({level: run.config.model for (level, _), run in trials.runs.items()})
-    if not weights and not lost:
+    own = _with_own_code({level: run.config.model for (level, _), run in trials.runs.items()})
+    if not weights and not own:
         raise UsageError(f"{folder} holds no network that has been trained; go on with the study first")
     in_order = {name: weights[name] for name in names if name in weights}
     sentence = verdict_alone(results) if results.levels else ""
     measured = {CHAPTER_OF[key]: sentence for key in study.varied if key in CHAPTER_OF and sentence}
     title = study.base().data.info.title
-    return _travelling(title, in_order, series_of(study), min(seeds.values()), lost, measured)
+    return _travelling(
+        title, in_order, series_of(study), min(seeds.values(), default=0), lost | own, measured
+    )
 
 
 def _travelling(
