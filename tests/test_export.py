@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -244,18 +245,28 @@ def test_what_is_unknown_is_refused(finished: Path, monkeypatch: pytest.MonkeyPa
         open_run(finished).export()
 
 
-PARTS = [
+def two_by_two(names: list[str], other: str) -> Iterator[tuple[str, str]]:
+    """Each name once; beside the last of an odd number another one."""
+    return zip_longest(names[::2], names[1::2], fillvalue=other)
+
+
+HEADS_AND_ACTIVATIONS = zip_longest(
+    [name for name in HEADS if name != "gem"],
+    [name for name in ACTIVATIONS if name != "relu"],
+    fillvalue="avg",
+)
+PARTS = [  # two poolings in a network, or a head and an activation: an export takes seconds
     *(
-        f"model.pooling={entry.name}|model.order={order}"
-        for entry in POOLINGS.values()
+        f"model.pooling=[{first}, {second}]|model.order={order}"
         for order in ("pooling_first", "activation_first")
-        if not (entry.no_negatives and order == "pooling_first")
+        for first, second in two_by_two(
+            [e.name for e in POOLINGS.values() if not (e.no_negatives and order == "pooling_first")], "max"
+        )
     ),
-    "model.pooling={name: soft, beta: learned}|model.order=activation_first",
-    "model.pooling={name: lp, p: learned}|model.order=activation_first",
-    *(f"model.head={name}" for name in HEADS),
+    "model.pooling=[{name: soft, beta: learned}, {name: lp, p: learned}]|model.order=activation_first",
+    *(f"model.head={head}|model.activation={name}" for head, name in HEADS_AND_ACTIVATIONS),
+    "model.head=gem",  # not after every activation
     "model.head={name: gem, p: learned}",
-    *(f"model.activation={name}" for name in ACTIVATIONS),
     "model.batch_norm=false|model.kernel_sizes=[2,4]|model.convolutions=2",
     "model.pool_size=3|data.crop=0|model.channels=[4]",
 ]
