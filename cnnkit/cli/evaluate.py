@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cnnkit.cli.completion import complete_folder, complete_run
-from cnnkit.cli.options import DeviceOption, JsonOption, RootOption, TrustOption, csv_option, print_json
+from cnnkit.cli.completion import complete_folder
+from cnnkit.cli.options import (
+    DeviceOption,
+    JsonOption,
+    RootOption,
+    TrustOption,
+    csv_option,
+    print_json,
+    run_argument,
+)
 from cnnkit.cli.runs import latest_named
 
 if TYPE_CHECKING:
@@ -21,14 +29,7 @@ class Split(str, Enum):
 
 
 def eval_command(
-    run: Annotated[
-        Path | None,
-        typer.Argument(
-            help="Run directory, weights or ONNX file; without it the latest run.",
-            autocompletion=complete_run,
-            show_default=False,
-        ),
-    ] = None,
+    run: Annotated[Path | None, run_argument("Run directory, weights or ONNX file")] = None,
     split: Annotated[
         Split | None,
         typer.Option(

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cnnkit.cli.completion import complete_folder, complete_run
-from cnnkit.cli.options import JsonOption, RootOption, TrustOption, print_json
+from cnnkit.cli.completion import complete_folder
+from cnnkit.cli.options import JsonOption, RootOption, TrustOption, print_json, run_argument
 from cnnkit.cli.runs import latest_named
 
 if TYPE_CHECKING:
@@ -26,14 +26,7 @@ class Pixels(str, Enum):
 
 
 def export_command(
-    run: Annotated[
-        Path | None,
-        typer.Argument(
-            help="Run directory or weights file; without it the latest run.",
-            autocompletion=complete_run,
-            show_default=False,
-        ),
-    ] = None,
+    run: Annotated[Path | None, run_argument("Run directory or weights file")] = None,
     kind: Annotated[
         Format,
         typer.Option("--format", metavar="NAME", help="onnx, or torch: what torch.export.load opens."),

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cnnkit.cli.completion import complete_config, complete_folder, complete_set, complete_vary
+from cnnkit.cli.completion import complete_config, complete_folder, complete_run, complete_set, complete_vary
 from cnnkit.errors import UsageError
 from cnnkit.files import json_text
 
@@ -118,6 +118,12 @@ DeviceOption = Annotated[
         help="Use this device instead of the configured one: auto, cpu, cuda, mps.",
     ),
 ]
+
+
+def run_argument(what: str) -> Any:
+    """The run that is meant, by default the latest. what: may be named."""
+    text = f"{what}; without it the latest run."
+    return typer.Argument(help=text, autocompletion=complete_run, show_default=False)
 
 
 def csv_option(what: str) -> Any:
