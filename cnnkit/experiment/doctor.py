@@ -18,6 +18,7 @@ from cnnkit.data.cache import cached
 from cnnkit.data.sources import DATA_VARIABLE, cache_folder, data_root, find_sources
 from cnnkit.errors import CnnkitError
 from cnnkit.experiment.latest import latest_run
+from cnnkit.experiment.onnx_file import LIBRARIES
 from cnnkit.families.datasets import DATASETS
 from cnnkit.processes import available_cpus
 from cnnkit.training.device import choose_device
@@ -27,7 +28,7 @@ from cnnkit.words import counted, gigabytes, listed
 
 DRIVER = Path("/proc/driver/nvidia/version")  # there where a kernel drives NVIDIA's cards
 LITTLE = 1e9  # bytes that a cache folder should have left
-EXTRAS = {"ray": ("ray",), "tune": ("optuna",)}  # by extra, the modules that it brings
+EXTRAS = {"ray": ("ray",), "tune": ("optuna",), "onnx": LIBRARIES}  # by extra, the modules that it brings
 BUSY = 0.25  # of a core
 
 

@@ -23,6 +23,8 @@ from cnnkit.nn.onnx_network import OnnxNetwork, open_session
 
 SCOPES = "pkg.torch.onnx.name_scopes"  # what torch calls the layers that a node belongs to
 
+LIBRARIES = ("onnx", "onnxscript", "onnxruntime")  # of the extra `onnx`
+
 
 @dataclass(frozen=True)
 class OnnxFile:
@@ -120,7 +122,7 @@ class OnnxDraft:
     @staticmethod
     def refuse_missing() -> None:
         """Raises UsageError where a library is missing."""
-        if any(find_spec(name) is None for name in ("onnx", "onnxscript", "onnxruntime")):
+        if any(find_spec(name) is None for name in LIBRARIES):
             raise UsageError("--format onnx needs the libraries of ONNX: pip install 'cnnkit[onnx]'")
 
     def answers(self) -> Callable[[Tensor], Tensor]:
