@@ -3,10 +3,10 @@
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 
+from cnnkit.comparison.executor import Executor
 from cnnkit.comparison.local import workers_for
 from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.validation_only import forecast_of
@@ -16,9 +16,6 @@ from cnnkit.processes import available_cpus
 from cnnkit.training.idle_cores import IdleCores, busy_in_words
 from cnnkit.training.memory import free_bytes
 from cnnkit.words import counted, gigabytes
-
-if TYPE_CHECKING:
-    from cnnkit.comparison.runner import Executor
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class StudyForecast:
         )
 
 
-def forecast_study(study: StudyPlan, executor: "Executor", published: Published) -> StudyForecast | None:
+def forecast_study(study: StudyPlan, executor: Executor, published: Published) -> StudyForecast | None:
     """None where it is not known: other machines (Ray) train at another speed."""
     runtime = study.base.runtime
     if runtime.device == "auto":

@@ -3,21 +3,20 @@
 import contextlib
 import shlex
 import signal
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from cnnkit import signals
 from cnnkit.class_numbers import kept_bytes
 from cnnkit.comparison.can_tell import ImagesOfSeed, few_of_a_class, told_of_images
 from cnnkit.comparison.course import Course, Planned
+from cnnkit.comparison.executor import Executor, Outcome
 from cnnkit.comparison.factors import judge_for
 from cnnkit.comparison.forecasts import StudyForecast, forecast_study, of_this_machine
 from cnnkit.comparison.function_study import FunctionStudy
 from cnnkit.comparison.going_on import refuse_another_study, with_kept
-from cnnkit.comparison.local import Outcome
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import analyse, rewritten, share_of
 from cnnkit.comparison.study import StudyPlan
@@ -39,21 +38,6 @@ from cnnkit.own.sources import OWN, handed_over, keep
 from cnnkit.scores import ACCURACY, METRICS
 from cnnkit.training.idle_cores import IdleCores
 from cnnkit.words import TIMES, counted, listed
-
-
-class Executor(Protocol):
-    """Runs trials; each leaves its run directory in the study's folder.
-
-    seeds_at_once: how many of a level it trains as one; None: it takes one trial after the other.
-    """
-
-    @property
-    def seeds_at_once(self) -> int | None: ...
-
-    def one_by_one(self, home: Path) -> "Executor":
-        """One for trials that have nothing in common, and whose folders lie below `home`."""
-
-    def run(self, trials: Iterable[Trial], published: Published) -> Generator[Outcome]: ...
 
 
 class StudyInterrupted(Interrupted):

@@ -5,10 +5,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from cnnkit.comparison.executor import Executor, Outcome
 from cnnkit.comparison.forecasts import forecast_study
-from cnnkit.comparison.local import Outcome
 from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.trial import Trial
 from cnnkit.comparison.tuning import Tuned, Tuning, best_point, kept_point, value_text, with_settings
@@ -17,9 +16,6 @@ from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published
 from cnnkit.events import PointDone, TuningBegun
 from cnnkit.own.sources import handed_over
-
-if TYPE_CHECKING:
-    from cnnkit.comparison.runner import Executor
 
 Points = Mapping[str, list[Trial]]  # of a level: one trial a point
 
@@ -69,7 +65,7 @@ class TuningRun:
         self.trials = tuning_trials(self.tuning, configs, data)
         self.missing = missing_trials(self.trials, home)
 
-    def begun(self, executor: "Executor", published: Published) -> TuningBegun:
+    def begun(self, executor: Executor, published: Published) -> TuningBegun:
         """What a person is told before it trains."""
         trainings, left = len(self.trials) * len(self.tuning.points), Counter(t.level for t in self.missing)
         costs = forecast_study(self.plan, executor, published)
@@ -83,7 +79,7 @@ class TuningRun:
             seed_seconds=sum(times.values()) if times else None,
         )
 
-    def ended(self, executor: "Executor", published: Published) -> Iterator[PointDone]:
+    def ended(self, executor: Executor, published: Published) -> Iterator[PointDone]:
         """Trains what is missing; yields each training as it ends."""
         points = {
             trial.id: point for of_level in self.trials.values() for point, trial in enumerate(of_level)
