@@ -46,8 +46,8 @@ def share_decided(levels: int, most: int, times: float, studies: int, seed: int)
 @pytest.mark.parametrize(("levels", "most"), [(2, 12), (4, 12), (4, 25)])
 def test_a_difference_that_is_told_to_be_decided_is_in_two_of_three_studies(levels: int, most: int) -> None:
     """Two in three, or more, because a look before the last may decide; half of it is in one of three."""
-    assert SHARE - 0.1 < share_decided(levels, most, 1.0, 150, 0) < SHARE + 0.2
-    assert share_decided(levels, most, 0.5, 150, 0) < 0.42
+    assert SHARE - 0.1 < share_decided(levels, most, 1.0, 100, 0) < SHARE + 0.2
+    assert share_decided(levels, most, 0.5, 100, 0) < 0.42
 
 
 def test_more_seeds_decide_smaller_differences_and_two_seeds_tell_none() -> None:

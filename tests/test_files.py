@@ -178,16 +178,18 @@ def test_what_was_saved_is_loaded(save: Save, load: Load, tmp_path: Path) -> Non
 
 @each_kind_of_file
 @pytest.mark.filterwarnings("ignore")  # torch warns before it gives up
-@pytest.mark.parametrize("flip", [lambda position: 1 << position % 8, lambda _: 0xFF], ids=["bit", "byte"])
+@pytest.mark.parametrize(
+    ("flip", "step"), [(lambda position: 1 << position % 8, 1), (lambda _: 0xFF, 4)], ids=["bit", "byte"]
+)
 def test_a_flipped_bit_or_byte_anywhere_is_noticed_or_harmless(
-    save: Save, load: Load, flip: Callable[[int], int], tmp_path: Path
+    save: Save, load: Load, flip: Callable[[int], int], step: int, tmp_path: Path
 ) -> None:
     path = tmp_path / "file"
     save(path)
     good = path.read_bytes()
     saved = fingerprint(without_checksum(load(path)))
     missed = []
-    for position in range(len(good)):
+    for position in range(0, len(good), step):
         changed = bytearray(good)
         changed[position] ^= flip(position)
         path.write_bytes(changed)

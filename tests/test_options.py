@@ -193,7 +193,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "export": {
         "RUN": (f"export {TORCH}", "{run}"),
-        "--format": ("export {run} --out own --check 2", "--format torch"),
+        "--format": ("export {run}", "--format torch"),
         "--out": (f"export {{run}} {TORCH}", "--out own.pt2"),
         "--pixels": (f"export {{run}} --out own.pt2 {TORCH}", "--pixels float32"),
         "--check": ("export {run} --out own.pt2 --format torch", "--check 1"),
@@ -247,9 +247,9 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
     "probe": {
         "STUDY": ("probe", "{study}"),
         "--images": ("probe {study}", "--images 3"),
-        "--device": ("probe {study}", "--device cuda:99"),
+        "--device": ("probe {study} --images 3", "--device cuda:99"),
         "--trust": ("probe {own_study} --images 3", "--trust"),
-        "--json": ("probe {study}", "--json"),
+        "--json": ("probe {study} --images 3", "--json"),
     },
     "play": {
         "[RUN|STUDY]...": ("play", "{run}"),
@@ -323,7 +323,8 @@ def test_every_option_of_every_command_is_shown_to_act() -> None:
 def run(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run, for every test to read."""
     folder = finished_run(tmp_path_factory.mktemp("finished") / "run", shared_cache, "training.epochs=1")
-    (folder / "best.pt2").touch()  # so that an export without --out is refused
+    for name in ("best.onnx", "best.pt2"):
+        (folder / name).touch()  # so that an export without --out is refused, and names it
     return folder
 
 
@@ -399,7 +400,20 @@ def seen(capsys: Capture, folder: Path, line: str, **places: Path) -> Any:
     return outcome.code, *texts, names, plans
 
 
-REPEATED: set[str] = set()  # lines that were seen to do the same again
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("place")
+
+
+@pytest.fixture
+def tmp_path(place: Path) -> Iterator[Path]:
+    """The same empty folder for each test: what is seen in one can be compared with what another saw."""
+    yield place
+    for path in place.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+ALONE: dict[str, Any] = {}  # what was seen of a line without the option, twice the same
 
 
 @pytest.mark.parametrize(
@@ -422,8 +436,7 @@ def test_an_option_acts(
     table.write_text("level,seed,accuracy\na,0,0.5\nb,0,0.6\na,1,0.51\nb,1,0.602\n")
     places = {"run": run, "picture": picture, "tiny": tiny_file, "study": study, "table": table}
     places |= {name: request.getfixturevalue(f) for name, f in OWN.items() if f"{{{name}}}" in line}
-    without = seen(capsys, tmp_path, line, **places)
-    if line not in REPEATED:  # or else any option would seem to act
-        assert seen(capsys, tmp_path, line, **places) == without
-        REPEATED.add(line)
-    assert seen(capsys, tmp_path, f"{line} {option}", **places) != without
+    if line not in ALONE:
+        ALONE[line] = seen(capsys, tmp_path, line, **places)
+        assert seen(capsys, tmp_path, line, **places) == ALONE[line]  # or else any option would seem to act
+    assert seen(capsys, tmp_path, f"{line} {option}", **places) != ALONE[line]
