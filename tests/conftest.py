@@ -15,6 +15,7 @@ import torch
 
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
+from cnnkit.filenames import REPORT
 
 # A network and a data set that train in a fraction of a second.
 TINY = """
@@ -68,6 +69,12 @@ def trials_here(monkeypatch: pytest.MonkeyPatch) -> None:
     from support import Here
 
     monkeypatch.setattr("cnnkit.comparison.local.LocalExecutor", lambda home, _: Here(home))
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A comparison draws no page, which takes longer than its small trainings."""
+    monkeypatch.setattr("cnnkit.api.study.write_report", lambda study: study / REPORT)
 
 
 @pytest.fixture

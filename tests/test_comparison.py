@@ -392,9 +392,15 @@ def test_a_killed_worker_costs_no_trial(
 
 
 @posix_signals
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (SIGKILL, -9)])
 def test_an_interrupted_study_goes_on_to_the_same_results(
-    tiny_file: Path, tmp_path: Path, undisturbed: Callable[[int], Any], number: signal.Signals, code: int
+    tiny_file: Path,
+    tmp_path: Path,
+    undisturbed: Callable[[int], Any],
+    number: signal.Signals,
+    code: int,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     options = [
         "--config",
@@ -416,9 +422,7 @@ def test_an_interrupted_study_goes_on_to_the_same_results(
     assert kept >= 1
     if number != signal.SIGKILL:
         assert f"cnnkit compare --resume --out {tmp_path / 'study'}" in (tmp_path / "log").read_text()
-    assert (
-        exit_code(start(command, tmp_path / "log", "compare", "--resume", "--out", tmp_path / "study")) == 0
-    )
+    assert call(capsys, "compare", "--resume", "--out", tmp_path / "study").code == 0
     resumed = kept_json(tmp_path / "study" / RESULTS)
     assert without_timing(resumed) == undisturbed(3)
 
