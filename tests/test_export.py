@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -250,21 +250,31 @@ def two_by_two(names: list[str], other: str) -> Iterator[tuple[str, str]]:
     return zip_longest(names[::2], names[1::2], fillvalue=other)
 
 
-HEADS_AND_ACTIVATIONS = zip_longest(
-    [name for name in HEADS if name != "gem"],
-    [name for name in ACTIVATIONS if name != "relu"],
-    fillvalue="avg",
-)
-PARTS = [  # two poolings in a network, or a head and an activation: an export takes seconds
-    *(
-        f"model.pooling=[{first}, {second}]|model.order={order}"
-        for order in ("pooling_first", "activation_first")
-        for first, second in two_by_two(
-            [e.name for e in POOLINGS.values() if not (e.no_negatives and order == "pooling_first")], "max"
-        )
-    ),
+def many_parts() -> Iterator[str]:
+    """Networks that hold each pooling in each order, each head but gem and each activation.
+
+    An export takes seconds: two poolings lie in a network, and beside those that take any value a head and
+    an activation.
+    """
+    heads, activations = (
+        [name for name in names if name not in ("gem", "relu")] for names in (HEADS, ACTIVATIONS)
+    )
+    beside = (
+        f"model.head={head}|model.activation={activation}"
+        for head, activation in zip_longest(heads, activations, fillvalue="avg")
+    )
+    for order in ("pooling_first", "activation_first"):
+        picky = [e.name for e in POOLINGS.values() if e.no_negatives]
+        names = [name for name in POOLINGS if not (name in picky and order == "pooling_first")]
+        for pair in two_by_two(names, "max"):
+            part = f"model.pooling=[{', '.join(pair)}]|model.order={order}"
+            yield part if {*pair} & {*picky} else "|".join((part, *islice(beside, 1)))
+    yield from beside
+
+
+PARTS = [
+    *many_parts(),
     "model.pooling=[{name: soft, beta: learned}, {name: lp, p: learned}]|model.order=activation_first",
-    *(f"model.head={head}|model.activation={name}" for head, name in HEADS_AND_ACTIVATIONS),
     "model.head=gem",  # not after every activation
     "model.head={name: gem, p: learned}",
     "model.batch_norm=false|model.kernel_sizes=[2,4]|model.convolutions=2",
