@@ -138,8 +138,9 @@ def test_what_is_there_already_is_not_trained_again(tiny: Tiny) -> None:
 
 
 @pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.usefixtures("trials_here", "undrawn")
 def test_a_study_ends_where_its_kept_results_say_that_it_is_decided(
-    tiny_file: Path, tmp_path: Path, fixed: bool, trials_here: None, capsys: pytest.CaptureFixture[str]
+    tiny_file: Path, tmp_path: Path, fixed: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The course while it runs and the results computed from the files come to the same."""
     options = ["--set", "training.epochs=3", "--strategies", "stride,max", "--margin", 20, "--workers", 1]

@@ -371,6 +371,7 @@ def test_the_time_that_it_takes_is_told_before_anything_trains(
     assert [event.seconds for event in events if isinstance(event, StudyBegun)] == [None]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_order_is_varied_beside_the_pooling_and_stride_has_none(
     tiny_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -390,6 +391,7 @@ def test_the_order_is_varied_beside_the_pooling_and_stride_has_none(
     assert "6 of 6 trials are there already" in resumed.err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_going_on_may_name_one_of_the_keys(
     study_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -401,6 +403,7 @@ def test_going_on_may_name_one_of_the_keys(
     assert call(capsys, *line, "--vary", "model.dropout=0,0.5").code == 0
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_going_on_with_a_new_value_alone_adds_it(
     study_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], trials_here: None
 ) -> None:

@@ -97,6 +97,7 @@ def test_the_reports_of_runs_without_clean_figures_say_how_theirs_were_measured(
     assert "no test result that tells how sure" in (kept / "run" / REPORT).read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_study_with_one_more_seed_trains_that_seed_alone(kept: Path, capsys: Told) -> None:
     before = results_of(kept / "study")
     options = ["--seeds", 4, "--workers", 1]

@@ -199,6 +199,7 @@ def test_the_metric_decides_and_accuracy_stands_beside_it(finished: Path) -> Non
     assert f"{best.compared.mean:.2%} balanced accuracy" in sentence(results)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_table_page_and_progress_name_the_metric(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     outcome = call(capsys, "compare", "--resume", "--out", finished)
     assert "balanced accuracy, %" in outcome.out

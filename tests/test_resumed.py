@@ -19,11 +19,12 @@ from cnnkit.comparison.verification import verify
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
 from cnnkit.filenames import RESULTS, STUDY, TRIALS
+from cnnkit.report.page import write_report
 
 Tiny = Callable[..., Config]
 Capture = pytest.CaptureFixture[str]
 VALUES = ["stride", "max"]
-pytestmark = pytest.mark.usefixtures("trials_here")
+pytestmark = pytest.mark.usefixtures("trials_here", "undrawn")
 
 
 def planned(tiny: Tiny, key: str = "model.pooling", values: list[str] = VALUES, **options: Any) -> StudyPlan:
@@ -142,7 +143,7 @@ def test_a_margin_that_is_changed_after_the_fact_leaves_a_trace(study: Path, cap
     results = read_results(study)
     assert [(one.margin, one.seeds) for one in results.history] == [(0.1, [0, 1, 2]), (40, [0, 1, 2])]
     assert results.history[0].sentence == said
-    page = (study / "report.html").read_text(encoding="utf-8")
+    page = write_report(study).read_text(encoding="utf-8")
     heading = page.partition("<h1>")[2].partition("</h1>")[0]
     disclosed = page.partition('<p id="margin-changed">')[2].partition("</p>")[0]
     assert "margin was changed" not in heading

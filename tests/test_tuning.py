@@ -572,6 +572,7 @@ def test_trials_and_time_are_told_before_anything_trains(tiny: Tiny, tmp_path: P
     assert run.begun(Here(tmp_path), load_data(plan.base.data)).seconds is None
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_command_tunes_and_tells_what_that_gained(
     tiny_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
