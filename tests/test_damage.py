@@ -40,6 +40,7 @@ from cnnkit.filenames import (
     TRIALS,
 )
 from cnnkit.kept import LARGEST, parse_json
+from cnnkit.report.page import write_report
 
 Told = pytest.CaptureFixture[str]
 Forge = Callable[[Path], None]
@@ -47,7 +48,7 @@ OF_STUDY = (STUDY, LABELS, RESULTS)
 OF_TRIAL = (CONFIG, ENVIRONMENT, METRICS, BEST, PREDICTIONS, TRIAL, RESULT, MANIFEST)
 
 
-DRAWN = 2  # of the damages of a file: a page takes as long as 20 checks
+DRAWN = 1  # of the damages of a file: a page takes as long as 20 checks
 
 
 def small_plan() -> StudyPlan:
@@ -108,21 +109,30 @@ def told_or_equal(outcome: Outcome, name: str, folder: Path, page: str) -> bool:
     return outcome.code == 1 and name in outcome.err and (drawn == page or name in drawn)
 
 
-def page_of(folder: Path, capsys: Told) -> str:
-    assert call(capsys, "report", folder).code == 0
-    return (folder / REPORT).read_text(encoding="utf-8")
+@pytest.fixture(scope="module")
+def pages(
+    finished_study: Path, finished: Path, shared_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """The pages of the study and of the run before anything is damaged, by the name of the folder."""
+    home = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(shared_cache))
+        return {
+            name: write_report(Path(shutil.copytree(folder, home / name))).read_text(encoding="utf-8")
+            for name, folder in (("study", finished_study), ("run", finished))
+        }
 
 
 @pytest.mark.parametrize("name", OF_STUDY + OF_TRIAL)
 def test_one_flipped_bit_in_a_study_is_named_by_report_and_by_verify(
-    study: Path, name: str, capsys: Told
+    study: Path, name: str, pages: dict[str, str], capsys: Told
 ) -> None:
-    page = page_of(study, capsys)
+    (study / REPORT).write_text(pages["study"], encoding="utf-8")
     path = study / name if name in OF_STUDY else trial_of(study) / name
     for number, content in enumerate(flips(path)):
         with damaged(path, content):
             if number < DRAWN:
-                assert told_or_equal(call(capsys, "report", study), name, study, page), content
+                assert told_or_equal(call(capsys, "report", study), name, study, pages["study"]), content
             told = call(capsys, "compare", "--verify", study)
             assert told.code == 1
             assert name in told.err
@@ -130,13 +140,13 @@ def test_one_flipped_bit_in_a_study_is_named_by_report_and_by_verify(
 
 @pytest.mark.parametrize("name", OF_TRIAL[:5] + OF_TRIAL[6:])
 def test_one_flipped_bit_in_a_run_is_named_by_report_and_by_resume(
-    run: Path, name: str, capsys: Told
+    run: Path, name: str, pages: dict[str, str], capsys: Told
 ) -> None:
-    page = page_of(run, capsys)
+    (run / REPORT).write_text(pages["run"], encoding="utf-8")
     for number, content in enumerate(flips(run / name)):
         with damaged(run / name, content):
             if number < DRAWN:
-                assert told_or_equal(call(capsys, "report", run), name, run, page), content
+                assert told_or_equal(call(capsys, "report", run), name, run, pages["run"]), content
             told = call(capsys, "train", "--resume", run)
             assert told.code == 1
             assert name in told.err
@@ -144,7 +154,7 @@ def test_one_flipped_bit_in_a_run_is_named_by_report_and_by_resume(
 
 
 @pytest.mark.parametrize("name", OF_STUDY + OF_TRIAL)
-@pytest.mark.usefixtures("trials_here")
+@pytest.mark.usefixtures("trials_here", "undrawn")
 def test_resume_of_a_damaged_study_names_the_file_and_mends_it_or_stops(
     study: Path, name: str, capsys: Told
 ) -> None:
@@ -416,7 +426,7 @@ class Killed(BaseException):
         *((again, 0, True) for again in ("resume", "anew")),  # a file is whole, and the next not begun
     ],
 )
-@pytest.mark.usefixtures("trials_here")
+@pytest.mark.usefixtures("trials_here", "undrawn")
 def test_a_study_that_is_killed_while_it_is_set_up_is_resumed_or_begun_anew(
     tiny_file: Path,
     tmp_path: Path,
@@ -583,7 +593,7 @@ def test_json_with_other_values_gives_words_or_a_page(study: Path, name: str, ca
     path = study / name if name in OF_STUDY else trial_of(study) / name
     if name not in OF_STUDY:
         (path.parent / MANIFEST).unlink(missing_ok=name != MANIFEST)  # else each change has another hash
-    for content in mutants(path, 5) if path.exists() else ():
+    for content in mutants(path, 3) if path.exists() else ():
         with damaged(path, json.dumps(content).encode()):
             assert call(capsys, "report", study).code in (0, 1, 2), content
             with contextlib.suppress(CnnkitError):
