@@ -178,6 +178,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path, empty_pag
     return folder
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(map(str, command[1:])))
 def test_no_output_splits_a_word(
     command: tuple[Any, ...],
