@@ -163,12 +163,12 @@ def test_a_cell_sees_as_far_as_any_pixel_changes_it(
         nn.init.constant_(parameter, 0.1)
     cells = cells_of(config, (1, 24, 84))
     torch.manual_seed(0)
-    base = torch.rand(20, 1, 24, 84, dtype=torch.float64)
+    base = torch.rand(8, 1, 24, 84, dtype=torch.float64)
     with torch.no_grad():
         maps = [model.stages(base)[:, 0, cells.rows // 2, cells.columns // 2]]
         for column in range(84):
             other = base.clone()
-            other[..., column] = 10 * torch.rand(20, 1, 24, dtype=torch.float64)
+            other[..., column] = 10 * torch.rand(8, 1, 24, dtype=torch.float64)
             maps.append(model.stages(other)[:, 0, cells.rows // 2, cells.columns // 2])
     changed = (torch.stack(maps[1:]) != maps[0]).any(1).nonzero()[:, 0]
     assert changed.max() - changed.min() + 1 == cells.sees
