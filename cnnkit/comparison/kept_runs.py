@@ -12,7 +12,7 @@ from typing import Any
 
 from cnnkit.comparison.function_study import is_of_function
 from cnnkit.comparison.results import read_results
-from cnnkit.comparison.study_file import load_study
+from cnnkit.comparison.study_file import function_in, load_study
 from cnnkit.config.docs import key_names
 from cnnkit.config.load import parse_config
 from cnnkit.config.own_code import own_classes
@@ -33,10 +33,10 @@ from cnnkit.words import listed
 class KeptRun(Record):
     """One run or study. kind: "run" or "study". date: local, of its last change, ISO 8601.
 
-    strategy: the poolings; of a study the keys that it varies. accuracy: of a run on its test images, of a
-    study the mean of its best value; a fraction. seconds: of training; None of a study. state: finished,
-    unfinished, failed or damaged. reason: why it failed or is damaged, in short; also what is damaged of a
-    finished one although its numbers are whole.
+    data: of a study of a function or a table its name. strategy: the poolings; of a study the keys that it
+    varies. accuracy: of a run on its test images, of a study the mean of its best value; a fraction.
+    seconds: of training; None of a study. state: finished, unfinished, failed or damaged. reason: why it
+    failed or is damaged, in short; also what is damaged of a finished one although its numbers are whole.
     """
 
     name: str
@@ -228,7 +228,7 @@ def _copies(path: Path) -> set[str]:
 
 
 def _study(path: Path) -> tuple[Config | None, dict[str, Any]]:
-    config, told = None, dict[str, Any](state="unfinished")
+    config, told = None, dict[str, Any](state="unfinished", data=function_in(path))
     if not is_of_function(path):
         study = load_study(path)
         told["strategy"] = study.key
