@@ -133,3 +133,14 @@ def test_a_damaged_copy_of_own_code_is_told_apart_from_damaged_numbers(
     (without,) = kept_runs(tmp_path)
     assert without.state == "damaged"
     assert "the kept copy of" in without.reason
+
+
+def test_a_name_of_any_script_takes_one_line(home: Path, tmp_path: Path, capsys: Capture) -> None:
+    names = ["学习 é", "שלום", "a\x1b[31m\nb"]
+    for name in names:
+        shutil.copytree(home / "max", tmp_path / name)
+    lines = call(capsys, "runs", tmp_path).out.splitlines()
+    assert len(lines) == 1 + len(names)
+    assert all(any(name in line for line in lines) for name in (*names[:2], r"a\x1b[31m\nb"))
+    told = json.loads(call(capsys, "runs", tmp_path, "--json").out)["runs"]
+    assert sorted(run["name"] for run in told) == sorted(names)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from support import call, finished_run
+from test_widths import screen, terminal
 
 from cnnkit.comparison.results import read_results
 from cnnkit.comparison.two_runs import side_by_side
-from cnnkit.errors import UsageError
 from cnnkit.experiment.run_dir import RunDir
 
 Capture = pytest.CaptureFixture[str]
@@ -64,7 +64,7 @@ def test_surroundings_are_told_where_they_differ(tmp_path: Path) -> None:
     for name in ("manifest.json", "environment.json"):
         (tmp_path / "other" / name).unlink()
     (tmp_path / "other" / "environment.json").write_text('{"torch": "1.0", "command": ["x"]}')
-    found = side_by_side((Path("runs/max"), "a"), (tmp_path / "other", "b"))
+    found = side_by_side(Path("runs/max"), tmp_path / "other")
     assert found.environment["torch"][1] == "1.0"
     assert not {"command", "started"} & set(found.environment)
 
@@ -78,13 +78,16 @@ def test_two_studies_are_compared_and_a_study_with_a_run_is_not(tmp_path: Path, 
     assert told["result"]["best"] == [results.best.name, None]
     assert told["result"][f"accuracy of {results.best.name}"] == [results.best.accuracy.mean, None]
     outcome = call(capsys, "runs", "max", "study")
-    assert (outcome.code, outcome.err) == (2, "error: study is a study and max a run: name two of a kind\n")
+    assert (outcome.code, outcome.err) == (
+        2,
+        "error: runs/study is a study and runs/max a run: name two of a kind\n",
+    )
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("max", "runs/max"), "max and runs/max are the same folder"),
+        (("max", "runs/max"), "both names mean runs/max; name two"),
         (("max", "mux"), "mux does not exist, nor does runs/mux; did you mean runs/max?"),
         (("max", "avg", "seed"), "3 are named"),
         (("max", "avg", "--sort", "name"), "--sort does not go with two runs"),
@@ -100,9 +103,16 @@ def test_the_table_names_both_and_holds_what_is_shown(tmp_path: Path, capsys: Ca
     file = tmp_path / "a.csv"
     assert call(capsys, "runs", "max", "latest", "--csv", file).code == 0
     rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
-    assert [rows[0]["a"], rows[0]["b"]] == ["max", "runs/avg"]
+    assert [rows[0]["a"], rows[0]["b"]] == ["runs/max", "runs/avg"]
     assert rows[1] == {"part": "configuration", "key": "model.pooling", "a": "max", "b": "avg"}
     accuracy = next(row for row in rows if row["key"] == "test_accuracy")
     assert float(accuracy["a"]) == RunDir(Path("runs/max")).result.test_accuracy
-    with pytest.raises(UsageError, match="the same folder"):
-        side_by_side((Path("runs/max"), "a"), (Path("runs/max"), "b"))
+
+
+def test_at_60_columns_both_stand_side_by_side(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal(monkeypatch, 60)
+    lines = screen(call(capsys, "runs", "max", "latest").out, 60)
+    assert lines[:2] == ["A: runs/max", "B: runs/avg"]
+    figures = [line.split() for line in lines if line.startswith(" test accuracy")]
+    accuracies = [RunDir(Path("runs", name)).result.test_accuracy for name in ("max", "avg")]
+    assert figures == [["test", "accuracy", *(f"{accuracy:.2%}" for accuracy in accuracies)]]

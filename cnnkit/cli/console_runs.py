@@ -6,13 +6,19 @@ from cnnkit.api.progress import say
 from cnnkit.cli.console import make_table, out, print_table
 from cnnkit.comparison.two_runs import SideBySide
 from cnnkit.files import json_text
-from cnnkit.words import visible
+from cnnkit.words import in_one_line
 
 UNKNOWN = "·"
 
 
 def print_side_by_side(found: SideBySide) -> None:
-    """A table of what differs in the configuration, one of the surroundings, one of the results."""
+    """A table of what differs in the configuration, one of the surroundings, one of the results.
+
+    Their columns are called A and B: names of runs are long.
+    """
+    for letter, name in (("A", found.a), ("B", found.b)):
+        say(out, f"{letter}: {in_one_line(name)}", "bold")
+    out.print()
     if not found.configuration:
         say(out, "the same configuration")
     parts = {
@@ -22,9 +28,9 @@ def print_side_by_side(found: SideBySide) -> None:
     }
     for title, pairs in parts.items():
         if pairs:
-            table = make_table(title, visible(found.a), visible(found.b))
+            table = make_table(title, "A", "B")
             for key, pair in pairs.items():
-                table.add_row(visible(key), *map(_cell(key), pair))
+                table.add_row(in_one_line(key), *map(_cell(key), pair))
             print_table(table)
             out.print()
     for sentence in found.said:
@@ -42,6 +48,6 @@ def _cell(key: str) -> Any:
             return f"{value:.2%}" if share else f"{value:.1f} s" if "seconds" in key else f"{value:g}"
         if isinstance(value, int) and not isinstance(value, bool):
             return f"{value:,}"
-        return visible(value if isinstance(value, str) else json_text(value, indent=None))
+        return in_one_line(value if isinstance(value, str) else json_text(value, indent=None))
 
     return told

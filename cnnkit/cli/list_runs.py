@@ -1,6 +1,5 @@
 """`cnnkit runs`: the runs and studies of a folder, two of them side by side, and what is to be deleted."""
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +13,6 @@ from cnnkit.cli.completion import complete_run_or_study, complete_set
 from cnnkit.cli.options import JsonOption, csv_option, print_json
 from cnnkit.errors import UsageError
 from cnnkit.filenames import RUNS
-
-LATEST = "latest"
 
 if TYPE_CHECKING:
     from cnnkit.comparison.kept_runs import KeptRun
@@ -153,7 +150,7 @@ def _compare(first: Path, second: Path, table: Path | None, as_json: bool) -> No
     from cnnkit.comparison.kept_runs import named_run
     from cnnkit.comparison.two_runs import side_by_side
 
-    found: SideBySide = side_by_side(*((named_run(path), _name(path)) for path in (first, second)))
+    found: SideBySide = side_by_side(named_run(first), named_run(second))
     if table is not None:
         found.table().write(table)
     if as_json:
@@ -163,17 +160,10 @@ def _compare(first: Path, second: Path, table: Path | None, as_json: bool) -> No
         _told_of(table)
 
 
-def _name(path: Path) -> str:
-    """As it was named; what `latest` is by its own path."""
-    from cnnkit.comparison.kept_runs import named_run
-
-    return os.path.relpath(named_run(path)) if path.name == LATEST else str(path)
-
-
 def _show(runs: "list[KeptRun]", folder: Path, table: Path | None) -> None:
     from cnnkit.api.progress import say
     from cnnkit.cli.console import make_table, out, print_table
-    from cnnkit.words import visible
+    from cnnkit.words import in_one_line
 
     if not runs:
         say(out, f"no run or study in {folder}")
@@ -182,12 +172,12 @@ def _show(runs: "list[KeptRun]", folder: Path, table: Path | None) -> None:
         for run in runs:
             accuracy = "·" if run.accuracy is None else f"{run.accuracy:.2%}"
             seconds = "·" if run.seconds is None else f"{run.seconds:,.1f}"
-            texts = [visible(text) for text in (run.data, run.strategy)]
-            shown.add_row(visible(run.name), run.state, accuracy, seconds, run.date, *texts)
+            name, *texts = (in_one_line(text) for text in (run.name, run.data, run.strategy))
+            shown.add_row(name, run.state, accuracy, seconds, run.date, *texts)
         print_table(shown)
     for run in runs:
         if run.reason:
-            say(out, f"{run.name}: {run.reason}", "yellow", hang=4)
+            say(out, f"{in_one_line(run.name)}: {run.reason}", "yellow", hang=4)
     _told_of(table)
 
 

@@ -133,7 +133,7 @@ def named_run(named: Path) -> Path:
     Raises UsageError where there is none.
     """
     for path in (named, RUNS / named):
-        target = followed(path).resolve() if path.name == LATEST.name else path
+        target = Path(os.path.relpath(followed(path).resolve())) if path.name == LATEST.name else path
         if is_kept(target):
             return target
     raise UsageError(told_of_none(named))

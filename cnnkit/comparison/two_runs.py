@@ -53,24 +53,23 @@ class SideBySide(Record):
         return Table(columns, rows)
 
 
-def side_by_side(one: tuple[Path, str], other: tuple[Path, str]) -> SideBySide:
-    """Two runs or two studies: the folder and the name of each.
+def side_by_side(first: Path, second: Path) -> SideBySide:
+    """The folders of two runs, or of two studies.
 
     Raises UsageError where it is one of each kind, RunError where one is damaged.
     """
-    (first, a), (second, b) = one, other
     if first.resolve() == second.resolve():
-        raise UsageError(f"{a} and {b} are the same folder; name two")
+        raise UsageError(f"both names mean {first}; name two")
     is_study = (first / STUDY).is_file()
     if is_study != (second / STUDY).is_file():
-        study, run = (a, b) if is_study else (b, a)
+        study, run = (first, second) if is_study else (second, first)
         raise UsageError(f"{study} is a study and {run} a run: name two of a kind")
     told = [(_study if is_study else _run)(path) for path in (first, second)]
     config, surroundings, result = zip(*told, strict=True)
     configuration = _differing(*config)
     return SideBySide(
-        a,
-        b,
+        str(first),
+        str(second),
         kind="study" if is_study else "run",
         configuration=configuration,
         environment=_differing(*surroundings),
