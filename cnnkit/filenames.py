@@ -22,6 +22,7 @@ ONNX_SUFFIX = ".onnx"
 
 # In a study's folder.
 STUDY, RESULTS = "study.json", "results.json"
+TRIALS_TABLE = "trials.csv"
 LABELS = "labels.bin"
 PROBE = "probe.json"
 TRIALS = "trials"  # the folder of the trials' run directories

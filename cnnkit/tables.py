@@ -1,4 +1,4 @@
-"""Tables with a row for each image, as CSV or Parquet files."""
+"""Tables with a row for each image, run or trial: CSV files, Parquet files, pandas frames."""
 
 import csv
 import importlib.util
@@ -32,15 +32,27 @@ class Table:
     columns: Sequence[Column]
     rows: Iterable[Sequence[Any]]
 
-    def write(self, path: str | Path) -> None:
+    def write(self, path: str | Path, anew: bool = False) -> None:
         """Writes Parquet where the name ends so, else CSV: UTF-8, with every text in quotes.
 
-        The file is whole or not there. Raises UsageError as `refuse_taken_table` does.
+        anew: it takes the place of a file. The file is whole or not there. Raises UsageError as
+        `refuse_taken_table` does.
         """
         path = Path(path)
-        refuse_taken_table(path)
+        if not anew:
+            refuse_taken_table(path)
         with written_aside(path) as file:
             (_write_parquet if is_parquet(path) else _write_csv)(self, file)
+
+    def frame(self) -> Any:
+        """The same as a pandas DataFrame; an unknown cell is missing. Raises UsageError without pandas."""
+        try:
+            import pandas
+        except ImportError as error:
+            raise UsageError(
+                "a frame needs pandas: pip install pandas; a CSV file can be written without"
+            ) from error
+        return pandas.DataFrame(list(self.rows), columns=[column.name for column in self.columns])
 
 
 def is_parquet(path: Path) -> bool:

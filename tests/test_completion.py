@@ -103,3 +103,12 @@ def test_where_a_folder_is_wanted_no_file_is_offered(line: str, offered: Offered
     Path("notes.txt").touch()
     Path("mine").mkdir()
     assert offered(line) == ["mine/"]
+
+
+def test_runs_offers_its_commands_and_what_the_first_word_may_name(offered: Offered) -> None:
+    Path("runs/compare-one").mkdir(parents=True)
+    Path("runs/compare-one/study.json").touch()
+    assert offered("runs ") == ["list", "delete", "runs/compare-one"]
+    assert offered("runs d") == ["delete"]
+    for line in ("runs r", "runs runs/compare-one r", "runs delete r"):
+        assert offered(line) == ["runs/compare-one"]

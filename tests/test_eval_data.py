@@ -261,7 +261,7 @@ def test_a_table_of_a_function_counts_what_it_returned(tmp_path: Path) -> None:
         return np.random.default_rng([seed, len(value)]).random(50) < 0.7
 
     study = cnnkit.compare(right, {"size": ["a", "bb"]}, seeds=3, out=tmp_path / "own", progress=False)
-    rows = list(study.table().rows)
+    rows = list(study.images().rows)
     for column, value in ((2, "a"), (3, "bb")):
         expected = sum(np.asarray(right(value, seed), int) for seed in study.results.seeds)
         assert [row[column] for row in rows] == expected.tolist()

@@ -6,12 +6,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support import call, finished_run
+from support import call, finished_run, own_pooling_file
 
 from cnnkit.comparison.kept_runs import kept_runs
 from cnnkit.comparison.results import read_results
 from cnnkit.errors import UsageError
 from cnnkit.experiment.run_dir import RunDir
+from cnnkit.own import sources
 
 Capture = pytest.CaptureFixture[str]
 STUDY = Path(__file__).parent / "kept" / "0.1.0" / "study"
@@ -42,6 +43,9 @@ def test_each_run_and_study_is_listed_once_with_its_own_numbers(home: Path) -> N
         assert (run.strategy, run.state, run.kind) == (strategy, "finished", "run")
     states = {name: runs[name].state for name in ("begun", "damaged", "failed")}
     assert states == {"begun": "unfinished", "damaged": "damaged", "failed": "failed"}
+    assert runs["failed"].reason == "the loss is not finite"
+    assert runs["damaged"].reason.startswith("config.yaml:1:8: model: ")
+    assert {run.reason for run in runs.values() if run.state in ("finished", "unfinished")} == {""}
     results = read_results(STUDY)
     best = max(level.accuracy.mean for level in results.levels)
     assert (runs["study"].accuracy, runs["study"].kind, runs["study"].strategy) == (
@@ -77,7 +81,9 @@ def test_the_command_prints_the_list_in_three_forms(home: Path, capsys: Capture)
     wanted = [run.to_dict() for run in kept_runs(home, by="name")]
     told = call(capsys, "runs", home, "--sort", "name")
     assert told.code == 0
-    assert [line.split()[0] for line in told.out.splitlines()[1:]] == [run["name"] for run in wanted]
+    lines = [line.split() for line in told.out.splitlines()[1:]]
+    reasons = [run["name"] + ":" for run in wanted if run["reason"]]
+    assert [line[0] for line in lines] == [run["name"] for run in wanted] + reasons
     assert json.loads(call(capsys, "runs", home, "--sort", "name", "--json").out)["runs"] == wanted
     assert call(capsys, "runs", home, "--sort", "name", "--csv", "a.csv").code == 0
     rows = list(csv.DictReader(Path("a.csv").read_text(encoding="utf-8").splitlines()))
@@ -85,3 +91,56 @@ def test_the_command_prints_the_list_in_three_forms(home: Path, capsys: Capture)
     assert float(rows[-1]["accuracy"]) == pytest.approx(wanted[-1]["accuracy"])
     Path("empty").mkdir()
     assert call(capsys, "runs", "empty").out == "no run or study in empty\n"
+
+
+def test_a_damaged_result_is_told_with_its_reason(home: Path, tmp_path: Path) -> None:
+    for name, content in (("cut", '{"run":'), ("changed", "")):
+        shutil.copytree(home / "max", tmp_path / name)
+        text = (tmp_path / name / "result.json").read_text()
+        (tmp_path / name / "result.json").write_text(content or text.replace("0.", "1.", 1))
+    shutil.copytree(STUDY, tmp_path / "study")
+    (tmp_path / "study" / "study.json").write_text("{")
+    runs = {run.name: run for run in kept_runs(tmp_path)}
+    assert {run.state for run in runs.values()} == {"damaged"}
+    reason = "result.json is damaged or was changed: it has another hash than in manifest.json"
+    assert (runs["cut"].reason, runs["changed"].reason) == (reason, reason)
+    assert runs["study"].reason.startswith("study.json is damaged or was changed: ")
+
+
+def test_a_damaged_copy_of_own_code_is_told_apart_from_damaged_numbers(
+    shared_cache: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.py"
+    run = finished_run(
+        tmp_path / "run", shared_cache, "training.epochs=1", f"model.pooling={own_pooling_file(own)}"
+    )
+    accuracy = RunDir(run).result.test_accuracy
+    assert [one.reason for one in kept_runs(tmp_path)] == [""]
+    own.unlink()
+    (run / "own" / "own.py").write_text("damaged")
+    for name in ("numbers", "weights"):
+        shutil.copytree(run, tmp_path / name)
+    (tmp_path / "numbers" / "result.json").write_text("{}")
+    (tmp_path / "weights" / "best.safetensors").write_text("")
+    sources._known.clear()  # as in another process
+    runs = {one.name: one for one in kept_runs(tmp_path, by="name")}
+    assert (runs["run"].state, runs["run"].accuracy) == ("finished", accuracy)
+    assert runs["run"].reason == f"no whole copy of {own}:Own in own/; the weights hold its text"
+    assert "result.json is damaged" in runs["numbers"].reason
+    sources._known.clear()
+    shutil.rmtree(tmp_path / "run")
+    shutil.rmtree(tmp_path / "numbers")
+    (without,) = kept_runs(tmp_path)
+    assert without.state == "damaged"
+    assert "the kept copy of" in without.reason
+
+
+def test_a_name_of_any_script_takes_one_line(home: Path, tmp_path: Path, capsys: Capture) -> None:
+    names = ["学习 é", "שלום", "a\x1b[31m\nb"]
+    for name in names:
+        shutil.copytree(home / "max", tmp_path / name)
+    lines = call(capsys, "runs", tmp_path).out.splitlines()
+    assert len(lines) == 1 + len(names)
+    assert all(any(name in line for line in lines) for name in (*names[:2], r"a\x1b[31m\nb"))
+    told = json.loads(call(capsys, "runs", tmp_path, "--json").out)["runs"]
+    assert sorted(run["name"] for run in told) == sorted(names)

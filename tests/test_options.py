@@ -208,8 +208,12 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--out": ("judge {table}", "--out own"),
         "--json": ("judge {table}", "--json"),
     },
-    "runs": {
-        "FOLDER": ("runs", "{run}"),
+    "runs delete": {
+        "NAME...": ("runs delete", "{study}"),
+        "--yes": ("runs delete {study}", "--yes"),
+    },
+    "runs list": {
+        "[FOLDER | A B]": ("runs", "{run}"),
         "--filter": ("runs {run}", "--filter model.pooling=avg"),
         "--sort": ("runs {run}", "--sort nothing"),
         "--csv": ("runs {run}", "--csv {tmp}/a.csv"),

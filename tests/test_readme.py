@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from support import bash_scripts, call
 
 from cnnkit.cli.app import app
+from cnnkit.cli.list_runs import ListsByDefault
 from cnnkit.config.load import copy_config, load_config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,7 +65,9 @@ def test_every_command_in_the_documents_exists_with_its_options(command: str) ->
     words = command.split()[1:]
     found = group.commands[words[0]]  # type: ignore[attr-defined]
     if hasattr(found, "commands") and len(words) > 1:
-        found = found.commands[words[1].rstrip(",")]
+        named = words[1].rstrip(",")
+        by_default = isinstance(found, ListsByDefault) and named not in found.commands
+        found = found.commands["list" if by_default else named]
     known = {option for parameter in found.params for option in parameter.opts} | {"--help"}
     assert {word.split("=")[0] for word in words if word.startswith("--")} <= known
 

@@ -1,76 +1,110 @@
-"""Other people's accuracies, in a table, get the verdict of a comparison."""
+"""Other people's numbers, in a table, get the verdict of a comparison."""
 
-import csv
-import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cnnkit.api.study import run_function_plan
-from cnnkit.comparison.function_plan import plan_function
+from cnnkit.comparison.function_plan import plan_table
+from cnnkit.comparison.function_study import Answer, FunctionStudy, packed
+from cnnkit.comparison.going_on import refuse_something_else
+from cnnkit.comparison.judged_table import Told, Trial, read_table
 from cnnkit.comparison.records import StudyResults
+from cnnkit.comparison.runner import keep_results
+from cnnkit.comparison.study_file import trial_folder
 from cnnkit.errors import DataError, UsageError
+from cnnkit.filenames import RESULT, STUDY
+from cnnkit.files import write_json
+from cnnkit.kept import sealed
+from cnnkit.locks import alone_at
 from cnnkit.words import counted, listed
 
-COLUMNS = ("level", "seed", "accuracy")
+FEWEST = 2  # seeds that a level shares with another
+NAMED = 5  # missing trainings that are named
 
 
 def judge(table: Path, margin: float | None = None, out: Path | None = None) -> StudyResults:
-    """The verdicts on a CSV file's accuracies: a row a training, columns `level`, `seed` and `accuracy`.
+    """The verdicts on what a CSV file tells of trainings, as `read_table` reads it.
 
-    Accuracies are fractions, or percentages where one is above 1. Levels are compared seed by seed: the same
-    seed means the same data order and test images, and each level has all seeds. margin: percentage points.
-    out: the folder of the study that is kept; None: none is. As nothing is known of single images, other
-    test images may come out otherwise.
-    Raises UsageError where there is no such file, DataError where it is no such table.
+    Levels are compared seed by seed: the same seed means the same data order and test images. Of accuracies
+    alone nothing is known of single images, so other test images may come out otherwise; a table with a row
+    an image is judged as a comparison is. margin: percentage points. out: the folder of the study that is
+    kept; None: none is.
+    Raises UsageError where there is no such file, or `out` holds something, DataError where it is no table
+    that can be judged.
     """
-    found = read(table)
-    levels = list(dict.fromkeys(level for level, _ in found))
-    seeds = sorted({seed for _, seed in found}, key=lambda seed: (len(seed), seed))
-    missing = [
-        f"{level} with seed {seed}" for level in levels for seed in seeds if (level, seed) not in found
-    ]
-    if missing:
-        more = [f"{len(missing) - 5:,} more"] if len(missing) > 5 else []
-        raise DataError(f"{table}: each level needs the same seeds; there is no {listed(missing[:5] + more)}")
-    if len(levels) < 2 or len(seeds) < 2:
+    told = read_table(table)
+    levels, seeds = list(dict.fromkeys(level for level, _ in told)), _in_order(told)
+    if len(levels) < FEWEST or len(seeds) < FEWEST:
         there = f"{counted(len(levels), 'level')} and {counted(len(seeds), 'seed')}"
         raise DataError(f"{table} holds {there}; a verdict takes at least two of each")
-
-    def accuracy(level: str, seed: int) -> float:
-        return found[level, seeds[seed]]
-
-    accuracy.__qualname__ = "accuracy"  # a report names it
-    plan = plan_function(accuracy, "level", levels, len(seeds), margin)
+    _refuse_alone(table, levels, told)
+    numbers = _numbers(seeds)
+    right = next(iter(told.values())).right
+    warnings = [*_missing(levels, seeds, told), *_renumbered(seeds, numbers)]
+    images = 0 if right is None else len(right)
+    plan = plan_table(table.name, levels, [*numbers.values()], images, margin, warnings)
     with tempfile.TemporaryDirectory() as folder:
-        return run_function_plan(accuracy, plan, out or Path(folder, "study")).results
+        return _kept(plan, told, numbers, out or Path(folder, "study"))
 
 
-def read(table: Path) -> Mapping[tuple[str, str], float]:
-    """(level, seed) -> accuracy, a fraction."""
-    try:
-        lines = table.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError as error:
-        raise UsageError(f"{table}: no such file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{table} cannot be read as text: {error}") from error
-    names = [name.strip().lower() for name in next(csv.reader(lines[:1]), [])]
-    if lacking := [name for name in COLUMNS if name not in names]:
-        raise DataError(f"{table}: expected the columns {listed(COLUMNS)}; there is no {listed(lacking)}")
-    found: dict[tuple[str, str], float] = {}
-    for number, row in enumerate(csv.DictReader(lines[1:], names), 2):
-        level, seed, text = ((row[name] or "").strip() for name in COLUMNS)
-        if (level, seed) in found:
-            raise DataError(f"{table}:{number}: {level} with seed {seed} is there twice")
-        try:
-            found[level, seed] = float(text)
-        except ValueError as error:
-            raise DataError(f"{table}:{number}: {text!r} is no accuracy") from error
-    scale = 100 if any(value > 1 for value in found.values()) else 1
-    if scale == 100 and (small := [value for value in found.values() if 0 < value <= 1]):
-        raise DataError(
-            f"{table}: some accuracies are fractions and others are percentages, such as {small[0]:g}"
+def _in_order(told: Mapping[Trial, Told]) -> list[str]:
+    return sorted({seed for _, seed in told}, key=lambda seed: (len(seed), seed))
+
+
+def _numbers(seeds: Sequence[str]) -> dict[str, int]:
+    """Each seed's number: its own where they follow each other, else its place, from 0 on."""
+    if all(seed.isascii() and seed.isdecimal() and str(int(seed)) == seed for seed in seeds):
+        own = [int(seed) for seed in seeds]
+        if own == [*range(own[0], own[0] + len(own))] and own[-1] < 2**62:
+            return dict(zip(seeds, own, strict=True))
+    return {seed: place for place, seed in enumerate(seeds)}
+
+
+def _refuse_alone(table: Path, levels: Sequence[str], told: Mapping[Trial, Told]) -> None:
+    """Raises DataError where a level can be compared with no other."""
+    own = {level: {seed for other, seed in told if other == level} for level in levels}
+    for level in levels:
+        shared = max(len(own[level] & own[other]) for other in levels if other != level)
+        if shared < FEWEST:
+            raise DataError(
+                f"{table}: {level} shares {counted(shared, 'seed')} with any other level; levels are "
+                f"compared seed by seed, which takes {FEWEST}: give trainings that belong together one seed"
+            )
+
+
+def _missing(levels: Sequence[str], seeds: Sequence[str], told: Mapping[Trial, Told]) -> list[str]:
+    absent = [f"{level} with seed {seed}" for level in levels for seed in seeds if (level, seed) not in told]
+    if not absent:
+        return []
+    more = [f"{len(absent) - NAMED:,} more"] if len(absent) > NAMED else []
+    return [
+        f"the table has no {listed(absent[:NAMED] + more)}: a difference is over the seeds that both levels "
+        "have. If trainings are missing because they failed, their levels look better than they are"
+    ]
+
+
+def _renumbered(seeds: Sequence[str], numbers: Mapping[str, int]) -> list[str]:
+    if all(seed == str(number) for seed, number in numbers.items()):
+        return []
+    return [f"the seeds of the table, {seeds[0]} to {seeds[-1]}, are numbered from 0 on"]
+
+
+def _kept(
+    plan: FunctionStudy, told: Mapping[Trial, Told], numbers: Mapping[str, int], folder: Path
+) -> StudyResults:
+    """Writes the study. Raises UsageError where the folder holds something."""
+    if (folder / STUDY).exists():
+        raise UsageError(
+            f"{folder} holds a study, and nothing is overwritten; name another folder with --out"
         )
-    if wrong := [value for value in found.values() if not (math.isfinite(value) and 0 <= value <= scale)]:
-        raise DataError(f"{table}: an accuracy is 0 to 1, or 0 to 100 %, and {wrong[0]:g} is not")
-    return {key: value / scale for key, value in found.items()}
+    refuse_something_else(folder)
+    by_number = {(level, numbers[seed]): one for (level, seed), one in told.items()}
+    with alone_at(folder, "study"):
+        write_json(folder / STUDY, sealed(plan.to_dict()))
+        for trial in plan.trials():
+            if one := by_number.get((trial.level, trial.seed)):
+                right = "" if one.right is None else packed(one.right)
+                images = 0 if one.right is None else len(one.right)
+                answer = Answer(trial.level, trial.seed, one.accuracy, one.seconds, images, right)
+                write_json(trial_folder(folder, trial.folder) / RESULT, sealed(answer.to_dict()))
+        return keep_results(folder)

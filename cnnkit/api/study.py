@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cnnkit.api.notebook import embedded
 from cnnkit.comparison import results
@@ -20,6 +20,7 @@ from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.sentence import sentence
 from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.study_file import load_study
+from cnnkit.comparison.trials_table import trials_table
 from cnnkit.comparison.verification import verify
 from cnnkit.config.own_code import tell_of_changes
 from cnnkit.errors import UsageError
@@ -76,7 +77,20 @@ class Study:
         """Draws `report.html` into the study's folder; returns its path."""
         return write_report(self.path)
 
-    def table(self, notify: NoteListener = ignore) -> Table:
+    def table(self) -> Any:
+        """A pandas frame with a row a trial: value, seed, state, accuracies, epochs, seconds, costs.
+
+        The rows of `trials.csv`, made anew from the trials. Raises UsageError where pandas is missing.
+
+        >>> study.table().groupby("level").accuracy.mean()  # doctest: +SKIP
+        """
+        return self.trials().frame()
+
+    def trials(self) -> Table:
+        """The same rows without pandas: `.rows`, `.columns`; `.write("a.csv")` keeps them."""
+        return trials_table(self.path, self.results)
+
+    def images(self, notify: NoteListener = ignore) -> Table:
         """A row a test image: with how many seeds each level was right on it; `.write("a.csv")` keeps it.
 
         Raises RunError where that is not known. notify: is told of trials whose predictions are missing.

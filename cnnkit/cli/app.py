@@ -25,8 +25,8 @@ from cnnkit.cli.data import COLUMNS, data_command
 from cnnkit.cli.doctor import doctor_command
 from cnnkit.cli.evaluate import eval_command
 from cnnkit.cli.export import export_command
-from cnnkit.cli.judge import judge_command
-from cnnkit.cli.list_runs import runs_command
+from cnnkit.cli.judge import FORMS, judge_command
+from cnnkit.cli.list_runs import runs_app
 from cnnkit.cli.options import (
     ConfigArgument,
     ConfigOption,
@@ -65,6 +65,7 @@ app = App(
 )
 app.add_typer(config_app, name="config")
 app.add_typer(pooling_app, name="pooling")
+app.add_typer(runs_app, name="runs")
 
 
 def _show_version(wanted: bool) -> None:
@@ -157,8 +158,7 @@ app.command("probe")(probe_command)
 app.command("play")(play_command)
 app.command("predict")(predict_command)
 app.command("export")(export_command)
-app.command("runs")(runs_command)
-app.command("judge")(judge_command)
+app.command("judge", epilog=FORMS)(judge_command)
 
 
 @app.command("summary")

@@ -78,14 +78,14 @@ def _row(level: LevelResult, results: StudyResults) -> dict[str, str]:
         **_standing(level, results, results.measure),
         "parameters": "" if level.parameters is None else f"{level.parameters:,}",
         "MACs": "" if level.macs is None else f"{level.macs / 1e6:.1f} M",
-        "training": f"{timing.train_seconds:.1f} s" if timing.train_seconds >= SHORTEST else "",
+        "training": f"{timing.train_seconds:.1f} s" if (timing.train_seconds or 0.0) >= SHORTEST else "",
         "images/s": "" if timing.images_per_second is None else f"{timing.images_per_second:,.0f}",
     }
 
 
 def _legend(results: StudyResults) -> str:
     medians = "; training: median seconds" if results.function else "; training, images/s: medians"
-    if all(level.timing.train_seconds < SHORTEST for level in results.levels):
+    if all((level.timing.train_seconds or 0.0) < SHORTEST for level in results.levels):
         medians = ""
     seeds = sorted({len(level.seeds) for level in results.levels})
     if seeds[-1] < FEWEST_SEEDS:

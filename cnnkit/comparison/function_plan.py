@@ -24,6 +24,7 @@ from cnnkit.image_error import default_margin
 from cnnkit.kept import parse_json
 from cnnkit.words import TIMES
 
+FEWEST_SEEDS = 2
 ACCURACY_ALONE = 0  # test images, where the function does not tell of each
 
 
@@ -64,6 +65,39 @@ def plan_function(
         margin_given=margin is not None,
     )
     return replace(study, warnings=_warnings(study))
+
+
+def plan_table(
+    name: str,
+    levels: Sequence[str],
+    seeds: Sequence[int],
+    images: int,
+    margin: float | None,
+    warnings: Sequence[str],
+) -> FunctionStudy:
+    """A study of numbers that other programs measured. name: of the table. seeds: they follow each other.
+
+    images: how many test images the table tells of, 0 where it holds accuracies. Raises UsageError where the
+    levels, the seeds or the margin make no study.
+    """
+    most = most_seeds(seeds[0], len(seeds), FEWEST_SEEDS, MAX_SEEDS)
+    if margin is not None:
+        refuse_margin(margin)
+    return FunctionStudy(
+        version=VERSION,
+        function=name,
+        code=[],
+        key="level",
+        levels=_levels("level", levels),
+        seeds=most,
+        min_seeds=None,
+        first_seed=seeds[0],
+        margin=default_margin(images) if margin is None else margin,
+        margin_given=margin is not None,
+        images=images,
+        warnings=[*warnings_of_power(len(levels), most, fixed=True), *warnings],
+        of_table=True,
+    )
 
 
 def _combined(varied: Mapping[str, Sequence[Any]]) -> tuple[list[FactorPlan], list[FunctionLevel]]:

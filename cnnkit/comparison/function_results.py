@@ -1,5 +1,6 @@
 """`results.json` of a study of a person's own function."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,12 +33,23 @@ def analyse_function(folder: Path) -> StudyResults:
             study.levels[names.index(name)].value,
             list(own),
             np.array([answer.accuracy for answer in own.values()]),
-            LevelTiming(float(np.median([answer.seconds for answer in own.values()])), None),
+            LevelTiming(_median(answer.seconds for answer in own.values()), None),
             np.stack([right[name, seed] for seed in own]) if right else None,
         )
 
-    own = {"match": "none", "test_images": study.images or 0, "function": study.function}
+    own = {
+        "match": "none",
+        "test_images": study.images or 0,
+        "function": study.function,
+        "of_table": study.of_table,
+    }
     return results_of(study, rows, observed, seeds, level_of, **own)
+
+
+def _median(seconds: Iterable[float | None]) -> float | None:
+    """None where not all are known."""
+    known = list(seconds)
+    return None if None in known else float(np.median(np.array(known)))
 
 
 def rights(answers: Answers) -> dict[tuple[str, int], Right]:
@@ -57,7 +69,7 @@ def read_answers(
             if answer.images != study.images:
                 raise RunError(f"{home / RESULT} is of {answer.images} images, the study of {study.images}")
             answers[trial.level, trial.seed] = answer
-            timing = TrialTiming(answer.seconds, None)
+            timing = None if answer.seconds is None else TrialTiming(answer.seconds, None)
             rows.append(replace(row, test_accuracy=answer.accuracy, timing=timing))
         elif error := RunDir(home).failure:
             rows.append(replace(row, error=error))

@@ -69,7 +69,8 @@ class FunctionStudy(Record):
     points. margin_given: whether a person chose it; otherwise it follows from `images`, how many test images
     there are: None until the first call has returned, 0 where the function tells accuracies alone.
     history: what was decided with other margins, the oldest first. factors: the keys, where it is more than
-    one; every combination of their values is then a level.
+    one; every combination of their values is then a level. of_table: nothing was called: `function` is the
+    name of a table of numbers that other programs measured.
     """
 
     version: int
@@ -86,6 +87,7 @@ class FunctionStudy(Record):
     warnings: list[str] = field(default_factory=list)
     history: list[Earlier] = field(default_factory=list)
     factors: list[FactorPlan] = field(default_factory=list)
+    of_table: bool = False
 
     @property
     def varied(self) -> dict[str, list[Any]]:
@@ -106,14 +108,15 @@ class FunctionStudy(Record):
 class Answer(Record):
     """`result.json` of a call: what the function returned.
 
-    accuracy: a fraction. seconds: of the call. images: how many test images. right: which of them were right,
-    a bit an image, base64; images is 0 and right empty where the function told its accuracy alone.
+    accuracy: a fraction. seconds: of the call; None where a table does not tell. images: how many test
+    images. right: which of them were right, a bit an image, base64; images is 0 and right empty where the
+    function told its accuracy alone.
     """
 
     level: str
     seed: int
     accuracy: float
-    seconds: float
+    seconds: float | None
     images: int
     right: str
 

@@ -1,8 +1,10 @@
 """The runs and studies of a folder, and what each came to."""
 
+import contextlib
 import datetime
 import json
 import operator
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,13 +12,18 @@ from typing import Any
 
 from cnnkit.comparison.function_study import is_of_function
 from cnnkit.comparison.results import read_results
-from cnnkit.comparison.study_file import load_study
+from cnnkit.comparison.study_file import function_in, load_study
 from cnnkit.config.docs import key_names
 from cnnkit.config.load import parse_config
+from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
-from cnnkit.errors import CnnkitError, UsageError
+from cnnkit.errors import CnnkitError, ConfigError, DamagedFile, UsageError
+from cnnkit.experiment.latest import LATEST, followed
+from cnnkit.experiment.no_run import did_you_mean, what_is_no_run
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import CONFIG, RESULTS, STUDY, TRIALS, TUNING
+from cnnkit.filenames import BEST, CONFIG, RESULTS, RUNS, STUDY, TRIALS, TUNING
+from cnnkit.kept import read_kept
+from cnnkit.own.sources import OWN, Source
 from cnnkit.records import Record
 from cnnkit.tables import Column, Table
 from cnnkit.words import listed
@@ -26,9 +33,10 @@ from cnnkit.words import listed
 class KeptRun(Record):
     """One run or study. kind: "run" or "study". date: local, of its last change, ISO 8601.
 
-    strategy: the poolings; of a study the keys that it varies. accuracy: of a run on its test images, of a
-    study the mean of its best value; a fraction. seconds: of training; None of a study. state: finished,
-    unfinished, failed or damaged.
+    data: of a study of a function or a table its name. strategy: the poolings; of a study the keys that it
+    varies. accuracy: of a run on its test images, of a study the mean of its best value; a fraction.
+    seconds: of training; None of a study. state: finished, unfinished, failed or damaged. reason: why it
+    failed or is damaged, in short; also what is damaged of a finished one although its numbers are whole.
     """
 
     name: str
@@ -39,6 +47,7 @@ class KeptRun(Record):
     accuracy: float | None
     seconds: float | None
     state: str
+    reason: str
 
 
 COLUMNS = {"accuracy": float, "seconds": float}  # the others are texts
@@ -106,42 +115,130 @@ def _holds(config: Config, wanted: Mapping[str, Any]) -> bool:
     return True
 
 
+def is_kept(path: Path) -> bool:
+    """Whether a folder is that of a run or a study."""
+    return any((path / name).is_file() for name in (CONFIG, STUDY))
+
+
+def told_of_none(named: Path) -> str:
+    """What a name is that is none of a run or a study, and a name that is near."""
+    near = did_you_mean(named) or did_you_mean(RUNS / named)
+    where = "" if os.path.lexists(named) or named.is_absolute() else f", nor does {RUNS / named}"
+    return f"{named} {what_is_no_run(named)}{where}{near}"
+
+
+def named_run(named: Path) -> Path:
+    """The folder of a run or a study that is named by its path, or by its name in `runs/`; links followed.
+
+    Raises UsageError where there is none.
+    """
+    for path in (named, RUNS / named):
+        target = Path(os.path.relpath(followed(path).resolve())) if path.name == LATEST.name else path
+        if is_kept(target):
+            return target
+    raise UsageError(told_of_none(named))
+
+
+def kept_run(path: Path, name: str) -> KeptRun:
+    """What is told of one run or study. name: what it is called."""
+    return _told(path, name)[1]
+
+
 def _kept(path: Path, below: Path, wanted: Mapping[str, Any]) -> KeptRun | None:
     """None where a filter does not hold."""
+    config, run = _told(path, str(path.relative_to(below)))
+    return None if wanted and (config is None or not _holds(config, wanted)) else run
+
+
+def _told(path: Path, name: str) -> tuple[Config | None, KeptRun]:
+    """The configuration, None where it cannot be read, and all the rest."""
     is_study = (path / STUDY).is_file()
+    config: Config | None = None
+    told: dict[str, Any] = {}
     try:
         config, told = _study(path) if is_study else _run(path)
-    except CnnkitError:
-        config, told = None, {"state": "damaged"}
-    if wanted and (config is None or not _holds(config, wanted)):
-        return None
-    changed = max(file.stat().st_mtime for file in path.iterdir() if file.is_file())
-    unknown: dict[str, Any] = {"data": "", "strategy": "", "accuracy": None, "seconds": None}
-    return KeptRun(
-        name=str(path.relative_to(below)),
-        kind="study" if is_study else "run",
-        date=datetime.datetime.fromtimestamp(changed).isoformat(" ", "seconds"),
-        **{**unknown, **told},
-    )
+    except CnnkitError as error:
+        told = {"state": "damaged", "reason": short_reason(error, path)}
+    unknown: dict[str, Any] = {"data": "", "strategy": "", "accuracy": None, "seconds": None, "reason": ""}
+    kind = "study" if is_study else "run"
+    return config, KeptRun(name=name, kind=kind, date=_changed(path), **{**unknown, **told})
+
+
+def _changed(path: Path) -> str:
+    """When a file of the folder was last changed, its lock left out."""
+    times = [path.stat().st_mtime]
+    files = [file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")]
+    with contextlib.suppress(OSError):  # a training renames its files
+        times = [file.stat().st_mtime for file in files] or times
+    return datetime.datetime.fromtimestamp(max(times)).isoformat(" ", "seconds")
+
+
+def short_reason(error: Exception, path: Path) -> str:
+    """The first line of a message, without the folder that it speaks of."""
+    return next(iter(str(error).splitlines()), "").replace(f"{path}/", "")
 
 
 def _run(path: Path) -> tuple[Config, dict[str, Any]]:
     run = RunDir(path)
-    told: dict[str, Any] = {"data": run.config.data.info.title, "strategy": run.config.model.strategy}
+    config, reason = _config_of(run)
+    told: dict[str, Any] = {"data": config.data.info.title, "strategy": config.model.strategy}
     if run.finished:
         result = run.result
         told |= {"accuracy": result.test_accuracy, "seconds": result.train_seconds, "state": "finished"}
+    elif run.failure:
+        told |= {"state": "failed", "reason": run.failure}
     else:
-        told["state"] = "failed" if run.failure else "unfinished"
-    return run.config, told
+        told["state"] = "unfinished"
+    return config, {"reason": reason, **told}
+
+
+def _config_of(run: RunDir) -> tuple[Config, str]:
+    """The configuration, and what is wrong with the copies of own code, which the weights hold, too."""
+    try:
+        config = run.config
+    except ConfigError:
+        if not (run.path / OWN).is_dir() or not _held_by_weights(run):
+            raise
+        config = run.config  # the text that the weights hold is known now
+    copies = _copies(run.path)
+    lost = sorted(named.shown for named in own_classes(config.model) if named.hash not in copies)
+    if not lost:
+        return config, ""
+    held = "; the weights hold its text" if _held_by_weights(run) else ""
+    return config, f"no whole copy of {listed(lost)} in {OWN}/{held}"
+
+
+def _held_by_weights(run: RunDir) -> bool:
+    """Whether the weights can be read; the text of own code in them is known from then on."""
+    from cnnkit.experiment.checkpoints import kept_config
+
+    with contextlib.suppress(CnnkitError):
+        kept_config(run.path / BEST)
+        return True
+    return False
+
+
+def _copies(path: Path) -> set[str]:
+    """The hashes of the files of own code that a run keeps."""
+    found = set()
+    for file in (path / OWN).glob("*.py"):
+        with contextlib.suppress(DamagedFile, FileNotFoundError):
+            found.add(Source(read_kept(file), str(file)).hash)
+    return found
 
 
 def _study(path: Path) -> tuple[Config | None, dict[str, Any]]:
-    config, told = None, dict[str, Any](state="unfinished")
+    config, told = None, dict[str, Any](state="unfinished", data=function_in(path))
     if not is_of_function(path):
         study = load_study(path)
-        config = parse_config(study.config, STUDY, kept=True)
-        told |= {"data": config.data.info.title, "strategy": study.key}
+        told["strategy"] = study.key
+        try:
+            config = parse_config(study.config, STUDY, kept=True)
+            told["data"] = config.data.info.title
+        except ConfigError as error:
+            if not (path / OWN).is_dir():
+                raise
+            told["reason"] = short_reason(error, path)  # its code is missing; its numbers do not need it
     if (path / RESULTS).is_file():
         results = read_results(path)
         best = max((level.accuracy.mean for level in results.levels), default=None)

@@ -45,10 +45,10 @@ class ToBest(Record):
 class LevelTiming(Record):
     """Medians over the trials: seconds of training, test images evaluated per second.
 
-    Of a person's own function: seconds of a call, and no images per second.
+    Of a person's own function: seconds of a call, and no images per second. Of a table both may be None.
     """
 
-    train_seconds: float
+    train_seconds: float | None
     images_per_second: float | None
 
 
@@ -245,6 +245,7 @@ class StudyResults(Record):
     level was tuned over before. pool: out of how many images each seed chooses its test images; 0: all seeds
     have the same ones. factors, interactions, dependence: where several keys are varied; each combination is
     then a level. metric: what decides, of `METRICS`. can_tell: None in files of cnnkit 0.3 and before.
+    of_table: the numbers are those of a table, whose name `function` is then.
     """
 
     version: int
@@ -267,6 +268,7 @@ class StudyResults(Record):
     pool: int = 0
     metric: str = ACCURACY
     can_tell: CanTell | None = None
+    of_table: bool = False
 
     @property
     def measure(self) -> str:

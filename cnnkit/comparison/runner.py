@@ -22,6 +22,7 @@ from cnnkit.comparison.results import analyse, rewritten, share_of
 from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.study_file import TrialEntry, trial_folder
 from cnnkit.comparison.trial import Trial, data_hash, is_finished, refuse_changed, with_kept_folders
+from cnnkit.comparison.trials_table import trials_table
 from cnnkit.comparison.tuning_trials import TuningRun
 from cnnkit.config.images import DataConfig
 from cnnkit.config.own_code import own_classes_of
@@ -30,7 +31,7 @@ from cnnkit.data.prepare import all_tested, load_data
 from cnnkit.errors import Interrupted, RunError
 from cnnkit.events import Note, SeedDone, StudyBegun, StudyEvent, StudyListener, TrialDone, ignore
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import LABELS, RESULTS, STUDY, TRIALS, TUNING
+from cnnkit.filenames import LABELS, RESULTS, STUDY, TRIALS, TRIALS_TABLE, TUNING
 from cnnkit.files import remove_parts, write_atomically, write_json
 from cnnkit.kept import sealed, sha256
 from cnnkit.locks import alone_at
@@ -105,8 +106,11 @@ def _listen(events: Iterable[StudyEvent], folder: Path, notify: StudyListener) -
 
 
 def keep_results(folder: Path) -> StudyResults:
+    """Writes `results.json`, and `trials.csv` beside it."""
     results = analyse(folder)
     write_json(folder / RESULTS, sealed(results.to_dict()))
+    with contextlib.suppress(PermissionError):  # a spreadsheet program holds the file open (Windows)
+        trials_table(folder, results).write(folder / TRIALS_TABLE, anew=True)
     return results
 
 

@@ -51,7 +51,8 @@ def _seeds_without_effect(results: StudyResults) -> Iterator[str]:
     """A person's function may forget its seed: then nothing is known of other trainings."""
     accuracies = [level.accuracies for level in results.levels]
     if results.function and accuracies and all(len(a) > 1 and len({*a}) == 1 for a in accuracies):
-        yield f" Every seed gave the same accuracies: does {results.function} use its seed?"
+        ask = "were they other trainings?" if results.of_table else f"does {results.function} use its seed?"
+        yield f" Every seed gave the same accuracies: {ask}"
 
 
 def changes_of_the_margin(results: StudyResults) -> list[str]:

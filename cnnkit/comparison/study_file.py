@@ -176,11 +176,11 @@ def load_study(folder: Path) -> StudyFile:
     except FileNotFoundError as error:
         raise UsageError(f"{folder} holds no study: there is no {STUDY} in it") from error
     except DamagedFile as error:
-        if function := function_in(folder):
-            raise UsageError(
-                f"the study in {folder} is of the function {function}, and only Python can call that: "
-                f"go on with cnnkit.compare(…, out={str(folder)!r})"
-            ) from error
+        if function_in(folder):
+            again = f"only Python can call that: go on with cnnkit.compare(…, out={str(folder)!r})"
+            if of_table(folder):
+                again = "cnnkit trained nothing of it: judge a longer table, into another folder"
+            raise UsageError(f"the study in {folder} is of {no_networks(folder)}; {again}") from error
         raise RunError("\n  ".join([str(error), *_changed(folder)])) from error
     if complaint := next(_complaints(study), None):
         raise RunError(f"{path} is damaged: {complaint}")
@@ -188,10 +188,27 @@ def load_study(folder: Path) -> StudyFile:
 
 
 def function_in(folder: Path) -> str:
-    """The name of the person's own function that a study is of; empty where it is none."""
+    """The name of the person's own function, or of the table, that a study is of; empty where it is none."""
+    return str(_of_function(folder, "function", ""))
+
+
+def of_table(folder: Path) -> bool:
+    """Whether a study judges a table of other programs' numbers."""
+    return bool(_of_function(folder, "of_table", False))
+
+
+def no_networks(folder: Path) -> str:
+    """What a study is of that holds no networks of cnnkit, in words."""
+    if of_table(folder):
+        return f"the numbers in the table {function_in(folder)}"
+    return f"the function {function_in(folder)}"
+
+
+def _of_function(folder: Path, key: str, none: Any) -> Any:
+    """A key of `study.json`; none where that cannot be read, or has no such key."""
     with contextlib.suppress(DamagedFile, FileNotFoundError):
-        return str(parse_json(read_kept(folder / STUDY)).get("function", ""))
-    return ""
+        return parse_json(read_kept(folder / STUDY)).get(key, none)
+    return none
 
 
 def _changed(folder: Path) -> list[str]:

@@ -17,8 +17,8 @@ from cnnkit.comparison.results import analyse, images_tested, read_results
 from cnnkit.comparison.study_file import (
     StudyFile,
     differences,
-    function_in,
     load_study,
+    no_networks,
     read_labels,
     trial_folder,
 )
@@ -118,11 +118,12 @@ def verify(folder: Path, deep: bool = False, told: Callable[[str], None] = ignor
 
 def _verify_function(folder: Path, deep: bool, told: Callable[[str], None]) -> StudyResults:
     if deep:
-        raise UsageError(f"deep: {folder} holds no weights; {function_in(folder)} returned numbers alone")
+        raise UsageError(f"deep: {folder} holds no weights; it compares {no_networks(folder)}")
     results = _computed_again(folder)
     told(f"accuracies, intervals and verdicts in {RESULTS} come out of each {RESULT}")
     told(f"each {RESULT} has its own checksum")
-    told(f"not checked: times, and whether {results.function} would return the same again")
+    same = f"whether {results.function} would return the same again"
+    told("not checked: " + ("whether the table was right" if results.of_table else f"times, and {same}"))
     return results
 
 
@@ -215,7 +216,7 @@ ORIGINS = (
 
 ORIGINS_OF_FUNCTION = (
     (r"trials\[(\d+)\]", RESULT),
-    (r"key|margin|history|match|warnings|function|test_images|levels\[\d+\]\.(name|value)", STUDY),
+    (r"key|margin|history|match|warnings|function|of_table|test_images|levels\[\d+\]\.(name|value)", STUDY),
     (r"", f"the trials' {RESULT}"),
 )
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from cnnkit.errors import UsageError
@@ -16,7 +17,7 @@ def latest_run() -> Path:
 
     Raises UsageError where there is none.
     """
-    named = Path(os.path.realpath(LATEST)) if LATEST.is_symlink() else followed(LATEST)
+    named = _named()
     if named != LATEST and (named / CONFIG).is_file():
         here = Path.cwd().resolve()
         return named.relative_to(here) if named.is_relative_to(here) else named
@@ -26,6 +27,25 @@ def latest_run() -> Path:
     raise UsageError(
         f"{gone}there is no run in {RUNS} here yet; name a run, or train one: cnnkit train mnist"
     )
+
+
+def _named() -> Path:
+    """What `runs/latest` names; itself where there is none."""
+    return Path(os.path.realpath(LATEST)) if LATEST.is_symlink() else followed(LATEST)
+
+
+@contextlib.contextmanager
+def latest_mended() -> Iterator[None]:
+    """Where the block removes the run that `runs/latest` names, the newest that is left takes its place."""
+    before = _named()
+    there = before != LATEST and (before / CONFIG).is_file()
+    try:
+        yield
+    finally:
+        if there and not (before / CONFIG).is_file():
+            LATEST.unlink(missing_ok=True)
+            with contextlib.suppress(UsageError):  # there is none left
+                point_latest_at(latest_run())
 
 
 def followed(path: Path) -> Path:

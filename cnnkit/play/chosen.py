@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cnnkit.comparison.function_study import is_of_function
 from cnnkit.comparison.sentence import verdict_alone
-from cnnkit.comparison.study_file import load_study
+from cnnkit.comparison.study_file import load_study, no_networks
 from cnnkit.config.schema import ModelConfig
 from cnnkit.errors import UsageError
 from cnnkit.experiment.checkpoints import Weights, kept_config, load_weights
@@ -115,7 +115,7 @@ def _names_of(paths: Sequence[Path]) -> list[str]:
 
 def _of_study(folder: Path) -> Chosen:
     if is_of_function(folder):
-        raise UsageError(f"{folder} compares a function of your own, which leaves no networks to show")
+        raise UsageError(f"{folder} compares {no_networks(folder)}: there are no networks to show")
     study, (results, _) = load_study(folder), results_left(folder)
     trials = open_trials(folder, study, study.base(), results)
     weights, seeds = first_weights(trials)

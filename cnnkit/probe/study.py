@@ -10,7 +10,7 @@ import numpy as np
 from cnnkit.comparison.function_study import is_of_function
 from cnnkit.comparison.probe_file import VERSION, Probe, ProbedTrial, read_probe
 from cnnkit.comparison.records import EQUIVALENT, UNDECIDED, PairResult, ToBest
-from cnnkit.comparison.study_file import load_study, trial_folder
+from cnnkit.comparison.study_file import load_study, no_networks, trial_folder
 from cnnkit.comparison.verdicts import Observed, judge
 from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
@@ -121,7 +121,7 @@ def probe_study(
     Raises UsageError where there is no study of networks, DataError where its images are missing.
     """
     if is_of_function(folder):
-        raise UsageError(f"{folder} compares a function of your own: there are no networks to probe")
+        raise UsageError(f"{folder} compares {no_networks(folder)}: there are no networks to probe")
     if images < 1:
         raise UsageError(f"--images {images}: at least 1 image must be asked")
     study, known = load_study(folder), _known(folder, images)

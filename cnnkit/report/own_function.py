@@ -89,10 +89,11 @@ def _images_apart(folder: Path, study: FunctionStudy, results: StudyResults) -> 
     if not numbers:
         return None
     all_apart, clear = int((apart > 0).sum()), int((apart == len(seeds)).sum())
+    where = "the table" if study.of_table else "what the function returns"
     caption = (
         f"On {counted(all_apart, 'test image')} one level is right with more seeds than another, on {clear} "
         f"with every seed while another is right with none. The {len(numbers)} with the largest differences "
-        "are named by their place in what the function returns, from 0. Numbers: with how many of "
+        f"are named by their place in {where}, from 0. Numbers: with how many of "
         f"{counted(len(seeds), 'seed')} each level is right."
     )
     return {"names": names, "rows": [(i, right[:, i].tolist()) for i in numbers], "caption": caption}

@@ -72,7 +72,8 @@ def _of_function(folder: Path) -> Table:
     seeds = sorted({seed for _, seed in of_trials})
     shared = [seed for seed in seeds if all((level, seed) in of_trials for level in levels)]
     if not shared:
-        raise RunError(f"{folder}: the function returned accuracies; which images were right is not known")
+        told = "the table holds" if study.of_table else "the function returned"
+        raise RunError(f"{folder}: {told} accuracies alone; which images were right is not known")
     right: list[NDArray[np.int64]] = [
         np.sum([of_trials[level, seed] for seed in shared], axis=0, dtype=np.int64) for level in levels
     ]

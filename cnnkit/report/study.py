@@ -150,8 +150,8 @@ def matrix_rows(results: StudyResults) -> list[tuple[str, list[MatrixCell | None
     return rows
 
 
-def _costs(results: StudyResults, series: Mapping[str, int]) -> PlottedPanels:
-    """A panel for each cost in which the levels differ, where costs are known."""
+def _costs(results: StudyResults, series: Mapping[str, int]) -> PlottedPanels | None:
+    """A panel for each cost in which the levels differ; None where no cost is known."""
     panels, drawn, same, levels = [], {}, [], results.levels
     for kind, unit in COSTS:
         costs = [cost for level in levels if (cost := _cost(level, kind)) is not None]
@@ -163,7 +163,7 @@ def _costs(results: StudyResults, series: Mapping[str, int]) -> PlottedPanels:
             panels.append(cost_panel(f"{results.measure}, %, against {kind}", unit, of_kind))
         else:
             same.append(f"{kind} ({short(of_kind[0].cost)})")
-    return PlottedPanels(panels, cost_caption(drawn, same))
+    return PlottedPanels(panels, cost_caption(drawn, same)) if panels or same else None
 
 
 def _cost(level: LevelResult, kind: str) -> float | None:

@@ -22,7 +22,7 @@ def _trainings(study: StudyFile | FunctionStudy, results: StudyResults) -> Itera
         plan = f"{counted(levels, 'network' if several else 'level')} × {counted(study.seeds, 'seed')}"
         done = counted(ended, "training") if ended == planned else f"{ended:,} of {planned:,} trainings"
         yield f"{plan}: {done}{failures}."
-        if ended < planned:
+        if ended < planned and not results.of_table:
             yield "The others are missing: the study was stopped."
         return
     seeds = counted(len(results.seeds), "seed")
