@@ -99,6 +99,7 @@ runtime.precision = 'auto'
 runtime.threads = None
 runtime.record_steps = True
 runtime.deterministic = False
+tracking = ()
 """
 
 CONTRACT = """

@@ -18,6 +18,7 @@ from support import Outcome, call
 
 from cnnkit.config.load import LARGEST_FILE, config_text, load_config, parse_config
 from cnnkit.config.schema import Config
+from cnnkit.config.types import is_section
 from cnnkit.errors import CnnkitError, ConfigError, Problem
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.words import listed
@@ -25,6 +26,7 @@ from cnnkit.words import listed
 KEYS = [
     f"{section}.{key}"
     for section, info in Config.model_fields.items()
+    if is_section(info.annotation)
     for key in info.annotation.model_fields  # type: ignore[union-attr]
 ]
 HUGE = "0x" + "f" * 5000

@@ -26,6 +26,7 @@ from cnnkit.nn.model import CNN
 from cnnkit.nn.model import build_model as build
 from cnnkit.nn.tried_apart import try_own_classes
 from cnnkit.own.sources import trust as trust_code
+from cnnkit.tracking.run import tracked_run
 from cnnkit.words import counted
 
 if TYPE_CHECKING:
@@ -127,8 +128,12 @@ def train(
         try_own_classes([config.model], listener)
         setting = prepare(config, listener)  # first: a run that cannot begin leaves no folder
         listener(forecast(config, setting))
-        with new_run(config, name or config.data.dataset, folder) as run:
-            run_experiment(config, run, listener, setting)
+        labels = setting.splits.test.labels.cpu().numpy()
+        with (
+            new_run(config, name or config.data.dataset, folder) as run,
+            tracked_run(config.tracking, run, config, labels, listener) as told,
+        ):
+            run_experiment(config, run, told, setting)
     return Run(run.path)
 
 
@@ -210,6 +215,7 @@ def compare(
     from cnnkit.comparison.function_plan import plan_function
     from cnnkit.comparison.going_on import as_planned
     from cnnkit.comparison.study import plan_study, with_tuning
+    from cnnkit.tracking.study import tracked_study
 
     planned, folder = {**as_planned(varied), **limits}, None if out is None else Path(out)
     of_trials: dict[str, Any] = {"executor": executor, "ray_address": ray_address}
@@ -222,8 +228,11 @@ def compare(
         base = load.with_own_test_images(config, folds, resample_test)
         plan = plan_study(base, **planned, match=match, metric=metric, here=executor == "local")
         plan = with_tuning(plan, tune, tune_keys)
-        with anew():
-            return run_plan(plan, folder, workers=workers, **of_trials, notify=listener)
+        with tracked_study(config.tracking, folder, listener) as tracked, anew():
+            study = run_plan(plan, folder, workers=workers, **of_trials, notify=listener, tracked=tracked)
+            if tracked:
+                tracked.files.append(study.report())
+            return study
 
 
 def open_study(folder: str | Path, *, trust: bool = False) -> "Study":
