@@ -2,7 +2,6 @@
 
 import json
 import queue
-import sys
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -10,22 +9,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import Tiny
+from support import Here, Tiny
 
 import cnnkit
 from cnnkit.api.functions import train
 from cnnkit.api.run import Run
 from cnnkit.api.study import run_plan
 from cnnkit.comparison.levels import levels_of
+from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.trial import Trial
 from cnnkit.config.load import config_text, flat, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import TrainingError, UsageError
 from cnnkit.events import EpochRecord, Listener, Note
-from cnnkit.experiment.manifest import damage_of, read_manifest
 from cnnkit.families.trackers import TRACKERS, Tracker
-from cnnkit.filenames import CONFIG, PREDICTIONS, STUDY
+from cnnkit.filenames import PREDICTIONS, STUDY
 from cnnkit.tracking import delivery, taker
 from cnnkit.tracking.messages import Ended, Message, Opened, Refused, Row, Scalars, Text
 from cnnkit.tracking.pictures import confusion_picture, filters_picture
@@ -333,95 +332,24 @@ def test_a_study_that_goes_on_tells_what_was_not_told(tiny: Tiny, tmp_path: Path
     assert [going_on for *_, going_on in told(home, "opened")] == [False, True]
 
 
-@pytest.mark.usefixtures("fake", "trials_here")
+def told_parameters(home: Path) -> dict[str, Any]:
+    """The configuration of a study that the fake tracker was told."""
+    ((_, parameters, _, _),) = told(home, "opened")
+    return {key: value for key, value in parameters.items() if "." in key}
+
+
+@pytest.mark.usefixtures("fake")
 def test_a_trial_that_fails_is_told_with_its_reason(tiny: Tiny, tmp_path: Path) -> None:
-    config, home = tiny("tracking=[fake]", "training.epochs=1"), tmp_path / "study"
-    plan = plan_study(config, "training.learning_rate", [0.01, 1e30], 1)
-    with tracked_study(config.tracking, None, notes([])) as tracked:
-        run_plan(plan, home, tracked=tracked)
+    config, home = tiny("training.epochs=1"), tmp_path / "study"
+    plan = plan_study(config, "training.learning_rate", [0.01, 0.5], 1)
+    failing = Here(home / "trials", lambda trial: "lost" * (trial.config.training.learning_rate == 0.5))
+    with tracked_study(["fake"], None, notes([])) as tracked:
+        assert tracked is not None
+        run_study(plan, home, failing, tracked.at(home, notes([])))
     (failed,) = [trial for trial in (home / "trials").iterdir() if told(trial, "end") == [["failed"]]]
-    ((name, reason),) = told(failed, "text")
-    assert (name, "stopped being finite" in reason) == ("failure", True)
-
-
-def steps(folder: Path) -> dict[str, list[int]]:
-    """By the name of a number, its steps in TensorBoard's files of a run directory."""
-    loaded = events(folder)
-    return {name: [event.step for event in loaded.Scalars(name)] for name in loaded.Tags()["scalars"]}
-
-
-def events(folder: Path) -> Any:
-    pytest.importorskip("tensorboard", reason="needs the extra tensorboard")
-    sys.modules.setdefault("tensorboard.compat.notf", type(sys)("tensorboard.compat.notf"))
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    loaded = EventAccumulator(str(folder / "tb"), size_guidance={"images": 0, "scalars": 0, "tensors": 0})
-    loaded.Reload()
-    return loaded
-
-
-def test_tensorboards_files_hold_what_was_measured(tiny: Tiny) -> None:
-    pytest.importorskip("tensorboard", reason="needs the extra tensorboard")
-    from PIL import Image
-
-    run = train(tiny("tracking=[tensorboard]"), "run", progress=False)
-    loaded = events(run.path)
-    assert [event.value for event in loaded.Scalars("loss/val")] == pytest.approx(
-        [record.val_loss for record in run.metrics]
-    )
-    assert [event.value for event in loaded.Scalars("images_per_second")] == pytest.approx(
-        [record.images_per_second for record in run.metrics]
-    )
-    (tested,) = loaded.Scalars("test/accuracy")
-    assert (tested.value, tested.step) == (pytest.approx(run.result.test_accuracy), 2)
-    assert sorted(loaded.Tags()["images"]) == ["confusion", "filters"]
-    for name in ("confusion", "filters"):
-        (drawn,) = loaded.Images(name)
-        picture = Image.open(BytesIO(drawn.encoded_image_string))
-        assert picture.size == (drawn.width, drawn.height)
-    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
-
-    content = loaded.PluginTagToContent("hparams")["_hparams_/session_start_info"]
-    kept = HParamsPluginData.FromString(content).session_start_info.hparams
-    assert kept["training.learning_rate"].number_value == 0.01
-    assert kept["model.pooling"].string_value == "max"
-    manifest = read_manifest(run.path)
-    assert manifest is not None
-    assert not [name for name in manifest.files if "tb" in name or "tracked" in name]
-    assert damage_of(run.path) == []
-
-
-def test_tensorboard_goes_on_without_doubled_epochs(tiny: Tiny, tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard", reason="needs the extra tensorboard")
-    reached: list[int] = []
-
-    def stop(event: object) -> None:
-        if isinstance(event, EpochRecord):
-            reached.append(event.epoch)
-            if event.epoch == 2:
-                raise KeyboardInterrupt
-
-    config = tiny("tracking=[tensorboard]", "training.epochs=4")
-    with pytest.raises(KeyboardInterrupt):
-        train(config, "run", progress=stop)
-    assert steps(tmp_path / "run")["loss/train"] in ([1], [1, 2])
-    Run(Path("run")).resume(progress=False)
-    assert steps(tmp_path / "run")["loss/train"] == [1, 2, 3, 4]
-    assert steps(tmp_path / "run")["test/accuracy"] == [4]
-
-
-def test_a_tracker_that_is_added_later_is_told_of_all_epochs(tiny: Tiny, tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard", reason="needs the extra tensorboard")
-
-    def stop(event: object) -> None:
-        if isinstance(event, EpochRecord):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(tiny(), "run", progress=stop)
-    Run(Path("run")).resume(progress=False, track=["tensorboard"])
-    assert steps(tmp_path / "run")["loss/train"] == [1, 2]
-    assert (tmp_path / "run" / CONFIG).read_text() == config_text(tiny())
+    assert told(failed, "text") == [["failure", "lost"]]
+    ((_, parameters, _, _),) = told(failed, "opened")
+    assert parameters == {**told_parameters(home), "training.learning_rate": 0.5, "training.seed": 0}
 
 
 def test_a_confusion_is_drawn_with_a_cell_for_each_pair_and_filters_in_rows_of_eight() -> None:

@@ -32,7 +32,13 @@ def tracked_run(
     if not names:
         yield notify
         return
-    from cnnkit.tracking.told import history, opened, outcome, row_of  # which takes time to import
+    from cnnkit.tracking.told import (  # which takes time to import
+        history,
+        opened,
+        outcome,
+        parameters_of,
+        row_of,
+    )
 
     folder, deliveries = str(run.path), Deliveries(names, notify)
     goes_on = bool(tracked_before(run.path)) or (run.path / METRICS).is_file()
@@ -40,7 +46,7 @@ def tracked_run(
     def listen(event: Event) -> None:
         notify(event)
         if isinstance(event, Begun):
-            deliveries.tell(opened(run, config, goes_on, device=event.device))
+            deliveries.tell(opened(run, parameters_of(config), goes_on, device=event.device))
             if goes_on:
                 deliveries.tell(Scalars(folder, history(run)))
         elif isinstance(event, EpochRecord):

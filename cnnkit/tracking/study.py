@@ -19,7 +19,7 @@ from cnnkit.comparison.study_file import StudyFile, TrialEntry, load_study, read
 from cnnkit.errors import Interrupted
 from cnnkit.events import Note, NoteListener, SeedDone, StudyBegun, StudyEvent, StudyListener, TrialDone
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import RESULTS
+from cnnkit.filenames import CONFIG, RESULTS
 from cnnkit.report.parts import reason
 from cnnkit.stats import Interval
 from cnnkit.tracking.delivery import Deliveries
@@ -131,15 +131,15 @@ class TrackedStudy:
     ) -> Iterator[Message]:
         """All of a trial that has ended, from its files."""
         run = RunDir(self._home(entry))
-        config, folder = run.config, str(run.path)
+        folder, parameters = str(run.path), _parameters(study, entry, run)
         tags = {"level": entry.level, "seed": str(entry.seed)}
-        yield opened(run, config, goes_on, str(self.folder), **tags)
+        yield opened(run, parameters, goes_on, str(self.folder), **tags)
         if rows := history(run):
             yield Scalars(folder, rows)
         if error:
             yield Text(folder, "failure", error)
         else:
-            yield from outcome(run, config, self._labels(study, run))
+            yield from outcome(run, run.config, self._labels(study, run))
         yield Ended(folder, "failed" if error else "finished")
 
     def _labels(self, study: StudyFile, run: RunDir) -> NDArray[np.int64]:
@@ -155,6 +155,16 @@ class TrackedStudy:
     def _has_all(self, home: Path) -> bool:
         """Whether each tracker has taken all of a trial."""
         return all(kept_memory(home, name).get(ENDED) for name in self.names)
+
+
+def _parameters(study: StudyFile, entry: TrialEntry, run: RunDir) -> dict[str, Any]:
+    """Those of a trial: kept with it, or planned where it never began."""
+    if (run.path / CONFIG).is_file():
+        return parameters_of(run.config)
+    level = next(one for one in study.levels if one.name == entry.level)
+    tuned = level.tuned.settings if level.tuned else {}
+    planned = {**study.settings_of(level), **tuned, "training.seed": entry.seed}
+    return {**parameters_of(study.base()), **planned}
 
 
 def verdict(results: StudyResults) -> str:

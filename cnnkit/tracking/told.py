@@ -1,6 +1,6 @@
 """What is told of a run: its epochs, its result, its pictures."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -29,10 +29,12 @@ def parameters_of(config: Config) -> dict[str, Any]:
     return {key: value for key, value in flat(config).items() if key != NOT_COMPUTED}
 
 
-def opened(run: RunDir, config: Config, goes_on: bool, parent: str = "", **tags: str) -> Opened:
-    name = run.path.resolve().name
-    tags = {"cnnkit": cnnkit.__version__, "data": config.data.dataset, **tags}
-    return Opened(str(run.path), name, parameters_of(config), tags, parent, goes_on)
+def opened(
+    run: RunDir, parameters: Mapping[str, Any], goes_on: bool, parent: str = "", **tags: str
+) -> Opened:
+    """parameters: as `parameters_of` gives them. parent: as in `Opened`."""
+    name, tags = run.path.resolve().name, {"cnnkit": cnnkit.__version__, **tags}
+    return Opened(str(run.path), name, parameters, tags, parent, goes_on)
 
 
 def row_of(record: EpochRecord, seconds: float) -> Row:
