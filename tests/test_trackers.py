@@ -166,7 +166,7 @@ class Server:
         ]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mlflow", "server", "--port", str(self.port), "--workers", "1", *stores],
-            start_new_session=True,
+            preexec_fn=os.setpgrp,  # what it starts is killed with it
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -210,6 +210,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")  # on a busy machine it may take long
+    monkeypatch.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # none is needed
     monkeypatch.setenv("PYTHONWARNINGS", "ignore")
     try:
         server.start()

@@ -17,6 +17,7 @@ from cnnkit.api.run import Run
 from cnnkit.api.study import run_plan
 from cnnkit.comparison.levels import levels_of
 from cnnkit.comparison.runner import run_study
+from cnnkit.comparison.sentence import sentence
 from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.trial import Trial
 from cnnkit.config.load import config_text, flat, parse_config
@@ -27,7 +28,7 @@ from cnnkit.families.trackers import TRACKERS, Tracker
 from cnnkit.filenames import PREDICTIONS, STUDY
 from cnnkit.tracking import delivery, taker
 from cnnkit.tracking.messages import Ended, Message, Opened, Refused, Row, Scalars, Text
-from cnnkit.tracking.pictures import confusion_picture, filters_picture
+from cnnkit.tracking.pictures import CELL, LETTER, LONGEST_NAME, MARGIN, confusion_picture, filters_picture
 from cnnkit.tracking.study import tracked_study, verdict
 
 # A whole tracker in one file, which keeps what it is told in `fake.jsonl` of the run directory.
@@ -51,13 +52,13 @@ class Fake:
         (self.folder / f"fake-{name}.png").write_bytes(png)
         self._told("picture", name, size)
 
-    def text(self, name, markdown):
-        self._told("text", name, markdown)
+    def text(self, name, line, markdown):
+        self._told("text", name, line, markdown)
 
     def file(self, path):
         self._told("file", Path(path).name)
 
-    def end(self, state):
+    def end(self, state, seconds):
         self._told("end", state)
 
     def _told(self, *what):
@@ -209,10 +210,10 @@ class Recording:
             raise ConnectionError("no\nserver")
         Recording.taken.append([row.step for row in rows])
 
-    def text(self, name: str, markdown: str) -> None:
+    def text(self, name: str, line: str, markdown: str) -> None:
         raise Refused("too long")
 
-    def end(self, state: str) -> None:
+    def end(self, state: str, seconds: float) -> None:
         Recording.taken.append(state)
 
 
@@ -241,7 +242,7 @@ def test_numbers_that_wait_are_taken_together_and_a_refused_message_holds_up_no_
 ) -> None:
     home = str(tmp_path)
     rows = [Scalars(home, [Row(step, {}, 0.0)]) for step in (1, 2, 3)]
-    answers = recorded(0, [Opened(home, "a", {}), *rows, Text(home, "long", ""), Ended(home, "finished")])
+    answers = recorded(0, [Opened(home, "a", {}), *rows, Text(home, "long", "", ""), Ended(home, "finished")])
     assert Recording.taken == [[1, 2, 3], "finished"]
     assert [answer for answer in answers if "taken" not in answer] == [{"told": "too long"}, {"lost": 1}]
     assert taker.kept_memory(tmp_path, "own") == {"id": "a", "before": None, "ended": True}
@@ -294,7 +295,7 @@ def test_a_comparison_is_a_run_with_the_verdict_and_one_for_each_trial(tiny: Tin
     ((name, parameters, parent, _),) = told(home, "opened")
     assert (name, parent, parameters["varied"], parameters["seeds"]) == ("study", None, "model.dropout", 2)
     results = cnnkit.open_study(home).results
-    assert told(home, "text") == [["verdict", verdict(results)]]
+    assert told(home, "text") == [["verdict", sentence(results), verdict(results)]]
     assert told(home, "file") == [["results.json"], ["report.html"]]
     numbers = {key: value for _, values in told(home, "row") for key, value in values.items()}
     best = results.best
@@ -347,7 +348,7 @@ def test_a_trial_that_fails_is_told_with_its_reason(tiny: Tiny, tmp_path: Path) 
         assert tracked is not None
         run_study(plan, home, failing, tracked.at(home, notes([])))
     (failed,) = [trial for trial in (home / "trials").iterdir() if told(trial, "end") == [["failed"]]]
-    assert told(failed, "text") == [["failure", "lost"]]
+    assert told(failed, "text") == [["failure", "lost", "lost"]]
     ((_, parameters, _, _),) = told(failed, "opened")
     assert parameters == {**told_parameters(home), "training.learning_rate": 0.5, "training.seed": 0}
 
@@ -360,8 +361,8 @@ def test_a_confusion_is_drawn_with_a_cell_for_each_pair_and_filters_in_rows_of_e
     png, size = confusion_picture(counts, names)
     picture = Image.open(BytesIO(png))
     assert picture.size == size
-    left = size[0] - 3 * 44 - 12
-    colours = [picture.getpixel((left + 44 * column + 3, left + 44 + 3)) for column in range(3)]
+    left = 2 * MARGIN + LETTER * LONGEST_NAME
+    colours = [picture.getpixel((left + CELL * column + 3, left + CELL + 3)) for column in range(3)]
     assert colours == [(213, 94, 0), (222, 226, 230), (255, 255, 255)]
     many = confusion_picture(np.eye(100), [str(n) for n in range(100)])
     assert many.size == (600, 600)

@@ -94,6 +94,7 @@ class Delivery:
             while (message := self._queue.get()) is not None:
                 self._process.stdin.write(pickle.dumps(message))
                 self._process.stdin.flush()
+        with contextlib.suppress(OSError):
             self._process.stdin.close()
         listener.join()
         if self._process.wait() and not self._killed:

@@ -1,5 +1,6 @@
 """What a tracker is told, and what one must be able to do."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -28,6 +29,7 @@ class Opened(Message):
 
     name: to be shown. parameters: dotted keys and plain values. tags: texts. parent: the folder of the study
     that it is a trial of. goes_on: whether what was tracked of this folder is of the same run.
+    seconds: since 1970, when it began.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Opened(Message):
     tags: Mapping[str, str] = field(default_factory=dict)
     parent: str = ""
     goes_on: bool = False
+    seconds: float = field(default_factory=time.time)
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,10 @@ class Filters(Message):
 
 @dataclass(frozen=True)
 class Text(Message):
-    """markdown: of which the verdict of a study is written."""
+    """line: the most important, in plain words. markdown: all of it."""
 
     name: str
+    line: str
     markdown: str
 
 
@@ -81,7 +85,10 @@ class File(Message):
 
 @dataclass(frozen=True)
 class Ended(Message):
+    """seconds: since 1970."""
+
     state: State
+    seconds: float = field(default_factory=time.time)
 
 
 class Tracked(Protocol):
@@ -101,8 +108,8 @@ class Tracked(Protocol):
     def picture(self, name: str, png: bytes, size: tuple[int, int]) -> None:
         """size: width and height, pixels."""
 
-    def text(self, name: str, markdown: str) -> None: ...
+    def text(self, name: str, line: str, markdown: str) -> None: ...
 
     def file(self, path: str) -> None: ...
 
-    def end(self, state: State) -> None: ...
+    def end(self, state: State, seconds: float) -> None: ...

@@ -61,23 +61,25 @@ class MlflowRun:
     def picture(self, name: str, png: bytes, size: tuple[int, int]) -> None:
         self._write(f"pictures/{name}.png", lambda path: path.write_bytes(png))
 
-    def text(self, name: str, markdown: str) -> None:
+    def text(self, name: str, line: str, markdown: str) -> None:
         with _refusals():
-            self._client.set_tag(self.id, "mlflow.note.content", markdown)  # the page shows it above all
+            self._client.set_tag(self.id, name, _short(line))
+            self._client.set_tag(self.id, "mlflow.note.content", markdown)  # the description of the run
         self._write(f"{name}.md", lambda path: path.write_text(markdown, encoding="utf-8"))
 
     def file(self, path: str) -> None:
         with _refusals():
             self._client.log_artifact(self.id, path)
 
-    def end(self, state: State) -> None:
-        self._client.set_terminated(self.id, STATES[state])
+    def end(self, state: State, seconds: float) -> None:
+        self._client.set_terminated(self.id, STATES[state], int(seconds * 1000))
 
     def _new_run(self, opened: Opened, parent: Tracked | None) -> str:
         tags = {**opened.tags, "mlflow.source.name": "cnnkit", "folder": opened.folder}
         if isinstance(parent, MlflowRun):
             tags["mlflow.parentRunId"] = parent.id
-        run = self._client.create_run(self._experiment(), tags=tags, run_name=opened.name)
+        began = int(opened.seconds * 1000)
+        run = self._client.create_run(self._experiment(), began, tags, opened.name)
         return str(run.info.run_id)
 
     def _is_there(self, kept: str) -> bool:

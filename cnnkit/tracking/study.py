@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ class TrackedStudy:
         folder = str(self.folder)
         with self._nothing_stops():
             results = read_results(self.folder)
-            self.deliveries.tell(Text(folder, "verdict", verdict(results)))
+            self.deliveries.tell(Text(folder, "verdict", sentence(results), verdict(results)))
             if results.levels:
                 self.deliveries.tell(Scalars(folder, [intervals(results, time.time())]))
         for path in (self.folder / RESULTS, *self.files):
@@ -133,14 +134,15 @@ class TrackedStudy:
         run = RunDir(self._home(entry))
         folder, parameters = str(run.path), _parameters(study, entry, run)
         tags = {"level": entry.level, "seed": str(entry.seed)}
-        yield opened(run, parameters, goes_on, str(self.folder), **tags)
-        if rows := history(run):
-            yield Scalars(folder, rows)
+        rows = history(run)
+        told = opened(run, parameters, goes_on, str(self.folder), **tags)
+        yield replace(told, seconds=rows[0].seconds - rows[0].values["seconds"]) if rows else told
+        yield Scalars(folder, rows)
         if error:
-            yield Text(folder, "failure", error)
+            yield Text(folder, "failure", error, _cell(error))
         else:
             yield from outcome(run, run.config, self._labels(study, run))
-        yield Ended(folder, "failed" if error else "finished")
+        yield Ended(folder, "failed" if error else "finished", rows[-1].seconds if rows else time.time())
 
     def _labels(self, study: StudyFile, run: RunDir) -> NDArray[np.int64]:
         """Of the images that a trial was tested on, (images,)."""

@@ -98,11 +98,11 @@ class Taker:
         elif isinstance(message, Filters):
             run.picture("filters", *pictures.filters_picture(message.weights))
         elif isinstance(message, Text):
-            run.text(message.name, message.markdown)
+            run.text(message.name, message.line, message.markdown)
         elif isinstance(message, File):
             run.file(message.path)
         elif isinstance(message, Ended):
-            run.end(message.state)
+            run.end(message.state, message.seconds)
             self._keep(message.folder, run, ended=message.state == "finished")
             del self.runs[message.folder]
 

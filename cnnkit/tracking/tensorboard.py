@@ -31,7 +31,7 @@ class TensorBoardRun:
         self._writer = EventFileWriter(str(folder))
         if not self._there:
             values = {key: _plain(value) for key, value in opened.parameters.items()}
-            self._add(hparams.hparams_pb(values, trial_id=opened.name), 0)
+            self._add(hparams.hparams_pb(values, trial_id=opened.name, start_time_secs=opened.seconds), 0)
 
     def scalars(self, rows: Sequence[Row]) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary
@@ -55,7 +55,7 @@ class TensorBoardRun:
         drawn = Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=png)
         self._add(Summary(value=[Summary.Value(tag=name, image=drawn)]), 0)
 
-    def text(self, name: str, markdown: str) -> None:
+    def text(self, name: str, line: str, markdown: str) -> None:
         from tensorboard.plugins.text.summary_v2 import text_pb
 
         self._add(text_pb(name, markdown), 0)
@@ -63,7 +63,7 @@ class TensorBoardRun:
     def file(self, path: str) -> None:
         """Nothing: the file lies in the folder already, and TensorBoard shows none."""
 
-    def end(self, state: State) -> None:
+    def end(self, state: State, seconds: float) -> None:
         self._writer.close()
 
     def _add(self, summary: Any, step: int, seconds: float | None = None) -> None:
