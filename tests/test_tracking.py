@@ -122,6 +122,10 @@ def test_a_third_tracker_in_one_file_is_told_all_of_a_training(tiny: Tiny, tmp_p
         run.result.test_loss,
     )
     assert [picture for picture, _ in told(home, "picture")] == ["confusion", "filters"]
+    names, confusion = config.data.info.class_names, run.evaluate().evaluation.confusion.double().numpy()
+    first = next(weight for weight in run.weights.model.parameters() if weight.dim() == 4)
+    assert (home / "fake-confusion.png").read_bytes() == confusion_picture(confusion, names).png
+    assert (home / "fake-filters.png").read_bytes() == filters_picture(first.detach().numpy()).png
     assert told(home, "end") == [["finished"]]
 
 
