@@ -279,6 +279,16 @@ def test_a_root_that_is_no_folder_s_name_is_not_taken_for_a_device(root: str) ->
     assert "cuda" not in problem.remedy
 
 
+def test_an_unknown_tracker_is_told_with_those_there_are_and_a_word_alone_with_a_list() -> None:
+    (unknown,) = problems("tracking: [tensorbord]")
+    assert (unknown.key, unknown.remedy) == (
+        "tracking.0",
+        "expected tensorboard or mlflow; did you mean 'tensorboard'?",
+    )
+    (alone,) = problems("tracking: mlflow")
+    assert alone.remedy == 'expected a list, such as ["mlflow"]'
+
+
 @pytest.mark.parametrize("key", ["one", "each", "count", "fraction", "model_fields", "<<", "''", "1", "~"])
 @pytest.mark.parametrize("section", ["", "model: "])
 def test_an_unknown_key_is_refused_whatever_its_name(section: str, key: str) -> None:

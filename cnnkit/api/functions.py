@@ -114,7 +114,7 @@ def train(
 
     out: the run directory, new or empty; without it `runs/<name>-<pooling>-<time>`. name: by default that of
     the data set. progress: a line an epoch on standard error, or a function that is called with each event
-    of `cnnkit.events`.
+    of `cnnkit.events`. The trackers that `config.tracking` names are told of it.
     Raises UsageError where `out` holds something or is being trained into, or there is no such device,
     DataError, TrainingError, and Interrupted, after saving, on Ctrl-C.
 
@@ -187,7 +187,8 @@ def compare(
     margin: percentage points up to which a difference counts for nothing; None: 0.1, or two
     test images if these are more. match: "parameters" or "macs" scales the channels until all values cost
     what the first does.
-    out: the study's folder; what it holds of the same study is kept, and no value or seed is dropped.
+    out: the study's folder; what it holds of the same study is kept, and no value or seed is dropped. The
+    trackers that `config.tracking` names are told of it.
     workers: trials side by side, not with Ray; of a function 1, in this process, or as many processes,
     which import it from its module. tune: so many points at which each value is tried first, on validation
     images alone; it keeps the settings of the best. tune_keys: what is tuned, dotted keys; without any the

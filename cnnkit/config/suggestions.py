@@ -71,6 +71,9 @@ KEYS = {
     "gpu": "runtime.device",
     "dtype": "runtime.precision",
     "numthreads": "runtime.threads",
+    "trackers": "tracking",
+    "loggers": "tracking",
+    "reportto": "tracking",
 }
 NAMES = {
     "average": "avg",
