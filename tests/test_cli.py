@@ -42,6 +42,7 @@ STUDY_OPTIONS = {
         "--executor",
         "--ray-address",
         "--play",
+        "--track",
         "--out",
         "--resume",
         "--probe",
@@ -71,7 +72,7 @@ COMMANDS = {
     "play": {"named", "--out", "--float32", "--open"},
     "train": {
         *("named", "--config", "-c", "--set", "-s", "--out", "--resume", "--root", "--trust"),
-        *("--device", "--report", "--play", "--json", "--yes", "-y", "--quiet", "-q"),
+        *("--device", "--report", "--play", "--track", "--json", "--yes", "-y", "--quiet", "-q"),
     },
     "eval": {"run", "--split", "--data", "--root", "--trust", "--csv", "--device", "--json"},
     "predict": {"files", "--top", "--save-seen", "--csv", "--trust", "--device", "--json"},

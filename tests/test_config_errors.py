@@ -18,6 +18,7 @@ from support import Outcome, call
 
 from cnnkit.config.load import LARGEST_FILE, config_text, load_config, parse_config
 from cnnkit.config.schema import Config
+from cnnkit.config.types import is_section
 from cnnkit.errors import CnnkitError, ConfigError, Problem
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.words import listed
@@ -25,6 +26,7 @@ from cnnkit.words import listed
 KEYS = [
     f"{section}.{key}"
     for section, info in Config.model_fields.items()
+    if is_section(info.annotation)
     for key in info.annotation.model_fields  # type: ignore[union-attr]
 ]
 HUGE = "0x" + "f" * 5000
@@ -275,6 +277,16 @@ def test_a_root_that_is_no_folder_s_name_is_not_taken_for_a_device(root: str) ->
     (problem,) = problems(f"data: {{root: {root}}}")
     assert "device" not in problem.message
     assert "cuda" not in problem.remedy
+
+
+def test_an_unknown_tracker_is_told_with_those_there_are_and_a_word_alone_with_a_list() -> None:
+    (unknown,) = problems("tracking: [tensorbord]")
+    assert (unknown.key, unknown.remedy) == (
+        "tracking.0",
+        "expected tensorboard or mlflow; did you mean 'tensorboard'?",
+    )
+    (alone,) = problems("tracking: mlflow")
+    assert alone.remedy == 'expected a list, such as ["mlflow"]'
 
 
 @pytest.mark.parametrize("key", ["one", "each", "count", "fraction", "model_fields", "<<", "''", "1", "~"])

@@ -24,6 +24,7 @@ from cnnkit.errors import UsageError
 from cnnkit.events import Forecast
 from cnnkit.filenames import RESULT, TRIALS
 from cnnkit.own import sources as own_sources
+from cnnkit.tracking import delivery
 
 Capture = pytest.CaptureFixture[str]
 COMMANDS = {path: one for path, one in commands(typer.main.get_command(app)) if not hasattr(one, "commands")}
@@ -45,6 +46,7 @@ SAMPLES = {  # two values of each option that does not take any text
     "--executor": ("local", "ray"),
     "--where": ("stages", "head"),
     "--images": ("10", "20"),
+    "--track": ("tensorboard", "mlflow"),
 }
 
 
@@ -168,6 +170,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--device": (f"train {TINY} --out own", "--device cuda:99"),
         "--report": (f"train {TINY} --out own", "--report"),
         "--play": (f"train {TINY} --out own", "--play"),
+        "--track": (f"train {TINY} --out own", "--track tensorboard"),
         "--json": (f"train {TINY} --out own", "--json"),
         "--yes": (f"train {TINY} --out own", "--yes"),
         "--quiet": (f"train {TINY} --out own", "--quiet"),
@@ -313,6 +316,7 @@ for path, line in (("compare", VARY), ("compare-pooling", POOLING)):
         "--yes": (f"{line} {STUDY}", "--yes"),
         "--trust": (f"{line} {STUDY}", "--trust"),
         "--play": (f"{line} {STUDY}", "--play"),
+        "--track": (f"{line} {STUDY}", "--track tensorboard"),
         "--json": (f"{line} {STUDY}", "--json"),
     }
 
@@ -385,6 +389,7 @@ def dry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LocalExecutor, "__init__", told)
     monkeypatch.setattr(LocalExecutor, "run", lambda *_: (none for none in ()))
     monkeypatch.setattr(on_ray, "ray_cluster", refuse)
+    monkeypatch.setattr(delivery, "is_installed", lambda _: False)
     monkeypatch.setattr(sources, "_fetch_once", fail)
 
 

@@ -26,6 +26,7 @@ from cnnkit.nn.model import CNN
 from cnnkit.nn.model import build_model as build
 from cnnkit.nn.tried_apart import try_own_classes
 from cnnkit.own.sources import trust as trust_code
+from cnnkit.tracking.run import tracked_run
 from cnnkit.words import counted
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def train(
 
     out: the run directory, new or empty; without it `runs/<name>-<pooling>-<time>`. name: by default that of
     the data set. progress: a line an epoch on standard error, or a function that is called with each event
-    of `cnnkit.events`.
+    of `cnnkit.events`. The trackers that `config.tracking` names are told of it.
     Raises UsageError where `out` holds something or is being trained into, or there is no such device,
     DataError, TrainingError, and Interrupted, after saving, on Ctrl-C.
 
@@ -127,8 +128,12 @@ def train(
         try_own_classes([config.model], listener)
         setting = prepare(config, listener)  # first: a run that cannot begin leaves no folder
         listener(forecast(config, setting))
-        with new_run(config, name or config.data.dataset, folder) as run:
-            run_experiment(config, run, listener, setting)
+        labels = setting.splits.test.labels.cpu().numpy()
+        with (
+            new_run(config, name or config.data.dataset, folder) as run,
+            tracked_run(config.tracking, run, config, labels, listener) as told,
+        ):
+            run_experiment(config, run, told, setting)
     return Run(run.path)
 
 
@@ -182,7 +187,8 @@ def compare(
     margin: percentage points up to which a difference counts for nothing; None: 0.1, or two
     test images if these are more. match: "parameters" or "macs" scales the channels until all values cost
     what the first does.
-    out: the study's folder; what it holds of the same study is kept, and no value or seed is dropped.
+    out: the study's folder; what it holds of the same study is kept, and no value or seed is dropped. The
+    trackers that `config.tracking` names are told of it.
     workers: trials side by side, not with Ray; of a function 1, in this process, or as many processes,
     which import it from its module. tune: so many points at which each value is tried first, on validation
     images alone; it keeps the settings of the best. tune_keys: what is tuned, dotted keys; without any the
@@ -210,6 +216,7 @@ def compare(
     from cnnkit.comparison.function_plan import plan_function
     from cnnkit.comparison.going_on import as_planned
     from cnnkit.comparison.study import plan_study, with_tuning
+    from cnnkit.tracking.study import tracked_study
 
     planned, folder = {**as_planned(varied), **limits}, None if out is None else Path(out)
     of_plan = {"match": match, "metric": metric, "tune": tune, "folds": folds, "resample_test": resample_test}
@@ -223,15 +230,19 @@ def compare(
         base = load.with_own_test_images(config, folds, resample_test)
         plan = plan_study(base, **planned, match=match, metric=metric, here=executor == "local")
         plan = with_tuning(plan, tune, tune_keys)
-        with anew():
-            return run_plan(
+        with tracked_study(config.tracking, folder, listener) as tracked, anew():
+            study = run_plan(
                 plan,
                 folder,
                 workers=workers,
                 executor=executor,
                 ray_address=ray_address,
                 notify=listener,
+                tracked=tracked,
             )
+            if tracked:
+                tracked.files.append(study.report())
+            return study
 
 
 def open_study(folder: str | Path, *, trust: bool = False) -> "Study":

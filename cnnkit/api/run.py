@@ -29,6 +29,7 @@ from cnnkit.nn.model import CNN
 from cnnkit.nn.onnx_network import OnnxNetwork
 from cnnkit.own.code import refuse_untrusted
 from cnnkit.report.parts import reason
+from cnnkit.tracking.run import tracked_before, tracked_run
 
 if TYPE_CHECKING:
     from cnnkit.experiment.export import ExportedFile
@@ -157,12 +158,13 @@ class Run:
         progress: bool | Listener = True,
         *,
         root: str | Path | None = None,
+        track: Sequence[str] = (),
     ) -> RunResult:
         """Goes on with an interrupted run; the weights become those of a run that was never interrupted.
 
         device: instead of the configured one; another device rounds differently. root: where the
-        run's own images lie now. A run that is finished is left as it is, and checked. progress, and what is
-        raised: as for `cnnkit.train`.
+        run's own images lie now. track: trackers that are told besides those that were. A run that is
+        finished is left as it is, and checked. progress, and what is raised: as for `cnnkit.train`.
         """
         folder = self.folder
         if folder.finished:
@@ -178,7 +180,10 @@ class Run:
                     found = config.model_copy(update={"data": data})
                     setting = prepare(found, listener, device, threads=folder.threads)
                     point_latest_at(folder.path)
-                    run_experiment(config, folder, listener, setting)
+                    names = [*config.tracking, *tracked_before(folder.path), *track]
+                    labels = setting.splits.test.labels.cpu().numpy()
+                    with tracked_run(names, folder, config, labels, listener) as told:
+                        run_experiment(config, folder, told, setting)
             self.__dict__.pop("weights", None)  # those of before
         folder.check()
         return folder.result

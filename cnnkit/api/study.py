@@ -32,6 +32,7 @@ from cnnkit.probe.study import probe_study
 from cnnkit.report.page import write_report
 from cnnkit.report.right import right_table
 from cnnkit.tables import Table
+from cnnkit.tracking.study import TrackedStudy
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,12 @@ def run_plan(
     executor: Literal["local", "ray"] = "local",
     ray_address: str | None = None,
     notify: StudyListener = ignore,
+    tracked: TrackedStudy | None = None,
 ) -> Study:
-    """Runs the trials that a folder does not hold yet; without one it is `runs/compare-<name>-<time>`."""
+    """Runs the trials that a folder does not hold yet; without one it is `runs/compare-<name>-<time>`.
+
+    tracked: is told of the study, too.
+    """
     if workers is not None and workers < 1:
         raise UsageError(f"workers: {workers}; expected a number of 1 or more")
     if executor not in ("local", "ray"):
@@ -126,8 +131,9 @@ def run_plan(
     folder = folder or _new_folder(name)
     tell_of_changes([level.config for level in plan.levels], notify)
     try_own_classes([level.config.model for level in plan.levels], notify)
+    told = tracked.at(folder, notify) if tracked else notify
     with _executor(plan, folder / TRIALS, workers, executor, ray_address) as chosen:
-        run_study(plan, folder, chosen, notify)
+        run_study(plan, folder, chosen, told)
     return Study(folder)
 
 

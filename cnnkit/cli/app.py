@@ -35,6 +35,7 @@ from cnnkit.cli.options import (
     QuietOption,
     RootOption,
     SetOption,
+    TrackOption,
     TrustOption,
     YesOption,
     chosen_config,
@@ -104,6 +105,7 @@ def train_command(
     with_report: Annotated[
         bool, typer.Option("--report", help="Write report.html into the run directory as well.")
     ] = False,
+    track: TrackOption = [],  # noqa: B006
     with_play: Annotated[
         bool, typer.Option("--play", help="Write play.html as well: the network, to draw for.")
     ] = False,
@@ -123,12 +125,13 @@ def train_command(
     with folder_of_latest():
         if read is not None:
             with TrainingProgress(quiet) as progress:
+                read = read.model_copy(update={"tracking": (*read.tracking, *track)})
                 run = train(read, out, name=Path(str(source)).stem, progress=asking(progress, yes))
         else:
             run = open_run(Path(str(resume)), trust=trust)
             refuse_finished(run, device)
             drawn = run.folder.finished and (run.path / CURVES).is_file()
-            run.resume(device, progress=not quiet, root=root)
+            run.resume(device, progress=not quiet, root=root, track=track)
     if as_json:
         print_json(run.result.to_dict())
     else:

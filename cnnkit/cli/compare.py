@@ -24,6 +24,7 @@ from cnnkit.families.poolings import ORDERS, POOLINGS
 from cnnkit.words import counted
 
 if TYPE_CHECKING:
+    from cnnkit.api.study import Study
     from cnnkit.comparison.records import StudyResults
     from cnnkit.comparison.study import StudyPlan
     from cnnkit.config.schema import Config
@@ -176,28 +177,43 @@ def _compare(request: Request, varied: dict[str, list[Any]], optional: str = "")
 
         import_ahead()
     plan = _plan(request, base, varied)
-    from cnnkit.api.progress import say
+    from cnnkit.api.progress import print_note
     from cnnkit.api.refusals import anew
     from cnnkit.api.study import run_plan
     from cnnkit.api.study_progress import StudyProgress
     from cnnkit.cli.consent import asking
-    from cnnkit.cli.console import out
     from cnnkit.comparison.runner import StudyInterrupted
+    from cnnkit.tracking.study import tracked_study
 
-    try:
-        with StudyProgress() as progress, nullcontext() if request.resume else anew():
-            study = run_plan(
-                plan,
-                request.out,
-                name=Path(str(config)).stem,
-                workers=workers,
-                executor=request.executor.value,
-                ray_address=request.ray_address,
-                notify=asking(progress, request.yes),
-            )
-    except StudyInterrupted as stopped:
-        _show(stopped.results, request.as_json)
-        raise
+    trackers = [*(base.tracking if base else ()), *request.track]
+    with tracked_study(trackers, request.out, print_note) as tracked:
+        try:
+            with StudyProgress() as progress, nullcontext() if request.resume else anew():
+                study = run_plan(
+                    plan,
+                    request.out,
+                    name=Path(str(config)).stem,
+                    workers=workers,
+                    executor=request.executor.value,
+                    ray_address=request.ray_address,
+                    notify=asking(progress, request.yes),
+                    tracked=tracked,
+                )
+        except StudyInterrupted as stopped:
+            _show(stopped.results, request.as_json)
+            raise
+        report = _shown(study, request)
+        if tracked:
+            tracked.files.append(report)
+    if study.results.failed:
+        raise typer.Exit(1)
+
+
+def _shown(study: "Study", request: Request) -> Path:
+    """Prints the verdict, and makes what is asked for besides; returns the path of the report."""
+    from cnnkit.api.progress import say
+    from cnnkit.cli.console import out
+
     results = study.results
     _show(results, request.as_json)
     if request.play:
@@ -209,8 +225,7 @@ def _compare(request: Request, varied: dict[str, list[Any]], optional: str = "")
     report = study.report()  # after the table, which a drawing error must not hide
     if not request.as_json:
         say(out, f"to look at: {report}")
-    if results.failed:
-        raise typer.Exit(1)
+    return report
 
 
 def _probe(folder: Path, as_json: bool) -> None:

@@ -83,6 +83,12 @@ def complete_set(incomplete: str) -> list[str]:
     return [f"{key}={value}" for key in keys for value in values[key]]
 
 
+def complete_tracker(incomplete: str) -> list[str]:
+    from cnnkit.families.trackers import TRACKERS
+
+    return [name for name in TRACKERS if name.startswith(incomplete)]
+
+
 def complete_vary(incomplete: str) -> list[str]:
     """The same; behind a comma, the values that are not named yet."""
     from cnnkit.config.docs import example_values

@@ -5,7 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from cnnkit.cli.completion import complete_config, complete_folder, complete_run, complete_set, complete_vary
+from cnnkit.cli.completion import (
+    complete_config,
+    complete_folder,
+    complete_run,
+    complete_set,
+    complete_tracker,
+    complete_vary,
+)
 from cnnkit.errors import UsageError
 from cnnkit.files import json_text
 
@@ -104,6 +111,26 @@ def _known_device(name: str | None) -> str | None:
     return name
 
 
+def _known_trackers(names: list[str]) -> list[str]:
+    """Refuses what no configuration would take."""
+    from cnnkit.config.validation import refusal_of
+
+    for name in names:
+        if refusal := refusal_of(("tracking",), [name]):
+            raise UsageError(f"--track {name}: {refusal}")
+    return list(dict.fromkeys(names))
+
+
+TrackOption = Annotated[
+    list[str],
+    typer.Option(
+        "--track",
+        metavar="NAME",
+        help="Also tell tensorboard or mlflow of it; repeatable.",
+        callback=_known_trackers,
+        autocompletion=complete_tracker,
+    ),
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON, alone, on standard output.")
 ]

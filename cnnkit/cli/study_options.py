@@ -11,7 +11,15 @@ from typing import Annotated, Any
 import typer
 
 from cnnkit.cli.completion import complete_study_or_folder
-from cnnkit.cli.options import ConfigArgument, ConfigOption, RootOption, SetOption, TrustOption, YesOption
+from cnnkit.cli.options import (
+    ConfigArgument,
+    ConfigOption,
+    RootOption,
+    SetOption,
+    TrackOption,
+    TrustOption,
+    YesOption,
+)
 
 
 class Matched(str, Enum):
@@ -124,12 +132,16 @@ class Request:
     root: RootOption = None
     yes: YesOption = False
     trust: TrustOption = False
+    track: TrackOption = field(default_factory=list)
     play: Annotated[
         bool, typer.Option("--play", help="Write play.html as well: the networks, to draw for.")
     ] = False
     as_json: Annotated[
         bool, typer.Option("--json", help="Print results.json, alone, on standard output.")
     ] = False
+
+
+LISTS = ("overrides", "track")  # options that may be given several times
 
 
 def with_request(command: Callable[..., None]) -> Callable[..., None]:
@@ -145,7 +157,7 @@ def with_request(command: Callable[..., None]) -> Callable[..., None]:
         inspect.signature(function, eval_str=True).parameters.values() for function in (Request, command)
     )
     parameters = [
-        p.replace(kind=p.KEYWORD_ONLY, default=[] if p.name == "overrides" else p.default)
+        p.replace(kind=p.KEYWORD_ONLY, default=[] if p.name in LISTS else p.default)
         for p in (named, config, *own, *shared)
     ]
     with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

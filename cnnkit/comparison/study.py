@@ -34,6 +34,7 @@ SHARED = (
     *("training.seed", "data.dataset", "data.root", "data.scene", "data.crop"),
     *("data.folds", "data.resample_test"),
     *("runtime.device", "runtime.threads"),
+    "tracking",
 )
 
 
@@ -219,6 +220,7 @@ def plan_study(
     refuse_margin(margin)
     varied = {key: values, **(beside or {})}
     _refuse_keys(key, *(beside or {}))
+    base = base.model_copy(update={"tracking": ()})  # it says nothing of what is computed
     base = _settled(base) if here else _with_runtime(base, threads=base.runtime.threads or 1)
     factors, levels = ([], levels_of(base, key, values)) if len(varied) == 1 else combined(base, varied)
     if match != "none":

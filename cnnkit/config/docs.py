@@ -6,6 +6,7 @@ from typing import Any
 
 from cnnkit.config.choices import OWN_CLASS
 from cnnkit.config.schema import Config
+from cnnkit.config.types import is_section
 
 NO_LIMIT = 10**9  # a bound so high that the table leaves it out
 
@@ -58,24 +59,24 @@ def _parts(schema: dict[str, Any]) -> list[dict[str, Any]]:
 def _keys(section: Any, prefix: str) -> Iterator[tuple[str, dict[str, Any], Any, str]]:
     properties = section.model_json_schema()["properties"]
     for name, info in section.model_fields.items():
-        if hasattr(info.annotation, "model_fields"):
+        if is_section(info.annotation):
             yield from _keys(info.annotation, f"{prefix}{name}.")
         else:
             default = getattr(section(), name)
             yield f"{prefix}{name}", properties[name], default, info.description
 
 
-def _values(schema: dict[str, Any]) -> str:
-    """What a value may be, in words, from its JSON Schema."""
+def _values(schema: dict[str, Any], beside: bool = False) -> str:
+    """What a value may be, in words, from its JSON Schema. beside: whether other kinds are told beside it."""
     if parts := _parts(schema):
-        return " or ".join(_values(part) for part in parts)
+        return " or ".join(_values(part, beside=True) for part in parts)
     if schema == OWN_CLASS:
         return "`file.py:Class`"
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if schema.get("type") == "array":
         items = schema.get("items") or schema["prefixItems"][0]
-        if any("enum" in part for part in _parts(items) or [items]):
+        if beside and any("enum" in part for part in _parts(items) or [items]):
             return "list of them"
         fewest, most = schema.get("minItems", 0), schema.get("maxItems")
         length = f"{fewest} " if fewest == most else ""

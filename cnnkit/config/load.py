@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from cnnkit.config import versions
 from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
+from cnnkit.config.types import is_section
 from cnnkit.config.validation import validate
 from cnnkit.config.yaml_tree import YamlTree
 from cnnkit.errors import ConfigError, Place, Problem, UsageError
@@ -20,7 +21,8 @@ from cnnkit.filenames import CONFIG, ENVIRONMENT
 from cnnkit.own.sources import learn, trust
 
 LARGEST_FILE = 32_000  # bytes
-SECTIONS = frozenset([*((name,) for name in Config.model_fields), ("data", "augment"), ("data", "scene")])
+_TOP = [(name,) for name, field in Config.model_fields.items() if is_section(field.annotation)]
+SECTIONS = frozenset([*_TOP, ("data", "augment"), ("data", "scene")])
 SCHEMA_LINE = "yaml-language-server:"
 SCHEMA_FILE = "cnnkit.schema.json"  # beside a copy of a shipped configuration
 
@@ -78,12 +80,13 @@ def config_text(config: Config) -> str:
 
 
 def differing_keys(config: Config) -> dict[str, object]:
-    """The keys whose values are not the defaults, and `schema`, the version of these defaults.
+    """The keys that count and are not at their defaults, and `schema`, the version of these defaults.
 
     Keys are dotted and sorted; values are those of JSON. A key that is added to the schema changes nothing.
     """
     defaults = flat(Config())
     differing = {key: value for key, value in flat(config).items() if value != defaults[key]}
+    differing.pop("tracking", None)  # it changes nothing that is computed
     return dict(sorted({**differing, versions.KEY: versions.VERSION}.items()))
 
 

@@ -28,6 +28,7 @@ from cnnkit.families.optimizers import OPTIMIZERS
 from cnnkit.families.poolings import ACTIVATION_FIRST, ORDERS, POOLING_FIRST, POOLINGS
 from cnnkit.families.schedules import SCHEDULES
 from cnnkit.families.settings import Choice, choice_of
+from cnnkit.families.trackers import TRACKERS
 from cnnkit.own.names import in_file_names, reference
 from cnnkit.words import counted
 
@@ -41,6 +42,7 @@ HeadStrategy = Annotated[str | Choice, Chosen(HEADS)]
 ActivationName = Annotated[str, OneOf(ACTIVATIONS)]
 OptimizerName = Annotated[str, OneOf(OPTIMIZERS)]
 ScheduleName = Annotated[str, OneOf(SCHEDULES)]
+TrackerName = Annotated[str, OneOf(TRACKERS)]
 
 
 @dataclass(frozen=True)
@@ -209,6 +211,9 @@ class Config(Section):
     model: ModelConfig = Field(ModelConfig(), description="the network")
     training: TrainingConfig = Field(TrainingConfig(), description="how it learns")
     runtime: RuntimeConfig = Field(RuntimeConfig(), description="where it runs")
+    tracking: Listed[TrackerName] = Field(
+        (), description="trackers that are told of the training; it is computed alike with and without them"
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Config":

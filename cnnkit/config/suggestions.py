@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from cnnkit.config.schema import Config
+from cnnkit.config.types import is_section
 
 # Other usual words for keys and values; compared as `_plain` leaves them.
 KEYS = {
@@ -70,6 +71,9 @@ KEYS = {
     "gpu": "runtime.device",
     "dtype": "runtime.precision",
     "numthreads": "runtime.threads",
+    "trackers": "tracking",
+    "loggers": "tracking",
+    "reportto": "tracking",
 }
 NAMES = {
     "average": "avg",
@@ -128,7 +132,7 @@ def dotted_keys(section: Any = Config, prefix: str = "") -> Iterator[str]:
     """Every key, sections too, those above before those below."""
     for name, field in section.model_fields.items():
         yield f"{prefix}{name}"
-        if hasattr(field.annotation, "model_fields"):
+        if is_section(field.annotation):
             yield from dotted_keys(field.annotation, f"{prefix}{name}.")
 
 

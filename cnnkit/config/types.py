@@ -14,6 +14,11 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
+def is_section(kind: object) -> bool:
+    """Whether a key of this type holds keys."""
+    return hasattr(kind, "model_fields")
+
+
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]

@@ -16,7 +16,10 @@ from cnnkit.errors import Problem
 from cnnkit.words import listed
 
 LIST_ERRORS = ("tuple_type", "too_short", "too_long", "missing")
-EXAMPLES: dict[object, object] = {"size": [32, 32], "classes": ["cat", "dog"], "images": [400, 50, 100]}
+EXAMPLES: dict[object, object] = {  # of lists that are empty by default
+    **{"size": [32, 32], "classes": ["cat", "dog"], "images": [400, 50, 100]},
+    "tracking": ["mlflow"],
+}
 EXPECTED = {  # by pydantic's type of the error, with the values of its context
     "int_type": "an integer",
     "float_type": "a number",
@@ -166,7 +169,7 @@ def _example(path: KeyPath) -> str:
     default: Any = Config()
     for part in path:
         default = getattr(default, str(part), default)
-    return json.dumps(EXAMPLES[path[1]] if default is None else default)
+    return json.dumps(default or next((EXAMPLES[part] for part in path if part in EXAMPLES), default))
 
 
 def _known_keys(path: KeyPath) -> list[str]:

@@ -20,6 +20,7 @@ from cnnkit.errors import CnnkitError
 from cnnkit.experiment.latest import latest_run
 from cnnkit.experiment.onnx_file import LIBRARIES
 from cnnkit.families.datasets import DATASETS
+from cnnkit.families.trackers import TRACKERS
 from cnnkit.processes import available_cpus
 from cnnkit.training.device import choose_device
 from cnnkit.training.idle_cores import IdleCores
@@ -28,7 +29,11 @@ from cnnkit.words import counted, gigabytes, listed
 
 DRIVER = Path("/proc/driver/nvidia/version")  # there where a kernel drives NVIDIA's cards
 LITTLE = 1e9  # bytes that a cache folder should have left
-EXTRAS = {"ray": ("ray",), "tune": ("optuna",), "onnx": LIBRARIES}  # by extra, the modules that it brings
+# By extra, the modules that it brings.
+EXTRAS = {
+    **{"ray": ("ray",), "tune": ("optuna",), "onnx": LIBRARIES},
+    **{tracker.extra: (tracker.library,) for tracker in TRACKERS.values()},
+}
 BUSY = 0.25  # of a core
 
 
@@ -123,7 +128,12 @@ def _extras() -> Finding:
 
 
 def _version(module: str) -> str:
-    return f"{module} {importlib.metadata.version(module)}"
+    """Also of a module that comes in a package of another name, such as mlflow in mlflow-skinny."""
+    try:
+        return f"{module} {importlib.metadata.version(module)}"
+    except importlib.metadata.PackageNotFoundError:
+        package = importlib.metadata.packages_distributions()[module][0]
+        return f"{package} {importlib.metadata.version(package)}"
 
 
 def _latest() -> Finding:

@@ -1,0 +1,153 @@
+"""The way to a tracker: a queue that never blocks, a thread that empties it, and a process that takes it."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import IO, Any
+
+from cnnkit.events import Note, NoteListener
+from cnnkit.families.trackers import TRACKERS, Tracker
+from cnnkit.signals import ctrl_c_blocked
+from cnnkit.tracking.messages import Message
+from cnnkit.words import counted
+
+MOST_WAITING = 10_000  # messages
+QUIET, LONGEST = 10.0, 30.0  # seconds after the end: in which nothing is taken, and in all
+# The process imports what this one can, but nothing that only happens to lie in the current folder.
+TAKER = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from cnnkit.tracking.taker import main; main(*sys.argv[2:])"
+)
+
+
+class Delivery:
+    """Messages on their way to one tracker. Nothing here waits for it but `close`."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self.tracker = tracker
+        self.complaints: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._queue: queue.Queue[Message | None] = queue.Queue(MOST_WAITING)
+        self._lost, self._killed = 0, False
+        self._answered = False  # a busy machine may take long to import a library, and to make a database
+        self._last_taken = time.monotonic()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._sender = threading.Thread(target=self._send, daemon=True)
+        self._sender.start()
+
+    def put(self, message: Message) -> None:
+        try:
+            self._queue.put_nowait(message)
+        except queue.Full:
+            self._lost += 1
+
+    def end(self) -> None:
+        """No message comes after this."""
+        self._last_taken = time.monotonic()
+        while True:
+            try:
+                return self._queue.put_nowait(None)
+            except queue.Full:
+                with contextlib.suppress(queue.Empty):
+                    self._queue.get_nowait()
+                    self._lost += 1
+
+    def close(self, latest: float) -> None:
+        """Waits until all is taken, or nothing was for a while. latest: as `time.monotonic` has it."""
+        while self._sender.is_alive() and time.monotonic() < self._until(latest):
+            self._sender.join(0.02)
+        if self._process and self._sender.is_alive():
+            self._complain("it takes too long; what it has not taken is dropped")
+            self._killed = True
+            self._process.kill()
+            self._sender.join()
+        if self._lost:
+            self._complain(f"{counted(self._lost, 'message')} could not be delivered, and are dropped")
+
+    def _until(self, latest: float) -> float:
+        return min(latest, self._last_taken + QUIET) if self._answered else latest
+
+    def _complain(self, words: str) -> None:
+        self.complaints.put(f"{self.tracker.name}: {words}")
+
+    def _send(self) -> None:
+        """The thread: starts the process, and writes to it until the end."""
+        environment = json.dumps([path for path in sys.path if path])
+        command = [sys.executable, "-I", "-c", TAKER, environment, self.tracker.name, self.tracker.path]
+        try:
+            with ctrl_c_blocked() if hasattr(os, "fork") else contextlib.nullcontext():
+                self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        except OSError as error:
+            self._complain(f"its process cannot be started: {error.strerror}")
+            return
+        listener = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
+        listener.start()
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # the process has ended: `_listen` tells
+            while (message := self._queue.get()) is not None:
+                self._process.stdin.write(pickle.dumps(message))
+                self._process.stdin.flush()
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        listener.join()
+        if self._process.wait() and not self._killed:
+            self._complain("its process has ended too early; the rest is dropped")
+
+    def _listen(self, answers: IO[bytes]) -> None:
+        with answers:
+            for line in answers:
+                told: dict[str, Any] = json.loads(line)
+                self._answered, self._last_taken = True, time.monotonic()
+                if "told" in told:
+                    self._complain(f"{told['told']}; the training goes on, and this is tried again")
+                self._lost += told.get("lost", 0)
+
+
+def is_installed(tracker: Tracker) -> bool:
+    return importlib.util.find_spec(tracker.library) is not None
+
+
+class Deliveries:
+    """To all trackers that are asked for. A tracker whose library is missing is told of, and left out."""
+
+    def __init__(self, names: Sequence[str], notify: NoteListener) -> None:
+        self.notify = notify
+        self._open: list[Delivery] = []
+        for tracker in (TRACKERS[name] for name in dict.fromkeys(names)):
+            if not is_installed(tracker):
+                notify(
+                    Note(
+                        f"{tracker.name} is told nothing, because its library is missing: "
+                        f"pip install 'cnnkit[{tracker.extra}]'"
+                    )
+                )
+            else:
+                self._open.append(Delivery(tracker))
+
+    def tell(self, *messages: Message) -> None:
+        """Never waits, and never raises."""
+        for delivery in self._open:
+            for message in messages:
+                delivery.put(message)
+
+    def pass_on(self) -> None:
+        """Tells what trackers complained of since."""
+        for delivery in self._open:
+            while not delivery.complaints.empty():
+                self.notify(Note(delivery.complaints.get()))
+
+    def close(self) -> None:
+        """Waits some seconds for what is under way; the rest is dropped, and told."""
+        latest = time.monotonic() + LONGEST
+        for delivery in self._open:
+            delivery.end()
+        for delivery in self._open:
+            delivery.close(latest)
+        self.pass_on()
