@@ -207,15 +207,36 @@ BROKEN: dict[str, tuple[str, str]] = {  # by what is wrong: the file, and a part
     ),
     "channels to compute": (own("return maps", "multiplies_channels = 1 + 1"), "written out"),
     "a formula that is none": (own(f"return {POOLED}", "weights = 'k ** k'"), "a formula has"),
+    "more parts than maps": (
+        own(f"return {POOLED}", 'parts = ("peak", "rest")'),
+        "own.py:5: Own: parts names 2 maps, and multiplies_channels is 1",
+    ),
+    "fewer parts than maps": (
+        own(f"return torch.cat([{POOLED}] * 2, 1)", 'multiplies_channels = 2; parts = ("one",)'),
+        "parts names 1 maps, and multiplies_channels is 2",
+    ),
+    "a formula with text": (
+        own(f"return {POOLED}", 'weights = "2 * how"').replace("channels):", 'channels, how: str = "a"):'),
+        "weights is a formula of numbers, and how is text",
+    ),
     "not text": ("\x00", "null bytes"),
     "nested too deeply": ("x = " + "(" * 5000 + ")" * 5000, "own.py"),
 }
+TAKING_ALONG = [
+    ("\n        while True: pass", "does not end: it was stopped after 2 s, and was at line"),
+    ("import os; os._exit(7)", "exit code 7"),
+    ("import os; os.kill(os.getpid(), 9)", "exit code -9"),
+]
 
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_broken_class_gets_words(what: str) -> None:
     text, told = BROKEN[what]
     assert told in words_about(text)
+
+
+def test_at_least_forty_broken_classes_are_tried() -> None:
+    assert len(BROKEN) + len(TAKING_ALONG) >= 40
 
 
 def test_a_whole_class_gets_none() -> None:
@@ -238,14 +259,7 @@ def test_a_head_and_an_activation_are_tried_too(family: str) -> None:
     assert words_about(text.format(f"return {wrong}"), family)
 
 
-@pytest.mark.parametrize(
-    ("body", "told"),
-    [
-        ("\n        while True: pass", "does not end: it was stopped after 2 s, and was at line"),
-        ("import os; os._exit(7)", "exit code 7"),
-        ("import os; os.kill(os.getpid(), 9)", "exit code -9"),
-    ],
-)
+@pytest.mark.parametrize(("body", "told"), TAKING_ALONG)
 def test_a_class_that_takes_its_process_along_is_told_of(
     body: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,10 +325,52 @@ def test_a_kept_configuration_means_the_same_code(tmp_path: Path) -> None:
         parse_config(text, kept=True)
 
 
-def test_a_file_that_imports_one_beside_it_is_refused() -> None:
-    Path("beside.py").write_text("")
-    with pytest.raises(ConfigError, match=r"imports beside.py, which a run would not keep"):
-        configured("import beside\n" + GOOD, "Quantile")
+@pytest.mark.parametrize("beside", ["beside.py", "beside/__init__.py"])
+@pytest.mark.parametrize("line", ["import beside", "from beside.x import y", "import os, beside.x as z"])
+def test_a_file_that_imports_one_beside_it_is_refused(beside: str, line: str) -> None:
+    Path(beside).parent.mkdir(exist_ok=True)
+    Path(beside).write_text("")
+    with pytest.raises(ConfigError, match=f"imports {beside}, which a run would not keep"):
+        configured(f"{line}\n{GOOD}", "Quantile")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("./evil:Evil", r"\./evil is neither a file that ends in \.py nor a module; write my_pool\.py:Name"),
+        ("./there:Evil", r"\./there is neither .* nor a module; name the file: there\.py"),
+        ("there:Evil", r"Python finds no module there; name the file: there\.py"),
+        ("code.txt:Evil", r"code\.txt is neither a file that ends in \.py"),
+        ("..:X", r"\.\. is neither a file that ends in \.py"),
+        (".:X", r"\. is neither a file that ends in \.py"),
+        ("a..b:X", r"a\.\.b is neither a file that ends in \.py"),
+        ("there.py:X@1", r"'there\.py:X@1' names no class: write my_pool\.py:Name"),
+        ("there.py:X@y", r"no file's name may hold @ or ="),
+        ("a@b.py:X", r"no file's name may hold @ or ="),
+        ("there.py:1", r"names no class: write my_pool\.py:Name"),
+        ("gone.py:X", r"there is no file gone\.py in "),
+        (f"gone.py:X@{32 * 'a'}", r"the kept copy of gone\.py:X is not whole or not there"),
+    ],
+)
+@pytest.mark.parametrize("family", ["pooling", "head", "activation"])
+def test_a_name_that_names_no_class_is_told(name: str, told: str, family: str) -> None:
+    Path("there.py").write_text("")
+    Path("code.txt").write_text("")
+    with pytest.raises(ConfigError, match=told):
+        parse_config(TINY, "tiny", [f"model.{family}={name}"])
+
+
+def test_what_a_cost_depends_on_is_told_where_it_has_no_value(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class_with = own(f"return {POOLED}", 'weights = "2 * deep"').replace(
+        "channels):", "channels, deep: int):"
+    )
+    Path("own.py").write_text(class_with)
+    monkeypatch.setattr(sources, "installed_names", lambda family: ["theirs"])
+    monkeypatch.setattr("cnnkit.families.registry.installed", lambda *_: Reference("own.py", "Own"))
+    listed = " ".join(call(capsys, "pooling", "list").out.split())
+    assert "own.py:Own: weights: it depends on deep, which has no default" in listed
 
 
 def test_costs_are_those_that_the_class_declares() -> None:
@@ -434,6 +490,22 @@ def test_a_changed_copy_is_not_run(a_run: Path, capsys: Capture) -> None:
     assert not Path("other").exists()
 
 
+@pytest.mark.parametrize("spoilt", ["damaged", "missing"])
+def test_the_text_in_the_weights_stands_in_for_a_copy_and_that_is_told(
+    spoilt: str, a_run: Path, picture: Path, capsys: Capture
+) -> None:
+    copy = a_run / "own" / "own.py"
+    copy.write_text(PLANTED.replace("planted", "other")) if spoilt == "damaged" else copy.unlink()
+    told = f"the copy of own.py in {a_run}/own is damaged or missing: the text that {a_run}/best.safetensors"
+    refused = call(capsys, "eval", a_run)
+    assert (refused.code, "own.py, whose text run/best.safetensors holds" in refused.err) == (2, True)
+    for line in (["eval", a_run], ["predict", a_run, picture], ["report", a_run]):
+        forget()
+        done = call(capsys, *line, "--trust")
+        assert (done.code, told in done.err) == (0, True), (line, done.err)
+    assert not Path("other").exists()
+
+
 def test_python_opens_a_run_that_is_trusted(a_run: Path) -> None:
     for path in (a_run, a_run / "best.safetensors"):
         assert cnnkit.open_run(path).config.model.strategies == "own.py:Quantile"
@@ -484,6 +556,12 @@ def test_a_strangers_study_is_reported_and_verified_without_running_any_of_it(
     assert not Path("planted").exists()
     assert call(capsys, "compare", "--verify", a_study, "--deep", "--trust").code == 0
     assert Path("planted").exists()
+
+
+def test_a_copy_in_a_trial_stands_in_for_that_of_the_study(a_study: Path, capsys: Capture) -> None:
+    (a_study / "own" / "own.py").write_text("raise ValueError")
+    done = call(capsys, "compare", "--verify", a_study, "--deep", "--trust")
+    assert (done.code, "a copy in study/own is damaged or missing: that in" in done.err) == (0, True)
 
 
 def test_a_study_goes_on_with_the_code_that_it_kept(a_study: Path, capsys: Capture) -> None:
