@@ -1,9 +1,14 @@
 """A person's own pooling: named, tried, kept, and run only where a person trusts it."""
 
 import json
+import os
 import pickle
 import shutil
+import subprocess
 import sys
+import sysconfig
+import venv
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -564,6 +569,65 @@ def test_a_copy_in_a_trial_stands_in_for_that_of_the_study(a_study: Path, capsys
     assert (done.code, "a copy in study/own is damaged or missing: that in" in done.err) == (0, True)
 
 
+STRANGERS = {  # by what a command is given; the planted code lies beside it, and its files name it
+    "a run": [
+        ["eval", "run"],
+        ["eval", "run/best.safetensors"],
+        ["predict", "run", "one.png"],
+        ["report", "run"],
+        ["train", "--resume", "run"],
+        ["train", "run/config.yaml", "--out", "again", "--yes"],
+        ["export", "run", "--format", "torch", "--out", "m.pt2"],
+        ["play", "run"],
+        ["summary", "run/config.yaml"],
+        ["runs", "."],
+        ["runs", "--json"],
+        ["config", "check", "run/config.yaml"],
+        ["config", "show", "run/config.yaml"],
+        ["config", "check", "theirs.yaml"],
+        ["config", "show", "theirs.yaml"],
+        ["config", "copy", "theirs.yaml", "mine.yaml"],
+        ["summary", "theirs.yaml"],
+        ["data", "."],
+        ["data", "run"],
+        ["judge", "table.csv"],
+        ["doctor"],
+        ["pooling", "list"],
+    ],
+    "a study": [
+        ["report", "study"],
+        ["report", "study", "--csv", "right.csv"],
+        ["compare", "--verify", "study"],
+        ["compare", "--verify", "study", "--deep"],
+        ["compare", "--resume", "--out", "study", "--seeds", "3", "--workers", "1"],
+        ["compare", "--resume", "--out", "study", "--seeds", "3", "--workers", "1", "--probe"],
+        ["probe", "study"],
+        ["play", "study"],
+        ["runs", "study"],
+        ["runs", "."],
+        ["eval", "study/trials"],
+        ["config", "show", "study/study.json"],
+    ],
+}
+
+
+@pytest.mark.parametrize("given", STRANGERS)
+def test_planted_code_runs_through_no_command(
+    given: str, request: pytest.FixtureRequest, picture: Path, capsys: Capture
+) -> None:
+    assert picture.name == "one.png"
+    request.getfixturevalue("a_run" if given == "a run" else "a_study")
+    Path("own.py").write_text(PLANTED)  # as a stranger sends a folder: the code beside the rest
+    Path("theirs.yaml").write_text(TINY.replace("model: {", "model: {pooling: 'own.py:Quantile', "))
+    Path("table.csv").write_text("level,seed,accuracy\na,1,0.5\na,2,0.6\nb,1,0.7\nb,2,0.8\n")
+    for line in STRANGERS[given]:
+        forget()
+        done = call(capsys, *line)
+        assert done.code in (0, 1, 2), line
+        assert "Traceback" not in done.err, line
+        assert not Path("planted").exists(), line
+
+
 def test_a_study_goes_on_with_the_code_that_it_kept(a_study: Path, capsys: Capture) -> None:
     line = ["compare", "--resume", "--out", a_study, "--seeds", 3, "--workers", 1, "--trust"]
     assert call(capsys, *line).code == 0
@@ -700,6 +764,48 @@ def test_a_package_names_its_poolings(a_package: None, capsys: Capture) -> None:
     assert not Path("imported").exists()
     with pytest.raises(ConfigError, match="unknown strategy 'late'"):
         parse_config(TINY, "tiny", ["model.pooling=late"])
+
+
+def wheel_of(text: str, folder: Path) -> Path:
+    """A wheel of a package `their`, whose module `pools` has this text and whose entry point names it."""
+    path, about = folder / "their-1.0-py3-none-any.whl", "their-1.0.dist-info"
+    files = {
+        "their/__init__.py": "open('imported', 'w').close()\n",
+        "their/pools.py": text,
+        f"{about}/METADATA": "Metadata-Version: 2.1\nName: their\nVersion: 1.0\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{about}/entry_points.txt": "[cnnkit.poolings]\nquantile = their.pools:Quantile\n",
+    }
+    record = "".join(f"{name},,\n" for name in [*files, f"{about}/RECORD"])
+    with zipfile.ZipFile(path, "w") as wheel:
+        for name, content in {**files, f"{about}/RECORD": record}.items():
+            wheel.writestr(name, content)
+    return path
+
+
+def test_a_wheel_in_a_fresh_environment_is_found_and_compared(tmp_path: Path) -> None:
+    venv.create(tmp_path / "fresh", with_pip=True)
+    python = str(tmp_path / "fresh" / "bin" / "python")
+    (site,) = (tmp_path / "fresh").glob("lib/python*/site-packages")
+    known = [str(Path(cnnkit.__file__).parents[1]), sysconfig.get_path("purelib")]
+    (site / "known.pth").write_text("\n".join(known))
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-index"]
+    subprocess.run([*pip, "--no-deps", str(wheel_of(PLANTED, tmp_path))], check=True)
+    Path("tiny.yaml").write_text(TINY)
+    line = ["compare-pooling", "tiny.yaml", "--strategies", "max,quantile", "--seeds", "2", "--out", "study"]
+    words = ["--set", "training.epochs=1", "--workers", "1", "--yes"]
+    surroundings = {**os.environ, "PYTHONPATH": "", "PYTHONSAFEPATH": "1"}
+    done = subprocess.run(
+        [python, "-m", "cnnkit", *line, *words],
+        capture_output=True,
+        text=True,
+        env=surroundings,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "quantile" in done.stdout
+    assert (Path("study") / "own" / "their.pools.py").read_text() == PLANTED
+    assert not Path("imported").exists()  # the class's module is run, and the package around it is not
 
 
 @pytest.mark.usefixtures("a_package", "not_tried", "trials_here")

@@ -54,13 +54,18 @@ def kept_config(path: Path) -> Config:
     return _config_in(metadata, file)
 
 
-def _config_in(metadata: Mapping[str, str], file: Path) -> Config:
-    """The configuration that a weights file holds; the text of its own classes is known from now on."""
+def learn_texts(metadata: Mapping[str, str], file: Path) -> None:
+    """The text of the own classes of a weights or ONNX file is known from now on, and not run."""
     learn(file.parent)
     try:
         unpack(parse_json(metadata.get(OWN, "{}").encode()), file)
     except (DamagedFile, UnicodeError) as error:
         raise RunError(f"{file} is damaged: {error}") from error
+
+
+def _config_in(metadata: Mapping[str, str], file: Path) -> Config:
+    """The configuration that a weights file holds."""
+    learn_texts(metadata, file)
     if "config" not in metadata:
         raise RunError(f"{file} was not written by cnnkit: its metadata holds no configuration")
     try:
