@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 import torch
 from conftest import TINY
-from support import call
+from support import Tiny, call
 
 import cnnkit
 from cnnkit.comparison.on_ray import _train_somewhere
+from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.trial import Trial, data_hash
 from cnnkit.config.costs import layer_costs
 from cnnkit.config.geometry import cells_of
@@ -37,6 +38,7 @@ from cnnkit.own import code, sources
 from cnnkit.own.formulas import computed
 from cnnkit.own.names import Reference
 from cnnkit.report.image_captions import evidence_caption
+from cnnkit.report.pooled import pooled_maps
 
 Capture = pytest.CaptureFixture[str]
 GOOD = '''
@@ -735,6 +737,37 @@ def test_one_is_drawn_in_the_terminal_and_as_a_file(capsys: Capture) -> None:
     assert "formula: quantile x; products for a value: 1" in shown.out
     assert Path("pooling-Quantile.png").is_file()
     assert sum(line.count("█") for line in shown.out.splitlines()) > 0
+
+
+@pytest.mark.parametrize("parts", ["pass", 'parts = ("peak", "mean")'])
+def test_a_pooling_of_several_parts_is_drawn_whether_they_have_names_or_not(
+    parts: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch, tiny: Tiny
+) -> None:
+    monkeypatch.setattr(tried_apart, "_answers", lambda cases: [("", None)] * len(cases))
+    body = f"return torch.cat([{POOLED}, F.avg_pool2d(maps, k)], 1)"
+    configured(own(body, f"multiplies_channels = 2; {parts}"))
+    done = call(capsys, "pooling", "show", "own.py:Own")
+    assert done.code == 0, done.err
+    names = ["peak", "mean"] if "peak" in parts else ["own.py:Own 1", "own.py:Own 2"]
+    assert all(f"{name}, 12 × 12 values" in done.out for name in names)
+    drawing = pooled_maps(plan_study(tiny(), "model.pooling", ["max", "own.py:Own"], 2).to_file())
+    assert drawing is not None
+    assert [[part for part, _ in level.images] for level in drawing.levels] == [["max"], names]
+
+
+def test_an_own_pooling_that_cannot_be_drawn_leaves_the_others_their_pictures(tiny: Tiny) -> None:
+    configured(own(f"assert self.channels > 1, 'no less'; return {POOLED}"))
+    study = plan_study(tiny(), "model.pooling", ["own.py:Own", "max"], 2).to_file()
+    drawing = pooled_maps(study)
+    assert drawing is not None
+    assert [level.name for level in drawing.levels] == ["max"]
+    assert drawing.failed == ["own.py:Own (AssertionError: no less)"]
+    forget()
+    Path("own.py").unlink()
+    drawing = pooled_maps(study)
+    assert drawing is not None
+    assert [level.name for level in drawing.levels] == ["max"]
+    assert "own.py:Own (the kept copy of own.py:Own is not whole or not there" in drawing.failed[0]
 
 
 # Packages that others install ---------------------------------------------------------------------------
