@@ -630,6 +630,16 @@ def test_planted_code_runs_through_no_command(
         assert not Path("planted").exists(), line
 
 
+def test_a_page_of_a_study_leaves_own_code_out_and_that_is_told(a_study: Path, capsys: Capture) -> None:
+    done = call(capsys, "play", a_study)
+    assert done.code == 0, done.err
+    told = (
+        "own.py:Quantile(q=0.9) is not on the page: own.py:Quantile is Python code of your own, which a page"
+    )
+    assert told in " ".join(done.err.split())
+    assert not Path("planted").exists()
+
+
 def test_a_study_goes_on_with_the_code_that_it_kept(a_study: Path, capsys: Capture) -> None:
     line = ["compare", "--resume", "--out", a_study, "--seeds", 3, "--workers", 1, "--trust"]
     assert call(capsys, *line).code == 0
