@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from support import SCRIPTS, call, finished_run
 from test_folder import COLOURS, own, picture
+from test_own_pooling import forget
 
 import cnnkit
 from cnnkit.api.functions import open_run
@@ -19,6 +20,7 @@ from cnnkit.data.prepare import load_dataset
 from cnnkit.errors import RunError, UsageError
 from cnnkit.experiment.new_run import create_run
 from cnnkit.experiment.train import run_experiment
+from cnnkit.nn import tried_apart
 
 try:
     import onnx
@@ -184,3 +186,80 @@ def test_the_script_is_short_and_needs_no_cnnkit() -> None:
         *("json", "sys", "numpy", "onnxruntime", "PIL")
     }
     assert cnnkit.__name__ not in code
+
+
+# Own classes --------------------------------------------------------------------------------------------
+
+OWN_CLASSES = """
+import torch
+from torch import nn
+open('planted', 'w').close()
+class Least(nn.Module):
+    def __init__(self, k, *, share: float = 0.5):
+        super().__init__()
+        self.k, self.share = k, share
+    def forward(self, maps):
+        k, (height, width) = self.k, maps.shape[-2:]
+        cells = maps[..., : height // k * k, : width // k * k].unfold(2, k, k).unfold(3, k, k)
+        return {least}
+class Peak(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+    def forward(self, maps):
+        return maps.amax((2, 3))
+class Bend(nn.Module):
+    def forward(self, x):
+        return x.clamp(min=-0.1)
+"""
+PLAIN = "cells.amax((-2, -1)) - self.share * cells.amin((-2, -1))"
+CHOOSES = "cells.amax((-2, -1)) if float(maps.detach().sum()) > 0 else cells.amin((-2, -1))"
+
+
+def run_of_own_classes(least: str, monkeypatch: pytest.MonkeyPatch) -> cnnkit.Run:
+    """A run of an own pooling, head and activation, which are trusted here."""
+    monkeypatch.setattr(tried_apart, "_answers", lambda cases: [("", None)] * len(cases))
+    Path("mine.py").write_text(OWN_CLASSES.format(least=least))
+    named = {"model.pooling": "mine.py:Least", "model.head": "mine.py:Peak"}
+    config = cnnkit.load_config("digits", {"training.epochs": 1, "model.activation": "mine.py:Bend", **named})
+    return cnnkit.train(config, out="run", progress=False)
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_an_exported_network_of_own_classes_answers_without_them(
+    int8: bool, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    trained = run_of_own_classes(PLAIN, monkeypatch)
+    trained.export("model.onnx", int8=int8, check=90)
+    accuracy = trained.evaluate().evaluation.accuracy
+    for gone in ("mine.py", "planted"):
+        Path(gone).unlink()
+    shutil.rmtree("run")
+    forget()
+    drawn = Image.new("L", (28, 28), 255)
+    drawn.paste(0, (12, 4, 16, 24))
+    drawn.save("one.png")
+    asked = call(capsys, "predict", "model.onnx", "one.png")
+    assert asked.code == 0, asked.err
+    measured = call(capsys, "eval", "model.onnx", "--json")
+    assert measured.code == 0, measured.err
+    assert json.loads(measured.out)["accuracy"] == pytest.approx(accuracy, abs=0.03)
+    assert not Path("planted").exists()
+
+
+def test_a_program_of_own_classes_is_opened_by_torch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = run_of_own_classes(PLAIN, monkeypatch)
+    trained.export("model.pt2", format="torch", check=90)
+    pixels = torch.randint(256, (3, 1, 8, 8), dtype=torch.uint8)
+    wanted = trained.model()(pixels)
+    Path("planted").unlink()
+    forget()
+    logits, _ = torch.export.load("model.pt2").module()(pixels)
+    assert torch.allclose(logits, wanted, atol=1e-4)
+    assert not Path("planted").exists()
+
+
+def test_what_cannot_be_exported_of_an_own_class_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = run_of_own_classes(CHOOSES, monkeypatch)
+    with pytest.raises(RunError, match=r"pooling \(Least\) cannot be exported: it decides by the values"):
+        trained.export("model.onnx", check=9)
+    assert not Path("model.onnx").exists()

@@ -1,9 +1,14 @@
 """A person's own pooling: named, tried, kept, and run only where a person trusts it."""
 
 import json
+import os
 import pickle
 import shutil
+import subprocess
 import sys
+import sysconfig
+import venv
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +16,11 @@ from typing import Any
 import pytest
 import torch
 from conftest import TINY
-from support import call
+from support import Tiny, call
 
 import cnnkit
 from cnnkit.comparison.on_ray import _train_somewhere
+from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.trial import Trial, data_hash
 from cnnkit.config.costs import layer_costs
 from cnnkit.config.geometry import cells_of
@@ -32,6 +38,7 @@ from cnnkit.own import code, sources
 from cnnkit.own.formulas import computed
 from cnnkit.own.names import Reference
 from cnnkit.report.image_captions import evidence_caption
+from cnnkit.report.pooled import pooled_maps
 
 Capture = pytest.CaptureFixture[str]
 GOOD = '''
@@ -207,15 +214,36 @@ BROKEN: dict[str, tuple[str, str]] = {  # by what is wrong: the file, and a part
     ),
     "channels to compute": (own("return maps", "multiplies_channels = 1 + 1"), "written out"),
     "a formula that is none": (own(f"return {POOLED}", "weights = 'k ** k'"), "a formula has"),
+    "more parts than maps": (
+        own(f"return {POOLED}", 'parts = ("peak", "rest")'),
+        "own.py:5: Own: parts names 2 maps, and multiplies_channels is 1",
+    ),
+    "fewer parts than maps": (
+        own(f"return torch.cat([{POOLED}] * 2, 1)", 'multiplies_channels = 2; parts = ("one",)'),
+        "parts names 1 maps, and multiplies_channels is 2",
+    ),
+    "a formula with text": (
+        own(f"return {POOLED}", 'weights = "2 * how"').replace("channels):", 'channels, how: str = "a"):'),
+        "weights is a formula of numbers, and how is text",
+    ),
     "not text": ("\x00", "null bytes"),
     "nested too deeply": ("x = " + "(" * 5000 + ")" * 5000, "own.py"),
 }
+TAKING_ALONG = [
+    ("\n        while True: pass", "does not end: it was stopped after 2 s, and was at line"),
+    ("import os; os._exit(7)", "exit code 7"),
+    ("import os; os.kill(os.getpid(), 9)", "exit code -9"),
+]
 
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_broken_class_gets_words(what: str) -> None:
     text, told = BROKEN[what]
     assert told in words_about(text)
+
+
+def test_at_least_forty_broken_classes_are_tried() -> None:
+    assert len(BROKEN) + len(TAKING_ALONG) >= 40
 
 
 def test_a_whole_class_gets_none() -> None:
@@ -238,14 +266,7 @@ def test_a_head_and_an_activation_are_tried_too(family: str) -> None:
     assert words_about(text.format(f"return {wrong}"), family)
 
 
-@pytest.mark.parametrize(
-    ("body", "told"),
-    [
-        ("\n        while True: pass", "does not end: it was stopped after 2 s, and was at line"),
-        ("import os; os._exit(7)", "exit code 7"),
-        ("import os; os.kill(os.getpid(), 9)", "exit code -9"),
-    ],
-)
+@pytest.mark.parametrize(("body", "told"), TAKING_ALONG)
 def test_a_class_that_takes_its_process_along_is_told_of(
     body: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,10 +332,52 @@ def test_a_kept_configuration_means_the_same_code(tmp_path: Path) -> None:
         parse_config(text, kept=True)
 
 
-def test_a_file_that_imports_one_beside_it_is_refused() -> None:
-    Path("beside.py").write_text("")
-    with pytest.raises(ConfigError, match=r"imports beside.py, which a run would not keep"):
-        configured("import beside\n" + GOOD, "Quantile")
+@pytest.mark.parametrize("beside", ["beside.py", "beside/__init__.py"])
+@pytest.mark.parametrize("line", ["import beside", "from beside.x import y", "import os, beside.x as z"])
+def test_a_file_that_imports_one_beside_it_is_refused(beside: str, line: str) -> None:
+    Path(beside).parent.mkdir(exist_ok=True)
+    Path(beside).write_text("")
+    with pytest.raises(ConfigError, match=f"imports {beside}, which a run would not keep"):
+        configured(f"{line}\n{GOOD}", "Quantile")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("./evil:Evil", r"\./evil is neither a file that ends in \.py nor a module; write my_pool\.py:Name"),
+        ("./there:Evil", r"\./there is neither .* nor a module; name the file: there\.py"),
+        ("there:Evil", r"Python finds no module there; name the file: there\.py"),
+        ("code.txt:Evil", r"code\.txt is neither a file that ends in \.py"),
+        ("..:X", r"\.\. is neither a file that ends in \.py"),
+        (".:X", r"\. is neither a file that ends in \.py"),
+        ("a..b:X", r"a\.\.b is neither a file that ends in \.py"),
+        ("there.py:X@1", r"'there\.py:X@1' names no class: write my_pool\.py:Name"),
+        ("there.py:X@y", r"no file's name may hold @ or ="),
+        ("a@b.py:X", r"no file's name may hold @ or ="),
+        ("there.py:1", r"names no class: write my_pool\.py:Name"),
+        ("gone.py:X", r"there is no file gone\.py in "),
+        (f"gone.py:X@{32 * 'a'}", r"the kept copy of gone\.py:X is not whole or not there"),
+    ],
+)
+@pytest.mark.parametrize("family", ["pooling", "head", "activation"])
+def test_a_name_that_names_no_class_is_told(name: str, told: str, family: str) -> None:
+    Path("there.py").write_text("")
+    Path("code.txt").write_text("")
+    with pytest.raises(ConfigError, match=told):
+        parse_config(TINY, "tiny", [f"model.{family}={name}"])
+
+
+def test_what_a_cost_depends_on_is_told_where_it_has_no_value(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class_with = own(f"return {POOLED}", 'weights = "2 * deep"').replace(
+        "channels):", "channels, deep: int):"
+    )
+    Path("own.py").write_text(class_with)
+    monkeypatch.setattr(sources, "installed_names", lambda family: ["theirs"])
+    monkeypatch.setattr("cnnkit.families.registry.installed", lambda *_: Reference("own.py", "Own"))
+    listed = " ".join(call(capsys, "pooling", "list").out.split())
+    assert "own.py:Own: weights: it depends on deep, which has no default" in listed
 
 
 def test_costs_are_those_that_the_class_declares() -> None:
@@ -434,6 +497,22 @@ def test_a_changed_copy_is_not_run(a_run: Path, capsys: Capture) -> None:
     assert not Path("other").exists()
 
 
+@pytest.mark.parametrize("spoilt", ["damaged", "missing"])
+def test_the_text_in_the_weights_stands_in_for_a_copy_and_that_is_told(
+    spoilt: str, a_run: Path, picture: Path, capsys: Capture
+) -> None:
+    copy = a_run / "own" / "own.py"
+    copy.write_text(PLANTED.replace("planted", "other")) if spoilt == "damaged" else copy.unlink()
+    told = f"the copy of own.py in {a_run}/own is damaged or missing: the text that {a_run}/best.safetensors"
+    refused = call(capsys, "eval", a_run)
+    assert (refused.code, "own.py, whose text run/best.safetensors holds" in refused.err) == (2, True)
+    for line in (["eval", a_run], ["predict", a_run, picture], ["report", a_run]):
+        forget()
+        done = call(capsys, *line, "--trust")
+        assert (done.code, told in done.err) == (0, True), (line, done.err)
+    assert not Path("other").exists()
+
+
 def test_python_opens_a_run_that_is_trusted(a_run: Path) -> None:
     for path in (a_run, a_run / "best.safetensors"):
         assert cnnkit.open_run(path).config.model.strategies == "own.py:Quantile"
@@ -484,6 +563,81 @@ def test_a_strangers_study_is_reported_and_verified_without_running_any_of_it(
     assert not Path("planted").exists()
     assert call(capsys, "compare", "--verify", a_study, "--deep", "--trust").code == 0
     assert Path("planted").exists()
+
+
+def test_a_copy_in_a_trial_stands_in_for_that_of_the_study(a_study: Path, capsys: Capture) -> None:
+    (a_study / "own" / "own.py").write_text("raise ValueError")
+    done = call(capsys, "compare", "--verify", a_study, "--deep", "--trust")
+    assert (done.code, "a copy in study/own is damaged or missing: that in" in done.err) == (0, True)
+
+
+STRANGERS = {  # by what a command is given; the planted code lies beside it, and its files name it
+    "a run": [
+        ["eval", "run"],
+        ["eval", "run/best.safetensors"],
+        ["predict", "run", "one.png"],
+        ["report", "run"],
+        ["train", "--resume", "run"],
+        ["train", "run/config.yaml", "--out", "again", "--yes"],
+        ["export", "run", "--format", "torch", "--out", "m.pt2"],
+        ["play", "run"],
+        ["summary", "run/config.yaml"],
+        ["runs", "."],
+        ["runs", "--json"],
+        ["config", "check", "run/config.yaml"],
+        ["config", "show", "run/config.yaml"],
+        ["config", "check", "theirs.yaml"],
+        ["config", "show", "theirs.yaml"],
+        ["config", "copy", "theirs.yaml", "mine.yaml"],
+        ["summary", "theirs.yaml"],
+        ["data", "."],
+        ["data", "run"],
+        ["judge", "table.csv"],
+        ["doctor"],
+        ["pooling", "list"],
+    ],
+    "a study": [
+        ["report", "study"],
+        ["report", "study", "--csv", "right.csv"],
+        ["compare", "--verify", "study"],
+        ["compare", "--verify", "study", "--deep"],
+        ["compare", "--resume", "--out", "study", "--seeds", "3", "--workers", "1"],
+        ["compare", "--resume", "--out", "study", "--seeds", "3", "--workers", "1", "--probe"],
+        ["probe", "study"],
+        ["play", "study"],
+        ["runs", "study"],
+        ["runs", "."],
+        ["eval", "study/trials"],
+        ["config", "show", "study/study.json"],
+    ],
+}
+
+
+@pytest.mark.parametrize("given", STRANGERS)
+def test_planted_code_runs_through_no_command(
+    given: str, request: pytest.FixtureRequest, picture: Path, capsys: Capture
+) -> None:
+    assert picture.name == "one.png"
+    request.getfixturevalue("a_run" if given == "a run" else "a_study")
+    Path("own.py").write_text(PLANTED)  # as a stranger sends a folder: the code beside the rest
+    Path("theirs.yaml").write_text(TINY.replace("model: {", "model: {pooling: 'own.py:Quantile', "))
+    Path("table.csv").write_text("level,seed,accuracy\na,1,0.5\na,2,0.6\nb,1,0.7\nb,2,0.8\n")
+    for line in STRANGERS[given]:
+        forget()
+        done = call(capsys, *line)
+        assert done.code in (0, 1, 2), line
+        assert "Traceback" not in done.err, line
+        assert not Path("planted").exists(), line
+
+
+def test_a_page_of_a_study_leaves_own_code_out_and_that_is_told(a_study: Path, capsys: Capture) -> None:
+    done = call(capsys, "play", a_study)
+    assert done.code == 0, done.err
+    told = (
+        "own.py:Quantile(q=0.9) is not on the page: own.py:Quantile is Python code of your own, which a page"
+    )
+    assert told in " ".join(done.err.split())
+    assert not Path("planted").exists()
 
 
 def test_a_study_goes_on_with_the_code_that_it_kept(a_study: Path, capsys: Capture) -> None:
@@ -595,6 +749,37 @@ def test_one_is_drawn_in_the_terminal_and_as_a_file(capsys: Capture) -> None:
     assert sum(line.count("█") for line in shown.out.splitlines()) > 0
 
 
+@pytest.mark.parametrize("parts", ["pass", 'parts = ("peak", "mean")'])
+def test_a_pooling_of_several_parts_is_drawn_whether_they_have_names_or_not(
+    parts: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch, tiny: Tiny
+) -> None:
+    monkeypatch.setattr(tried_apart, "_answers", lambda cases: [("", None)] * len(cases))
+    body = f"return torch.cat([{POOLED}, F.avg_pool2d(maps, k)], 1)"
+    configured(own(body, f"multiplies_channels = 2; {parts}"))
+    done = call(capsys, "pooling", "show", "own.py:Own")
+    assert done.code == 0, done.err
+    names = ["peak", "mean"] if "peak" in parts else ["own.py:Own 1", "own.py:Own 2"]
+    assert all(f"{name}, 12 × 12 values" in done.out for name in names)
+    drawing = pooled_maps(plan_study(tiny(), "model.pooling", ["max", "own.py:Own"], 2).to_file())
+    assert drawing is not None
+    assert [[part for part, _ in level.images] for level in drawing.levels] == [["max"], names]
+
+
+def test_an_own_pooling_that_cannot_be_drawn_leaves_the_others_their_pictures(tiny: Tiny) -> None:
+    configured(own(f"assert self.channels > 1, 'no less'; return {POOLED}"))
+    study = plan_study(tiny(), "model.pooling", ["own.py:Own", "max"], 2).to_file()
+    drawing = pooled_maps(study)
+    assert drawing is not None
+    assert [level.name for level in drawing.levels] == ["max"]
+    assert drawing.failed == ["own.py:Own (AssertionError: no less)"]
+    forget()
+    Path("own.py").unlink()
+    drawing = pooled_maps(study)
+    assert drawing is not None
+    assert [level.name for level in drawing.levels] == ["max"]
+    assert "own.py:Own (the kept copy of own.py:Own is not whole or not there" in drawing.failed[0]
+
+
 # Packages that others install ---------------------------------------------------------------------------
 
 
@@ -622,6 +807,48 @@ def test_a_package_names_its_poolings(a_package: None, capsys: Capture) -> None:
     assert not Path("imported").exists()
     with pytest.raises(ConfigError, match="unknown strategy 'late'"):
         parse_config(TINY, "tiny", ["model.pooling=late"])
+
+
+def wheel_of(text: str, folder: Path) -> Path:
+    """A wheel of a package `their`, whose module `pools` has this text and whose entry point names it."""
+    path, about = folder / "their-1.0-py3-none-any.whl", "their-1.0.dist-info"
+    files = {
+        "their/__init__.py": "open('imported', 'w').close()\n",
+        "their/pools.py": text,
+        f"{about}/METADATA": "Metadata-Version: 2.1\nName: their\nVersion: 1.0\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{about}/entry_points.txt": "[cnnkit.poolings]\nquantile = their.pools:Quantile\n",
+    }
+    record = "".join(f"{name},,\n" for name in [*files, f"{about}/RECORD"])
+    with zipfile.ZipFile(path, "w") as wheel:
+        for name, content in {**files, f"{about}/RECORD": record}.items():
+            wheel.writestr(name, content)
+    return path
+
+
+def test_a_wheel_in_a_fresh_environment_is_found_and_compared(tmp_path: Path) -> None:
+    venv.create(tmp_path / "fresh", with_pip=True)
+    python = str(tmp_path / "fresh" / "bin" / "python")
+    (site,) = (tmp_path / "fresh").glob("lib/python*/site-packages")
+    known = [str(Path(cnnkit.__file__).parents[1]), sysconfig.get_path("purelib")]
+    (site / "known.pth").write_text("\n".join(known))
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-index"]
+    subprocess.run([*pip, "--no-deps", str(wheel_of(PLANTED, tmp_path))], check=True)
+    Path("tiny.yaml").write_text(TINY)
+    line = ["compare-pooling", "tiny.yaml", "--strategies", "max,quantile", "--seeds", "2", "--out", "study"]
+    words = ["--set", "training.epochs=1", "--workers", "1", "--yes"]
+    surroundings = {**os.environ, "PYTHONPATH": "", "PYTHONSAFEPATH": "1"}
+    done = subprocess.run(
+        [python, "-m", "cnnkit", *line, *words],
+        capture_output=True,
+        text=True,
+        env=surroundings,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "quantile" in done.stdout
+    assert (Path("study") / "own" / "their.pools.py").read_text() == PLANTED
+    assert not Path("imported").exists()  # the class's module is run, and the package around it is not
 
 
 @pytest.mark.usefixtures("a_package", "not_tried", "trials_here")

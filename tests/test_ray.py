@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from support import call
 from test_comparison import run, study_of, without_timing
+from test_own_pooling import GOOD
 
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.trial import Trial
+from cnnkit.config.own_code import trust_values
 from cnnkit.config.runtime import RuntimeConfig
 from cnnkit.config.schema import Config
 from cnnkit.errors import Interrupted, UsageError
@@ -61,6 +63,23 @@ def test_a_cluster_that_loses_a_node_midway_gives_the_same_results(
     assert lost.is_set()
     assert [trial.error for trial in found.trials] == [None] * 4
     assert without_timing(found) == without_timing(run(study_of(tiny, 2), tmp_path / "local"))
+
+
+def test_a_worker_of_a_cluster_gets_own_code_by_itself(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its processes know neither the file nor the person who trusts it; what they kept comes back."""
+    from cnnkit.comparison.on_ray import RayExecutor, ray_cluster
+
+    monkeypatch.chdir(tmp_path)
+    Path("own.py").write_text(GOOD)
+    trust_values({"model.pooling": ["own.py:Quantile"]})
+    study, folder = study_of(tiny, 1, ["max", "own.py:Quantile"]), tmp_path / "ray"
+    Path("own.py").unlink()
+    with ray_cluster(None):
+        found = run_study(study, folder, RayExecutor(folder / TRIALS))
+    assert [trial.error for trial in found.trials] == [None] * 2
+    assert [path.read_text() for path in folder.glob("trials/*/own/own.py")] == [GOOD]
 
 
 def test_a_trial_that_is_stopped_is_tried_again_and_not_a_failure(

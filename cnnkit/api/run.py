@@ -150,6 +150,7 @@ class Run:
         from cnnkit.experiment.export import export
 
         paths = (None if path is None else Path(path) for path in (out, root))
+        tell_of_changes([self.weights.config], notify)
         return export(self.weights, *paths, kind=format, pixels=pixels, most=check, int8=int8, notify=notify)
 
     def resume(

@@ -74,9 +74,10 @@ def compare_command(
         if request.trust:
             if not deep:
                 raise UsageError("--trust needs --deep: nothing else of --verify runs code of a study")
+            from cnnkit.api.progress import print_note
             from cnnkit.comparison.trusted import trust_kept
 
-            trust_kept(verify)
+            trust_kept(verify, print_note)
         _verify(verify, deep, request.as_json)
         return
     if not request.resume and not vary:

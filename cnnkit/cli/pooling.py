@@ -131,7 +131,7 @@ def show_command(
     maps = [sample_map(), *made_of_sample(choice, K)]
     say(out, f"{choice}: {entry.summary}")
     say(out, f"formula: {entry.formula or 'not told'}; {_cost(entry)}")
-    for title, drawn in zip(["a feature map", *(entry.parts or [str(choice)])], maps, strict=True):
+    for title, drawn in zip(["a feature map", *entry.drawn_parts], maps, strict=True):
         say(out, f"\n{title}, {drawn.shape[0]} × {drawn.shape[1]} values")
         typer.echo(_drawn(drawn))
     path = write_beside(Path(), f"pooling-{in_file_names(choice.name)}", picture_of(maps))

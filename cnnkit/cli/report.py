@@ -15,6 +15,7 @@ from cnnkit.own.sources import OWN
 
 if TYPE_CHECKING:
     from cnnkit.api.run import Run
+    from cnnkit.events import NoteListener
 
 
 def report_command(
@@ -47,7 +48,7 @@ def report_command(
     if table is not None:
         _refuse_table(chosen, table)
     if trust:
-        _trust(chosen)
+        _trust(chosen, print_note)
     print_path(write_report(chosen, notes.append))
     if table is not None:
         right_table(chosen, print_note).write(table)
@@ -61,14 +62,15 @@ def report_command(
     raise typer.Exit(1 if damaged else 0)
 
 
-def _trust(folder: Path) -> None:
+def _trust(folder: Path, notify: "NoteListener") -> None:
     from cnnkit.api.functions import open_run
     from cnnkit.comparison.trusted import trust_kept
+    from cnnkit.config.own_code import tell_of_changes
 
     if (folder / CONFIG).is_file():
-        open_run(folder, trust=True)
+        tell_of_changes([open_run(folder, trust=True).config], notify)
     else:
-        trust_kept(folder)
+        trust_kept(folder, notify)
 
 
 def _refuse_table(folder: Path, table: Path) -> None:

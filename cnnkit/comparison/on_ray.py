@@ -87,8 +87,8 @@ def ray_cluster(address: str | None) -> Iterator[None]:
     address = address or os.environ.get("RAY_ADDRESS")
     try:
         _knock(address)
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (OSError, RuntimeError, ValueError) as error:
+        ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR")
+    except Exception as error:  # Ray itself raises plain ones where it cannot start in time
         raise UsageError(f"no Ray cluster answers at {address or 'this machine'}: {error}") from error
     try:
         yield

@@ -25,7 +25,7 @@ from cnnkit.families.settings import Choice
 from cnnkit.filenames import CONFIG, LABELS, STUDY, TRIALS, TUNING
 from cnnkit.kept import is_plain, parse_json, read_kept, read_sealed, sha256
 from cnnkit.own.names import shown
-from cnnkit.own.sources import learn
+from cnnkit.own.sources import learn, learn_from_trials
 from cnnkit.records import Record
 from cnnkit.scores import ACCURACY, METRICS
 from cnnkit.stats import MOST_SEEDS
@@ -182,6 +182,7 @@ def load_study(folder: Path) -> StudyFile:
                 again = "cnnkit trained nothing of it: judge a longer table, into another folder"
             raise UsageError(f"the study in {folder} is of {no_networks(folder)}; {again}") from error
         raise RunError("\n  ".join([str(error), *_changed(folder)])) from error
+    learn_from_trials(folder, repr(study))
     if complaint := next(_complaints(study), None):
         raise RunError(f"{path} is damaged: {complaint}")
     return study

@@ -11,7 +11,7 @@ from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.families.registry import Registry
 from cnnkit.own.names import Reference
-from cnnkit.own.sources import changed_since, references_in, trust
+from cnnkit.own.sources import changes_of, references_in, trust
 
 if TYPE_CHECKING:
     from cnnkit.config.schema import Config, ModelConfig
@@ -35,10 +35,14 @@ def own_classes_of(configs: "Iterable[Config]") -> list[Reference]:
 
 
 def tell_of_changes(configs: "Iterable[Config]", notify: NoteListener) -> None:
-    """Tells which files of own classes have changed since the configurations were kept."""
-    for named in own_classes_of(configs):
-        if told := changed_since(named):
-            notify(Note(told))
+    """Tells which files of own classes have changed since they were kept, and which copies are damaged."""
+    tell_of(own_classes_of(configs), notify)
+
+
+def tell_of(references: Iterable[Reference], notify: NoteListener) -> None:
+    """The same of some classes."""
+    for told in dict.fromkeys(told for named in references for told in changes_of(named)):
+        notify(Note(told))
 
 
 def trust_values(varied: Mapping[str, Any]) -> None:

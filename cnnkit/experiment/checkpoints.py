@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from cnnkit.experiment.run_dir import RunDir, open_run, resume_command
 from cnnkit.filenames import BEST, CONFIG, LAST, STATE, WEIGHTS_SUFFIX
 from cnnkit.kept import parse_json
 from cnnkit.nn.model import CNN, build_model
-from cnnkit.own.sources import OWN, Source, know, learn, packed
+from cnnkit.own.sources import OWN, learn, packed, unpack
 from cnnkit.tensor_files import load_tensors, parse_tensors, save_tensors
 from cnnkit.training.familiarity import Familiarity
 from cnnkit.training.temperature import COLDEST, HOTTEST
@@ -54,11 +54,18 @@ def kept_config(path: Path) -> Config:
     return _config_in(metadata, file)
 
 
-def _config_in(metadata: Mapping[str, str], file: Path) -> Config:
-    """The configuration that a weights file holds; the text of its own classes is known from now on."""
+def learn_texts(metadata: Mapping[str, str], file: Path) -> None:
+    """The text of the own classes of a weights or ONNX file is known from now on, and not run."""
     learn(file.parent)
-    for place, text in _own_texts(metadata, file):
-        know(Source(text, f"{place}, whose text {file} holds"))
+    try:
+        unpack(parse_json(metadata.get(OWN, "{}").encode()), file)
+    except (DamagedFile, UnicodeError) as error:
+        raise RunError(f"{file} is damaged: {error}") from error
+
+
+def _config_in(metadata: Mapping[str, str], file: Path) -> Config:
+    """The configuration that a weights file holds."""
+    learn_texts(metadata, file)
     if "config" not in metadata:
         raise RunError(f"{file} was not written by cnnkit: its metadata holds no configuration")
     try:
@@ -89,16 +96,6 @@ def load_weights(path: Path) -> Weights:
     except (RuntimeError, TypeError, ValueError) as error:
         raise RunError(f"{file} is damaged: its weights do not fit its configuration") from error
     return Weights(model, config, file, _temperature(metadata, file), familiarity)
-
-
-def _own_texts(metadata: Mapping[str, str], file: Path) -> Iterator[tuple[str, bytes]]:
-    """The place and the bytes of each file of own code that a weights file holds."""
-    try:
-        texts = parse_json(metadata.get(OWN, "{}").encode())
-        for place, text in texts.items():
-            yield place, str(text).encode("utf-8", "surrogateescape")
-    except (DamagedFile, UnicodeError) as error:
-        raise RunError(f"{file} is damaged: {error}") from error
 
 
 def _read_weights(path: Path) -> tuple[Path, dict[str, Tensor], dict[str, str]]:

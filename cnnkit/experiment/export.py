@@ -10,6 +10,7 @@ import torch
 
 import cnnkit
 from cnnkit.config.load import config_text
+from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset, Splits
 from cnnkit.data.prepare import load_splits
@@ -26,6 +27,7 @@ from cnnkit.families.datasets import DatasetInfo
 from cnnkit.filenames import BEST
 from cnnkit.files import write_atomically, write_json
 from cnnkit.nn.exported import Exported
+from cnnkit.own.sources import OWN, packed
 from cnnkit.records import Record
 from cnnkit.training.device import choose_device
 from cnnkit.words import counted, listed
@@ -182,6 +184,8 @@ def metadata(weights: Weights, pixels: str) -> dict[str, str]:
     }
     if info.photographs:
         told["fit"] = info.fit
+    if own := own_classes(weights.config.model):
+        told[OWN] = json.dumps(packed(own))  # the file runs without it; its configuration names it
     if weights.temperature is not None:
         told["temperature"] = repr(weights.temperature)
     run = RunDir(weights.source.parent)

@@ -14,7 +14,7 @@ from torch import Tensor
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import ConfigError, RunError, UsageError
-from cnnkit.experiment.checkpoints import Weights, load_weights
+from cnnkit.experiment.checkpoints import Weights, learn_texts, load_weights
 from cnnkit.experiment.no_run import did_you_mean
 from cnnkit.experiment.torch_file import quiet
 from cnnkit.filenames import ONNX_SUFFIX
@@ -64,6 +64,7 @@ def load_onnx(path: Path) -> OnnxFile:
     told: dict[str, str] = session.get_modelmeta().custom_metadata_map
     if "config" not in told:
         raise RunError(f"{path} was not written by cnnkit: its metadata holds no configuration")
+    learn_texts(told, path)  # the configuration names them; the file answers without them
     try:
         config = whole_images(parse_config(told["config"], str(path), kept=True))
         temperature = float(told["temperature"]) if "temperature" in told else None

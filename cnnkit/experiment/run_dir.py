@@ -16,11 +16,12 @@ from cnnkit.calibration import Calibration
 from cnnkit.class_numbers import numbers_in
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
-from cnnkit.errors import DamagedFile, RunError, UsageError
+from cnnkit.errors import ConfigError, DamagedFile, RunError, UsageError
 from cnnkit.events import EpochRecord
 from cnnkit.experiment.manifest import damage_of, read_checked, write_manifest
 from cnnkit.experiment.no_run import did_you_mean, what_is_no_run
 from cnnkit.filenames import (
+    BEST,
     CONFIG,
     ENVIRONMENT,
     FAILURE,
@@ -33,7 +34,7 @@ from cnnkit.filenames import (
 )
 from cnnkit.files import json_text, remove_parts, write_atomically
 from cnnkit.kept import parse_json, read_kept
-from cnnkit.own.sources import OWN, learn
+from cnnkit.own.sources import OWN, learn, learn_from_weights
 from cnnkit.records import Record, validated
 
 Fact = str | bool | int | float | list[str] | None  # of the environment
@@ -106,8 +107,13 @@ class RunDir:
 
     @property
     def config(self) -> Config:
+        text, name = self._text(CONFIG), str(self.path / CONFIG)
         learn(self.path)
-        return parse_config(self._text(CONFIG), str(self.path / CONFIG), kept=True)
+        try:
+            return parse_config(text, name, kept=True)
+        except ConfigError:  # a copy in `own/` may be damaged: the weights hold the text, too
+            learn_from_weights(self.path / BEST)
+            return parse_config(text, name, kept=True)
 
     @property
     def environment(self) -> dict[str, object]:

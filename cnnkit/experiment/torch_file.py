@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,9 +20,14 @@ EXAMPLES = 2  # images; a batch of one would be taken for the only one
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Torch's warnings about its own inner workings are not shown: the file is checked in the end."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def traced(model: Exported, pixels: Tensor) -> torch.export.ExportedProgram:
@@ -42,6 +48,8 @@ def _traced(model: nn.Module, example: Tensor, dynamic: Any) -> torch.export.Exp
 
 
 def _first_line(error: Exception) -> str:
+    if "data-dependent" in str(error):
+        return "it decides by the values that it is given, and a file has no such choice; use torch.where"
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 

@@ -87,6 +87,13 @@ class Pooling:
         return shown(self.name)
 
     @property
+    def drawn_parts(self) -> tuple[str, ...]:
+        """What pictures call each of the maps that it makes of one map."""
+        if self.parts or self.multiplies_channels == 1:
+            return self.parts or (self.title,)
+        return tuple(f"{self.title} {part + 1}" for part in range(self.multiplies_channels))
+
+    @property
     def stacks(self) -> bool:
         """Whether the networks of several seeds can be trained as one, each as if it were alone."""
         return (self.maps_apart or self.groups) and not self.draws

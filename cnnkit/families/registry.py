@@ -5,7 +5,7 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
-from cnnkit.errors import UsageError
+from cnnkit.errors import OwnCodeError, UsageError
 from cnnkit.own.declared import Declared, declared
 from cnnkit.own.names import reference
 from cnnkit.own.sources import found, installed
@@ -52,6 +52,11 @@ class Registry(Mapping[str, Entry]):
         if name in self._entries or not self._of_own:
             return self._entries[name].name
         named = reference(name) or installed(self.family, name)
+        if named is None and ":" in name:
+            raise OwnCodeError(
+                f"{name!r} names no class: write my_pool.py:Name or package.module:Name; no file's name may "
+                "hold @ or ="
+            )
         if named is None:
             raise KeyError(name)
         return str(found(named))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit.errors import OwnCodeError
-from cnnkit.own.formulas import computed
+from cnnkit.own.formulas import computed, names_in
 from cnnkit.own.names import Reference
 from cnnkit.own.sources import source_of
 
@@ -73,9 +73,12 @@ class Declared:
         text = self.attributes.get(formula)
         if text is None:
             return None
-        defaults = {keyword.name: keyword.default for keyword in self.keywords}
+        numbers = {**{keyword.name: keyword.default for keyword in self.keywords}, **numbers}
         try:
-            return computed(str(text), {**defaults, **numbers})
+            for name in names_in(str(text)):
+                if name in numbers and numbers[name] is None:
+                    raise ValueError(f"it depends on {name}, which has no default")
+            return computed(str(text), numbers)
         except ValueError as error:
             raise OwnCodeError(f"{self.reference.shown}: {formula}: {error}") from error
 
@@ -110,8 +113,9 @@ def _refuse_files_beside(named: Reference, tree: ast.Module) -> None:
             names = ["." * node.level] if node.level else [node.module or ""]
         for name in names:
             first = name.partition(".")[0]
-            if not first or (folder / f"{first}.py").is_file():
-                beside = f"{first}.py" if first else "its own package"
+            lies = [path for path in (f"{first}.py", f"{first}/__init__.py") if (folder / path).is_file()]
+            if not first or lies:
+                beside = lies[0] if first else "its own package"
                 raise OwnCodeError(
                     f"{named.place} imports {beside}, which a run would not keep: put all of it into one "
                     f"file, or install it as a package and name package.module:{named.name}"
@@ -132,7 +136,18 @@ class _Reader:
         init = next((f for f in begins if f.name == "__init__"), None)
         asks, keywords = ((), ()) if init is None else self._arguments(init)
         summary = (ast.get_docstring(lineage[0]) or "").strip().partition("\n")[0].strip()
+        parts, times = attributes.get("parts"), attributes.get("multiplies_channels", 1)
+        if parts and len(parts) != times:
+            words = f"parts names {len(parts)} maps, and multiplies_channels is {times}: each part has a name"
+            raise self._refusal(lineage[0].lineno, words)
+        for formula in FORMULAS:
+            self._refuse_text_in(formula, attributes.get(formula), keywords, lineage[0].lineno)
         return Declared(self.named, summary, keywords, asks, attributes)
+
+    def _refuse_text_in(self, of: str, formula: object, keywords: tuple[Keyword, ...], line: int) -> None:
+        texts = {keyword.name for keyword in keywords if keyword.kind is str}
+        for name in names_in(formula) & texts if isinstance(formula, str) else ():
+            raise self._refusal(line, f"{of} is a formula of numbers, and {name} is text")
 
     def _lineage(self, name: str, seen: tuple[str, ...] = ()) -> Iterator[ast.ClassDef]:
         """The class, then those of the same file that it is derived from."""

@@ -22,6 +22,14 @@ def computed(formula: str, numbers: Mapping[str, float]) -> int:
     return int(result)
 
 
+def names_in(formula: str) -> set[str]:
+    """The names that a formula holds; none where it is no formula."""
+    try:
+        return {node.id for node in ast.walk(ast.parse(formula[:LONGEST])) if isinstance(node, ast.Name)}
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+
+
 def _value(node: ast.expr, numbers: Mapping[str, float]) -> float:
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
         return node.value

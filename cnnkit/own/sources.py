@@ -2,6 +2,8 @@
 
 import hashlib
 import importlib.util
+import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,20 +11,23 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from cnnkit.errors import DamagedFile, OwnCodeError
+from cnnkit.filenames import CONFIG, TRIALS
 from cnnkit.files import write_atomically
 from cnnkit.own.names import DIGITS, Reference, reference
 
 OWN = "own"  # the folder of copies in a run or a study
 LARGEST = 1 << 20  # bytes of a file
+LARGEST_HEADER = 64 << 20  # bytes, of a weights file
 GROUPS = {"pooling": "cnnkit.poolings", "head": "cnnkit.heads", "activation": "cnnkit.activations"}
 
 
 @dataclass(frozen=True)
 class Source:
-    """The bytes of a file of code. origin: where it lies, in words."""
+    """The bytes of a file of code. origin: where it lies, in words. note: what a person is to be told."""
 
     raw: bytes
     origin: str
+    note: str = ""
 
     @property
     def text(self) -> str:
@@ -85,15 +90,16 @@ def installed_names(family: str) -> list[str]:
     return sorted({entry.name for entry in entry_points(group=GROUPS[family])})
 
 
-def changed_since(named: Reference) -> str:
-    """How the file of today differs from the one that is named, in words; empty where it does not."""
+def changes_of(named: Reference) -> Iterator[str]:
+    """How the file of today differs from the one that is named, and a damaged copy, in words."""
+    if named.hash in _known and (note := _known[named.hash].note):
+        yield note
     try:
         now = _read(Reference(named.place, named.name))
     except OwnCodeError:
-        return ""
-    if now.hash == named.hash:
-        return ""
-    return f"{now.origin} has changed since {named.shown} was trained: the kept copy is used"
+        return
+    if now.hash != named.hash:
+        yield f"{now.origin} has changed since {named.shown} was trained: the kept copy is used"
 
 
 def _read(named: Reference) -> Source:
@@ -122,6 +128,11 @@ def _read_file(path: Path, origin: str) -> Source:
 
 def _file_of_module(module: str) -> Path:
     """Where a module's source lies, without importing it or the packages above it."""
+    if not all(part.isidentifier() for part in module.split(".")) or Path(module).is_file():
+        file = Path(f"{module}.py")
+        written = "write my_pool.py:Name or package.module:Name"
+        remedy = f"name the file: {file}" if file.is_file() else written
+        raise OwnCodeError(f"{module} is neither a file that ends in .py nor a module; {remedy}")
     places: Iterable[str] | None = None
     spec: ModuleSpec | None = None
     parts = module.split(".")
@@ -161,8 +172,11 @@ def keep(references: Iterable[Reference], folder: Path) -> None:
             write_atomically(path, source.raw)
 
 
-def learn(folder: Path) -> None:
-    """Reads the copies that a run or a study keeps; they are known from now on, and not run."""
+def learn(folder: Path, note: str = "") -> None:
+    """Reads the copies that a run or a study keeps; they are known from now on, and not run.
+
+    note: what a person is to be told of those that were not known before.
+    """
     from cnnkit.kept import read_kept
 
     for path in sorted((folder / OWN).glob("*.py")):
@@ -171,7 +185,29 @@ def learn(folder: Path) -> None:
         except (FileNotFoundError, DamagedFile):
             continue  # what is missing is told where it is needed
         if len(raw) <= LARGEST:
-            know(Source(raw, str(path)))
+            know(Source(raw, str(path), note))
+
+
+def learn_from_trials(folder: Path, told: str) -> None:
+    """Reads the copies of a study's trials where the study's own one is damaged or missing.
+
+    told: a text that holds the names of own classes with their hashes.
+    """
+    if {*re.findall(rf"@([0-9a-f]{{{DIGITS}}})\b", told)} <= {*_known}:
+        return
+    for trial in sorted((folder / TRIALS).glob(f"*/{OWN}")):
+        learn(trial.parent, f"a copy in {folder / OWN} is damaged or missing: that in {trial} is used")
+
+
+def learn_from_weights(file: Path) -> None:
+    """Reads the texts that a safetensors file holds; what is no such file holds none."""
+    try:
+        with file.open("rb") as opened:
+            length = int.from_bytes(opened.read(8), "little")
+            header = json.loads(opened.read(length)) if length <= LARGEST_HEADER else {}
+        unpack(json.loads(header["__metadata__"][OWN]), file)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return  # what is missing is told where it is needed
 
 
 def know(source: Source) -> None:
@@ -181,6 +217,20 @@ def know(source: Source) -> None:
 def packed(references: Iterable[Reference]) -> dict[str, str]:
     """The texts by the names of their files, for a file that is to be whole alone."""
     return {named.place: source_of(named).raw.decode("utf-8", "surrogateescape") for named in references}
+
+
+def unpack(texts: Mapping[str, object], file: Path) -> None:
+    """Reads what `packed` gave, which a weights file holds: known from now on, and not run.
+
+    What a run's own copy is known by already stays; a copy there that is damaged or missing is told of.
+    Raises UnicodeError where they are no such texts.
+    """
+    copies = file.parent / OWN
+    for place, text in texts.items():
+        told = f"the copy of {place} in {copies} is damaged or missing: the text that {file} holds is used"
+        note = told if (file.parent / CONFIG).is_file() else ""
+        raw = str(text).encode("utf-8", "surrogateescape")
+        know(Source(raw, f"{place}, whose text {file} holds", note))
 
 
 # Which code a person lets run ---------------------------------------------------------------------------

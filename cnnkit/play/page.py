@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.heads import HEADS
@@ -36,14 +37,19 @@ LESSON = (
 SCRIPTS = (*COMPUTING, *FRAMING, *SHOWING, *LESSON, "link", "main")
 
 
-def write_play(paths: Sequence[Path], out: Path | None = None, *, float32: bool = False) -> Path:
+def write_play(
+    paths: Sequence[Path], out: Path | None = None, *, float32: bool = False, notify: NoteListener = ignore
+) -> Path:
     """Writes the page of a study's folder, or of runs; returns its path.
 
     out: by default `play.html` in the folder, or of several runs in the folder one works in.
     float32: weights as they are; else in float16, which makes the page half as large.
+    notify: is told which networks are not on the page, and why.
     Raises UsageError where a path is neither a run nor a study, RunError where weights are damaged.
     """
     shown = chosen(paths)
+    for name, why in shown.left_out.items():
+        notify(Note(f"{name} is not on the page: {why}"))
     inside = len(paths) == 1 and paths[0].is_dir()
     page = out or (paths[0] / PLAY if inside else Path(PLAY))
     write_atomically(page, page_of(shown, float32))

@@ -187,7 +187,7 @@ def draw_stage(
     series: int, name: str, pooling: str, maps: StageMaps, channels: Sequence[int], most: int
 ) -> DrawnStage:
     """channels: that come first. most: channels that are drawn."""
-    parts = POOLINGS[pooling].parts or (POOLINGS[pooling].title,)
+    parts = POOLINGS[pooling].drawn_parts
     others = [c for c in range(len(maps.dense)) if c not in channels][: most - len(channels)]
     return DrawnStage(
         series,

@@ -9,12 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnnkit.comparison.study_file import StudyFile
+from cnnkit.comparison.study_file import StudyFile, name_of
 from cnnkit.errors import OwnCodeError
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.families.settings import Choice
+from cnnkit.own.sources import references_in
 from cnnkit.random import generator_for
 from cnnkit.report.images import grid_size, signed_image
+from cnnkit.report.parts import reason
 
 KEY = "model.pooling"
 SCALE = 8  # pixels of a picture for a value of the map
@@ -36,7 +38,7 @@ class Pooled:
 class PooledMaps:
     """given: the map, as a picture. k: the side of a cell. guessed: names that have weights to train.
 
-    not_run: names of own classes that nobody has trusted.
+    not_run: names of own classes that nobody has trusted. failed: of those that could not be drawn, and why.
     """
 
     given: str
@@ -45,27 +47,34 @@ class PooledMaps:
     levels: list[Pooled]
     guessed: list[str]
     not_run: list[str]
+    failed: list[str]
 
 
 def pooled_maps(study: StudyFile) -> PooledMaps | None:
     """None where the study varies no pooling, or only those of single stages."""
     k = min(max(study.base().model.stages[0].pool_size, 2), SIDE // 3)
-    levels, guessed, not_run = [], [], []
+    drawn = PooledMaps(signed_image(sample_map(), 1.0), grid_size(sample_map()), k, [], [], [], [])
     for value in study.varied.get(KEY, []):
-        choice = _choice(value)
-        if choice is None:
-            continue
         try:
-            module = POOLINGS[choice.name].build(choice, k, 1)
-        except OwnCodeError:
-            not_run.append(str(choice))
-            continue
-        levels.append(_pooled(choice, module, k))
-        if any(True for _ in module.parameters()):
-            guessed.append(str(choice))
-    if not levels and not not_run:
-        return None
-    return PooledMaps(signed_image(sample_map(), 1.0), grid_size(sample_map()), k, levels, guessed, not_run)
+            if choice := _choice(value):
+                _draw(choice, k, drawn)
+        except Exception as error:
+            if not any(references_in(value)):
+                raise
+            why = str(error) if isinstance(error, OwnCodeError) else reason(error)
+            drawn.failed.append(f"{name_of(value)} ({why})")
+    return drawn if drawn.levels or drawn.not_run or drawn.failed else None
+
+
+def _draw(choice: Choice, k: int, drawn: PooledMaps) -> None:
+    try:
+        module = POOLINGS[choice.name].build(choice, k, 1)
+    except OwnCodeError:
+        drawn.not_run.append(str(choice))
+        return
+    drawn.levels.append(_pooled(choice, module, k))
+    if any(True for _ in module.parameters()):
+        drawn.guessed.append(str(choice))
 
 
 def _choice(value: Any) -> Choice | None:
@@ -85,7 +94,7 @@ def made_of_sample(choice: Choice, k: int) -> Tensor:
 def _pooled(choice: Choice, module: Any, k: int) -> Pooled:
     entry = POOLINGS[choice.name]
     maps = _made(choice, module, k)
-    parts = zip(entry.parts or (entry.title,), maps, strict=True)
+    parts = zip(entry.drawn_parts, maps, strict=True)
     images = [(part, signed_image(values, 1.0)) for part, values in parts]
     return Pooled(str(choice), images, grid_size(maps), entry.summary, entry.formula)
 
