@@ -23,6 +23,7 @@ FILES = (
 RESULTS = (names.RESULT, names.RESULTS)  # removed first: what is left is not taken for finished
 KNOWN_BY = (names.CONFIG, names.STUDY)  # removed last: what is left can be deleted again
 PATTERNS = (
+    r"tracked-\w+\.json",
     r"(eval|confusion)-.*\.(json|svg)",
     r"(best|last)(-int8)?\.(onnx|pt2)(\.json)?",
     rf"\..*{re.escape(PART)}",
