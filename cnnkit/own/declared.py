@@ -137,7 +137,7 @@ class _Reader:
         asks, keywords = ((), ()) if init is None else self._arguments(init)
         summary = (ast.get_docstring(lineage[0]) or "").strip().partition("\n")[0].strip()
         parts, times = attributes.get("parts"), attributes.get("multiplies_channels", 1)
-        if parts and len(parts) != times:
+        if isinstance(parts, tuple | list) and parts and len(parts) != times:
             words = f"parts names {len(parts)} maps, and multiplies_channels is {times}: each part has a name"
             raise self._refusal(lineage[0].lineno, words)
         for formula in FORMULAS:
