@@ -53,7 +53,7 @@ SetOption = Annotated[
         "-s",
         metavar="KEY=VALUE",
         help="Override a key, such as model.pooling=avg; repeatable.",
-        callback=_each_once,
+        callback=lambda given: _each_once(given),  # typer takes no callback with list[str] on Python 3.10
         autocompletion=complete_set,
     ),
 ]
