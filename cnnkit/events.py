@@ -120,6 +120,7 @@ class StudyBegun:
 
     trials: of all levels and seeds. at_most: whether the study may end before that, once it is decided.
     seconds: about how long the other trials take, at least and at most; None where that is not known.
+    workers: processes that train at once; 0: not known. memory: bytes that each takes at most, or None.
     measure: what is compared, in words. can_tell: what the test images can show; empty: not known.
     """
 
@@ -132,6 +133,8 @@ class StudyBegun:
     seconds: tuple[float, float] | None = None
     measure: str = "accuracy"
     can_tell: str = ""
+    workers: int = 0
+    memory: int | None = None
 
 
 @dataclass(frozen=True)

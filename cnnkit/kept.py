@@ -50,7 +50,7 @@ def is_plain(name: str) -> bool:
     return name not in ("", ".", "..") and name.isprintable() and not {"/", "\\"} & {*name}
 
 
-def parse_json(raw: bytes) -> dict[str, Any]:
+def parse_json(raw: bytes) -> dict[str, object]:
     """The object that a text holds. Raises DamagedFile with the reason alone."""
     try:
         content = json.loads(
@@ -85,7 +85,7 @@ def sha256(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+def sealed(content: Mapping[str, Any]) -> dict[str, object]:
     """The content, and the checksum of it as its last key."""
     return {**content, CHECKSUM: _checksum(content)}
 

@@ -16,7 +16,7 @@ class Record:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(allow_inf_nan=False)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain values, as `json.dumps` takes them."""
         return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
 

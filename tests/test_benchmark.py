@@ -15,6 +15,8 @@ from support import Tiny, info, script_module
 from benchmarks import (
     commands,
     gpu,
+    grown,
+    growth,
     images,
     peer_settings,
     reference,
@@ -232,11 +234,11 @@ def test_ctrl_c_leaves_what_was_measured_in_the_table_and_in_the_json(
 
 
 def test_a_part_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    for words in (["--part", "hepl"], ["--part", "9"], ["--seeds", "hepl=1"], ["--repeats", "0"]):
+    for words in (["--part", "hepl"], ["--part", "10"], ["--seeds", "hepl=1"], ["--repeats", "0"]):
         done = run(python(str(SCRIPT), *words))
         assert done.code == 2
         assert words[1] in done.err
-    assert "7 gpu, 8 images" in run(python(str(SCRIPT), "--part", "9")).err
+    assert "8 images, 9 growth" in run(python(str(SCRIPT), "--part", "10")).err
 
 
 def test_help_is_measured_in_turn_with_import_torch_into_json(tmp_path: Path) -> None:
@@ -362,3 +364,47 @@ def test_cnnkit_s_own_figures_are_read_from_its_result() -> None:
     part = Part("demo", "", lambda _: [], no_target)
     told = content({}, {"demo": (part, {"a": Row("a", "s", [sample])})})
     assert told["parts"]["demo"]["rows"][0]["samples"] == [sample]
+
+
+def test_exponents_are_those_of_powers_and_where_a_curve_bends_they_differ() -> None:
+    """Seconds grow as the square of the side up to 32 pixels, then as its cube; memory by a constant."""
+    rows = {}
+    for side in growth.AXES["side"].values:
+        seconds_taken = side**2 if side <= 32 else side**3 / 32
+        name = growth.row_name("side", side)
+        rows[name] = Row(name, "s", [{"value": float(seconds_taken), "peak": 100 + 0.0 * side}] * 3)
+    verdicts = growth.judge(rows)
+    grew = {name: (time.value, memory.value, time.met) for name, (time, memory) in verdicts.items()}
+    assert list(grew) == [growth.row_name("side", side) for side in (16, 32, 64, 128, 224)]
+    assert [time for time, *_ in grew.values()] == pytest.approx([2, 2, 3, 3, 3])
+    assert [memory for _, memory, _ in grew.values()] == pytest.approx([0] * 5)
+    assert [met for *_, met in grew.values()] == [True, True, False, False, False]
+
+
+def test_made_up_images_are_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    grown.make_images(30, 9)
+    settings = ["data.dataset=folder", "data.root=images", "data.channels=1", "data.size=9", "data.crop=0"]
+    train, test = load_data(load_config("fast", [*settings, "data.duplicates=keep"]).data)
+    assert (len(train), len(test)) == (30, grown.FEW_TESTED)
+    assert train.images.shape[1:] == (1, 9, 9)
+    assert train.labels.bincount().tolist() == [3] * 10
+
+
+def test_the_picture_of_growth_has_a_panel_for_each_axis(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script, file = script_module("draw-growth"), tmp_path / "measured.json"
+    rows = [
+        {"samples": [{"value": 0.5 * value, "peak": 1e9, "axis": name, "at": value}]}
+        for name, axis in growth.AXES.items()
+        for value in axis.values
+    ]
+    file.write_text(json.dumps({"parts": {"growth": {"rows": rows}}}))
+    monkeypatch.setattr(script, "TARGET", tmp_path / "growth.svg")
+    monkeypatch.setattr(sys, "argv", ["draw-growth", str(file)])
+    script.main()
+    drawn = (tmp_path / "growth.svg").read_text()
+    assert [drawn.count(f">{axis.what}<") for axis in growth.AXES.values()] == [1] * len(growth.AXES)
+    assert drawn.count("<polyline") == 2 * len(growth.AXES)

@@ -222,16 +222,16 @@ def test_every_map_lies_in_its_image(head: str, scenes: Config) -> None:
     weights = Weights(build_model(config.model, test.info, seed=0), config, Path("none"))
     view = evidence_view({"a": weights, "b": weights}, {"a": 0, "b": 1}, test)
     assert view is not None
-    assert [row.side for row in view["rows"]] == [6, 6, 10, 10, 16, 16]
-    for row in view["rows"]:
+    assert [row.side for row in view.rows] == [6, 6, 10, 10, 16, 16]
+    for row in view.rows:
         assert row.size == (32, 32)
         for tile in row.tiles:
             assert tile.size == (32, 32)
             assert tile.right == (tile.answer == row.truth)
             assert tile.strongest.x % 4 == tile.strongest.y % 4 == 0
             assert max(tile.strongest.x, tile.strongest.y) < 32
-    assert "of the first 150 test scenes" in view["caption"]
-    assert "A cell covers 4 × 4 pixels" in view["caption"]
+    assert "of the first 150 test scenes" in view.caption
+    assert "A cell covers 4 × 4 pixels" in view.caption
 
 
 def test_without_a_grid_there_is_no_map(tiny: Callable[..., Config]) -> None:
@@ -243,8 +243,8 @@ def test_without_a_grid_there_is_no_map(tiny: Callable[..., Config]) -> None:
     several = Weights(build_model(config.model, info((1, 8, 8), 10), seed=0), config, Path("none"))
     view = evidence_view({"single": single, "several": several}, {"single": 0, "several": 1}, test)
     assert view is not None
-    assert [tile.name for row in view["rows"] for tile in row.tiles] == ["several"] * 4
-    assert "single: the grid is a single cell, so there is no map" in view["caption"]
+    assert [tile.name for row in view.rows for tile in row.tiles] == ["several"] * 4
+    assert "single: the grid is a single cell, so there is no map" in view.caption
 
 
 # --- nothing is fetched ------------------------------------------------------------------------------

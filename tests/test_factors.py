@@ -42,7 +42,7 @@ from cnnkit.comparison.verification import verify
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import RunError, UsageError
-from cnnkit.events import StudyBegun, StudyEvent, TuningBegun
+from cnnkit.events import Forecast, StudyBegun, StudyEvent, TuningBegun
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import RESULTS, STUDY, TRIALS
 from cnnkit.report.page import write_report
@@ -343,10 +343,10 @@ def test_the_time_that_it_takes_is_told_before_anything_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of two workers; the fewest seeds are two."""
-    monkeypatch.setattr("cnnkit.comparison.tuning_trials.workers_for", lambda _: 2)
+    monkeypatch.setattr("cnnkit.comparison.forecasts.workers_for", lambda _: 2)
     monkeypatch.setattr(
-        "cnnkit.comparison.tuning_trials.seconds_to_train",
-        lambda config, _: 120.0 if config.model.pooling == "max" else 60.0,
+        "cnnkit.comparison.forecasts.forecast_of",
+        lambda config, _: Forecast(120.0 if config.model.pooling == "max" else 60.0, 7),
     )
     plan = plan_study(
         tiny_config("training.epochs=1"),
@@ -363,6 +363,7 @@ def test_the_time_that_it_takes_is_told_before_anything_trains(
     assert isinstance(begun, StudyBegun)
     a_seed = (2 * 120 + 2 * 60) / 2
     assert begun.seconds == (2 * a_seed, 3 * a_seed)
+    assert (begun.workers, begun.memory) == (2, 7)
     StudyProgress()(begun)
     assert "1 thread a trial; about 6 minutes to 9 minutes" in capsys.readouterr().err
     events.clear()

@@ -4,6 +4,7 @@ import math
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,12 +16,15 @@ from support import call
 
 import cnnkit
 from cnnkit.api.progress import TrainingProgress, err
+from cnnkit.api.study_progress import StudyProgress
 from cnnkit.cli import consent
+from cnnkit.comparison.forecasts import StudyForecast, of_this_machine
 from cnnkit.config.schema import Config
 from cnnkit.events import Event, Forecast, StudyBegun
 from cnnkit.experiment import forecast as module
 from cnnkit.experiment.forecast import forecast
 from cnnkit.experiment.train import prepare
+from cnnkit.training.idle_cores import IdleCores
 
 Tiny = Callable[..., Config]
 Capture = pytest.CaptureFixture[str]
@@ -155,3 +159,48 @@ def test_nobody_is_asked_about_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         listener(event)
     assert len(told) == 3
+
+
+# --- a study ----------------------------------------------------------------------------------------
+
+
+def test_a_study_tells_the_memory_of_its_workers_and_warns_where_it_is_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    costs = StudyForecast({"max": 1.0}, workers=3, memory=2_000_000_000)
+    assert costs.too_large(6e9) == ""
+    assert costs.too_large(5.9e9) == (
+        "3 workers may need 6.0 GB of memory, and 5.9 GB are free; try fewer --workers"
+    )
+    alone = replace(costs, workers=1)
+    assert alone.too_large(1e9) == "1 worker may need 2.0 GB of memory, and 1.0 GB are free"
+    assert replace(costs, memory=None).too_large(0.0) == ""
+
+
+def test_a_study_on_a_busy_machine_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    costs = StudyForecast({"max": 1.0}, workers=1, memory=None)
+    monkeypatch.setattr("cnnkit.comparison.forecasts.available_cpus", lambda: 4)
+    monkeypatch.setattr(IdleCores, "count", lambda *_: 3.0)
+    told = ["this machine is busy: 3.0 of 4 cores are free, so this takes longer"]
+    assert of_this_machine(costs, IdleCores(), "cpu") == told
+    assert of_this_machine(costs, IdleCores(), "cuda:0") == []
+    monkeypatch.setattr(IdleCores, "count", lambda *_: 3.9)
+    assert of_this_machine(costs, IdleCores(), "cpu") == []
+
+
+@pytest.mark.parametrize(
+    ("workers", "memory", "told"),
+    [
+        (0, None, "all; cpu; about 9 s"),
+        (1, 1_234_000_000, "all; cpu; about 9 s; 1 worker, with 1.2 GB of memory"),
+        (2, 1_234_000_000, "all; cpu; about 9 s; 2 workers, with 1.2 GB of memory each"),
+        (2, None, "all; cpu; about 9 s; 2 workers"),
+    ],
+)
+def test_workers_and_their_memory_in_words(
+    workers: int, memory: int | None, told: str, capsys: Capture
+) -> None:
+    begun = replace(study_of((9.0, 9.0)), workers=workers, memory=memory)
+    with StudyProgress() as listener:
+        listener(begun)
+    assert capsys.readouterr().err.splitlines()[0] == told

@@ -14,13 +14,14 @@ from support import Here, call, commands, finished_run, own_pooling_file
 from cnnkit.cli import consent
 from cnnkit.cli.app import app
 from cnnkit.cli.exclusions import NEEDS, exclusions_of
-from cnnkit.comparison import on_ray, tuning_trials
+from cnnkit.comparison import forecasts, on_ray
 from cnnkit.comparison.local import LocalExecutor
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import plan_study
 from cnnkit.config.load import parse_config
 from cnnkit.data import sources
 from cnnkit.errors import UsageError
+from cnnkit.events import Forecast
 from cnnkit.filenames import RESULT, TRIALS
 from cnnkit.own import sources as own_sources
 
@@ -374,7 +375,7 @@ def dry(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError("no network")
 
     monkeypatch.setattr(consent, "LONG", 0.0)
-    monkeypatch.setattr(tuning_trials, "seconds_to_train", lambda *_: 50.0)
+    monkeypatch.setattr(forecasts, "forecast_of", lambda *_: Forecast(50.0))
     monkeypatch.setattr(typer, "launch", lambda address: typer.echo(f"shown: {address}"))
     monkeypatch.setattr(LocalExecutor, "__init__", told)
     monkeypatch.setattr(LocalExecutor, "run", lambda *_: (none for none in ()))

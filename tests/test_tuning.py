@@ -18,8 +18,9 @@ from test_folder import COLOURS, own, taken
 
 import cnnkit
 from cnnkit.cli.console_compare import print_comparison
+from cnnkit.comparison.executor import Outcome
 from cnnkit.comparison.going_on import planned_again
-from cnnkit.comparison.local import LocalExecutor, Outcome
+from cnnkit.comparison.local import LocalExecutor
 from cnnkit.comparison.records import DIFFERENT, StudyResults
 from cnnkit.comparison.results import read_results
 from cnnkit.comparison.runner import StudyInterrupted, run_study

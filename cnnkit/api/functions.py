@@ -212,18 +212,26 @@ def compare(
     from cnnkit.comparison.study import plan_study, with_tuning
 
     planned, folder = {**as_planned(varied), **limits}, None if out is None else Path(out)
-    of_trials: dict[str, Any] = {"executor": executor, "ray_address": ray_address}
     of_plan = {"match": match, "metric": metric, "tune": tune, "folds": folds, "resample_test": resample_test}
     with StudyProgress(quiet=not progress) as listener:
         if callable(config):
-            refuse_of_function(**of_trials, **of_plan, tune_keys=tuple(tune_keys))
+            refuse_of_function(
+                executor=executor, ray_address=ray_address, tune_keys=tuple(tune_keys), **of_plan
+            )
             own = plan_function(config, **planned)
             return run_function_plan(config, own, folder, workers=workers, notify=listener)
         base = load.with_own_test_images(config, folds, resample_test)
         plan = plan_study(base, **planned, match=match, metric=metric, here=executor == "local")
         plan = with_tuning(plan, tune, tune_keys)
         with anew():
-            return run_plan(plan, folder, workers=workers, **of_trials, notify=listener)
+            return run_plan(
+                plan,
+                folder,
+                workers=workers,
+                executor=executor,
+                ray_address=ray_address,
+                notify=listener,
+            )
 
 
 def open_study(folder: str | Path, *, trust: bool = False) -> "Study":

@@ -32,9 +32,9 @@ def values_of(vary: Mapping[str, Sequence[Any]], tune_keys: Sequence[str]) -> di
 
 def limits_of(
     seeds: int | None, min_seeds: int | None, max_seeds: int | None, margin: float | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Those that are given. Raises UsageError where they do not go together, or are no numbers."""
-    given = whole(seeds=seeds, min_seeds=min_seeds, max_seeds=max_seeds)
+    given: dict[str, object] = {**whole(seeds=seeds, min_seeds=min_seeds, max_seeds=max_seeds)}
     if "seeds" in given and len(given) > 1:
         others = " and ".join(name for name in given if name != "seeds")
         raise UsageError(f"{others}: not with seeds, which trains exactly so many, whatever comes out")

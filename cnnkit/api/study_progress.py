@@ -17,7 +17,7 @@ from cnnkit.events import (
     TrialDone,
     TuningBegun,
 )
-from cnnkit.words import about, counted
+from cnnkit.words import about, counted, gigabytes
 
 
 class WithTable(Progress):
@@ -60,7 +60,7 @@ class StudyProgress(LiveBar):
     def _begin(self, event: StudyBegun) -> None:
         self.measure = event.measure
         takes = "" if event.seconds is None else f"; {about(*event.seconds)}"
-        say(err, f"{event.title}; {event.where}{takes}")
+        say(err, f"{event.title}; {event.where}{takes}{_workers(event)}")
         if event.can_tell:
             say(err, event.can_tell, "dim")
         for warning in event.warnings:
@@ -123,6 +123,15 @@ def _standings(event: SeedDone, measure: str) -> Table:
         style = "dim" if row.state == "beaten" else ""
         table.add_row(Text(row.level), f"{row.mean:.2%}", str(row.seeds), state, style=style)
     return table
+
+
+def _workers(begun: StudyBegun) -> str:
+    """How many train at once, and with how much memory; empty where that is not known."""
+    if not begun.workers:
+        return ""
+    each = " each" if begun.workers > 1 else ""
+    memory = f", with {gigabytes(begun.memory)} of memory{each}" if begun.memory else ""
+    return f"; {counted(begun.workers, 'worker')}{memory}"
 
 
 def _line(start: str, event: TrialDone | PointDone, where: str = "") -> Text:

@@ -1,7 +1,7 @@
 """`cnnkit pooling`: begin a pooling of your own, list all that are known, and see what one does."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -105,7 +105,7 @@ def _cost(entry: "Pooling") -> str:
     return each + (f", weights for a map: {weights / 64:g}" if weights else "")
 
 
-def _defaults(entry: "Pooling") -> dict[str, Any]:
+def _defaults(entry: "Pooling") -> dict[str, float | str]:
     return {setting.name: setting.default for setting in entry.settings if setting.default is not None}
 
 

@@ -125,7 +125,7 @@ class _Told:
     save_seen: Path | None
     silent: bool
     each: bool
-    rows: list[dict[str, Any]] = field(default_factory=list)  # for --json
+    rows: list[dict[str, object]] = field(default_factory=list)  # for --json
     confidences: dict[str, list[float]] = field(default_factory=dict)  # by answer
     failed: int = 0
     warned: int = 0
@@ -148,7 +148,7 @@ class _Told:
                 if live.bar:
                     live.bar.advance(live.task)
 
-    def _failure(self, path: Path, error: ImageError) -> dict[str, Any]:
+    def _failure(self, path: Path, error: ImageError) -> dict[str, object]:
         from cnnkit.cli.console import print_error
 
         self.failed += 1
@@ -156,13 +156,13 @@ class _Told:
             print_error(error)
         return {"image": str(path), "error": str(error)}
 
-    def _tell(self, path: Path, shown: "Prediction") -> dict[str, Any]:
+    def _tell(self, path: Path, shown: "Prediction") -> dict[str, object]:
         from cnnkit.cli.console import print_prediction, print_warning
         from cnnkit.data.picture_files import write_beside
 
         likeliest = list(zip(shown.classes, shown.probabilities, strict=True))[: self.top]
         rows = [{"class": name, "probability": probability} for name, probability in likeliest]
-        told: dict[str, Any] = {"image": str(path), "top": rows, "warnings": list(shown.warnings)}
+        told: dict[str, object] = {"image": str(path), "top": rows, "warnings": list(shown.warnings)}
         if self.save_seen is not None:
             told["seen"] = str(write_beside(self.save_seen, path.stem, shown.seen))
         if self.each and not self.silent:

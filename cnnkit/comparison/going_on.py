@@ -131,8 +131,15 @@ def with_kept(study: StudyPlan, folder: Path) -> StudyPlan:
     varied = union(kept.varied, study.varied)
     seeds = max(seeds_held(kept, folder), study.seeds)
     # `study.base` is settled already, or is left to the machines that run the trials: hence not `here`.
-    as_before: dict[str, Any] = {"margin": study.margin, "match": study.match, "metric": study.metric}
-    plan = plan_study(study.base, seeds=seeds, here=False, **as_before, **as_planned(varied))
+    plan = plan_study(
+        study.base,
+        seeds=seeds,
+        margin=study.margin,
+        match=study.match,
+        metric=study.metric,
+        here=False,
+        **as_planned(varied),
+    )
     tuned = {level.name: level.tuned for level in kept.levels}
     return replace(
         plan,

@@ -134,7 +134,7 @@ def _name(level: Level, factors: Sequence[FactorPlan]) -> str:
     )
 
 
-def spelled_out(config: Config) -> dict[str, Any]:
+def spelled_out(config: Config) -> dict[str, object]:
     """Equal for two ways to write one network, such as `max` and `[max, max]`, or both orders with k = 1."""
     settings = config.model_dump()
     for name in ("channels", *PER_STAGE):

@@ -9,8 +9,9 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+from cnnkit.comparison.executor import Outcome
 from cnnkit.comparison.processes import worker_context
 from cnnkit.comparison.trial import Trial, run_trial
 from cnnkit.config.images import DataConfig
@@ -27,13 +28,6 @@ from cnnkit.processes import available_cpus, begin_worker, main_module_hidden
 ATTEMPTS = 2  # of a trial whose process dies
 INTERRUPTED = "interrupted"
 KILLED = "its process was stopped, twice, maybe for want of memory: try fewer --workers"
-
-
-class Outcome(NamedTuple):
-    """A trial that has ended. error: why it failed; None where its folder holds a result."""
-
-    trial: Trial
-    error: str | None
 
 
 def workers_for(runtime: RuntimeConfig) -> int:

@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from cnnkit.comparison.local import LocalExecutor, Outcome, keep_failure
+from cnnkit.comparison.executor import Outcome
+from cnnkit.comparison.local import LocalExecutor, keep_failure
 from cnnkit.comparison.trial import Trial, open_folder, write_trial_json
 from cnnkit.data.dataset import Published, Splits
 from cnnkit.data.prepare import pixel_hashes

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from cnnkit.comparison.local import Outcome, keep_failure
+from cnnkit.comparison.executor import Outcome
+from cnnkit.comparison.local import keep_failure
 from cnnkit.comparison.trial import Trial, run_trial
 from cnnkit.config.runtime import RuntimeConfig
 from cnnkit.data.dataset import Published

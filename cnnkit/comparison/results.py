@@ -78,7 +78,7 @@ def analyse(folder: Path) -> StudyResults:
     plans = {level.name: level for level in study.levels}
     images = data.info.test_images if pool else len(labels)
     scores = {key: trial.scores for key, trial in finished.items()}
-    known: dict[str, Any] = {"pool": pool, "share": share_of(study.metric, labels, images)}
+    known: dict[str, object] = {"pool": pool, "share": share_of(study.metric, labels, images)}
     apart = None if study.metric == ACCURACY else labels
     observed, seeds = observe([*plans], rows, scores, classes=None if pool else apart, **known)
 

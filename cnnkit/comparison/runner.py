@@ -3,26 +3,26 @@
 import contextlib
 import shlex
 import signal
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from cnnkit import signals
 from cnnkit.class_numbers import kept_bytes
 from cnnkit.comparison.can_tell import ImagesOfSeed, few_of_a_class, told_of_images
 from cnnkit.comparison.course import Course, Planned
+from cnnkit.comparison.executor import Executor, Outcome
 from cnnkit.comparison.factors import judge_for
+from cnnkit.comparison.forecasts import StudyForecast, forecast_study, of_this_machine
 from cnnkit.comparison.function_study import FunctionStudy
 from cnnkit.comparison.going_on import refuse_another_study, with_kept
-from cnnkit.comparison.local import Outcome
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import analyse, rewritten, share_of
 from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.study_file import TrialEntry, trial_folder
 from cnnkit.comparison.trial import Trial, data_hash, is_finished, refuse_changed, with_kept_folders
-from cnnkit.comparison.tuning_trials import TuningRun, seconds_of_levels
+from cnnkit.comparison.tuning_trials import TuningRun
 from cnnkit.config.images import DataConfig
 from cnnkit.config.own_code import own_classes_of
 from cnnkit.data.dataset import Published
@@ -36,22 +36,8 @@ from cnnkit.kept import sealed, sha256
 from cnnkit.locks import alone_at
 from cnnkit.own.sources import OWN, handed_over, keep
 from cnnkit.scores import ACCURACY, METRICS
+from cnnkit.training.idle_cores import IdleCores
 from cnnkit.words import TIMES, counted, listed
-
-
-class Executor(Protocol):
-    """Runs trials; each leaves its run directory in the study's folder.
-
-    seeds_at_once: how many of a level it trains as one; None: it takes one trial after the other.
-    """
-
-    @property
-    def seeds_at_once(self) -> int | None: ...
-
-    def one_by_one(self, home: Path) -> "Executor":
-        """One for trials that have nothing in common, and whose folders lie below `home`."""
-
-    def run(self, trials: Iterable[Trial], published: Published) -> Generator[Outcome]: ...
 
 
 class StudyInterrupted(Interrupted):
@@ -72,7 +58,7 @@ def run_study(
     after the running trials have saved, where Ctrl-C or SIGTERM arrives.
     """
     refuse_another_study(study, folder)  # before it is made, and before the images are read
-    published = load_data(study.base.data, notify)
+    published, cores = load_data(study.base.data, notify), IdleCores()
     data = data_hash(published)
     with alone_at(folder, "study"):
         refuse_another_study(study, folder)
@@ -96,8 +82,10 @@ def run_study(
             seeds = list(course.ended(trial, result.tested_by(study.metric)))
         done = {trial.folder for trial in whole}
         missing = [trial for trial in trials if trial.folder not in done and not course.over]
-        seconds = _seconds(study, missing, executor, published)
-        notify(_begun(study, tested, len(trials), len(whole), seconds))
+        known = bool(missing) and not executor.seeds_at_once
+        costs = forecast_study(study, executor, published) if known else None
+        begun = _begun(study, tested, len(trials), len(whole))
+        notify(_with_costs(begun, costs, study, missing, cores) if costs else begun)
         if whole and seeds:
             notify(seeds[-1])
         _listen(_ended(course, study.metric, executor, published, folder), folder, notify)
@@ -168,17 +156,17 @@ def _import_statistics() -> None:
     import scipy.stats  # noqa: F401
 
 
-def _seconds(
-    study: StudyPlan, missing: Sequence[Trial], executor: Executor, published: Published
-) -> tuple[float, float] | None:
-    """About how long the missing trials take, at least and at most; None where that is not known."""
-    if not missing or executor.seeds_at_once:
-        return None
+def _with_costs(
+    begun: StudyBegun, costs: StudyForecast, study: StudyPlan, missing: Sequence[Trial], cores: IdleCores
+) -> StudyBegun:
+    """What is told at the beginning, with what the missing trials cost."""
     fewest = study.all_seeds[: study.min_seeds]
-    if not (times := seconds_of_levels(study, executor, published)):
-        return None
-    least = sum(times[trial.level] for trial in missing if trial.seed in fewest)
-    return least, sum(times[trial.level] for trial in missing)
+    least = sum(costs.seconds[trial.level] for trial in missing if trial.seed in fewest)
+    most = sum(costs.seconds[trial.level] for trial in missing)
+    warnings = [*begun.warnings, *of_this_machine(costs, cores, study.base.runtime.device)]
+    return replace(
+        begun, seconds=(least, most), workers=costs.workers, memory=costs.memory, warnings=warnings
+    )
 
 
 def _with_images(study: StudyPlan, published: Published) -> tuple[StudyPlan, ImagesOfSeed]:
@@ -193,9 +181,7 @@ def _with_images(study: StudyPlan, published: Published) -> tuple[StudyPlan, Ima
     )
 
 
-def _begun(
-    study: StudyPlan, tested: ImagesOfSeed, trials: int, finished: int, seconds: tuple[float, float] | None
-) -> StudyBegun:
+def _begun(study: StudyPlan, tested: ImagesOfSeed, trials: int, finished: int) -> StudyBegun:
     runtime, least = study.base.runtime, tested.least(map(len, study.varied.values()))
     threads = counted(runtime.threads or 1, "thread")
     by = "" if study.metric == ACCURACY else f" by {METRICS[study.metric]}"
@@ -208,7 +194,6 @@ def _begun(
         finished=finished,
         warnings=study.warnings(),
         at_most=study.min_seeds is not None,
-        seconds=seconds,
         measure=METRICS[study.metric],
         can_tell="" if least is None else told_of_images(least, tested.images),
     )

@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from cnnkit.comparison.study_file import SHOWN, differences, folder_name, load_study, trial_folder
 from cnnkit.comparison.trial_records import TrialFacts
@@ -176,7 +175,7 @@ def refuse_changed(folder: Path, data: str) -> None:
                 )
 
 
-def shared_hashes(trial: Trial, setting: Setting) -> dict[str, Any]:
+def shared_hashes(trial: Trial, setting: Setting) -> dict[str, object]:
     """Hashes of what trials of one seed share: split, data order, augmentation, initial weights by layer.
 
     Order and augmentation of an epoch follow from the seed and the epoch alone: the first ones tell.

@@ -5,22 +5,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from cnnkit.comparison.local import Outcome, workers_for
+from cnnkit.comparison.executor import Executor, Outcome
+from cnnkit.comparison.forecasts import forecast_study
 from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.trial import Trial
 from cnnkit.comparison.tuning import Tuned, Tuning, best_point, kept_point, value_text, with_settings
-from cnnkit.comparison.validation_only import seconds_to_train
 from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published
-from cnnkit.errors import CnnkitError
 from cnnkit.events import PointDone, TuningBegun
 from cnnkit.own.sources import handed_over
-
-if TYPE_CHECKING:
-    from cnnkit.comparison.runner import Executor
 
 Points = Mapping[str, list[Trial]]  # of a level: one trial a point
 
@@ -60,20 +55,6 @@ def tuned_levels(tuning: Tuning, trials: Points, home: Path) -> dict[str, Tuned]
     }
 
 
-def seconds_of_levels(study: StudyPlan, executor: "Executor", published: Published) -> dict[str, float]:
-    """About how much longer each training of a level makes a study, seconds; empty if that is not known.
-
-    Other machines (Ray) train at another speed.
-    """
-    runtime = study.base.runtime
-    if runtime.device == "auto":
-        return {}
-    at_once = getattr(executor, "workers", None) or workers_for(runtime)
-    with contextlib.suppress(CnnkitError):
-        return {level.name: seconds_to_train(level.config, published) / at_once for level in study.levels}
-    return {}
-
-
 class TuningRun:
     """Chooses the settings of the levels of a study that have none yet. home: the folder `tuning`."""
 
@@ -84,10 +65,11 @@ class TuningRun:
         self.trials = tuning_trials(self.tuning, configs, data)
         self.missing = missing_trials(self.trials, home)
 
-    def begun(self, executor: "Executor", published: Published) -> TuningBegun:
+    def begun(self, executor: Executor, published: Published) -> TuningBegun:
         """What a person is told before it trains."""
         trainings, left = len(self.trials) * len(self.tuning.points), Counter(t.level for t in self.missing)
-        times = seconds_of_levels(self.plan, executor, published)
+        costs = forecast_study(self.plan, executor, published)
+        times = costs.seconds if costs else {}
         between = "; " if self.plan.factors else ", "
         return TuningBegun(
             what=between.join([*self.trials, f"each {self.tuning}"]),
@@ -97,7 +79,7 @@ class TuningRun:
             seed_seconds=sum(times.values()) if times else None,
         )
 
-    def ended(self, executor: "Executor", published: Published) -> Iterator[PointDone]:
+    def ended(self, executor: Executor, published: Published) -> Iterator[PointDone]:
         """Trains what is missing; yields each training as it ends."""
         points = {
             trial.id: point for of_level in self.trials.values() for point, trial in enumerate(of_level)

@@ -12,6 +12,7 @@ from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import load_data
 from cnnkit.errors import Interrupted
+from cnnkit.events import Forecast
 from cnnkit.experiment.forecast import forecast
 from cnnkit.experiment.train import Setting, begin, prepare
 from cnnkit.filenames import CONFIG, RESULT
@@ -45,9 +46,9 @@ def train_for_validation(
     write_json(folder / RESULT, sealed(result.to_dict()))
 
 
-def seconds_to_train(config: Config, published: Published) -> float:
-    """About how long a training takes with its evaluations on validation images, from its first steps."""
-    return forecast(config, _setting(config, published)).seconds
+def forecast_of(config: Config, published: Published) -> Forecast:
+    """About what a training costs with its evaluations on validation images, from its first steps."""
+    return forecast(config, _setting(config, published))
 
 
 def _setting(config: Config, published: Published | None) -> Setting:

@@ -159,7 +159,9 @@ def _computed_again(folder: Path) -> StudyResults:
     return again
 
 
-def _of_first_version(first: FirstResults, again: StudyResults) -> tuple[dict[str, Any], dict[str, Any]]:
+def _of_first_version(
+    first: FirstResults, again: StudyResults
+) -> tuple[dict[str, object], dict[str, object]]:
     """What both versions tell, of the one that is kept and of what comes out again."""
     shared = ("key", "margin", "match", "warnings", "test_images", "history")
     kept, found = ({name: content.to_dict()[name] for name in shared} for content in (first, again))

@@ -37,8 +37,8 @@ class OneOf:
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        plain = {"enum": list(self.names), "type": "string"}
+    ) -> dict[str, object]:
+        plain: dict[str, object] = {"enum": list(self.names), "type": "string"}
         return {"anyOf": [plain, OWN_CLASS]} if _takes_own(self.names) else plain
 
     def _known(self, value: object) -> object:
@@ -65,7 +65,7 @@ class Chosen:
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         with_settings = [_object(entry) for entry in self.registry.values() if entry.settings]
         own = {"type": "object", "properties": {"name": OWN_CLASS}, "required": ["name"]}
         plain = {"enum": list(self.registry), "type": "string"}
@@ -81,7 +81,7 @@ class Chosen:
         try:
             name = _canonical(self.registry, given["name"], below)
         except KeyError as error:
-            told: dict[str, Any] = {"names": list(self.registry), "below": below}
+            told: dict[str, object] = {"names": list(self.registry), "below": below}
             raise PydanticCustomError(UNKNOWN_NAME, "expected one of {names}", told) from error
         settings = {setting.name: setting for setting in self.registry[name].settings}
         for key in given:
@@ -120,9 +120,9 @@ def _canonical(registry: Any, name: object, below: tuple[str, ...]) -> str:
     return canonical
 
 
-def _object(entry: Any) -> dict[str, Any]:
+def _object(entry: Any) -> dict[str, object]:
     """The JSON Schema of a mapping that names this entry."""
-    properties: dict[str, Any] = {"name": {"const": entry.name}}
+    properties: dict[str, object] = {"name": {"const": entry.name}}
     for setting in entry.settings:
         kind = "integer" if setting.whole else "number"
         number = {"type": kind, "minimum": setting.least, "maximum": setting.most}

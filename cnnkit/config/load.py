@@ -3,7 +3,7 @@
 import difflib
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def config_text(config: Config) -> str:
     return f"{versions.KEY}: {versions.VERSION}\n{resolved_yaml(config)}"
 
 
-def differing_keys(config: Config) -> dict[str, Any]:
+def differing_keys(config: Config) -> dict[str, object]:
     """The keys whose values are not the defaults, and `schema`, the version of these defaults.
 
     Keys are dotted and sorted; values are those of JSON. A key that is added to the schema changes nothing.
@@ -111,7 +111,7 @@ def flat(config: Config) -> dict[str, Any]:
     return dict(_dotted_items(config.model_dump(mode="json")))
 
 
-def _dotted_items(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _dotted_items(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
         if (*prefix.split(".")[:-1], key) in SECTIONS:
             yield from _dotted_items(value, f"{prefix}{key}.")

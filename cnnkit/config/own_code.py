@@ -9,13 +9,18 @@ from cnnkit.events import Note, NoteListener
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import POOLINGS
+from cnnkit.families.registry import Registry
 from cnnkit.own.names import Reference
 from cnnkit.own.sources import changed_since, references_in, trust
 
 if TYPE_CHECKING:
     from cnnkit.config.schema import Config, ModelConfig
 
-REGISTRIES: dict[str, Any] = {"model.pooling": POOLINGS, "model.head": HEADS, "model.activation": ACTIVATIONS}
+REGISTRIES: Mapping[str, Registry[Any]] = {
+    "model.pooling": POOLINGS,
+    "model.head": HEADS,
+    "model.activation": ACTIVATIONS,
+}
 
 
 def own_classes(model: "ModelConfig") -> list[Reference]:

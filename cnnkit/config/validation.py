@@ -96,7 +96,7 @@ def _key_path(loc: tuple[int | str, ...], values: Any) -> KeyPath:
     return tuple(path)
 
 
-def _take_out(values: dict[str, Any], path: KeyPath) -> KeyPath:
+def _take_out(values: dict[str, object], path: KeyPath) -> KeyPath:
     """Removes the innermost key of a path, and returns its path; empty where it is not there."""
     section: Any = values
     for depth, part in enumerate(path, 1):

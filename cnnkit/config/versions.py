@@ -11,7 +11,7 @@ from cnnkit.config.yaml_tree import YamlTree
 KEY = "schema"  # the first key of every text that cnnkit keeps
 VERSION = 2  # 0: texts that 0.1.0 kept, which do not have the key
 # For each version the defaults that changed after it, by dotted key.
-FORMER_DEFAULTS: dict[int, dict[str, Any]] = {1: {"model.order": "pooling_first"}}
+FORMER_DEFAULTS: dict[int, dict[str, object]] = {1: {"model.order": "pooling_first"}}
 
 
 def apply_version(tree: YamlTree, kept: bool) -> None:

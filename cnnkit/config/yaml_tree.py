@@ -44,7 +44,7 @@ class YamlTree:
     name: str
     text: str
     in_file: bool = True
-    values: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, object] = field(default_factory=dict)
     places: dict[KeyPath, Place] = field(default_factory=dict)  # of the values
     key_places: dict[KeyPath, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -175,8 +175,8 @@ class YamlTree:
             return self._scalar(node, path)
         raise self._refuse(node, path, f"the tag {short(node.tag)} is not allowed", "write a plain value")
 
-    def _mapping(self, node: MappingNode, path: KeyPath, above: tuple[int, ...]) -> dict[str, Any]:
-        values: dict[str, Any] = {}
+    def _mapping(self, node: MappingNode, path: KeyPath, above: tuple[int, ...]) -> dict[str, object]:
+        values: dict[str, object] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, ScalarNode) or not _is_text(key_node.value):
                 raise self._refuse(key_node, path, "a key must be a plain word")

@@ -84,7 +84,7 @@ class Inspection:
         found = Counter(self.prepared.shapes[self.splits >= 0, 2].tolist())
         return {MODES[mode] or "other": count for mode, count in found.most_common()}
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         listing = self.listing
         return {
             "root": str(listing.root),

@@ -190,7 +190,7 @@ def metadata(weights: Weights, pixels: str) -> dict[str, str]:
     return told
 
 
-def _framing(info: DatasetInfo) -> dict[str, Any]:
+def _framing(info: DatasetInfo) -> dict[str, object]:
     """How a person's own image becomes one of the training images' kind; see `DatasetInfo`."""
     if info.photographs:
         return {"kind": "photograph"}

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,7 +54,7 @@ def quantized(draft: OnnxDraft, train: Tensor) -> OnnxDraft:
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         batches = iter(train.split(BATCH))
 
-        def get_next(self) -> dict[str, Any] | None:
+        def get_next(self) -> dict[str, object] | None:
             batch = next(self.batches, None)
             return None if batch is None else {IMAGES: batch.numpy()}
 

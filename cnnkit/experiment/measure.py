@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -80,7 +79,7 @@ class Measured:
         which = "images" if self.split == ALL else f"{self.split} images"
         return which if self.other is None else f"{which} of {self.other.root.name}"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """What `eval-<split>.json` holds."""
         named = {"split": self.split, "weights": self.weights.source.name}
         measured = self.evaluation.as_dict(self.weights.model.info.class_names)

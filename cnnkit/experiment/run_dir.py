@@ -110,8 +110,8 @@ class RunDir:
         return parse_config(self._text(CONFIG), str(self.path / CONFIG), kept=True)
 
     @property
-    def environment(self) -> dict[str, Any]:
-        facts: dict[str, Any] = self.record(ENVIRONMENT, dict[str, Fact])
+    def environment(self) -> dict[str, object]:
+        facts: dict[str, object] = self.record(ENVIRONMENT, dict[str, Fact])
         return facts
 
     @property

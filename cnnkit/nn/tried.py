@@ -80,7 +80,7 @@ class _Built:
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        registries: dict[str, Any] = {POOLING: POOLINGS, HEAD: HEADS, ACTIVATION: ACTIVATIONS}
+        registries: dict[str, Mapping[str, Any]] = {POOLING: POOLINGS, HEAD: HEADS, ACTIVATION: ACTIVATIONS}
         self.entry = registries[case.family][case.name]
         self.module = self.build()
         self.positive = case.family != ACTIVATION and self.entry.no_negatives

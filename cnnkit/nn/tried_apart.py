@@ -79,11 +79,13 @@ def _named(case: Case) -> Reference:
 
 def _answers(cases: Sequence[Case]) -> list[tuple[str, float | None]]:
     """(what is wrong, times the seconds of max) of each, up to the first one that is wrong."""
-    jobs: list[dict[str, Any]] = []
+    jobs: list[dict[str, object]] = []
+    origins: list[str] = []
     for case in cases:
         source = source_of(_named(case))
         raw = base64.b64encode(source.raw).decode()
         jobs.append({"case": asdict(case), "raw": raw, "origin": source.origin})
+        origins.append(source.origin)
     with tempfile.TemporaryDirectory(prefix="cnnkit-own-") as folder:
         answers = Path(folder) / "answers"
         (Path(folder) / "jobs").write_text(json.dumps(jobs))
@@ -91,7 +93,7 @@ def _answers(cases: Sequence[Case]) -> list[tuple[str, float | None]]:
         lines = answers.read_text(encoding="utf-8").splitlines() if answers.exists() else []
     found = [tuple(json.loads(line)) for line in lines]
     if len(found) < len(cases) and not (found and found[-1][0]):
-        found.append((_words_of_end(code, told, jobs[len(found)]["origin"]), None))
+        found.append((_words_of_end(code, told, origins[len(found)]), None))
     return [*found, *[("", None)] * (len(cases) - len(found))]
 
 

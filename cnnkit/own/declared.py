@@ -125,7 +125,7 @@ class _Reader:
 
     def read(self) -> Declared:
         lineage = list(self._lineage(self.named.name))
-        attributes: dict[str, Any] = {}
+        attributes: dict[str, object] = {}
         for node in reversed(lineage):
             attributes |= self._attributes(node)
         begins = (f for node in lineage for f in node.body if isinstance(f, ast.FunctionDef))

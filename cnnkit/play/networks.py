@@ -33,13 +33,13 @@ def refuse_own_code(model: ModelConfig) -> None:
             raise UsageError(f"{shown(name)} is Python code of your own, which a page cannot run")
 
 
-def network_view(model: CNN, temperature: float | None = None, float32: bool = False) -> dict[str, Any]:
+def network_view(model: CNN, temperature: float | None = None, float32: bool = False) -> dict[str, object]:
     """Everything that the page needs to compute a network. float32: all weights; else filters in float16.
 
     What is one number for each map, as biases and norms are, stays float32 in any case.
     """
 
-    def packed(values: Tensor) -> dict[str, Any]:
+    def packed(values: Tensor) -> dict[str, object]:
         return packed_tensor(values, float32 or values.ndim < 2)
 
     linear = [layer for layer in model.dense if isinstance(layer, nn.Linear)]
@@ -55,7 +55,7 @@ def network_view(model: CNN, temperature: float | None = None, float32: bool = F
     }
 
 
-def packed_tensor(values: Tensor, float32: bool) -> dict[str, Any]:
+def packed_tensor(values: Tensor, float32: bool) -> dict[str, object]:
     """Little-endian base64 with shape and type; float32 also where a value is too large for float16."""
     kept = values.detach().float().cpu().contiguous()
     wide = float32 or bool(kept.abs().max() > torch.finfo(torch.float16).max)
@@ -64,7 +64,7 @@ def packed_tensor(values: Tensor, float32: bool) -> dict[str, Any]:
     return {"shape": list(kept.shape), "type": kind, "data": base64.b64encode(raw).decode()}
 
 
-def _stage(stage: Stage, packed: Any) -> dict[str, Any]:
+def _stage(stage: Stage, packed: Any) -> dict[str, object]:
     downsampling = stage.get_submodule("downsampling")
     assert isinstance(downsampling, Downsampling)
     before: Any = dict(stage.named_children()).get("before", [])
@@ -80,11 +80,11 @@ def _stage(stage: Stage, packed: Any) -> dict[str, Any]:
     }
 
 
-def _convolution(layer: SameConv2d, packed: Any) -> dict[str, Any]:
+def _convolution(layer: SameConv2d, packed: Any) -> dict[str, object]:
     return {"weight": packed(layer.weight), "bias": None if layer.bias is None else packed(layer.bias)}
 
 
-def _norm(layers: nn.Sequential, packed: Any) -> dict[str, Any] | None:
+def _norm(layers: nn.Sequential, packed: Any) -> dict[str, object] | None:
     """What batch norm does outside training, as a factor and a shift for each map."""
     norm = dict(layers.named_children()).get("norm")
     if not isinstance(norm, nn.BatchNorm2d):
@@ -95,7 +95,7 @@ def _norm(layers: nn.Sequential, packed: Any) -> dict[str, Any] | None:
     return {"scale": packed(scale), "shift": packed(norm.bias - norm.running_mean * scale)}
 
 
-def _settings(module: nn.Module, choice: Choice, entry: Any, packed: Any) -> dict[str, Any]:
+def _settings(module: nn.Module, choice: Choice, entry: Any, packed: Any) -> dict[str, object]:
     """Each setting: a number, or one for each map where it was learned."""
     settings = {setting.name: setting.default for setting in entry.settings} | dict(choice.settings)
     with torch.no_grad():
@@ -108,7 +108,7 @@ def _settings(module: nn.Module, choice: Choice, entry: Any, packed: Any) -> dic
     return settings
 
 
-def _pooling(downsampling: Downsampling, packed: Any) -> dict[str, Any]:
+def _pooling(downsampling: Downsampling, packed: Any) -> dict[str, object]:
     module, entry = downsampling.pooling, downsampling.entry
     view = {
         "name": entry.name,
@@ -124,7 +124,7 @@ def _pooling(downsampling: Downsampling, packed: Any) -> dict[str, Any]:
     return view
 
 
-def _head(model: CNN, packed: Any) -> dict[str, Any]:
+def _head(model: CNN, packed: Any) -> dict[str, object]:
     module, entry = model.head.pooling, model.head.entry
     view = {"name": entry.name, **_settings(module, model.config.head_choice, entry, packed)}
     if isinstance(module, heads.Attention):

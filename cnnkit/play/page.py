@@ -98,7 +98,7 @@ def in_script(content: Any) -> str:
     return text.replace("<", "\\u003c").replace("&", "\\u0026").replace(">", "\\u003e")
 
 
-def _network(name: str, weights: Weights, shown: Chosen, float32: bool) -> dict[str, Any]:
+def _network(name: str, weights: Weights, shown: Chosen, float32: bool) -> dict[str, object]:
     data = weights.config.data
     info = data.info
     frame = {
@@ -122,7 +122,7 @@ def _network(name: str, weights: Weights, shown: Chosen, float32: bool) -> dict[
     }
 
 
-def families() -> dict[str, Any]:
+def families() -> dict[str, object]:
     """What the lesson tells of each pooling, head and activation, from the registries."""
 
     def told(entries: Any) -> dict[str, dict[str, str]]:

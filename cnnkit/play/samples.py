@@ -16,7 +16,7 @@ ROOM = 150_000  # bytes for all of them
 CHUNK = 250  # images at once
 
 
-def samples_view(chosen: Chosen) -> tuple[list[dict[str, Any]], str]:
+def samples_view(chosen: Chosen) -> tuple[list[dict[str, object]], str]:
     """Whole images, before any crop, each with its class and its number; and why there are none."""
     data = next(iter(chosen.weights.values())).config.data
     images, missing = images_of(next(iter(chosen.weights.values())).config)

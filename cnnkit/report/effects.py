@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from cnnkit.comparison.factors import OfSeveralKeys, means_at
 from cnnkit.comparison.records import StudyResults
@@ -42,7 +41,7 @@ def series_of(study: OfSeveralKeys) -> dict[str, int]:
     return series
 
 
-def effects_view(study: OfSeveralKeys, results: StudyResults) -> dict[str, Any] | None:
+def effects_view(study: OfSeveralKeys, results: StudyResults) -> dict[str, object] | None:
     """None where one key is varied, or no seed has all combinations."""
     if not results.factors:
         return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -86,15 +86,25 @@ class Row:
     tiles: list[Tile]
 
 
+@dataclass(frozen=True)
+class EvidenceView:
+    """What the template draws. crop_note: what the network does not see of the images, or empty."""
+
+    rows: list[Row]
+    caption: str
+    as_is: bool
+    crop_note: str = ""
+
+
 def evidence_view(
     weights: Mapping[str, Weights], series: Mapping[str, int], test: ImageDataset | None
-) -> dict[str, Any] | None:
+) -> EvidenceView | None:
     """weights: per level. None where no level ends in a grid of several cells; no rows without images."""
     grids = {name: w for name, w in weights.items() if _has_grid(_cells(w.model))}
     if not grids:
         return None
     if test is None:
-        return {"rows": [], "caption": "", "as_is": False}
+        return EvidenceView([], "", False)
     data = next(iter(grids.values())).config.data
     grids = {name: w for name, w in grids.items() if w.model.info.shape == test.stored.shape[1:]}
     alone = objects_alone(data, test)
@@ -110,7 +120,7 @@ def evidence_view(
     as_is = data.info.shown_as_is
     rows = [_row(i, few, measured, objects, sides, as_is) for i in numbers]
     caption = _caption(weights, measured, objects, numbers, as_is)
-    return {"rows": rows, "caption": caption, "as_is": as_is}
+    return EvidenceView(rows, caption, as_is)
 
 
 def _cells(model: CNN) -> Cells:

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from cnnkit.data.dataset import ImageDataset
 from cnnkit.errors import CnnkitError
 from cnnkit.experiment.checkpoints import Weights, load_weights
 from cnnkit.report.crops import crop_note, whole_image
-from cnnkit.report.evidence import evidence_view
+from cnnkit.report.evidence import EvidenceView, evidence_view
 from cnnkit.report.filters import draw_filters
 from cnnkit.report.image_captions import filters_caption, maps_caption
 from cnnkit.report.images import draw_stages, images_of, input_image, own_test_images, stage_maps
@@ -21,7 +21,7 @@ SHOWN_CLASS = 7  # of the image whose feature maps are drawn: a seven has a corn
 FIRST_WEIGHTS = tuple(f"stages.0.{layer}.convolution.weight" for layer in ("before.0", "downsampling"))
 
 
-def images_view(trials: Trials) -> dict[str, Any]:
+def images_view(trials: Trials) -> dict[str, object]:
     """Everything that needs the test images or the weights."""
     images, missing = images_of(trials.config, trials.labels if trials.labels.size else None)
     weights, first = first_weights(trials)
@@ -65,7 +65,7 @@ def networks_view(
     number: int,
     seed: int,
     same_start: bool = False,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """First filters, and the feature maps of test image `number`. weights, series: per level.
 
     test: before the crop.
@@ -91,12 +91,12 @@ def networks_view(
 
 def cropped_evidence(
     weights: Mapping[str, Weights], series: Mapping[str, int], test: ImageDataset | None, data: DataConfig
-) -> dict[str, Any] | None:
+) -> EvidenceView | None:
     """The evidence on what the networks see of the test images, and what the crop took of those shown."""
     view = evidence_view(weights, series, None if test is None else test.cropped(data.crop))
     if view and test is not None:
-        shown = test[[row.number for row in view["rows"]]].images
-        view["crop_note"] = crop_note(shown, data.crop, data.info.shown_as_is)
+        shown = test[[row.number for row in view.rows]].images
+        return replace(view, crop_note=crop_note(shown, data.crop, data.info.shown_as_is))
     return view
 
 

@@ -22,7 +22,7 @@ from cnnkit.report.trained import trainings
 from cnnkit.report.trials import GALLERY_SHOWN
 from cnnkit.words import counted
 
-NOTHING: dict[str, Any] = {
+NOTHING: dict[str, object] = {
     **dict.fromkeys(
         (
             "tuning",
@@ -73,7 +73,7 @@ def function_view(folder: Path) -> dict[str, Any]:
     return view
 
 
-def _images_apart(folder: Path, study: FunctionStudy, results: StudyResults) -> dict[str, Any] | None:
+def _images_apart(folder: Path, study: FunctionStudy, results: StudyResults) -> dict[str, object] | None:
     """The numbers of the test images in which the levels differ most; None where none is known.
 
     Of each, with how many seeds each level is right, of the seeds that every level has.

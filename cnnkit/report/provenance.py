@@ -9,7 +9,7 @@ from cnnkit.errors import RunError
 from cnnkit.experiment.run_dir import RunDir
 
 
-def provenance_of(runs: Iterable[RunDir]) -> dict[str, Any]:
+def provenance_of(runs: Iterable[RunDir]) -> dict[str, object]:
     """Command lines, oldest first, and versions, of the runs that have kept them."""
     environments = []
     for run in runs:

@@ -1,7 +1,6 @@
 """The reliability diagram of a run: how often its answers are right, by how sure it says it is."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from cnnkit.calibration import Calibration, ConfidenceBin
 from cnnkit.report.axes import Axis, Bar, Mark, Panel
@@ -14,7 +13,7 @@ READING = (
 )
 
 
-def reliability_view(calibration: Calibration | None) -> dict[str, Any] | None:
+def reliability_view(calibration: Calibration | None) -> dict[str, object] | None:
     """Panels before and after the temperature, and a caption; None where the run kept no calibration."""
     if calibration is None:
         return None

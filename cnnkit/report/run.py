@@ -31,7 +31,7 @@ from cnnkit.training.device import Placement
 from cnnkit.training.evaluation import evaluation_batch, predict
 from cnnkit.words import counted, isolated
 
-NO_MISTAKES: dict[str, Any] = {"confusion": None, "confused_pairs": [], "mistakes": [], "missed": 0}
+NO_MISTAKES: dict[str, object] = {"confusion": None, "confused_pairs": [], "mistakes": [], "missed": 0}
 HERE = Placement(torch.device("cpu"), "float32", 1)  # a report is drawn alike on any machine
 
 
@@ -114,7 +114,7 @@ def _sentence(run: RunDir, result: RunResult | None, title: str) -> str:
     return f"{title}: {accuracy:.2%} of {images:,} test images right; 95 % interval {low:.2%} to {high:.2%}."
 
 
-def _curves(run: RunDir, result: RunResult | None) -> dict[str, Any] | None:
+def _curves(run: RunDir, result: RunResult | None) -> dict[str, object] | None:
     history: list[EpochRecord] = []
     with contextlib.suppress(RunError):
         history = run.metrics()
@@ -132,7 +132,7 @@ def _curves(run: RunDir, result: RunResult | None) -> dict[str, Any] | None:
     return {"panels": curve_panels(history, kept), "series": drawn_splits(history), "caption": caption}
 
 
-def _mistakes(run: RunDir, weights: Weights | None, test: ImageDataset | None) -> dict[str, Any]:
+def _mistakes(run: RunDir, weights: Weights | None, test: ImageDataset | None) -> dict[str, object]:
     """The confusion matrix, and the images that were missed most confidently."""
     kept = None if test is None else predictions_left(run, len(test), test.info.classes)
     if test is None or kept is None:

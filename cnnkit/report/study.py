@@ -35,8 +35,8 @@ from cnnkit.report.trials import (
 )
 from cnnkit.report.tuning import tuning_table
 
-NO_IMAGES: dict[str, Any] = {"gallery": None, "networks": None, "evidence": None, "images_missing": ""}
-NO_PLOTS: dict[str, Any] = dict.fromkeys(("dots", "sizes", "matrix", "costs"))
+NO_IMAGES: dict[str, object] = {"gallery": None, "networks": None, "evidence": None, "images_missing": ""}
+NO_PLOTS: dict[str, object] = dict.fromkeys(("dots", "sizes", "matrix", "costs"))
 COSTS = (("MACs", "multiply-accumulates"), ("parameters", "parameters"), ("time", "seconds of training"))
 
 
@@ -97,7 +97,7 @@ def shown_results(study: StudyFile | FunctionStudy, kept: StudyResults) -> Study
 
 def plots_of_levels(
     study: StudyFile | FunctionStudy, results: StudyResults, series: Mapping[str, int], parts: Parts
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What is drawn and told of levels that have finished. series: each level's colour and marker."""
     return {
         **parts.draw("seeds sizes pairs costs", lambda: _statistics(results, series), NO_PLOTS),
@@ -109,7 +109,7 @@ def plots_of_levels(
     }
 
 
-def _statistics(results: StudyResults, series: Mapping[str, int]) -> dict[str, Any]:
+def _statistics(results: StudyResults, series: Mapping[str, int]) -> dict[str, object]:
     rows, ticks = dot_rows(results.levels, series)
     sized = bool(results.best.by_object_size)
     return {

@@ -1,9 +1,10 @@
 """Renders the templates; the only module that knows the template language."""
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cnnkit.comparison.records import BETTER, BETTER_HERE, EQUIVALENT, UNDECIDED, WORSE, WORSE_HERE
 from cnnkit.report.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
@@ -30,7 +31,7 @@ def breakable(name: str) -> "Markup":
     return Markup(INNER_BREAKS.sub('<wbr class="inner">', BREAKS.sub("<wbr>", str(escape(name)))))
 
 
-def render(template: str, view: dict[str, Any], folder: Path = TEMPLATES) -> str:
+def render(template: str, view: Mapping[str, object], folder: Path = TEMPLATES) -> str:
     """The page of one of `templates/`. view: what it names; a name that is missing raises UndefinedError.
 
     folder: where the template lies; what it includes may lie in `templates/`, too.

@@ -137,7 +137,7 @@ def missing_predictions(trials: Trials) -> str:
     return f"No whole {PREDICTIONS} is left of {'; '.join(lost)}: {rest}."
 
 
-def curves_view(trials: Trials) -> dict[str, Any] | None:
+def curves_view(trials: Trials) -> dict[str, object] | None:
     """Panels of accuracies and losses over the epochs; None where no trial has kept any.
 
     Over the seeds that every level has, so that none is ahead for its easier seeds.
@@ -185,7 +185,7 @@ def _curves(
     return curves
 
 
-def confusion_view(trials: Trials) -> dict[str, Any] | None:
+def confusion_view(trials: Trials) -> dict[str, object] | None:
     """The best level's mistakes, and how the other levels' mistakes differ: mean counts per training."""
     if not trials.predicted:
         return None
@@ -213,7 +213,7 @@ def mean_confusion(
     return counts / len(predictions)
 
 
-def gallery_view(trials: Trials, test: ImageDataset) -> dict[str, Any] | None:
+def gallery_view(trials: Trials, test: ImageDataset) -> dict[str, object] | None:
     """Test images in which the levels differ most, over the seeds; None where no image tells them apart.
 
     test: before the crop.
@@ -248,7 +248,7 @@ def gallery_view(trials: Trials, test: ImageDataset) -> dict[str, Any] | None:
     return {"cards": cards, "caption": f"{caption} {note}".strip()}
 
 
-def provenance_view(trials: Trials) -> dict[str, Any]:
+def provenance_view(trials: Trials) -> dict[str, object]:
     """Commands, versions and hashes: to repeat the study, and to check what its trials shared."""
     files = [trials.folder / name for name in (RESULTS, STUDY, LABELS)]
     hashes = [(p.name, hashlib.sha256(p.read_bytes()).hexdigest()) for p in files if p.is_file()]

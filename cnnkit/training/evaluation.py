@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -81,7 +80,7 @@ class Evaluation:
         columns = [getattr(scores, name).tolist() for name in names]
         return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
-    def as_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
+    def as_dict(self, class_names: Sequence[str]) -> dict[str, object]:
         """What `eval-<split>.json` holds. Accuracies, intervals and errors are fractions."""
         low, high = wilson_interval(self.correct, self.images)
         return {

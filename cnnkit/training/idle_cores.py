@@ -37,30 +37,34 @@ class IdleCores:
 
         Threads wait for each other after each operation. With another program on one of two cores
         fast.yaml trains in 12 s with two threads, and in 2.2 s with one.
+        """
+        if placement.device.type != "cpu" or runtime.threads or placement.threads == 1:
+            return placement
+        if (free := self.too_few(placement.threads)) is None:
+            return placement
+        threads = max(1, math.floor(free + 1 - WORTH_A_THREAD))
+        notify(Note(f"{busy_in_words(free, placement.threads)}, with {counted(threads, 'thread')}"))
+        return replace(placement, threads=threads)
+
+    def too_few(self, threads: int) -> float | None:
+        """How many cores are free, where these are too few for so many threads; else None.
 
         Where cores seem busy a second look decides: one of 11 starts on two quiet cores was told 1.7 free
         cores, the others 1.89 to 1.99. What was busy for a moment is free then.
         """
-        if placement.device.type != "cpu" or runtime.threads or placement.threads == 1:
-            return placement
         free = self.count()
-        if _busy(free, placement):
+        if _busy(free, threads):
             free = max(free, IdleCores().count(SECOND_LOOK))
-        if not _busy(free, placement):
-            return placement
-        threads = max(1, math.floor(free + 1 - WORTH_A_THREAD))
-        notify(
-            Note(
-                f"this machine is busy: {free:.1f} of {counted(placement.threads, 'core')} are free, "
-                f"so this takes longer, with {counted(threads, 'thread')}"
-            )
-        )
-        return replace(placement, threads=threads)
+        return free if _busy(free, threads) else None
 
 
-def _busy(free: float, placement: Placement) -> bool:
-    """Whether so many free cores are too few for the placement's threads."""
-    return free + 1 - WORTH_A_THREAD < placement.threads
+def busy_in_words(free: float, cores: int) -> str:
+    """What a person is told where others use some of the cores."""
+    return f"this machine is busy: {free:.1f} of {counted(cores, 'core')} are free, so this takes longer"
+
+
+def _busy(free: float, threads: int) -> bool:
+    return free + 1 - WORTH_A_THREAD < threads
 
 
 def _free_seconds() -> float:

@@ -1,6 +1,6 @@
 """`Training`: a model, its optimizer, and all that is needed to stop at any step and to resume exactly."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
@@ -86,7 +86,7 @@ class Training:
         """The model that is measured and kept: the running mean of the weights where there is one."""
         return self.averaged.module if self.averaged else self.model
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """Everything `restore` needs, as tensors and plain values."""
         return {
             "model": self.model.state_dict(),
@@ -98,7 +98,7 @@ class Training:
             "under_way": asdict(self.under_way) if self.under_way else {},
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on from what `state` gave, here or on another device. Raises ValueError where it cannot be."""
         epochs = [record["epoch"] for record in state["history"]]
         best = state["best_epoch"]
