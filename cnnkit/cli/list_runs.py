@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cnnkit.cli.completion import complete_folder, complete_set
+from cnnkit.cli.completion import complete_column, complete_folder, complete_set
 from cnnkit.cli.options import JsonOption, csv_option, print_json
 from cnnkit.filenames import RUNS
 
@@ -31,7 +31,12 @@ def runs_command(
     ] = [],  # noqa: B006
     by: Annotated[
         str,
-        typer.Option("--sort", metavar="NAME", help="Sort by this column, such as accuracy."),
+        typer.Option(
+            "--sort",
+            metavar="NAME",
+            help="Sort by this column, such as accuracy.",
+            autocompletion=complete_column,
+        ),
     ] = "date",
     table: Annotated[Path | None, csv_option("List them")] = None,
     as_json: JsonOption = False,

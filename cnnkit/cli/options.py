@@ -5,7 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from cnnkit.cli.completion import complete_config, complete_folder, complete_run, complete_set, complete_vary
+from cnnkit.cli.completion import (
+    complete_config,
+    complete_device,
+    complete_folder,
+    complete_run,
+    complete_set,
+    complete_vary,
+)
 from cnnkit.errors import UsageError
 from cnnkit.files import json_text
 
@@ -115,6 +122,7 @@ DeviceOption = Annotated[
         "--device",
         metavar="DEVICE",
         callback=_known_device,
+        autocompletion=complete_device,
         help="Use this device instead of the configured one: auto, cpu, cuda, mps.",
     ),
 ]
