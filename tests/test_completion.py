@@ -65,6 +65,24 @@ def test_behind_a_comma_the_values_are_offered_that_are_not_named_yet(offered: O
     assert offered("compare digits --vary model.pooling = avg,max,conc") == ["avg,max,concat"]
 
 
+def test_poolings_heads_and_keys_to_tune_are_offered_that_are_not_named_yet(offered: Offered) -> None:
+    others = [name for name in POOLINGS if name != "max"]
+    assert offered("compare-pooling --strategies ") == [*POOLINGS, "all"]
+    assert offered("compare-pooling digits --strategies max,") == [f"max,{name}" for name in others]
+    assert offered("compare-pooling --strategies my_pool.py : Mine,gat") == ["Mine,gated"]
+    assert offered("compare-pooling --where head --strategies gem,att") == ["gem,attention"]
+    assert offered("compare digits --tune-keys training.learning_rate,model.dr") == [
+        "training.learning_rate,model.dropout"
+    ]
+
+
+def test_devices_columns_and_poolings_are_offered(offered: Offered) -> None:
+    Path("my_pool.py").touch()
+    assert offered("train digits --device ") == ["auto", "cpu", "cuda", "mps"]
+    assert offered("pooling show m") == ["max", "mixed", "median", "my_pool.py"]
+    assert "accuracy" in offered("runs --sort ")
+
+
 def test_a_shell_that_keeps_the_word_whole_is_offered_whole_words(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cnnkit.cli.completion import complete_study
+from cnnkit.cli.completion import complete_strategies, complete_study
 from cnnkit.cli.options import (
     VaryOption,
     chosen_config,
@@ -91,7 +91,10 @@ def compare_pooling_command(
     strategies: Annotated[
         str | None,
         typer.Option(
-            metavar="A,B,…", help="Which poolings or heads; all: all that fit.", show_default="four"
+            metavar="A,B,…",
+            help="Which poolings or heads; all: all that fit.",
+            autocompletion=complete_strategies,
+            show_default="four",
         ),
     ] = None,
     where: Annotated[

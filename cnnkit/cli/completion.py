@@ -4,11 +4,15 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import typer
+
 from cnnkit.filenames import CONFIG, RUNS, STUDY
+
+BREAKS = {"=", ":"}  # what bash takes for words of their own
 
 
 def complete_config(incomplete: str) -> list[str]:
@@ -93,11 +97,47 @@ def complete_vary(incomplete: str) -> list[str]:
     """The same; behind a comma, the values that are not named yet."""
     from cnnkit.config.docs import example_values
 
-    before, comma, _ = incomplete.rpartition(",")
-    if not comma:
+    key, _, named = incomplete.partition("=")
+    if "," not in named:
         return complete_set(incomplete)
-    key, _, named = before.partition("=")
-    return [f"{before},{value}" for value in example_values(key) if value not in named.split(",")]
+    return [f"{key}={values}" for values in _one_more(named, example_values(key))]
+
+
+def complete_strategies(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Poolings, or with `--where head` heads, that are not named yet; first of all `all`."""
+    from cnnkit.families.heads import HEADS
+    from cnnkit.families.poolings import POOLINGS
+
+    names = HEADS if ctx.params.get("where") == "head" else POOLINGS
+    return _one_more(incomplete, names) + ["all"] * ("," not in incomplete)
+
+
+def complete_tuned_keys(incomplete: str) -> list[str]:
+    from cnnkit.config.ranges import TUNABLE
+
+    return _one_more(incomplete, TUNABLE)
+
+
+def complete_pooling(incomplete: str) -> list[str]:
+    from cnnkit.families.poolings import POOLINGS
+
+    return [*POOLINGS, *(path for path in _paths(incomplete) if path.endswith(("/", ".py")))]
+
+
+def complete_device() -> list[str]:
+    return ["auto", "cpu", "cuda", "mps"]
+
+
+def complete_column() -> list[str]:
+    from cnnkit.comparison.kept_runs import SORTED_BY
+
+    return list(SORTED_BY)
+
+
+def _one_more(named: str, names: Iterable[str]) -> list[str]:
+    """named: `A,B,C`, of which C may be half a name: in its place each name that does not stand before it."""
+    before, comma, _ = named.rpartition(",")
+    return [before + comma + name for name in names if name not in before.split(",")]
 
 
 def _folders_holding(name: str, incomplete: str) -> list[str]:
@@ -116,12 +156,12 @@ def _paths(incomplete: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def whole_words() -> Iterator[None]:
-    """Lets bash complete `KEY=VALUE`: bash makes three words of it, and replaces the last."""
+    """Lets bash complete `KEY=VALUE` and `FILE:CLASS`: of each it makes three words, replacing the last."""
     words = os.environ["COMP_WORDS"].split("\n")[: int(os.environ["COMP_CWORD"]) + 1]
     joined, kept = [words[0]], ""
     for before, word in pairwise(words):
-        if "=" in (before, word):
-            kept = joined[-1] + "=" * (word == "=")
+        if BREAKS & {before, word}:
+            kept = joined[-1] + word * (word in BREAKS)
             joined[-1] += word
         else:
             kept = ""

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from cnnkit.cli.command import App
-from cnnkit.cli.completion import complete_run_or_study, complete_set
+from cnnkit.cli.completion import complete_column, complete_run_or_study, complete_set
 from cnnkit.cli.options import JsonOption, csv_option, print_json
 from cnnkit.errors import UsageError
 from cnnkit.filenames import RUNS
@@ -63,7 +63,11 @@ def list_command(
     by: Annotated[
         str | None,
         typer.Option(
-            "--sort", metavar="NAME", help="Sort by this column, such as accuracy.", show_default="date"
+            "--sort",
+            metavar="NAME",
+            help="Sort by this column, such as accuracy.",
+            autocompletion=complete_column,
+            show_default="date",
         ),
     ] = None,
     table: Annotated[Path | None, csv_option("List what is shown")] = None,

@@ -7,6 +7,7 @@ import typer
 
 from cnnkit.cli.completion import (
     complete_config,
+    complete_device,
     complete_folder,
     complete_run,
     complete_set,
@@ -60,7 +61,7 @@ SetOption = Annotated[
         "-s",
         metavar="KEY=VALUE",
         help="Override a key, such as model.pooling=avg; repeatable.",
-        callback=_each_once,
+        callback=lambda given: _each_once(given),  # typer takes no callback with list[str] on Python 3.10
         autocompletion=complete_set,
     ),
 ]
@@ -142,6 +143,7 @@ DeviceOption = Annotated[
         "--device",
         metavar="DEVICE",
         callback=_known_device,
+        autocompletion=complete_device,
         help="Use this device instead of the configured one: auto, cpu, cuda, mps.",
     ),
 ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cnnkit.cli.command import App
-from cnnkit.cli.completion import complete_folder
+from cnnkit.cli.completion import complete_folder, complete_pooling
 from cnnkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -114,7 +114,9 @@ def show_command(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="A pooling, such as soft, my_pool.py:Quantile or '{name: soft, beta: 2}'."
+            metavar="NAME",
+            help="A pooling, such as soft, my_pool.py:Quantile or '{name: soft, beta: 2}'.",
+            autocompletion=complete_pooling,
         ),
     ],
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cnnkit.cli.completion import complete_study_or_folder
+from cnnkit.cli.completion import complete_study_or_folder, complete_tuned_keys
 from cnnkit.cli.options import (
     ConfigArgument,
     ConfigOption,
@@ -93,7 +93,12 @@ class Request:
     ] = None
     tune_keys: Annotated[
         str | None,
-        typer.Option(metavar="KEY,KEY,…", help="What to tune.", show_default="the learning rate"),
+        typer.Option(
+            metavar="KEY,KEY,…",
+            help="What to tune.",
+            autocompletion=complete_tuned_keys,
+            show_default="the learning rate",
+        ),
     ] = None
     folds: Annotated[
         int | None,
