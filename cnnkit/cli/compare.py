@@ -2,6 +2,7 @@
 
 import shlex
 from contextlib import nullcontext
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -61,6 +62,14 @@ def compare_command(
             autocompletion=complete_study,
         ),
     ] = None,
+    merge: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR…",
+            help="Join shards into one study, in --out; trains nothing.",
+            autocompletion=complete_study,
+        ),
+    ] = None,
     deep: Annotated[
         bool, typer.Option("--deep", help="With --verify: also evaluate the kept weights again.")
     ] = False,
@@ -69,6 +78,11 @@ def compare_command(
 
     With several keys every combination is trained, and it is told whether the winner depends on a key.
     """
+    if merge:
+        from cnnkit.cli.merge import merge_shards
+
+        merge_shards(merge, request)
+        return
     if verify is not None:
         if request.trust:
             if not deep:
@@ -206,9 +220,10 @@ def _compare(request: Request, varied: dict[str, list[Any]], optional: str = "")
         _probe(study.path, request.as_json)
     elif request.probe and not request.as_json:
         say(out, "--probe: no training has ended, so there is no network to probe")
-    report = study.report()  # after the table, which a drawing error must not hide
-    if not request.as_json:
-        say(out, f"to look at: {report}")
+    if not results.shard:
+        report = study.report()  # after the table, which a drawing error must not hide
+        if not request.as_json:
+            say(out, f"to look at: {report}")
     if results.failed:
         raise typer.Exit(1)
 
@@ -242,10 +257,12 @@ def _plan(request: Request, base: "Config | None", varied: dict[str, list[Any]])
         refuse_fewer,
         with_added,
     )
-    from cnnkit.comparison.study import plan_study, with_tuning
+    from cnnkit.comparison.shards import shard_of
+    from cnnkit.comparison.study import plan_study, with_shard, with_tuning
     from cnnkit.comparison.study_file import load_study
     from cnnkit.filenames import STUDY
 
+    shard = None if request.shard is None else shard_of(request.shard)
     kept = None
     if request.out is not None and (request.resume or (request.out / STUDY).exists()):
         kept = load_study(request.out)
@@ -264,9 +281,10 @@ def _plan(request: Request, base: "Config | None", varied: dict[str, list[Any]])
     another = not request.resume and kept and [*varied] != [*kept.varied]  # which is refused later
     tuned_keys = [key.strip() for key in (request.tune_keys or "").split(",") if key.strip()]
     if kept is None or another:
-        return with_tuning(plan_study(**given), request.tune, tuned_keys)
+        return with_shard(with_tuning(plan_study(**given), request.tune, tuned_keys), shard)
     plan = with_tuning(planned_again(kept, **given), request.tune, tuned_keys)
     assert request.out is not None
+    plan = plan if request.resume else with_shard(replace(plan, shard=None), shard)
     refuse_another_study(plan, request.out)
     refuse_fewer(kept, plan, request.out)
     return plan

@@ -6,6 +6,7 @@ from typing import Any
 
 from cnnkit.comparison.can_tell import CanTell
 from cnnkit.comparison.compared import Compared
+from cnnkit.comparison.shards import Shard
 from cnnkit.comparison.study_file import Earlier
 from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.comparison.tuning import Tuned, Tuning
@@ -245,6 +246,7 @@ class StudyResults(Record):
     level was tuned over before. pool: out of how many images each seed chooses its test images; 0: all seeds
     have the same ones. factors, interactions, dependence: where several keys are varied; each combination is
     then a level. metric: what decides, of `METRICS`. can_tell: None in files of cnnkit 0.3 and before.
+    shard: the share of the study's trainings that this is; None: all.
     """
 
     version: int
@@ -267,6 +269,7 @@ class StudyResults(Record):
     pool: int = 0
     metric: str = ACCURACY
     can_tell: CanTell | None = None
+    shard: Shard | None = None
 
     @property
     def measure(self) -> str:

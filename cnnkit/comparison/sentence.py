@@ -88,6 +88,9 @@ class Ranking:
 
 def verdict_alone(results: StudyResults) -> str:
     failures = "".join([*_failures(results), *_seeds_without_effect(results)])
+    if results.shard:
+        joined = "cnnkit compare --merge joins it with the others"
+        return f"Shard {results.shard} of a study gives no verdict: {joined}.{failures}"
     if not results.levels:
         return f"No two values have finished a training: there is nothing to compare yet.{failures}"
     if TIMES in results.key:

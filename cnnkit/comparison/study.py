@@ -6,6 +6,7 @@ from itertools import product
 from typing import Any, get_args
 
 from cnnkit.comparison.levels import Level, combined, levels_of
+from cnnkit.comparison.shards import Shard, number_of
 from cnnkit.comparison.study_file import (
     VERSION,
     Earlier,
@@ -45,7 +46,8 @@ class StudyPlan:
     many at least. history: what was decided with other margins, the oldest first. tuning: what every level is
     tuned over before the seeds that count. factors: the keys that
     are varied together; empty where it is one. Every combination is then a level. metric: what is compared.
-    of_images: warnings that the images give once they are there.
+    of_images: warnings that the images give once they are there. shard: the share of the trainings that is
+    run; None: all.
     """
 
     key: str
@@ -59,6 +61,7 @@ class StudyPlan:
     factors: tuple[FactorPlan, ...] = ()
     metric: str = ACCURACY
     of_images: tuple[str, ...] = ()
+    shard: Shard | None = None
 
     @property
     def varied(self) -> dict[str, list[Any]]:
@@ -87,11 +90,14 @@ class StudyPlan:
 
         The costliest of a seed comes first, so that no core waits long for the last trial. On a GPU, where
         the seeds of a level train together, they are gathered by level again. Of a level that is still to
-        be tuned there are none.
+        be tuned there are none, and of a shard only its own.
         """
         known = [level for level in self.levels if level not in self.untuned]
         costliest_first = sorted(known, key=lambda level: -level.cost.macs)
-        for seed, level in product(self.all_seeds, costliest_first):
+        for turn, (seed, level) in enumerate(product(self.all_seeds, costliest_first)):
+            number = self.shard and number_of(turn, len(known), self.seeds, self.shard.of)
+            if self.shard and number != self.shard.number:
+                continue
             training = level.config.training.model_copy(update={"seed": seed})
             yield level, level.config.model_copy(update={"training": training})
 
@@ -166,6 +172,7 @@ class StudyPlan:
             factors=list(self.factors),
             tuning=self.tuning,
             metric=self.metric,
+            shard=self.shard,
         )
 
 
@@ -252,6 +259,21 @@ def with_tuning(study: StudyPlan, points: int | None, keys: Sequence[str] = ()) 
     return replace(
         study, tuning=plan_tuning(points, keys or DEFAULT_KEYS, configs, [*study.varied], study.metric)
     )
+
+
+def with_shard(study: StudyPlan, shard: Shard | None) -> StudyPlan:
+    """The study, of which only a share is run. Raises UsageError where it has none."""
+    if shard is None:
+        return study
+    if shard.complaint:
+        raise UsageError(shard.complaint)
+    if study.min_seeds is not None:
+        raise UsageError(f"--shard {shard} needs --seeds: no shard can know when the whole study is decided")
+    if study.tuning:
+        raise UsageError(f"--shard {shard} does not go with --tune: every shard would tune all values again")
+    if shard.of > (trainings := len(study.levels) * study.seeds):
+        raise UsageError(f"--shard {shard}: {counted(trainings, 'training')} make no {shard.of:,} shards")
+    return replace(study, shard=shard)
 
 
 def refuse_margin(margin: float) -> None:
