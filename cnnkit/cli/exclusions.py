@@ -46,7 +46,7 @@ ALONE: dict[str, list[tuple[str, tuple[str, ...], str]]] = {
         (
             "--merge",
             ("CONFIG", "--verify", "--out", "--json"),
-            "it joins what was trained, and trains nothing",
+            "it joins shards, and trains nothing",
         ),
     ],
     "data": [("--cache", ("--clear", "--json"), "it tells what is kept of all images")],
