@@ -30,8 +30,8 @@ import cnnkit
 from cnnkit.comparison.merging import merge_studies
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.runner import run_study
-from cnnkit.comparison.shards import Shard
-from cnnkit.comparison.study import StudyPlan, plan_study, with_shard
+from cnnkit.comparison.shards import Shard, with_shard
+from cnnkit.comparison.study import StudyPlan, plan_study
 from cnnkit.comparison.verification import verify
 from cnnkit.config.load import parse_config, with_own_test_images
 from cnnkit.errors import UsageError
@@ -402,6 +402,7 @@ def test_python_refuses_the_same(tmp_path: Path) -> None:
     for options, told in (
         ({"shard": (1, 2)}, "needs --seeds"),
         ({"shard": (3, 2), "seeds": 2}, "expected NUMBER/OF"),
+        ({"shard": 3, "seeds": 2}, "expected two numbers, such as"),
         ({"shard": (1, 2), "seeds": 2, "tune": 2}, "does not go with --tune"),
     ):
         with pytest.raises(UsageError, match=told):
@@ -417,7 +418,7 @@ def test_a_shard_gives_no_verdict_and_stays_that_shard(tmp_path: Path, capsys: C
     shard = [*line, "--seeds", 4, "--shard", "2/2", "--out", "study", "--workers", 1]
     done = call(capsys, *shard)
     assert done.code == 0
-    assert "Shard 2/2 of a study gives no verdict: cnnkit compare --merge joins it" in done.out
+    assert "Shard 2/2 of a study; these figures are its own" in done.out
     assert done.out.count("verdict") == 1  # and no column of that name
     assert not Path("study/report.html").exists()
     assert sorted(one["seed"] for one in kept_json(Path("study") / RESULTS)["trials"]) == [1, 1, 3, 3]
@@ -426,7 +427,7 @@ def test_a_shard_gives_no_verdict_and_stays_that_shard(tmp_path: Path, capsys: C
         assert (refused.code, "shard is 2/2 there and" in refused.err) == (2, True)
     assert call(capsys, "compare", "--resume", "--seeds", 6, "--out", "study", "--workers", 1).code == 0
     assert sorted(one["seed"] for one in kept_json(Path("study") / RESULTS)["trials"]) == [1, 1, 3, 3, 5, 5]
-    assert "gives no verdict" in Path(cnnkit.open_study("study").report()).read_text()
+    assert "Shard 2/2 of a study" in Path(cnnkit.open_study("study").report()).read_text()
     verify(Path("study"))
 
 

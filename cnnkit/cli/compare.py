@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cnnkit.cli.completion import complete_study
+from cnnkit.cli.kept_study import draw_report, merge_shards, show_results, verify_study
 from cnnkit.cli.options import (
     VaryOption,
     chosen_config,
-    print_json,
     refuse_setting,
 )
 from cnnkit.cli.play import show_play
@@ -22,10 +22,8 @@ from cnnkit.errors import UsageError
 from cnnkit.families import heads, poolings
 from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import ORDERS, POOLINGS
-from cnnkit.words import counted
 
 if TYPE_CHECKING:
-    from cnnkit.comparison.records import StudyResults
     from cnnkit.comparison.study import StudyPlan
     from cnnkit.config.schema import Config
 
@@ -79,18 +77,10 @@ def compare_command(
     With several keys every combination is trained, and it is told whether the winner depends on a key.
     """
     if merge:
-        from cnnkit.cli.merge import merge_shards
-
         merge_shards(merge, request)
         return
     if verify is not None:
-        if request.trust:
-            if not deep:
-                raise UsageError("--trust needs --deep: nothing else of --verify runs code of a study")
-            from cnnkit.comparison.trusted import trust_kept
-
-            trust_kept(verify)
-        _verify(verify, deep, request.as_json)
+        verify_study(verify, deep, request)
         return
     if not request.resume and not vary:
         raise UsageError("name what to compare: --vary KEY=A,B,… such as model.dropout=0,0.25,0.5")
@@ -210,10 +200,10 @@ def _compare(request: Request, varied: dict[str, list[Any]], optional: str = "")
                 notify=asking(progress, request.yes),
             )
     except StudyInterrupted as stopped:
-        _show(stopped.results, request.as_json)
+        show_results(stopped.results, request.as_json)
         raise
     results = study.results
-    _show(results, request.as_json)
+    show_results(results, request.as_json)
     if request.play:
         show_play(study.path, silent=request.as_json)  # before the report, which then links to it
     if request.probe and results.levels:
@@ -221,9 +211,7 @@ def _compare(request: Request, varied: dict[str, list[Any]], optional: str = "")
     elif request.probe and not request.as_json:
         say(out, "--probe: no training has ended, so there is no network to probe")
     if not results.shard:
-        report = study.report()  # after the table, which a drawing error must not hide
-        if not request.as_json:
-            say(out, f"to look at: {report}")
+        draw_report(study, request.as_json)
     if results.failed:
         raise typer.Exit(1)
 
@@ -234,15 +222,6 @@ def _probe(folder: Path, as_json: bool) -> None:
     probe = probed(folder)
     if not as_json:
         show_probe(folder, probe)
-
-
-def _show(results: "StudyResults", as_json: bool) -> None:
-    from cnnkit.cli.console_compare import print_comparison
-
-    if as_json:
-        print_json(results.to_dict())
-    else:
-        print_comparison(results)
 
 
 def _plan(request: Request, base: "Config | None", varied: dict[str, list[Any]]) -> "StudyPlan":
@@ -257,8 +236,8 @@ def _plan(request: Request, base: "Config | None", varied: dict[str, list[Any]])
         refuse_fewer,
         with_added,
     )
-    from cnnkit.comparison.shards import shard_of
-    from cnnkit.comparison.study import plan_study, with_shard, with_tuning
+    from cnnkit.comparison.shards import shard_of, with_shard
+    from cnnkit.comparison.study import plan_study, with_tuning
     from cnnkit.comparison.study_file import load_study
     from cnnkit.filenames import STUDY
 
@@ -312,21 +291,3 @@ def _workers(text: str) -> int | None:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise UsageError(f"--workers {text}: expected auto, or a number of 1 or more")
     return int(text)
-
-
-def _verify(folder: Path, deep: bool, as_json: bool) -> None:
-    from cnnkit.api.progress import say
-    from cnnkit.cli.console import out
-    from cnnkit.comparison.verification import verify
-    from cnnkit.filenames import RESULTS
-
-    checked: list[str] = []
-    results = verify(folder, deep, checked.append)
-    if as_json:
-        print_json(results.to_dict())
-    else:
-        finished = len(results.trials) - len(results.failed)
-        files = counted(finished, "trial")
-        say(out, f"{folder / RESULTS}: all of it comes out again from the files of {files}")
-        for sentence in checked:
-            say(out, sentence)

@@ -5,6 +5,7 @@ import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,13 @@ class Source:
 
     def holds(self, trial: Trial) -> RunDir:
         """Where it keeps a trial, which need not be there. Raises RunError for a link out of the study."""
-        names = {(entry.level, entry.seed): entry.folder for entry in self.study.trials}
-        return RunDir(trial_folder(self.path, names.get((trial.level, trial.seed), trial.folder)))
+        name = self.names.get((trial.level, trial.seed)) or trial.folder
+        return RunDir(trial_folder(self.path, name))
+
+    @cached_property
+    def names(self) -> dict[tuple[str, int], str]:
+        """The folders of its trials, by level and seed."""
+        return {(entry.level, entry.seed): entry.folder for entry in self.study.trials}
 
 
 def merge_studies(paths: Sequence[Path], folder: Path, notify: NoteListener = ignore) -> StudyResults:

@@ -2,10 +2,15 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from cnnkit.errors import UsageError
 from cnnkit.records import Record
+from cnnkit.words import counted
+
+if TYPE_CHECKING:
+    from cnnkit.comparison.study import StudyPlan
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ def given_shard(numbers: Sequence[int] | None) -> Shard | None:
     """`(3, 16)` -> the same. Raises UsageError where these are no numbers of a shard."""
     if numbers is None:
         return None
+    if not isinstance(numbers, tuple | list):
+        raise UsageError(f"shard: {numbers!r}; expected two numbers, such as (3, 16)")
     return shard_of("/".join(map(str, numbers)))
 
 
@@ -54,3 +61,18 @@ def number_of(turn: int, levels: int, seeds: int, of: int) -> int:
     dealt out one by one. More seeds, later, leave each training where it is, as long as this stays the case.
     """
     return (turn // levels if of <= seeds else turn) % of + 1
+
+
+def with_shard(study: "StudyPlan", shard: Shard | None) -> "StudyPlan":
+    """The study, of which only a share is run. Raises UsageError where it has none."""
+    if shard is None:
+        return study
+    if shard.complaint:
+        raise UsageError(shard.complaint)
+    if study.min_seeds is not None:
+        raise UsageError(f"--shard {shard} needs --seeds: no shard can know when the whole study is decided")
+    if study.tuning:
+        raise UsageError(f"--shard {shard} does not go with --tune: every shard would tune all values again")
+    if shard.of > (trainings := len(study.levels) * study.seeds):
+        raise UsageError(f"--shard {shard}: {counted(trainings, 'training')} make no {shard.of:,} shards")
+    return replace(study, shard=shard)

@@ -46,8 +46,7 @@ class StudyPlan:
     many at least. history: what was decided with other margins, the oldest first. tuning: what every level is
     tuned over before the seeds that count. factors: the keys that
     are varied together; empty where it is one. Every combination is then a level. metric: what is compared.
-    of_images: warnings that the images give once they are there. shard: the share of the trainings that is
-    run; None: all.
+    of_images: warnings that the images give once they are there. shard: the share that is run; None: all.
     """
 
     key: str
@@ -259,21 +258,6 @@ def with_tuning(study: StudyPlan, points: int | None, keys: Sequence[str] = ()) 
     return replace(
         study, tuning=plan_tuning(points, keys or DEFAULT_KEYS, configs, [*study.varied], study.metric)
     )
-
-
-def with_shard(study: StudyPlan, shard: Shard | None) -> StudyPlan:
-    """The study, of which only a share is run. Raises UsageError where it has none."""
-    if shard is None:
-        return study
-    if shard.complaint:
-        raise UsageError(shard.complaint)
-    if study.min_seeds is not None:
-        raise UsageError(f"--shard {shard} needs --seeds: no shard can know when the whole study is decided")
-    if study.tuning:
-        raise UsageError(f"--shard {shard} does not go with --tune: every shard would tune all values again")
-    if shard.of > (trainings := len(study.levels) * study.seeds):
-        raise UsageError(f"--shard {shard}: {counted(trainings, 'training')} make no {shard.of:,} shards")
-    return replace(study, shard=shard)
 
 
 def refuse_margin(margin: float) -> None:
