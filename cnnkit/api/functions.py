@@ -239,13 +239,11 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, progress: bool = Tr
     standard error, with the command that trains it. Raises UsageError where they are of different studies,
     images or versions; nothing is written then.
 
-    >>> options = {"seeds": 2, "progress": False}
+    >>> config, vary = cnnkit.load_config("digits", {"training.epochs": 1}), {"model.pooling": ["max", "avg"]}
     >>> for number in (1, 2):
-    ...     _ = cnnkit.compare(config, {"model.pooling": ["max", "avg"]}, **options, shard=(number, 2),
-    ...                        out=f"studies/shard-{number}")
-    >>> merged = cnnkit.merge(["studies/shard-2", "studies/shard-1"], "studies/merged")
-    >>> merged.pairs == study.pairs
-    True
+    ...     _ = cnnkit.compare(config, vary, seeds=2, shard=(number, 2), out=f"S/{number}", progress=False)
+    >>> len(cnnkit.merge(["S/1", "S/2"], out="S/all").results.trials)
+    4
     """
     from cnnkit.api.study import Study
     from cnnkit.comparison.merging import merge_studies
