@@ -5,7 +5,8 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -42,6 +43,41 @@ def written_aside(path: Path) -> Iterator[BinaryIO]:
 def remove_parts(folder: Path) -> None:
     """Removes parts of files that a killed process was writing. Call it only where no process writes."""
     for part in folder.glob(f".*{PART}"):
+        _remove(part)
+
+
+def copy_folder(source: Path, target: Path, aside: Path, without: Sequence[str] = ()) -> None:
+    """Copies a folder in place of what is there; after a crash there is the old one, the new one, or none.
+
+    aside: the folder of parts, on the same disk as `target`. without: patterns of names that are not copied;
+    nor are links, which may lead anywhere, and pipes.
+    """
+    named = shutil.ignore_patterns(*without)
+
+    def left_out(folder: str, names: list[str]) -> set[str]:
+        paths = {name: Path(folder, name) for name in names}
+        odd = {
+            name for name, path in paths.items() if path.is_symlink() or not (path.is_file() or path.is_dir())
+        }
+        return odd | named(folder, names)
+
+    new, old = (aside / f".{target.name}.{secrets.token_hex(8)}{PART}" for _ in range(2))
+    try:
+        shutil.copytree(source, new, ignore=left_out)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            target.rename(old)
+        new.rename(target)
+        _flush_folder(target.parent)
+    finally:
+        for part in (new, old):
+            _remove(part)
+
+
+def _remove(part: Path) -> None:
+    if part.is_dir() and not part.is_symlink():
+        shutil.rmtree(part, ignore_errors=True)
+    else:
         part.unlink(missing_ok=True)
 
 

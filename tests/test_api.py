@@ -26,7 +26,8 @@ PUBLIC = [
     *("CnnkitError", "Config", "ConfigError", "DamagedFile", "DataError", "EpochRecord", "Measured"),
     *("ImageDataset", "ImageError", "ImageInfo", "Interrupted", "OutOfMemory", "Prediction", "Run"),
     *("RunError", "RunResult", "Splits", "Study", "StudyResults", "TrainingError", "UsageError"),
-    *("__version__", "build_model", "compare", "load_config", "load_images", "open_run", "open_study"),
+    *("__version__", "build_model", "compare", "load_config", "load_images", "merge"),
+    *("open_run", "open_study"),
     "train",
 ]
 

@@ -29,6 +29,7 @@ Capture = pytest.CaptureFixture[str]
 STUDY_OPTIONS = {
     *(
         "--seeds",
+        "--shard",
         "--min-seeds",
         "--max-seeds",
         "--folds",
@@ -55,7 +56,18 @@ STUDY_OPTIONS = {
 }
 COMMANDS = {
     "": {"--version", "--install-completion", "--show-completion"},
-    "compare": {"named", "--config", "-c", "--set", "-s", "--vary", *STUDY_OPTIONS, "--verify", "--deep"},
+    "compare": {
+        "named",
+        "--config",
+        "-c",
+        "--set",
+        "-s",
+        "--vary",
+        *STUDY_OPTIONS,
+        "--verify",
+        "--merge",
+        "--deep",
+    },
     "compare-pooling": {
         "named",
         "--config",

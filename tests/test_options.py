@@ -234,6 +234,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
         "--set": (f"{VARY} {STUDY}", "--set model.pooling=avg"),
         "--vary": (f"compare {TINY} {STUDY}", "--vary model.dropout=0,0.5"),
         "--verify": ("compare", "--verify {tmp}"),
+        "--merge": ("compare --out study", "--merge {study}"),
         "--deep": ("compare --verify {study}", "--deep"),
         "--resume": (f"compare {STUDY}", "--resume"),
     },
@@ -298,6 +299,7 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
 for path, line in (("compare", VARY), ("compare-pooling", POOLING)):
     ACTS[path] |= {
         "--seeds": (f"{line.replace('--seeds 2', '')} {STUDY}", "--seeds 3"),
+        "--shard": (f"{line} {STUDY}", "--shard 1/2"),
         "--min-seeds": (f"{line.replace('--seeds 2', '')} {STUDY}", "--min-seeds 4"),
         "--max-seeds": (f"{line.replace('--seeds 2', '')} {STUDY}", "--max-seeds 5"),
         "--folds": (f"{line} {STUDY}", "--folds 5"),

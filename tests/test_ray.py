@@ -1,7 +1,9 @@
 """Trials on a Ray cluster: the same results, though a node dies midway."""
 
+import contextlib
 import importlib.util
 import pickle
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -9,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import call
-from test_comparison import run, study_of, without_timing
-from test_own_pooling import GOOD
+from support import Here, call
+from test_comparison import without_timing
 
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import plan_study
@@ -20,8 +21,7 @@ from cnnkit.config.own_code import trust_values
 from cnnkit.config.runtime import RuntimeConfig
 from cnnkit.config.schema import Config
 from cnnkit.errors import Interrupted, UsageError
-from cnnkit.events import StudyEvent, TrialDone
-from cnnkit.filenames import TRIALS
+from cnnkit.filenames import BEST, PREDICTIONS, TRIALS
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed"),
@@ -29,57 +29,100 @@ pytestmark = [
 ]
 Tiny = Callable[..., Config]
 # How soon a node that is silent is given up: Ray's own half a minute is long for a test.
-IMPATIENCE = {"initial_delay_ms": 0, "period_ms": 500, "timeout_ms": 500, "failure_threshold": 3}
+HELPERS = ("metrics_agent", "dashboard_agent_listen", "runtime_env_agent")
+IMPATIENCE = {"initial_delay_ms": 0, "period_ms": 500, "timeout_ms": 2000, "failure_threshold": 5}
+
+
+CAUGHT = """
+import sys
+import time
+from pathlib import Path
+
+from torch import nn
+
+HERE = Path({here!r})
+ray = sys.modules.get("ray")
+if ray and ray.is_initialized() and ray.get_runtime_context().get_node_id() == (HERE / "node").read_text():
+    (HERE / "caught").touch()
+    time.sleep(600)  # until the node is killed
+
+
+class Quantile(nn.Module):
+    def __init__(self, k, q: float = 0.5):
+        super().__init__()
+        self.k, self.q = k, q
+
+    def forward(self, maps):
+        cells = maps.unfold(2, self.k, self.k).unfold(3, self.k, self.k).flatten(4)
+        return cells.quantile(self.q, -1)
+"""
+
+
+def small_node() -> dict[str, Any]:
+    """One core and few helpers, at known ports: Ray waits 15 s for others, too little on a busy machine."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("", 0))) for _ in HELPERS]
+        ports = {f"{name}_port": one.getsockname()[1] for name, one in zip(HELPERS, sockets, strict=True)}
+    return {"num_cpus": 1, "include_log_monitor": False, **ports}
+
+
+def started(start: Callable[[], Any]) -> Any:
+    """Tries again where a node does not come up within Ray's 30 s."""
+    for _ in range(2):
+        with contextlib.suppress(Exception):
+            return start()
+    return start()
 
 
 @pytest.fixture
 def cluster() -> Iterator[Any]:
-    """Two nodes of one core each on this machine; the second can be killed."""
+    """Three nodes of one core each on this machine."""
     from ray.cluster_utils import Cluster
 
     impatient = {f"health_check_{name}": value for name, value in IMPATIENCE.items()}
-    head = {"num_cpus": 1, "include_dashboard": False, "_system_config": impatient}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    cluster.second = cluster.add_node(num_cpus=1)
+    head = {"include_dashboard": False, "no_monitor": True, "_system_config": impatient}
+    cluster = started(lambda: Cluster(initialize_head=True, head_node_args={**small_node(), **head}))
+    cluster.others = [started(lambda: cluster.add_node(**small_node())) for _ in range(2)]
     yield cluster
     cluster.shutdown()
 
 
-def test_a_cluster_that_loses_a_node_midway_gives_the_same_results(
+def test_a_cluster_of_three_that_loses_a_node_in_the_middle_of_a_trial_gives_the_same_results(
     tiny: Tiny, tmp_path: Path, cluster: Any
 ) -> None:
+    """The pooling is a person's own: it reaches the nodes by Ray, and there stops the node that is killed."""
     from cnnkit.comparison.on_ray import RayExecutor, ray_cluster
 
-    lost = threading.Event()
+    def kill_when_caught() -> None:
+        while not (tmp_path / "caught").exists():
+            if ended.wait(0.1):
+                return
+        cluster.remove_node(victim, allow_graceful=False)
 
-    def lose_a_node(event: StudyEvent) -> None:
-        if isinstance(event, TrialDone) and not lost.is_set():
-            cluster.remove_node(cluster.second, allow_graceful=False)
-            lost.set()
-
-    study, folder = study_of(tiny, 2), tmp_path / "ray"
-    with ray_cluster(cluster.address):
-        found = run_study(study, folder, RayExecutor(folder / TRIALS), lose_a_node)
-    assert lost.is_set()
+    code = CAUGHT.format(here=str(tmp_path))
+    (tmp_path / "my_pool.py").write_text(code)
+    named = f"{tmp_path / 'my_pool.py'}:Quantile"
+    levels = [{"name": named, "q": 0.5}, {"name": named, "q": 0.9}]
+    trust_values({"model.pooling": levels})
+    victim, ended = cluster.others[0], threading.Event()
+    (tmp_path / "node").write_text(victim.node_id)
+    study, folder = plan_study(tiny("training.epochs=1"), "model.pooling", levels, 2), tmp_path / "ray"
+    (tmp_path / "my_pool.py").unlink()  # the nodes get what was read
+    thread = threading.Thread(target=kill_when_caught)
+    thread.start()
+    try:
+        with ray_cluster(cluster.address):
+            found = run_study(study, folder, RayExecutor(folder / TRIALS))
+    finally:
+        ended.set()
+        thread.join()
+    assert (tmp_path / "caught").exists()
     assert [trial.error for trial in found.trials] == [None] * 4
-    assert without_timing(found) == without_timing(run(study_of(tiny, 2), tmp_path / "local"))
-
-
-def test_a_worker_of_a_cluster_gets_own_code_by_itself(
-    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its processes know neither the file nor the person who trusts it; what they kept comes back."""
-    from cnnkit.comparison.on_ray import RayExecutor, ray_cluster
-
-    monkeypatch.chdir(tmp_path)
-    Path("own.py").write_text(GOOD)
-    trust_values({"model.pooling": ["own.py:Quantile"]})
-    study, folder = study_of(tiny, 1, ["max", "own.py:Quantile"]), tmp_path / "ray"
-    Path("own.py").unlink()
-    with ray_cluster(None):
-        found = run_study(study, folder, RayExecutor(folder / TRIALS))
-    assert [trial.error for trial in found.trials] == [None] * 2
-    assert [path.read_text() for path in folder.glob("trials/*/own/own.py")] == [GOOD]
+    assert [path.read_text() for path in folder.glob("trials/*/own/my_pool.py")] == [code] * 4
+    local = tmp_path / "local"
+    assert without_timing(found) == without_timing(run_study(study, local, Here(local / TRIALS)))
+    for file in [path for name in (BEST, PREDICTIONS) for path in (local / TRIALS).glob(f"*/{name}")]:
+        assert (folder / file.relative_to(local)).read_bytes() == file.read_bytes()
 
 
 def test_a_trial_that_is_stopped_is_tried_again_and_not_a_failure(

@@ -168,6 +168,7 @@ def compare(
     metric: str = "accuracy",
     margin: float | None = None,
     match: "Match" = "none",
+    shard: tuple[int, int] | None = None,
     workers: int | None = None,
     executor: Literal["local", "ray"] = "local",
     ray_address: str | None = None,
@@ -187,13 +188,15 @@ def compare(
     margin: percentage points up to which a difference counts for nothing; None: 0.1, or two
     test images if these are more. match: "parameters" or "macs" scales the channels until all values cost
     what the first does.
+    shard: (3, 16) trains only the third of 16 shares of the trials, for another machine each; `merge` makes
+    one study of them. It takes `seeds`.
     out: the study's folder; what it holds of the same study is kept, and no value or seed is dropped. The
     trackers that `config.tracking` names are told of it.
     workers: trials side by side, not with Ray; of a function 1, in this process, or as many processes,
     which import it from its module. tune: so many points at which each value is tried first, on validation
     images alone; it keeps the settings of the best. tune_keys: what is tuned, dotted keys; without any the
-    learning rate. match, metric, executor, ray_address, tune, folds, resample_test: not of a function, which
-    may return another score, 0 … 1, in place of an accuracy.
+    learning rate. match, metric, shard, executor, ray_address, tune, folds, resample_test: not of a
+    function, which may return another score, 0 … 1, in place of an accuracy.
     Raises UsageError where the values or options make no study or `out` holds another one, and Interrupted,
     after the running trials have saved, on Ctrl-C: `out` then holds the verdict so far.
 
@@ -215,11 +218,13 @@ def compare(
     from cnnkit.api.study import run_function_plan, run_plan
     from cnnkit.comparison.function_plan import plan_function
     from cnnkit.comparison.going_on import as_planned
+    from cnnkit.comparison.shards import given_shard, with_shard
     from cnnkit.comparison.study import plan_study, with_tuning
     from cnnkit.tracking.study import tracked_study
 
     planned, folder = {**as_planned(varied), **limits}, None if out is None else Path(out)
-    of_plan = {"match": match, "metric": metric, "tune": tune, "folds": folds, "resample_test": resample_test}
+    of_plan: dict[str, Any] = {"match": match, "metric": metric, "tune": tune, "folds": folds}
+    of_plan |= {"resample_test": resample_test, "shard": shard}
     with StudyProgress(quiet=not progress) as listener:
         if callable(config):
             refuse_of_function(
@@ -229,7 +234,7 @@ def compare(
             return run_function_plan(config, own, folder, workers=workers, notify=listener)
         base = load.with_own_test_images(config, folds, resample_test)
         plan = plan_study(base, **planned, match=match, metric=metric, here=executor == "local")
-        plan = with_tuning(plan, tune, tune_keys)
+        plan = with_shard(with_tuning(plan, tune, tune_keys), given_shard(shard))
         with tracked_study(config.tracking, folder, listener) as tracked, anew():
             study = run_plan(
                 plan,
@@ -240,9 +245,31 @@ def compare(
                 notify=listener,
                 tracked=tracked,
             )
-            if tracked:
+            if tracked and plan.shard is None:
                 tracked.files.append(study.report())
             return study
+
+
+def merge(folders: Sequence[str | Path], out: str | Path, *, progress: bool = True) -> "Study":
+    """Makes one study, in `out`, of shards that several machines have trained; trains nothing.
+
+    folders: of the shards, in any order, and of studies of the same plan; the same one twice does no harm.
+    What `out` holds of the study is kept, so more can be merged later. What is missing or damaged is told on
+    standard error, with the command that trains it. Raises UsageError where they are of different studies,
+    images or versions; nothing is written then.
+
+    >>> config, vary = cnnkit.load_config("digits", {"training.epochs": 1}), {"model.pooling": ["max", "avg"]}
+    >>> for number in (1, 2):
+    ...     _ = cnnkit.compare(config, vary, seeds=2, shard=(number, 2), out=f"S/{number}", progress=False)
+    >>> len(cnnkit.merge(["S/1", "S/2"], out="S/all").results.trials)
+    4
+    """
+    from cnnkit.api.study import Study
+    from cnnkit.comparison.merging import merge_studies
+
+    with StudyProgress(quiet=not progress) as listener:
+        merge_studies([Path(folder) for folder in folders], Path(out), listener)
+    return Study(Path(out))
 
 
 def open_study(folder: str | Path, *, trust: bool = False) -> "Study":

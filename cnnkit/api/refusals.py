@@ -16,6 +16,7 @@ OF_CONFIGURATIONS = {  # the options that say nothing of a function, and their d
     "tune_keys": (),
     "folds": None,
     "resample_test": False,
+    "shard": None,
 }
 
 

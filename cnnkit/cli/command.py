@@ -1,13 +1,13 @@
 """Commands that drop no option in silence: one that cannot act is refused."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import typer
 from typer.core import TyperCommand
 
-from cnnkit.cli.exclusions import NEEDS, exclusions_of, told
+from cnnkit.cli.exclusions import NEEDS, TAKES_ALL, exclusions_of, told
 from cnnkit.errors import UsageError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -17,6 +17,7 @@ class Command(TyperCommand):
     """A command whose every option acts or is refused."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        args = list(_one_by_one(args, TAKES_ALL.get(self.name or "", "")))
         words = list(args)
         rest: list[str] = super().parse_args(ctx, args)
         if not ctx.resilient_parsing:  # while a shell completes, a line may be wrong
@@ -30,6 +31,17 @@ class App(typer.Typer):
 
     def command(self, name: str | None = None, **options: Any) -> Callable[[Function], Function]:
         return super().command(name, cls=Command, **options)
+
+
+def _one_by_one(words: list[str], option: str) -> Iterator[str]:
+    """`--option A B` -> `--option A --option B`: the parser takes one word after an option."""
+    collecting = False
+    for place, word in enumerate(words):
+        if word.startswith("-"):
+            collecting = bool(option) and word.partition("=")[0] == option
+        elif collecting and words[place - 1] != option:
+            yield option
+        yield word
 
 
 def _refuse_two_values(command: Command, ctx: Any, words: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 import shlex
 from contextlib import nullcontext
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cnnkit.cli.completion import complete_strategies, complete_study
+from cnnkit.cli.kept_study import draw_report, merge_shards, show_results, verify_study
 from cnnkit.cli.options import (
     VaryOption,
     chosen_config,
-    print_json,
     refuse_setting,
 )
 from cnnkit.cli.play import show_play
@@ -21,11 +22,9 @@ from cnnkit.errors import UsageError
 from cnnkit.families import heads, poolings
 from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import ORDERS, POOLINGS
-from cnnkit.words import counted
 
 if TYPE_CHECKING:
     from cnnkit.api.study import Study
-    from cnnkit.comparison.records import StudyResults
     from cnnkit.comparison.study import StudyPlan
     from cnnkit.config.schema import Config
 
@@ -62,6 +61,14 @@ def compare_command(
             autocompletion=complete_study,
         ),
     ] = None,
+    merge: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR…",
+            help="Join shards into one study, in --out; trains nothing.",
+            autocompletion=complete_study,
+        ),
+    ] = None,
     deep: Annotated[
         bool, typer.Option("--deep", help="With --verify: also evaluate the kept weights again.")
     ] = False,
@@ -70,15 +77,11 @@ def compare_command(
 
     With several keys every combination is trained, and it is told whether the winner depends on a key.
     """
+    if merge:
+        merge_shards(merge, request)
+        return
     if verify is not None:
-        if request.trust:
-            if not deep:
-                raise UsageError("--trust needs --deep: nothing else of --verify runs code of a study")
-            from cnnkit.api.progress import print_note
-            from cnnkit.comparison.trusted import trust_kept
-
-            trust_kept(verify, print_note)
-        _verify(verify, deep, request.as_json)
+        verify_study(verify, deep, request)
         return
     if not request.resume and not vary:
         raise UsageError("name what to compare: --vary KEY=A,B,… such as model.dropout=0,0.25,0.5")
@@ -204,32 +207,29 @@ def _compare(request: Request, varied: dict[str, list[Any]], optional: str = "")
                     tracked=tracked,
                 )
         except StudyInterrupted as stopped:
-            _show(stopped.results, request.as_json)
+            show_results(stopped.results, request.as_json)
             raise
         report = _shown(study, request)
-        if tracked:
+        if tracked and report:
             tracked.files.append(report)
     if study.results.failed:
         raise typer.Exit(1)
 
 
-def _shown(study: "Study", request: Request) -> Path:
-    """Prints the verdict, and makes what is asked for besides; returns the path of the report."""
+def _shown(study: "Study", request: Request) -> Path | None:
+    """Prints the verdict, and makes what is asked for besides; returns the path of the report, if any."""
     from cnnkit.api.progress import say
     from cnnkit.cli.console import out
 
     results = study.results
-    _show(results, request.as_json)
+    show_results(results, request.as_json)
     if request.play:
         show_play(study.path, silent=request.as_json)  # before the report, which then links to it
     if request.probe and results.levels:
         _probe(study.path, request.as_json)
     elif request.probe and not request.as_json:
         say(out, "--probe: no training has ended, so there is no network to probe")
-    report = study.report()  # after the table, which a drawing error must not hide
-    if not request.as_json:
-        say(out, f"to look at: {report}")
-    return report
+    return None if results.shard else draw_report(study, request.as_json)
 
 
 def _probe(folder: Path, as_json: bool) -> None:
@@ -238,15 +238,6 @@ def _probe(folder: Path, as_json: bool) -> None:
     probe = probed(folder)
     if not as_json:
         show_probe(folder, probe)
-
-
-def _show(results: "StudyResults", as_json: bool) -> None:
-    from cnnkit.cli.console_compare import print_comparison
-
-    if as_json:
-        print_json(results.to_dict())
-    else:
-        print_comparison(results)
 
 
 def _plan(request: Request, base: "Config | None", varied: dict[str, list[Any]]) -> "StudyPlan":
@@ -261,10 +252,12 @@ def _plan(request: Request, base: "Config | None", varied: dict[str, list[Any]])
         refuse_fewer,
         with_added,
     )
+    from cnnkit.comparison.shards import shard_of, with_shard
     from cnnkit.comparison.study import plan_study, with_tuning
     from cnnkit.comparison.study_file import load_study
     from cnnkit.filenames import STUDY
 
+    shard = None if request.shard is None else shard_of(request.shard)
     kept = None
     if request.out is not None and (request.resume or (request.out / STUDY).exists()):
         kept = load_study(request.out)
@@ -283,9 +276,10 @@ def _plan(request: Request, base: "Config | None", varied: dict[str, list[Any]])
     another = not request.resume and kept and [*varied] != [*kept.varied]  # which is refused later
     tuned_keys = [key.strip() for key in (request.tune_keys or "").split(",") if key.strip()]
     if kept is None or another:
-        return with_tuning(plan_study(**given), request.tune, tuned_keys)
+        return with_shard(with_tuning(plan_study(**given), request.tune, tuned_keys), shard)
     plan = with_tuning(planned_again(kept, **given), request.tune, tuned_keys)
     assert request.out is not None
+    plan = plan if request.resume else with_shard(replace(plan, shard=None), shard)
     refuse_another_study(plan, request.out)
     refuse_fewer(kept, plan, request.out)
     return plan
@@ -313,21 +307,3 @@ def _workers(text: str) -> int | None:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise UsageError(f"--workers {text}: expected auto, or a number of 1 or more")
     return int(text)
-
-
-def _verify(folder: Path, deep: bool, as_json: bool) -> None:
-    from cnnkit.api.progress import say
-    from cnnkit.cli.console import out
-    from cnnkit.comparison.verification import verify
-    from cnnkit.filenames import RESULTS
-
-    checked: list[str] = []
-    results = verify(folder, deep, checked.append)
-    if as_json:
-        print_json(results.to_dict())
-    else:
-        finished = len(results.trials) - len(results.failed)
-        files = counted(finished, "trial")
-        say(out, f"{folder / RESULTS}: all of it comes out again from the files of {files}")
-        for sentence in checked:
-            say(out, sentence)

@@ -25,7 +25,7 @@ def print_comparison(results: StudyResults) -> None:
     results = informative(results)
     if results.levels:
         out.print()
-        for factor in results.factors:
+        for factor in results.factors if not results.shard else ():
             _print_effects(factor, results.measure)
         _print_ranking(results)
     for trial in results.failed:
@@ -76,6 +76,7 @@ def _row(level: LevelResult, results: StudyResults) -> dict[str, str]:
     timing = level.timing
     return {
         **_standing(level, results, results.measure),
+        **({"verdict": ""} if results.shard else {}),
         "parameters": "" if level.parameters is None else f"{level.parameters:,}",
         "MACs": "" if level.macs is None else f"{level.macs / 1e6:.1f} M",
         "training": f"{timing.train_seconds:.1f} s" if (timing.train_seconds or 0.0) >= SHORTEST else "",

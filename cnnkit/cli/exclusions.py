@@ -13,6 +13,8 @@ STUDIES = [
     ("--resume", ("--match",), "the networks of a study stay as wide as they were planned"),
     ("--resume", ("--metric",), "a study goes on with the metric that it was planned with"),
     ("--resume", ("--tune", "--tune-keys"), "a study goes on as it was tuned"),
+    ("--resume", ("--shard",), "a study goes on as the shard that it was planned as"),
+    ("--shard", ("--tune", "--tune-keys"), "every shard would tune all values again"),
     ("--executor ray", ("--workers",), "the cluster decides how many trials run side by side"),
     ("--executor local", ("--ray-address",), "trials run on a cluster only with --executor ray"),
 ]
@@ -34,32 +36,44 @@ EXCLUDES: dict[str, list[tuple[str, tuple[str, ...], str]]] = {
     ],
 }
 # By command: an option that goes with no other one but these, and the reason.
-ALONE = {
-    "compare": (
-        "--verify",
-        ("--json", "--deep", "--trust"),
-        "it computes a finished study again, and trains nothing",
-    ),
-    "data": ("--cache", ("--clear", "--json"), "it tells what is kept of all images"),
+ALONE: dict[str, list[tuple[str, tuple[str, ...], str]]] = {
+    "compare": [
+        (
+            "--verify",
+            ("--json", "--deep", "--trust"),
+            "it computes a finished study again, and trains nothing",
+        ),
+        (
+            "--merge",
+            ("CONFIG", "--verify", "--out", "--json"),
+            "it joins shards, and trains nothing",
+        ),
+    ],
+    "data": [("--cache", ("--clear", "--json"), "it tells what is kept of all images")],
 }
 
 # By command: an option that does nothing without another one, and the reason.
 WHERE_IT_LIES = ("--resume", "--out", "a study goes on in its folder")
 WHAT_IT_KEPT = ("--deep", "--verify", "it evaluates the weights that a study has kept")
 WHERE_IMAGES_LIE = ("--root", "--resume", "a new one has data.root")
+WHAT_IS_SHARED_OUT = ("--shard", "--seeds", "no shard can know when the whole study is decided")
 WHAT_IS_TUNED = ("--tune-keys", "--tune", "it names what is tuned")
 NEEDS = {
     "train": [WHERE_IMAGES_LIE, ("--trust", "--resume", "the code that you name yourself runs without it")],
-    "compare": [WHERE_IT_LIES, WHERE_IMAGES_LIE, WHAT_IT_KEPT, WHAT_IS_TUNED],
-    "compare-pooling": [WHERE_IT_LIES, WHERE_IMAGES_LIE, WHAT_IS_TUNED],
+    "compare": [
+        *(WHERE_IT_LIES, WHERE_IMAGES_LIE, WHAT_IT_KEPT, WHAT_IS_TUNED, WHAT_IS_SHARED_OUT),
+        ("--merge", "--out", "the whole study gets a folder of its own"),
+    ],
+    "compare-pooling": [WHERE_IT_LIES, WHERE_IMAGES_LIE, WHAT_IS_TUNED, WHAT_IS_SHARED_OUT],
     "data": [("--clear", "--cache", "it empties the cache")],
 }
+# By command: an option that takes all words up to the next option, as a shell gives them for `S/*`.
+TAKES_ALL = {"compare": "--merge"}
 
 
 def exclusions_of(command: Any) -> Iterator[tuple[str, str, str]]:
     """Every pair of options of a command that exclude each other, with the reason."""
-    if command.name in ALONE:
-        one, allowed, why = ALONE[command.name]
+    for one, allowed, why in ALONE.get(command.name, []):
         for parameter in command.params:
             name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar
             if name not in (one, *allowed):

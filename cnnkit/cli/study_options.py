@@ -52,6 +52,14 @@ class Request:
             help="Exactly so many trainings of each value.", show_default="as many as it takes to decide"
         ),
     ] = None
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K/N",
+            help="Train only the K-th of N shares of the trials; compare --merge joins them.",
+            show_default="all",
+        ),
+    ] = None
     min_seeds: Annotated[
         int | None,
         typer.Option(metavar="N", help="Decide nothing before so many seeds.", show_default="3, or K"),

@@ -80,7 +80,7 @@ def planned_again(kept: StudyFile, **changes: Any) -> StudyPlan:
         plan |= {"max_seeds": max(kept.seeds, MAX_SEEDS)}
     else:
         plan |= {"seeds": kept.seeds}
-    return plan_study(**{**plan, **changes})
+    return replace(plan_study(**{**plan, **changes}), shard=kept.shard)
 
 
 def as_planned(varied: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
@@ -144,6 +144,7 @@ def with_kept(study: StudyPlan, folder: Path) -> StudyPlan:
     return replace(
         plan,
         min_seeds=study.min_seeds,
+        shard=study.shard,
         history=history_with(kept, study.margin, folder),
         tuning=kept.tuning,
         levels=tuple(level.with_tuned(tuned.get(level.name)) for level in plan.levels),
@@ -169,7 +170,10 @@ def _differences(kept: StudyFile, study: StudyPlan) -> list[str]:
     The factor is left out of the configurations: each level has its own value of it. So is where images lie.
     """
     before, now = (
-        {"key": of.key, "match": of.match, "metric": of.metric, "tuning": tuning, **flat(config)}
+        {
+            **{"key": of.key, "match": of.match, "metric": of.metric, "shard": str(of.shard or "none")},
+            **{"tuning": tuning, **flat(config)},
+        }
         for of, tuning, config in (
             (kept, str(kept.tuning or "none"), kept.base()),
             (study, str(study.tuning or kept.tuning or "none"), study.base),

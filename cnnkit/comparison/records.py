@@ -6,6 +6,7 @@ from typing import Any
 
 from cnnkit.comparison.can_tell import CanTell
 from cnnkit.comparison.compared import Compared
+from cnnkit.comparison.shards import Shard
 from cnnkit.comparison.study_file import Earlier
 from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.comparison.tuning import Tuned, Tuning
@@ -246,6 +247,7 @@ class StudyResults(Record):
     have the same ones. factors, interactions, dependence: where several keys are varied; each combination is
     then a level. metric: what decides, of `METRICS`. can_tell: None in files of cnnkit 0.3 and before.
     of_table: the numbers are those of a table, whose name `function` is then.
+    shard: the share of the study's trainings that this is; None: all.
     """
 
     version: int
@@ -269,6 +271,7 @@ class StudyResults(Record):
     metric: str = ACCURACY
     can_tell: CanTell | None = None
     of_table: bool = False
+    shard: Shard | None = None
 
     @property
     def measure(self) -> str:

@@ -87,8 +87,9 @@ def analyse(folder: Path) -> StudyResults:
         level = _level(plans[name], trials, study.object_sizes)
         return level if apart is None else _with_scores(level, [*trials.values()], apart, observed.resolution)
 
-    own = {"match": study.match, "test_images": images, "tuning": study.tuning, "pool": pool}
-    return results_of(study, rows, observed, seeds, level_of, metric=study.metric, **own)
+    own: dict[str, Any] = {"match": study.match, "metric": study.metric, "tuning": study.tuning}
+    own |= {"shard": study.shard, "test_images": images, "pool": pool}
+    return results_of(study, rows, observed, seeds, level_of, **own)
 
 
 def share_of(metric: str, labels: NDArray[np.int64], tested: int) -> float:

@@ -192,7 +192,7 @@ def _begun(study: StudyPlan, tested: ImagesOfSeed, trials: int, finished: int) -
     within = f"{by} within ±{study.margin:g} points"
     return StudyBegun(
         title=f"{study.key} on {study.base.data.info.title}: {what(study)}, {how_many(study, within)}"
-        f"{_tested_on(study.base.data)}",
+        f"{_tested_on(study.base.data)}{f', shard {study.shard}' if study.shard else ''}",
         where=f"{runtime.device}, {runtime.precision}, {threads} a trial",
         trials=trials,
         finished=finished,

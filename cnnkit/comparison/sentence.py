@@ -89,6 +89,9 @@ class Ranking:
 
 def verdict_alone(results: StudyResults) -> str:
     failures = "".join([*_failures(results), *_seeds_without_effect(results)])
+    if results.shard:
+        verdict = "the verdict comes from all shards together, by cnnkit compare --merge"
+        return f"Shard {results.shard} of a study; these figures are its own, and {verdict}.{failures}"
     if not results.levels:
         return f"No two values have finished a training: there is nothing to compare yet.{failures}"
     if TIMES in results.key:

@@ -6,6 +6,7 @@ from itertools import product
 from typing import Any, get_args
 
 from cnnkit.comparison.levels import Level, combined, levels_of
+from cnnkit.comparison.shards import Shard, number_of
 from cnnkit.comparison.study_file import (
     VERSION,
     Earlier,
@@ -46,7 +47,7 @@ class StudyPlan:
     many at least. history: what was decided with other margins, the oldest first. tuning: what every level is
     tuned over before the seeds that count. factors: the keys that
     are varied together; empty where it is one. Every combination is then a level. metric: what is compared.
-    of_images: warnings that the images give once they are there.
+    of_images: warnings that the images give once they are there. shard: the share that is run; None: all.
     """
 
     key: str
@@ -60,6 +61,7 @@ class StudyPlan:
     factors: tuple[FactorPlan, ...] = ()
     metric: str = ACCURACY
     of_images: tuple[str, ...] = ()
+    shard: Shard | None = None
 
     @property
     def varied(self) -> dict[str, list[Any]]:
@@ -88,11 +90,14 @@ class StudyPlan:
 
         The costliest of a seed comes first, so that no core waits long for the last trial. On a GPU, where
         the seeds of a level train together, they are gathered by level again. Of a level that is still to
-        be tuned there are none.
+        be tuned there are none, and of a shard only its own.
         """
         known = [level for level in self.levels if level not in self.untuned]
         costliest_first = sorted(known, key=lambda level: -level.cost.macs)
-        for seed, level in product(self.all_seeds, costliest_first):
+        for turn, (seed, level) in enumerate(product(self.all_seeds, costliest_first)):
+            number = self.shard and number_of(turn, len(known), self.seeds, self.shard.of)
+            if self.shard and number != self.shard.number:
+                continue
             training = level.config.training.model_copy(update={"seed": seed})
             yield level, level.config.model_copy(update={"training": training})
 
@@ -167,6 +172,7 @@ class StudyPlan:
             factors=list(self.factors),
             tuning=self.tuning,
             metric=self.metric,
+            shard=self.shard,
         )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnkit.class_numbers import numbers_in
+from cnnkit.comparison.shards import Shard
 from cnnkit.comparison.tuning import Tuned, Tuning
 from cnnkit.comparison.widths import Match, cost_of
 from cnnkit.config.load import flat, parse_config
@@ -113,6 +114,7 @@ class StudyFile(Record):
     labels: the hash of `labels.bin`; empty in a file of 0.1.0. seeds: how many; at most, where `min_seeds` is
     a number: the study then ends once it is decided, after so many at least. tuning: what every level is
     tuned over before. factors: the keys, where it is more than one. metric: what is compared, of `METRICS`.
+    shard: the share of the trainings that this is; None: all.
     """
 
     version: int
@@ -145,6 +147,7 @@ class StudyFile(Record):
 
     tuning: Tuning | None = None
     metric: str = ACCURACY
+    shard: Shard | None = None
 
     @property
     def all_seeds(self) -> range:
@@ -233,6 +236,8 @@ def _complaints(study: StudyFile) -> Iterator[str]:
         yield f"a margin of {study.margin:g} points"
     if study.metric not in METRICS:
         yield f"a metric {study.metric[:80]!r}"
+    if study.shard and (study.shard.complaint or study.min_seeds):
+        yield f"shard {study.shard} of it is none"
     names = {level.name for level in study.levels}
     if len(names) < max(2, len(study.levels)):
         yield "a study has two levels or more, of different names"

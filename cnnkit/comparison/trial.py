@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from cnnkit.comparison.study_file import SHOWN, differences, folder_name, load_study, trial_folder
@@ -47,7 +48,7 @@ class Trial:
     def seed(self) -> int:
         return self.config.training.seed
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The hash of data, seed, and the keys that are not at their defaults.
 

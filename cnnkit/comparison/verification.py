@@ -205,7 +205,7 @@ ORIGINS = (
     (r"trials\[(\d+)\]\.hashes", TRIAL),
     (r"trials\[(\d+)\]\.(test_|val_|best_|clean_|timing|error)", RESULT),
     (
-        r"trials|key|margin|history|match|warnings|seeds|tuning|levels\[\d+\]\.(name|value|changed|tuned|by_object_size$|by_object_size.*\.size)",
+        r"trials|key|margin|history|match|warnings|seeds|shard|tuning|levels\[\d+\]\.(name|value|changed|tuned|by_object_size$|by_object_size.*\.size)",
         STUDY,
     ),
     (r"test_images|pool", LABELS),
