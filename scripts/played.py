@@ -1,6 +1,9 @@
-"""Networks for the scripts and tests of `cnnkit play`, and the JavaScript that computes them in a browser."""
+"""What scripts and tests of `cnnkit play` share: networks, and how a browser computes and touches them."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,6 +21,58 @@ COMPUTE = """cases => cases.map(({network, shape, images, cells}) => {
     return {logits: [...result.logits], evidence: told, missing: notComputable(built)};
   });
 })"""
+
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+OVERFLOWING = """() => [...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll')
+  && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 100))"""
+AXE = """async () => (await axe.run()).violations.map(v =>
+  `${v.impact}: ${v.id}: ${v.help} (${v.nodes.length}): ${v.nodes[0].html.slice(0, 120)}`)"""
+SEVEN = [[70, 60], [200, 60], [160, 140], [130, 230]]  # a stroke, in pixels of the pad
+# What is touched in each chapter: values of its sliders and choices by their label, and buttons.
+TOUCHED: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
+    "filter": ({"kernel size": "5", "stride": "3", "padding": "none"}, ("sharpen",)),
+    "channels": ({"red": "-1", "green": "1"}, ()),
+    "activation": ({"value": "2.5"}, ("gelu",)),
+    "pooling": ({"k": "3", "beside max, avg and concat": "blur"}, ("one strong value",)),
+    "bear": ({"size of the bear": "3", "clutter": "0.5"}, ()),
+    "dropout": ({"dropout factor": "0.8"}, ("a hundred masks",)),
+    "dense": ({"hole": "1"}, ()),
+    "softmax": ({"temperature": "3", "add to all": "2"}, ()),
+}
+
+
+def each_part(page: Any) -> Iterator[tuple[str, Any]]:
+    """(name, locator) of each part of the page: to draw, inside, and the chapters."""
+    yield from ((name, page.locator(f"#{name}")) for name in ("draw", "inside"))
+    for chapter in page.locator(".chapter").all():
+        yield chapter.get_attribute("id").removeprefix("chapter-"), chapter
+
+
+def touch(page: Any, part: str, place: Any) -> None:
+    """Does in a part what a reader does there."""
+    if part == "draw":
+        page.evaluate("strokes => page.draw(strokes)", [SEVEN])
+    elif part == "inside":
+        place.locator("button.map").last.click()
+        place.locator(".last select").first.select_option(index=1)
+    else:
+        values, buttons = TOUCHED[part]
+        for name in buttons:
+            place.get_by_role("button", name=name, exact=True).click()
+        for label, value in values.items():
+            control = place.get_by_label(label).first
+            (control.select_option if control.evaluate("e => e.tagName") == "SELECT" else control.fill)(value)
+        for cells in place.locator(".pointable[tabindex]").all()[:1]:
+            cells.press("ArrowDown")
+            cells.press("ArrowRight")
+
+
+def axe_finds(page: Any, axe: Path) -> list[str]:
+    """What axe-core, whose `axe.min.js` is given, finds on the page; its context must bypass the policy."""
+    page.add_script_tag(content=axe.read_text(encoding="utf-8"))
+    return [str(found) for found in page.evaluate(AXE)]
 
 
 def every_pooling() -> Iterator[tuple[str, ...]]:

@@ -45,7 +45,7 @@ def play_command(
     if not paths:
         paths = [latest()]
         print_note(Note(f"the latest: {paths[0]}"))
-    page = write_play(paths, out, float32=float32)
+    page = write_play(paths, out, float32=float32, notify=print_note)
     kind = "full" if float32 else "half"
     print_note(Note(f"weights in {kind} precision: a page of {page.stat().st_size / 1e6:.1f} MB"))
     print_path(page)
@@ -63,6 +63,6 @@ def show_play(folder: Path, silent: bool) -> None:
     from cnnkit.play.page import write_play
 
     try:
-        say(err if silent else out, f"to draw on: {write_play([folder])}")
+        say(err if silent else out, f"to draw on: {write_play([folder], notify=print_note)}")
     except CnnkitError as error:  # the numbers are what counts
         print_note(Note(f"there is no page to draw on: {error}"))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.heads import HEADS
@@ -36,17 +37,22 @@ LESSON = (
 SCRIPTS = (*COMPUTING, *FRAMING, *SHOWING, *LESSON, "link", "main")
 
 
-def write_play(paths: Sequence[Path], out: Path | None = None, *, float32: bool = False) -> Path:
+def write_play(
+    paths: Sequence[Path], out: Path | None = None, *, float32: bool = False, notify: NoteListener = ignore
+) -> Path:
     """Writes the page of a study's folder, or of runs; returns its path.
 
     out: by default `play.html` in the folder, or of several runs in the folder one works in.
-    float32: weights as they are; else in float16, which makes the page half as large.
+    float32: weights as they are; else in float16, which makes the page half as large. notify: is told of
+    networks that are left out, or whose training has not ended.
     Raises UsageError where a path is neither a run nor a study, RunError where weights are damaged.
     """
     shown = chosen(paths)
     inside = len(paths) == 1 and paths[0].is_dir()
     page = out or (paths[0] / PLAY if inside else Path(PLAY))
     write_atomically(page, page_of(shown, float32))
+    for remark in shown.remarks():
+        notify(Note(remark))
     return page
 
 
@@ -64,7 +70,7 @@ def page_of(shown: Chosen, float32: bool = False) -> str:
     view = {
         "title": shown.title,
         "names": list(shown.weights),
-        "left_out": shown.left_out,
+        "remarks": shown.remarks(),
         "missing": missing,
         "content": in_script(content),
         "script": f"\n{script}",

@@ -19,13 +19,17 @@ function started() {
       pad.show([], shownPicture(page.file, true));
       answer();
     } catch (error) {
-      say(error.message);
+      pad.show([]);
+      Object.assign(page, { sample: -1, file: null });
+      page.results.clear();
+      steps?.tell(-1);
+      nothing(error.message);
     }
   });
   byId("pad").append(pad.canvas,
     element("div", { class: "row" }, button("clear", pad.clear), button("take back", pad.undo)),
     seen);
-  byId("more").append(...(steps ? [steps] : []), files, linkButton(() => ({ chapter: page.chapter, strokes: pad.strokes, sample: page.sample })));
+  byId("more").append(...(steps ? [steps] : []), files, linkButton(() => ({ chapter: page.chapter, strokes: pad.strokes, sample: page.sample, file: page.file })));
 
   const inside = insideView(able);
   byId("steps").append(inside);
@@ -57,10 +61,11 @@ function started() {
       return nothing(error.message);
     }
     const answers = able.map(network => ({ name: network.name, answer: network.classes[page.results.get(network).best] }));
-    const most = majority(answers), agreed = answers.every(one => one.answer === most);
+    const most = majority(answers);
     able.forEach((network, i) => {
-      const result = page.results.get(network);
-      cards.get(network).show(result, !agreed && answers[i].answer !== most, result.warning);
+      const result = page.results.get(network), { answer } = answers[i];
+      const others = answer === most ? [] : answers.filter(one => one.answer !== answer).map(one => one.name);
+      cards.get(network).show(result, others, result.warning);
     });
     say(verdict(answers, page.sample < 0 ? "" : samples[page.sample].truth));
     showSeen();
