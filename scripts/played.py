@@ -1,7 +1,10 @@
 """What scripts and tests of `cnnkit play` share: networks, and how a browser computes and touches them."""
 
+import math
+import random
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +30,23 @@ CHROMIUM = next(
 )
 OVERFLOWING = """() => [...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll')
   && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 100))"""
+MOVES = "() => getComputedStyle(document.querySelector('.bar-fill')).transitionDuration"
 AXE = """async () => (await axe.run()).violations.map(v =>
   `${v.impact}: ${v.id}: ${v.help} (${v.nodes.length}): ${v.nodes[0].html.slice(0, 120)}`)"""
 SEVEN = [[70, 60], [200, 60], [160, 140], [130, 230]]  # a stroke, in pixels of the pad
+# Strokes of each digit as a person writes it: points (x, y) in hundredths of its box.
+STROKES_OF = (
+    ("50,2 20,12 5,45 18,85 50,98 82,85 95,45 80,12 50,2",),
+    ("25,25 55,2 55,98",),
+    ("10,25 30,3 70,3 88,25 75,50 10,98 95,98",),
+    ("12,8 60,2 85,22 45,46 88,70 60,98 10,90",),
+    ("65,2 8,65 95,65", "70,35 70,98"),
+    ("85,3 20,5 15,45 60,42 88,68 60,97 12,90", "20,4 90,3"),
+    ("75,3 25,40 10,72 40,98 80,85 78,58 45,52 14,70",),
+    ("8,5 92,5 45,98",),
+    ("75,15 40,2 18,22 80,68 55,98 22,78 75,28 75,15",),
+    ("82,22 50,2 15,22 40,48 84,22 78,98",),
+)
 # What is touched in each chapter: values of its sliders and choices by their label, and buttons.
 TOUCHED: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "filter": ({"kernel size": "5", "stride": "3", "padding": "none"}, ("sharpen",)),
@@ -41,6 +58,33 @@ TOUCHED: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "dense": ({"hole": "1"}, ()),
     "softmax": ({"temperature": "3", "add to all": "2"}, ()),
 }
+
+
+def drawn_digit(number: int, badly: bool = False) -> list[list[list[int]]]:
+    """The strokes, in pixels of the pad, of the digit that `number` ends with, as a person draws it.
+
+    badly: by a shaking hand, slanted, very small or too large, squeezed, and with gaps.
+    """
+    draws = random.Random(number)
+    high = draws.uniform(35, 260) if badly else draws.uniform(110, 200)
+    wide = high * draws.uniform(0.35, 1.3 if badly else 0.8)
+    slant = draws.uniform(-0.6, 0.6) if badly else draws.uniform(-0.2, 0.2)
+    x0, y0 = draws.uniform(15, max(16.0, 265 - wide)), draws.uniform(15, max(16.0, 265 - high))
+    shake, strokes = (high / 30 if badly else 1.5), []
+    for told in STROKES_OF[number % 10]:
+        corners = [tuple(int(v) / 100 for v in point.split(",")) for point in told.split()]
+        stroke: list[list[int]] = []
+        for (x, y), (u, v) in pairwise(corners):
+            steps = max(2, round(math.hypot((u - x) * wide, (v - y) * high) / 9))
+            for part in (n / steps for n in range(steps)):
+                row, column = y + part * (v - y), x + part * (u - x)
+                place = x0 + (column - slant * (row - 0.5)) * wide, y0 + row * high
+                stroke.append([int(min(max(p + draws.gauss(0, shake), 0), 280)) for p in place])
+            if badly and draws.random() < 0.15:
+                strokes.append(stroke)
+                stroke = []
+        strokes.append(stroke)
+    return [stroke for stroke in strokes if stroke]
 
 
 def each_part(page: Any) -> Iterator[tuple[str, Any]]:

@@ -50,7 +50,7 @@ CHAPTERS.push({
   sentence: "At every place the numbers of the filter are multiplied with the pixels below them, and added up: one sum is one cell of the map. " +
     "A stride skips places. With stride 2 a quarter of the cells is left. Padding puts zeros around the image, so that the grid stays.",
   draw({ samples }) {
-    const image = lessonImage(samples), state = { name: "top edge", kernel: kernelOf("top edge", 3), stride: 1, pads: true, cell: null };
+    const image = lessonImage(samples), state = { name: "top edge", kernel: kernelOf("top edge", 3), stride: 1, pads: true, place: [1 / 3, 1 / 2] };
     const numbers = element("div"), maps = element("div", { class: "large-maps" }), told = element("p", { role: "status" });
     const sums = element("div", { class: "sums" });
     const names = buttons("filter", Object.keys(KERNELS).map(name => [name, name]), "top edge", name => { state.name = name; resize(state.kernel.length); });
@@ -79,7 +79,7 @@ CHAPTERS.push({
       const to = pointable(mapCanvas(made, 0, strongestOf(made.data), "the map"), rows, columns, point, "the map that the filter makes");
       const margin = state.pads ? Math.floor((size - 1) / 2) : 0;
       function point(row, column) {
-        state.cell = [row, column];
+        state.place = [row / rows, column / columns]; // which stays where the grid gets smaller
         to.mark(row, column, 1, 1);
         from.mark(row * state.stride - margin, column * state.stride - margin, size, size);
         fill(sums, ...convolutionArithmetic(step, 0, row, column));
@@ -88,8 +88,7 @@ CHAPTERS.push({
       told.textContent = `${grid(image.shape)} pixels become ${rows} × ${columns} cells: ${(100 * share).toFixed(0)} % of the grid is left.` +
         (size === 1 && / edge/.test(state.name) ? " One number has no neighbours: it finds no edge." : "");
       fill(maps, figure(from, "the image, and what the filter covers"), figure(to, "the map: point at a cell"));
-      const [row, column] = state.cell ?? [Math.floor(rows / 3), Math.floor(columns / 2)];
-      point(Math.min(row, rows - 1), Math.min(column, columns - 1));
+      point(...[rows, columns].map((count, i) => Math.min(Math.round(state.place[i] * count), count - 1)));
     };
     drawKernel();
     return [

@@ -1,5 +1,7 @@
 /* The page: one image at a time, computed by every network, shown everywhere. */
 
+const PAUSE = 60; // milliseconds without a new point of a stroke, before the inside is drawn again
+
 function started() {
   const content = unpacked(JSON.parse(byId("content").textContent));
   const networks = content.networks, able = networks.filter(network => !notComputable(network));
@@ -69,8 +71,8 @@ function started() {
     });
     say(verdict(answers, page.sample < 0 ? "" : samples[page.sample].truth));
     showSeen();
-    cancelAnimationFrame(waiting);
-    waiting = requestAnimationFrame(showInside); // the bars come first
+    clearTimeout(waiting);
+    waiting = setTimeout(showInside, PAUSE);
   }
 
   function showSample(number) {
@@ -83,7 +85,7 @@ function started() {
     able.forEach(network => cards.get(network).empty(""));
     say(why);
     fill(seen);
-    cancelAnimationFrame(waiting);
+    clearTimeout(waiting);
     inside.empty();
   }
 
