@@ -212,12 +212,15 @@ def test_keys_draw_and_a_link_brings_a_drawing_back(opened: Any, html: Path) -> 
     for key in ("ArrowUp", "Space", "ArrowDown", "ArrowDown", "ArrowLeft"):
         opened.keyboard.press(key)
     before = shown_probabilities(opened)
+    opened.locator("#chapter-dropout").get_by_role("button", name="another mask").click()
     opened.get_by_role("button", name="copy a link").click()
     address = opened.evaluate("() => location.href")
-    assert "#draw=" in address
+    assert "#at=dropout&draw=" in address
     opened.goto("about:blank")
     opened.goto(address)
     assert shown_probabilities(opened) == before
+    top = opened.locator("#chapter-dropout").evaluate("part => part.getBoundingClientRect().top")
+    assert abs(top) < 60
 
 
 def test_every_step_shows_its_maps_and_a_cell_says_where_it_comes_from(opened: Any) -> None:

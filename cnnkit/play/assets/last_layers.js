@@ -34,7 +34,7 @@ function evidencePart(network, result, of) {
   const strongest = values.indexOf(Math.max(...values));
   point(Math.floor(strongest / columns), strongest % columns);
   return element("div", {}, element("h4", {}, `Evidence of each of ${rows} × ${columns} cells for ${network.classes[of]}`),
-    figure(picture, "orange: for it; blue: against it"), told);
+    figure(picture, "orange: for it, blue: against"), told);
 }
 
 /* What a feature is that the first dense layer sees. maps: the last ones. */

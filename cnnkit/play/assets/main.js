@@ -113,7 +113,10 @@ function started() {
       page.draw(state.strokes);
     } else if (samples.length && page.sample < 0 && !source()) showSample(0);
     else answer();
-    if (state.chapter) byId(`chapter-${state.chapter}`)?.scrollIntoView();
+    clearTimeout(waiting);
+    showInside(); // before the chapter gets its place
+    page.chapter = state.chapter ?? page.chapter;
+    if (state.chapter) byId(`chapter-${state.chapter}`)?.scrollIntoView({ behavior: "instant" });
   }
   addEventListener("hashchange", () => /[=]/.test(location.hash) && restore());
   restore();
