@@ -229,7 +229,7 @@ def test_every_step_shows_its_maps_and_a_cell_says_where_it_comes_from(opened: A
         steps = opened.locator(".step")
         assert steps.count() == (6 if name == "stride" else 8)
         for i in range(steps.count()):
-            steps.nth(i).locator("button.map").first.click()
+            steps.nth(i).locator("button.map").first.dispatch_event("click")  # waits for no frame
             cell = opened.locator(".bench .pointable[tabindex]")
             cell.focus()
             opened.keyboard.press("ArrowDown")
