@@ -634,7 +634,7 @@ def test_a_page_of_a_study_leaves_own_code_out_and_that_is_told(a_study: Path, c
     done = call(capsys, "play", a_study)
     assert done.code == 0, done.err
     told = (
-        "own.py:Quantile(q=0.9) is not on the page: own.py:Quantile is Python code of your own, which a page"
+        "own.py:Quantile(q=0.9) is not on this page: own.py:Quantile is Python code of your own, which a page"
     )
     assert told in " ".join(done.err.split())
     assert not Path("planted").exists()

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
@@ -14,6 +15,7 @@ from browsers import chromium
 from conftest import TINY
 from support import Here, call, finished_run
 
+import cnnkit
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import plan_study
 from cnnkit.config.load import parse_config
@@ -22,23 +24,45 @@ from cnnkit.data.prepare import load_data
 from cnnkit.errors import UsageError
 from cnnkit.families.datasets import DATASETS
 from cnnkit.families.poolings import POOLINGS
-from cnnkit.filenames import PLAY, REPORT, TRIALS
+from cnnkit.filenames import BEST, PLAY, REPORT, RESULT, TRIALS
 from cnnkit.play.chosen import CHAPTER_OF, chosen, latest
 from cnnkit.play.page import in_script, page_of, policy_of, write_play
 from cnnkit.report.page import write_report
+from played import MOVES, OVERFLOWING, axe_finds, drawn_digit, each_part, touch
 
 Capture = pytest.CaptureFixture[str]
 STRATEGIES = ["stride", "max", "avg", "concat"]
-WIDTHS = (360, 768, 1200)
+WIDTHS = (360, 800, 1280)
 SEVEN = [(70, 60), (200, 60), (160, 140), (130, 230)]
 FIVE = [[(190, 50), (100, 55), (95, 130), (170, 140), (180, 200), (90, 220)], [(100, 52), (200, 48)]]
+GIVEN = """([way, base64]) => {
+  const given = new DataTransfer(), bytes = Uint8Array.from(atob(base64), c => c.charCodeAt(0));
+  given.items.add(new File([bytes], 'a.png', {type: 'image/png'}));
+  dispatchEvent(way === 'drop' ? new DragEvent('drop', {dataTransfer: given, cancelable: true})
+    : new ClipboardEvent('paste', {clipboardData: given}));
+}"""
 ADDED_SCRIPT = """() => {
   const added = document.createElement('script');
   added.textContent = 'window.ran = 1';
   document.body.append(added);
 }"""
-OVERFLOWING = """() => [...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll')
-  && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 100))"""
+SUMS = """() => page.networks.flatMap(network => {
+  const result = computed(network, page.results.get(network).image);
+  return result.layers.flatMap(({layer}, number) => Array.from({length: layer.bias.shape[0]}, (_, unit) => {
+    const terms = termsOf(network, result, number, unit), sum = layer.bias.data[unit];
+    const values = result.layers[number].values.data, last = number === result.layers.length - 1;
+    const total = terms.reduce((all, term) => all + term.product, sum);
+    return [last ? total : ACTIVATIONS[network.activation](total), values[unit],
+      new Set(terms.map(term => term.name)).size === terms.length];
+  }));
+})"""
+CONVOLVED = """() => page.networks.flatMap(network => computed(network, page.results.get(network).image).steps
+  .filter(step => step.kind === 'convolution' && step.given.shape[0] > 1).flatMap(step =>
+    Array.from({length: step.given.shape[0]}, (_, input) =>
+      [arithmeticOf(step, 1, 1, 1, input)[1].textContent,
+       short(step.maps.data[(step.maps.shape[1] + 1) * step.maps.shape[2] + 1])])))"""
+KERNEL_SUMS = """() => Object.fromEntries(Object.keys(KERNELS).map(name =>
+  [name, [1, 2, 3, 4, 5, 6, 7].map(size => sumOf(kernelOf(name, size).flat()))]))"""
 
 
 @pytest.fixture(scope="module")
@@ -120,11 +144,21 @@ def test_a_drawing_is_framed_and_answered_as_predict_does(
     opened: Any, study: Path, strokes: list[list[tuple[int, int]]]
 ) -> None:
     draw(opened, *strokes)
-    png = opened.locator(".pad").evaluate("pad => pad.toDataURL().split(',')[1]")
+    answered_as_predict_does(opened, study)
+
+
+def test_digits_drawn_well_and_badly_are_answered_as_predict_does(opened: Any, study: Path) -> None:
+    for number in range(6):
+        opened.evaluate("strokes => page.draw(strokes)", drawn_digit(number, badly=number % 2 == 1))
+        answered_as_predict_does(opened, study)
+
+
+def answered_as_predict_does(page: Any, study: Path) -> None:
+    png = page.locator(".pad").evaluate("pad => pad.toDataURL().split(',')[1]")
     framed_there = framed(base64.b64decode(png), "drawing", DATASETS["digits"])
-    seen = opened.evaluate("() => [...page.results.get(page.networks[0]).image.data]")
+    seen = page.evaluate("() => [...page.results.get(page.networks[0]).image.data]")
     assert (torch.tensor(seen) - framed_there.pixels.flatten()).abs().max() <= 1
-    found = torch.tensor(shown_probabilities(opened))
+    found = torch.tensor(shown_probabilities(page))
     torch.testing.assert_close(found, expected(study, framed_there.pixels), atol=1e-2, rtol=0)
 
 
@@ -133,11 +167,43 @@ def test_a_file_is_answered_and_what_is_no_image_is_told(opened: Any, picture: P
     wrong.write_bytes(b"no image")
     opened.locator("input[type=file]").set_input_files(wrong)
     opened.get_by_text("a<b>.png is no image").wait_for()
+    assert opened.locator(".answer").all_inner_texts() == ["–"] * 4  # nothing of the image before is left
+    assert set(opened.locator(".share").all_inner_texts()) == {""}
     opened.locator("input[type=file]").set_input_files(picture)
     opened.wait_for_function("() => page.results.size === 4")
     seen = opened.evaluate("() => [...page.results.get(page.networks[0]).image.data]")
     pixels = framed(picture, picture, DATASETS["digits"]).pixels.flatten()
     assert (torch.tensor(seen) - pixels).abs().max() <= 1
+    opened.get_by_role("button", name="copy a link").click()
+    opened.get_by_text("an image file does not fit into a link").wait_for()
+
+
+@pytest.mark.parametrize("way", ["drop", "paste"])
+def test_a_file_is_dropped_or_pasted(opened: Any, picture: Path, way: str) -> None:
+    opened.evaluate(GIVEN, [way, base64.b64encode(picture.read_bytes()).decode()])
+    opened.wait_for_function("() => page.file && page.results.size === 4")
+    seen = opened.evaluate("() => [...page.results.get(page.networks[0]).image.data]")
+    pixels = framed(picture, picture, DATASETS["digits"]).pixels.flatten()
+    assert (torch.tensor(seen) - pixels).abs().max() <= 1
+
+
+def test_a_finger_draws(browser: Any, html: Path) -> None:
+    context = browser.new_context(viewport={"width": 360, "height": 800}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(html.as_uri())
+    page.locator(".pad").scroll_into_view_if_needed()
+    box = page.locator(".pad").bounding_box()
+    finger = context.new_cdp_session(page)
+    for kind, points in (
+        ("touchStart", SEVEN[:1]),
+        *(("touchMove", [p]) for p in SEVEN[1:]),
+        ("touchEnd", []),
+    ):
+        places = [{"x": box["x"] + x, "y": box["y"] + y} for x, y in points]
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+    assert page.evaluate("() => page.results.size") == 4
+    assert "test image" not in page.locator("#verdict").inner_text()
+    context.close()
 
 
 def test_keys_draw_and_a_link_brings_a_drawing_back(opened: Any, html: Path) -> None:
@@ -146,12 +212,15 @@ def test_keys_draw_and_a_link_brings_a_drawing_back(opened: Any, html: Path) -> 
     for key in ("ArrowUp", "Space", "ArrowDown", "ArrowDown", "ArrowLeft"):
         opened.keyboard.press(key)
     before = shown_probabilities(opened)
+    opened.locator("#chapter-dropout").get_by_role("button", name="another mask").click()
     opened.get_by_role("button", name="copy a link").click()
     address = opened.evaluate("() => location.href")
-    assert "#draw=" in address
+    assert "#at=dropout&draw=" in address
     opened.goto("about:blank")
     opened.goto(address)
     assert shown_probabilities(opened) == before
+    top = opened.locator("#chapter-dropout").evaluate("part => part.getBoundingClientRect().top")
+    assert abs(top) < 60
 
 
 def test_every_step_shows_its_maps_and_a_cell_says_where_it_comes_from(opened: Any) -> None:
@@ -160,13 +229,55 @@ def test_every_step_shows_its_maps_and_a_cell_says_where_it_comes_from(opened: A
         steps = opened.locator(".step")
         assert steps.count() == (6 if name == "stride" else 8)
         for i in range(steps.count()):
-            steps.nth(i).locator("button.map").first.click()
+            steps.nth(i).locator("button.map").first.dispatch_event("click")  # waits for no frame
             cell = opened.locator(".bench .pointable[tabindex]")
             cell.focus()
             opened.keyboard.press("ArrowDown")
             assert "It sees" in opened.locator(".sums").first.inner_text()
-    opened.locator(".last select").select_option("3")
+    opened.locator(".last select").first.select_option("3")
     assert "logit of 3" in opened.locator(".last").inner_text()
+
+
+def test_every_dense_unit_is_the_dot_product_that_is_written_out(opened: Any) -> None:
+    sums = opened.evaluate(SUMS)
+    found, expected_values, named_apart = zip(*sums, strict=True)
+    torch.testing.assert_close(torch.tensor(found), torch.tensor(expected_values), atol=1e-4, rtol=1e-4)
+    assert all(named_apart)
+
+
+def test_the_sum_of_a_convolution_is_the_cell_whichever_map_is_written_out(opened: Any) -> None:
+    told = opened.evaluate(CONVOLVED)
+    assert told
+    for text, value in told:
+        assert text.endswith(f"= {value}") or text.endswith(f": {value}"), text
+
+
+def test_another_map_before_is_chosen(opened: Any) -> None:
+    opened.locator('[aria-label="stage 2, convolution, stride 2, map 1"]').first.click()
+    chooser = opened.locator(".bench select")
+    shown = opened.locator(".bench").inner_text()
+    other = "1" if chooser.input_value() == "0" else "0"
+    chooser.select_option(other)
+    assert opened.locator(".bench select").input_value() == other
+    assert opened.locator(".bench").inner_text() != shown
+
+
+def test_edges_add_up_to_0_in_every_size_and_a_blur_to_1(opened: Any) -> None:
+    sums = opened.evaluate(KERNEL_SUMS)
+    for name, found in sums.items():
+        expected_sum = {"blur": 1, "sharpen": 1}.get(name, 0)
+        sizes = [1, 3, 5, 7] if name != "sharpen" else [3, 5, 7]
+        for size in sizes:
+            assert found[size - 1] == pytest.approx(expected_sum), (name, size)
+
+
+def test_a_network_that_differs_names_those_it_differs_from(opened: Any) -> None:
+    noted = opened.evaluate(
+        """() => { const card = answerCard(page.networks[0]), result = page.results.get(page.networks[0]);
+      const told = others => (card.show(result, others, ''), card.querySelector('.small-note').textContent);
+      return [told([]), told(['max']), told(['a', 'b', 'c', 'd'])]; }"""
+    )
+    assert noted == ["", "≠ max", "≠ 4 others"]
 
 
 def test_a_receptive_field_is_what_a_cell_depends_on(opened: Any) -> None:
@@ -213,13 +324,38 @@ def test_every_chapter_is_touched(opened: Any) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_nothing_sticks_out_of_the_page(browser: Any, html: Path, width: int, scheme: str) -> None:
-    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    page = context.new_page()
+def test_every_part_is_touched_and_nothing_sticks_out(
+    browser: Any, html: Path, tmp_path: Path, width: int, scheme: str
+) -> None:
+    """Also asks axe, where CNNKIT_AXE names the `axe.min.js` of the npm package axe-core."""
+    axe = os.environ.get("CNNKIT_AXE")
+    context = browser.new_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme, bypass_csp=bool(axe)
+    )
+    page, said = context.new_page(), []
+    page.on("pageerror", lambda error: said.append(str(error)))
     page.goto(html.as_uri())
+    for part, place in each_part(page):
+        before = place.inner_text()
+        touch(page, part, place)
+        assert place.inner_text() != before, part
+        assert place.screenshot(path=tmp_path / f"{part}.png")
+    assert said == []
     assert page.evaluate(OVERFLOWING) == []
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    assert not axe or axe_finds(page, Path(axe)) == []
     context.close()
+
+
+def test_with_reduced_motion_no_bar_moves(browser: Any, html: Path) -> None:
+    moves = {}
+    for motion in ("reduce", "no-preference"):
+        context = browser.new_context(reduced_motion=motion)
+        page = context.new_page()
+        page.goto(html.as_uri())
+        moves[motion] = page.evaluate(MOVES)
+        context.close()
+    assert moves["reduce"] == "0s" != moves["no-preference"]
 
 
 def test_no_name_becomes_markup_and_only_the_page_s_own_script_runs(
@@ -307,6 +443,22 @@ def test_a_network_with_a_pooling_of_a_person_s_own_is_named_and_the_others_are_
     assert [*shown.weights] == ["stride", "max", "concat"]
     assert "Python code of your own" in shown.left_out["avg"]
     assert "is not on this page: avg is Python code" in page_of(shown)
+
+
+def test_a_run_and_a_study_write_their_page(
+    study: Path, tmp_path: Path, shared_cache: Path, capsys: Capture
+) -> None:
+    run, told = finished_run(tmp_path / "run", shared_cache, "training.epochs=1"), []
+    assert cnnkit.open_run(run).play() == run / PLAY
+    (run / RESULT).unlink()
+    page = cnnkit.open_run(run).play(tmp_path / "a.html", float32=True, notify=told.append)
+    assert ["its training is not finished" in note.text for note in told] == [True]
+    assert "its training is not finished" in page.read_text()
+    assert "its training is not finished" in call(capsys, "play", run).err
+    (run / BEST).unlink()
+    assert "cnnkit train --resume" in call(capsys, "play", run).err
+    of_study = cnnkit.open_study(study).play(tmp_path / "b.html").read_text()
+    assert all(f'"name":"{level}"' in of_study for level in STRATEGIES)
 
 
 def test_pictures_fit_as_pillow_fits_them(opened: Any) -> None:

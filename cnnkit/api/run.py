@@ -202,6 +202,19 @@ class Run:
 
         return write_report(self.folder.path)
 
+    def play(
+        self, out: str | Path | None = None, *, float32: bool = False, notify: NoteListener = ignore
+    ) -> Path:
+        """Writes a page on which the network answers what a person draws; returns its path.
+
+        out: None: `play.html` in the run directory, or of a weights file in the folder one works in.
+        float32: whole weights, in a page twice as large. notify: is told where the training has not ended.
+        Raises UsageError where the network has Python code of your own, RunError where there are no weights.
+        """
+        from cnnkit.play.page import write_play
+
+        return write_play([self.path], None if out is None else Path(out), float32=float32, notify=notify)
+
     def _repr_html_(self) -> str | None:
         """None where there is no report, for a weights file alone; a notebook then shows the plain form."""
         return None if self.path.is_file() else embedded(self.report())

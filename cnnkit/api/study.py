@@ -27,6 +27,7 @@ from cnnkit.errors import UsageError
 from cnnkit.events import NoteListener, StudyListener, ignore
 from cnnkit.filenames import RUNS, TRIALS
 from cnnkit.nn.tried_apart import try_own_classes
+from cnnkit.play.page import write_play
 from cnnkit.probe.measure import IMAGES
 from cnnkit.probe.study import probe_study
 from cnnkit.report.page import write_report
@@ -77,6 +78,16 @@ class Study:
     def report(self) -> Path:
         """Draws `report.html` into the study's folder; returns its path."""
         return write_report(self.path)
+
+    def play(
+        self, out: str | Path | None = None, *, float32: bool = False, notify: NoteListener = ignore
+    ) -> Path:
+        """Writes a page on which each level's first network answers what a person draws; returns its path.
+
+        out: None: `play.html` in the study's folder. float32: whole weights, in a page twice as large.
+        notify: is told of networks that are not on the page. Raises UsageError where there is none to show.
+        """
+        return write_play([self.path], None if out is None else Path(out), float32=float32, notify=notify)
 
     def table(self) -> Any:
         """A pandas frame with a row a trial: value, seed, state, accuracies, epochs, seconds, costs.

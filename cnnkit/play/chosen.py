@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cnnkit.comparison.function_study import is_of_function
@@ -12,6 +12,7 @@ from cnnkit.config.schema import ModelConfig
 from cnnkit.errors import UsageError
 from cnnkit.experiment.checkpoints import Weights, kept_config, load_weights
 from cnnkit.experiment.latest import followed, latest_run
+from cnnkit.experiment.run_dir import open_run
 from cnnkit.filenames import CONFIG, RUNS, STUDY
 from cnnkit.play.networks import refuse_own_code
 from cnnkit.report.damage import results_left
@@ -37,7 +38,8 @@ CHAPTER_OF = {
 class Chosen:
     """weights: by the name that the page shows. series: of each, the number of its colour and marker.
 
-    left_out: why a network is not on the page, by its name. title: what was trained, in words.
+    left_out: why a network is not on the page, by its name. unfinished: the names of those whose training has
+    not ended: what is shown are their best weights so far. title: what was trained, in words.
     measured: by chapter, the sentence that a study measured. seed: of the first network.
     """
 
@@ -47,6 +49,15 @@ class Chosen:
     left_out: Mapping[str, str] = field(default_factory=dict)
     measured: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
+    unfinished: Sequence[str] = ()
+
+    def remarks(self) -> list[str]:
+        """What a person must know of the networks: a sentence each, without its full stop."""
+        unfinished = "its training is not finished: these are its best weights so far"
+        return [
+            *(f"{name} is not on this page: {why}" for name, why in self.left_out.items()),
+            *(f"{name}: {unfinished}" for name in self.unfinished),
+        ]
 
 
 def latest() -> Path:
@@ -88,7 +99,13 @@ def _of_runs(paths: Sequence[Path]) -> Chosen:
     }
     title = " and ".join(dict.fromkeys(config.data.info.title for config in configs.values()))
     seed = next(iter(configs.values())).training.seed
-    return _travelling(title, weights, {name: i for i, name in enumerate(configs)}, seed, lost)
+    going_on = [name for name, path in zip(configs, paths, strict=True) if _is_unfinished(path)]
+    shown = _travelling(title, weights, {name: i for i, name in enumerate(configs)}, seed, lost)
+    return replace(shown, unfinished=[name for name in going_on if name in shown.weights])
+
+
+def _is_unfinished(path: Path) -> bool:
+    return path.is_dir() and not open_run(path).finished
 
 
 def _with_own_code(models: Mapping[str, ModelConfig]) -> dict[str, str]:

@@ -43,16 +43,16 @@ def write_play(
     """Writes the page of a study's folder, or of runs; returns its path.
 
     out: by default `play.html` in the folder, or of several runs in the folder one works in.
-    float32: weights as they are; else in float16, which makes the page half as large.
-    notify: is told which networks are not on the page, and why.
+    float32: weights as they are; else in float16, which makes the page half as large. notify: is told of
+    networks that are left out, or whose training has not ended.
     Raises UsageError where a path is neither a run nor a study, RunError where weights are damaged.
     """
     shown = chosen(paths)
-    for name, why in shown.left_out.items():
-        notify(Note(f"{name} is not on the page: {why}"))
     inside = len(paths) == 1 and paths[0].is_dir()
     page = out or (paths[0] / PLAY if inside else Path(PLAY))
     write_atomically(page, page_of(shown, float32))
+    for remark in shown.remarks():
+        notify(Note(remark))
     return page
 
 
@@ -70,7 +70,7 @@ def page_of(shown: Chosen, float32: bool = False) -> str:
     view = {
         "title": shown.title,
         "names": list(shown.weights),
-        "left_out": shown.left_out,
+        "remarks": shown.remarks(),
         "missing": missing,
         "content": in_script(content),
         "script": f"\n{script}",

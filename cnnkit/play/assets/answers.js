@@ -15,7 +15,9 @@ function answerCard(network) {
   const card = element("article", { class: `answer-card c${network.series}` },
     element("h3", {}, named(network)), answer, note, bars);
 
-  card.show = ({ probabilities, best }, differs, warning) => {
+  /* others: names of the networks that answer otherwise, where most do. */
+  card.show = ({ probabilities, best }, others, warning) => {
+    const differs = others.length > 0;
     const order = probabilities.map((_, i) => i);
     if (!few) order.sort((a, b) => probabilities[b] - probabilities[a]);
     rows.forEach(({ row, bar, share, label }, n) => {
@@ -28,7 +30,7 @@ function answerCard(network) {
     answer.textContent = network.classes[best];
     answer.classList.toggle("long", network.classes[best].length > 8);
     card.classList.toggle("differs", differs);
-    note.textContent = [differs ? "≠ the others" : "", warning].filter(Boolean).join(" ");
+    note.textContent = [differs ? `≠ ${others.length > 3 ? counted(others.length, "other") : listed(others)}` : "", warning].filter(Boolean).join(" ");
   };
   card.empty = reason => {
     answer.textContent = "–";

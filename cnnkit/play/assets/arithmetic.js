@@ -60,15 +60,15 @@ function productsOf(given, weight, output, input, top, left) {
 
 const sign = text => element("span", { class: "operator" }, text);
 
-/* The convolution of one cell: of several maps, the one that counts most is written out. */
-function convolutionArithmetic(step, channel, row, column) {
+/* The convolution of one cell: of several maps before, the products of one are written out. */
+function convolutionArithmetic(step, channel, row, column, input = 0) {
   const { weight, bias } = step.layer, size = weight.shape[2], inputs = step.given.shape[0];
   const stride = step.layer.stride ?? step.layer.k, margin = step.kind === "convolution" ? Math.floor((size - 1) / 2) : 0;
   const sums = Array.from({ length: inputs }, (_, input) => {
     const parts = productsOf(step.given, weight, channel, input, row * stride - margin, column * stride - margin);
     return { input, ...parts, sum: sumOf(parts.products) };
   });
-  const shown = sums.reduce((best, one) => (Math.abs(one.sum) > Math.abs(best.sum) ? one : best));
+  const shown = sums[input];
   const total = sumOf(sums.map(one => one.sum)) + (bias ? bias.data[channel] : 0);
   const others = inputs > 1 ? ` + ${short(total - shown.sum - (bias ? bias.data[channel] : 0))} from the other ${counted(inputs - 1, "map")}` : "";
   const more = others + (bias ? ` + bias ${short(bias.data[channel])}` : "");
@@ -78,8 +78,11 @@ function convolutionArithmetic(step, channel, row, column) {
       numbersTable(shown.values, size, inputs > 1 ? `map ${shown.input}` : "values"), sign("×"),
       numbersTable(shown.weights, size, "filter"), sign("="), numbersTable(shown.products, size, "products")),
     element("p", {}, told),
+    inputs > 2 ? element("p", { class: "muted" }, `Most comes from ${mostOf(sums).map(one => `map ${one.input}: ${short(one.sum)}`).join(", ")}.`) : null,
   ];
 }
+
+const mostOf = sums => [...sums].sort((a, b) => Math.abs(b.sum) - Math.abs(a.sum)).slice(0, 3);
 
 const WORDS_OF_POOLING = {
   max: values => `the largest of ${values.length} values`,
@@ -93,8 +96,8 @@ const WORDS_OF_POOLING = {
   blur: () => "a blurred mean of the maxima around",
 };
 
-function poolingArithmetic(step, channel, row, column) {
-  if (step.name === "conv") return convolutionArithmetic(step, channel, row, column);
+function poolingArithmetic(step, channel, row, column, input) {
+  if (step.name === "conv") return convolutionArithmetic(step, channel, row, column, input);
   const before = step.given.shape[0], part = PARTS[step.name]?.[Math.floor(channel / before)] ?? step.name;
   const { top, left, height, width } = sourceOf(step, row, column), values = [];
   for (let i = 0; i < height * width; i++)
@@ -107,10 +110,10 @@ function poolingArithmetic(step, channel, row, column) {
   ];
 }
 
-/* What is written under the maps for the chosen cell. */
-function arithmeticOf(step, channel, row, column) {
-  if (step.kind === "convolution") return convolutionArithmetic(step, channel, row, column);
-  if (step.kind === "pooling") return poolingArithmetic(step, channel, row, column);
+/* What is written under the maps for the chosen cell. input: of several maps before, the one that is shown. */
+function arithmeticOf(step, channel, row, column, input) {
+  if (step.kind === "convolution") return convolutionArithmetic(step, channel, row, column, input);
+  if (step.kind === "pooling") return poolingArithmetic(step, channel, row, column, input);
   const place = (channel * step.maps.shape[1] + row) * step.maps.shape[2] + column;
   const [from, to] = [step.given.data[place], step.maps.data[place]];
   if (step.kind === "activation") return [element("p", {}, `${step.name}(${short(from)}) = ${short(to)}`)];

@@ -17,7 +17,7 @@ CHAPTERS.push({
     "Without a bend, many layers could do no more than one.",
   draw({ samples, families }) {
     const state = { name: "relu", x: -1 }, image = lessonImage(samples);
-    const before = slid(image, KERNELS["top edge"], 1, true), plot = element("div"), maps = element("div", { class: "large-maps" }), told = element("p", { role: "status" });
+    const before = slid(image, kernelOf("top edge", 3), 1, true), plot = element("div"), maps = element("div", { class: "large-maps" }), told = element("p", { role: "status" });
     const draw = () => {
       const f = ACTIVATIONS[state.name], after = activated(before, state.name), strongest = strongestOf(before.data);
       fill(plot, curveOf(f, state.x));

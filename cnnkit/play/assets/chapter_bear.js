@@ -14,6 +14,13 @@ function bearGrid({ row, column, size, clutter }) {
   return maps;
 }
 
+/* A bear's face around 0, one cell high. */
+function bearFace() {
+  const round = (kind, cx, cy, r) => svgElement("circle", { class: kind, cx, cy, r });
+  return svgElement("g", {}, round("fur", -0.28, -0.3, 0.15), round("fur", 0.28, -0.3, 0.15), round("fur", 0, 0.03, 0.42),
+    round("eye", -0.15, -0.06, 0.05), round("eye", 0.15, -0.06, 0.05), round("eye", 0, 0.15, 0.08));
+}
+
 const BEAR_HEADS = { avg: { name: "avg" }, max: { name: "max" }, concat: { name: "concat" }, logsumexp: { name: "logsumexp", sharpness: 5 } };
 
 CHAPTERS.push({
@@ -30,6 +37,8 @@ CHAPTERS.push({
     const lines = Array.from({ length: CELLS_OF_GRID - 1 }, (_, i) => i + 1).flatMap(at => [
       svgElement("line", { x1: at, x2: at, y1: 0, y2: CELLS_OF_GRID }), svgElement("line", { y1: at, y2: at, x1: 0, x2: CELLS_OF_GRID })]);
     box.prepend(svgElement("svg", { class: "lines", viewBox: `0 0 ${CELLS_OF_GRID} ${CELLS_OF_GRID}`, "aria-hidden": "true" }, ...lines));
+    const bear = svgElement("svg", { class: "bear", viewBox: `0 0 ${CELLS_OF_GRID} ${CELLS_OF_GRID}`, "aria-hidden": "true" }, bearFace());
+    box.append(bear);
     scene.append(figure(box, "the stronger a cell's colour, the more it looks like a bear"));
     const sayOf = values => values.map(value => short(value)).join(", ");
     const draw = () => {
@@ -37,6 +46,7 @@ CHAPTERS.push({
       canvas.getContext("2d").clearRect(0, 0, CELLS_OF_GRID, CELLS_OF_GRID);
       canvas.getContext("2d").drawImage(painted, 0, 0);
       box.mark(state.row, state.column, 1, 1);
+      bear.firstChild.setAttribute("transform", `translate(${state.column + 0.5} ${state.row + 0.5}) scale(${state.size})`);
       const alone = bearGrid({ ...state, size: 0 });
       const rows = Object.entries(BEAR_HEADS).map(([name, head]) => element("tr", {}, element("th", { scope: "row" }, name),
         ...[maps, alone].map(one => element("td", { class: "num" }, sayOf(Array.from(headOf(one, head).data)))),

@@ -25,7 +25,7 @@ CHAPTERS.push({
       const sum = tensor([1, ...image.shape.slice(1)]);
       for (let i = 0; i < cells; i++) sum.data[i] = sumOf(weights.map((w, c) => (w * image.data[c * cells + i]) / 255));
       fill(result, figure(imageCanvas(image, true, "the colour image"), "the image"),
-        ...names.map((name, c) => figure(mapCanvas(tensor(image.shape, image.data.map(x => x / 255)), c, 1, `the ${name} channel`), `${name} × ${short(weights[c], 1)}`)),
+        ...names.map((name, c) => figure(mapCanvas(tensor(image.shape, image.data.map(x => (weights[c] * x) / 255)), c, 1, `the ${name} channel, weighted`), `${short(weights[c], 1)} × ${name}`)),
         figure(mapCanvas(sum, 0, Math.max(1, strongestOf(sum.data)), "the sum"), "the sum: orange above 0, blue below"));
       told.textContent = `Each cell: ${weights.map((w, c) => `${short(w, 1)} × ${names[c]}`).join(" + ")}. This filter is 1 × 1; a larger one has such numbers for each of its places.`;
     };

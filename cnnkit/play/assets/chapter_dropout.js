@@ -5,17 +5,19 @@ const DROPPED = 8; // values that are shown
 CHAPTERS.push({
   id: "dropout",
   title: "Dropout: some values are left out, by chance",
-  sentence: "In training each value gets a random number from 0 to 1. Where the number is below the rate, the mask is 0 and the value is left out. " +
-    "What stays is divided by 1 − rate, so that the sum is the same on average. In evaluation nothing is left out.",
+  sentence: "In training each value gets a random number from 0 to 1. Where the number is below the dropout factor, the mask is 0 and the value is left out. " +
+    "What stays is scaled up: divided by 1 − factor. In evaluation nothing is left out and nothing is scaled, " +
+    "and thanks to the scaling in training the next layer then sees sums of the size that it learned with.",
   draw({ samples }) {
-    const image = lessonImage(samples), maps = activated(slid(image, KERNELS["top edge"], 2, true), "relu"), cells = Array.from(maps.data);
+    const image = lessonImage(samples), maps = activated(slid(image, kernelOf("top edge", 3), 2, true), "relu"), cells = Array.from(maps.data);
     const shown = cells.map((value, i) => ({ value, i })).sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, DROPPED).sort((a, b) => a.i - b.i);
     const state = { rate: 0.5, mode: "training", numbers: [], sums: [] }, pictures = element("div", { class: "large-maps" });
     const table = element("div", { class: "scroll" }), told = element("p", { role: "status" });
-    const again = () => {
-      state.numbers = cells.map(() => Math.random());
-      const sum = sumOf(cells.map((x, i) => (state.numbers[i] < state.rate ? 0 : x / (1 - state.rate))));
-      state.sums.push(sum);
+    const again = (times = 1) => {
+      for (let n = 0; n < times; n++) {
+        state.numbers = cells.map(() => Math.random());
+        state.sums.push(sumOf(cells.map((x, i) => (state.numbers[i] < state.rate ? 0 : x / (1 - state.rate)))));
+      }
       draw();
     };
     const draw = () => {
@@ -29,7 +31,7 @@ CHAPTERS.push({
       const words = training ? ["value", "random number", "mask", `product × ${short(factor)}`] : ["value", "product"];
       const rows = shown.map(({ value, i }) => element("tr", { class: keeps(i) ? "" : "gone" },
         ...(training ? [short(value), short(state.numbers[i]), keeps(i) ? "1" : "0", short(after[i])] : [short(value), short(after[i])]).map(text => element("td", { class: "num" }, text))));
-      fill(table, element("table", { class: "results" }, element("thead", {}, element("tr", {}, ...words.map(word => element("th", { scope: "col" }, word)))), element("tbody", {}, ...rows)));
+      fill(table, element("table", { class: "results" }, element("caption", {}, `the ${shown.length} largest of ${counted(cells.length, "value")}`), element("thead", {}, element("tr", {}, ...words.map(word => element("th", { scope: "col" }, word)))), element("tbody", {}, ...rows)));
       const kept = cells.filter((_, i) => keeps(i)).length;
       told.textContent = training
         ? `${kept} of ${cells.length} values are kept. Sum of all values: ${short(sumOf(cells))}; of what is kept, scaled up: ${short(sumOf(after))}; mean of this over ${counted(state.sums.length, "mask")}: ${short(meanOf(state.sums))}.`
@@ -38,8 +40,8 @@ CHAPTERS.push({
     again();
     return [
       buttons("when", [["training", "training"], ["evaluation", "evaluation"]], "training", mode => { state.mode = mode; draw(); }),
-      slider("rate", { min: 0, max: 0.9, step: 0.05, value: 0.5 }, rate => { state.rate = rate; state.sums = []; again(); }, rate => short(rate)),
-      element("div", { class: "row" }, button("another mask", again), button("a hundred masks", () => { for (let i = 0; i < 99; i++) { state.numbers = cells.map(() => Math.random()); state.sums.push(sumOf(cells.map((x, n) => (state.numbers[n] < state.rate ? 0 : x / (1 - state.rate))))); } again(); })),
+      slider("dropout factor", { min: 0, max: 0.9, step: 0.05, value: 0.5 }, rate => { state.rate = rate; state.sums = []; again(); }, rate => short(rate)),
+      element("div", { class: "row" }, button("another mask", () => again()), button("a hundred masks", () => again(100))),
       told, pictures, table,
     ];
   },

@@ -1,14 +1,20 @@
 /* A filter slides over an image: numbers to edit, a size, a stride, with padding and without. */
 
+/* Of each filter the number in a row and a column, both counted from the middle; and how many a row has. */
 const KERNELS = {
-  "top edge": [[1, 1, 1], [0, 0, 0], [-1, -1, -1]],
-  "bottom edge": [[-1, -1, -1], [0, 0, 0], [1, 1, 1]],
-  "left edge": [[1, 0, -1], [1, 0, -1], [1, 0, -1]],
-  blur: [[1, 1, 1], [1, 1, 1], [1, 1, 1]].map(row => row.map(x => x / 9)),
-  sharpen: [[0, -1, 0], [-1, 5, -1], [0, -1, 0]],
+  "top edge": y => Math.sign(-y) || 0,
+  "bottom edge": y => Math.sign(y),
+  "left edge": (y, x) => Math.sign(-x) || 0,
+  blur: (y, x, size) => 1 / size ** 2,
+  sharpen: (y, x) => [5, -1][Math.abs(Math.ceil(y)) + Math.abs(Math.ceil(x))] ?? 0,
 };
 
-/* Another size: the middle of the numbers stays, zeros come around it. */
+function kernelOf(name, size) {
+  const middle = (size - 1) / 2;
+  return Array.from({ length: size }, (_, i) => Array.from({ length: size }, (_, j) => KERNELS[name](i - middle, j - middle, size)));
+}
+
+/* A person's own numbers in another size: the middle stays, zeros come around it. */
 function resizedKernel(kernel, size) {
   const shift = Math.floor((kernel.length - 1) / 2) - Math.floor((size - 1) / 2);
   return Array.from({ length: size }, (_, i) => Array.from({ length: size }, (_, j) => kernel[i + shift]?.[j + shift] ?? 0));
@@ -44,14 +50,25 @@ CHAPTERS.push({
   sentence: "At every place the numbers of the filter are multiplied with the pixels below them, and added up: one sum is one cell of the map. " +
     "A stride skips places. With stride 2 a quarter of the cells is left. Padding puts zeros around the image, so that the grid stays.",
   draw({ samples }) {
-    const image = lessonImage(samples), state = { kernel: KERNELS["top edge"], stride: 1, pads: true, cell: null };
+    const image = lessonImage(samples), state = { name: "top edge", kernel: kernelOf("top edge", 3), stride: 1, pads: true, place: [1 / 3, 1 / 2] };
     const numbers = element("div"), maps = element("div", { class: "large-maps" }), told = element("p", { role: "status" });
     const sums = element("div", { class: "sums" });
+    const names = buttons("filter", Object.keys(KERNELS).map(name => [name, name]), "top edge", name => { state.name = name; resize(state.kernel.length); });
+    const edit = (i, j, value) => {
+      state.own = state.kernel.map((row, y) => row.map((x, at) => (y === i && at === j ? value : x)));
+      Object.assign(state, { name: null, kernel: state.own });
+      names.press(null);
+      drawMaps();
+    };
+    const resize = size => {
+      state.kernel = state.name ? kernelOf(state.name, size) : resizedKernel(state.own, size);
+      drawKernel();
+    };
     const drawKernel = () => {
       const size = state.kernel.length;
       fill(numbers, element("div", { class: `kernel k${size}` }, ...state.kernel.flatMap((row, i) => row.map((value, j) =>
         element("input", { type: "number", step: 0.1, value: Number(value.toFixed(3)), "aria-label": `row ${i + 1}, column ${j + 1} of the filter`,
-          oninput: event => { state.kernel = state.kernel.map(r => [...r]); state.kernel[i][j] = Number(event.target.value); drawMaps(); } })))));
+          oninput: event => edit(i, j, Number(event.target.value)) })))));
       drawMaps();
     };
     const drawMaps = () => {
@@ -62,21 +79,21 @@ CHAPTERS.push({
       const to = pointable(mapCanvas(made, 0, strongestOf(made.data), "the map"), rows, columns, point, "the map that the filter makes");
       const margin = state.pads ? Math.floor((size - 1) / 2) : 0;
       function point(row, column) {
-        state.cell = [row, column];
+        state.place = [row / rows, column / columns]; // which stays where the grid gets smaller
         to.mark(row, column, 1, 1);
         from.mark(row * state.stride - margin, column * state.stride - margin, size, size);
         fill(sums, ...convolutionArithmetic(step, 0, row, column));
       }
       const share = (rows * columns) / (image.shape[1] * image.shape[2]);
-      told.textContent = `${grid(image.shape)} pixels become ${rows} × ${columns} cells: ${(100 * share).toFixed(0)} % of the grid is left.`;
+      told.textContent = `${grid(image.shape)} pixels become ${rows} × ${columns} cells: ${(100 * share).toFixed(0)} % of the grid is left.` +
+        (size === 1 && / edge/.test(state.name) ? " One number has no neighbours: it finds no edge." : "");
       fill(maps, figure(from, "the image, and what the filter covers"), figure(to, "the map: point at a cell"));
-      const [row, column] = state.cell ?? [Math.floor(rows / 3), Math.floor(columns / 2)];
-      point(Math.min(row, rows - 1), Math.min(column, columns - 1));
+      point(...[rows, columns].map((count, i) => Math.min(Math.round(state.place[i] * count), count - 1)));
     };
     drawKernel();
     return [
-      buttons("filter", Object.keys(KERNELS).map(name => [name, name]), "top edge", name => { state.kernel = resizedKernel(KERNELS[name], state.kernel.length); drawKernel(); }),
-      slider("kernel size", { min: 1, max: Math.min(7, image.shape[1]), value: 3 }, size => { state.kernel = resizedKernel(state.kernel, size); drawKernel(); }),
+      names,
+      slider("kernel size", { min: 1, max: Math.min(7, image.shape[1]), value: 3 }, resize, size => `${size} × ${size}`),
       slider("stride", { min: 1, max: 4, value: 1 }, stride => { state.stride = stride; drawMaps(); }),
       choice("padding", [["same", "zeros around"], ["none", "none"]], "same", value => { state.pads = value === "same"; drawMaps(); }),
       element("div", { class: "toy" }, numbers, maps), told, sums,

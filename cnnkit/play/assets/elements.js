@@ -40,8 +40,8 @@ function slider(label, { min, max, step = 1, value }, change, told = String) {
 }
 
 /* A labelled choice. options: [value, words] each. */
-function choice(label, options, value, change) {
-  const select = element("select", { onchange: () => change(select.value) },
+function choice(label, options, value, change, attributes = {}) {
+  const select = element("select", { ...attributes, onchange: () => change(select.value) },
     ...options.map(([key, words]) => element("option", { value: key, selected: key === value }, words)));
   return element("label", { class: "field" }, element("span", {}, label), select);
 }
@@ -53,6 +53,7 @@ function buttons(label, options, value, change) {
   group.append(...options.map(([key, words]) =>
     element("button", { type: "button", onclick: () => { press(key); change(key); } }, words)));
   press(value);
+  group.press = press; // a key, or null: none of them
   return group;
 }
 

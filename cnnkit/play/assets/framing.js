@@ -3,6 +3,7 @@
 const FAINTEST = 0.02; // of black to white: less contrast is one colour
 const INK = 0.2; // of the strongest contrast: what counts as ink
 const EVEN = 0.1; // of the strongest contrast: paper whose edges vary less is evenly lit
+const MOSTLY = 0.5; // of all ink: a drawing with less of it does not stand out
 const LONGEST_SIDE = 640; // pixels; larger pictures are made smaller first
 
 /* RGBA bytes {width, height, data} -> brightness 0 … 1; what is transparent is paper. */
@@ -47,7 +48,7 @@ function lightOnDark(grey, ground, darker) {
 function drawingAlone(ink) {
   const { width, height } = ink, mask = new Uint8Array(ink.data.length);
   for (let i = 0; i < mask.length; i++) mask[i] = ink.data[i] > INK ? 1 : 0;
-  const { chosen, others } = mainDrawing(mask, width, height);
+  const { chosen, others, share } = mainDrawing(mask, width, height);
   let wide = chosen;
   for (let n = 0; n < 3; n++) {
     const grown = wide.slice();
@@ -63,7 +64,12 @@ function drawingAlone(ink) {
   }
   const alone = plane(width, height);
   for (let i = 0; i < mask.length; i++) if (wide[i] && (chosen[i] || !mask[i])) alone.data[i] = ink.data[i];
-  return { ink: alone, others };
+  return { ink: alone, others, share };
+}
+
+function remarkOf({ others, share }) {
+  if (share < MOSTLY && others > 3) return "No drawing stands out: marks are all over the picture.";
+  return others ? `${others + 1} objects in the picture: the largest was taken.` : "";
 }
 
 /* Cuts out the ink, scales it to its share of the frame, and sets it in the middle. */
@@ -169,7 +175,7 @@ function framed(picture, frame, even = false) {
         throw new Error("The paper is not evenly lit. `cnnkit predict` can take shadows and lines away; this page cannot.");
       const found = drawingAlone(ink);
       ink = found.ink;
-      if (found.others) warning = `${found.others + 1} objects in the picture: the largest was taken.`;
+      warning = remarkOf(found);
     }
     ink = inFrame(ink, frame, width, height);
   }

@@ -7,7 +7,7 @@ const titleOf = step => ({ convolution: step.layer.stride > 1 ? `convolution, st
 
 /* networks: those that answer. The view shows the result that it is given, of the network that is chosen. */
 function insideView(networks) {
-  const state = { network: networks[0], result: null, step: 0, channel: 0, cell: null, unfolded: new Set() };
+  const state = { network: networks[0], result: null, step: 0, channel: 0, input: null, cell: null, unfolded: new Set() };
   const steps = element("div", { class: "steps" }), bench = element("div", { class: "bench", "aria-live": "off" });
   const last = element("div", { class: "last" });
   const view = element("div", {}, steps, bench, last);
@@ -17,7 +17,7 @@ function insideView(networks) {
     drawBench(bench, state);
   };
   view.show = (network, result) => {
-    if (network !== state.network) Object.assign(state, { step: 0, channel: 0, unfolded: new Set() });
+    if (network !== state.network) Object.assign(state, { step: 0, channel: 0, input: null, unfolded: new Set() });
     Object.assign(state, { network, result });
     state.cell = null;
     redraw();
@@ -36,7 +36,7 @@ function stepRows(state, redraw) {
     const [channels] = step.maps.shape, strongest = strongestOf(step.maps.data);
     const all = state.unfolded.has(number), shown = all ? channels : Math.min(channels, FEW_MAPS);
     const choose = channel => {
-      Object.assign(state, { step: number, channel, cell: null });
+      Object.assign(state, { step: number, channel, input: null, cell: null });
       redraw();
       document.querySelector(`[data-map="${number}-${channel}"]`)?.focus({ preventScroll: true });
     };
@@ -62,7 +62,7 @@ function drawBench(bench, state) {
   const { result, network } = state, step = result.steps[state.step];
   const [channels, rows, columns] = step.maps.shape;
   state.channel = Math.min(state.channel, channels - 1);
-  const from = channelBefore(step, state.channel), shownBefore = from ?? strongestInput(step, state.channel);
+  const from = channelBefore(step, state.channel), shownBefore = from ?? state.input ?? strongestInput(step, state.channel);
   const [, beforeRows, beforeColumns] = step.given.shape;
   const image = pointable(imageCanvas(result.image, network.frame.as_is, "what the network sees"), ...result.image.shape.slice(1));
   const before = pointable(mapCanvas(step.given, shownBefore, strongestOf(step.given.data), "the map before"), beforeRows, beforeColumns);
@@ -77,9 +77,16 @@ function drawBench(bench, state) {
     before.mark(source.top, source.left, source.height, source.width);
     image.mark(field.top, field.left, field.height, field.width);
     fill(sums, element("p", { class: "muted" }, `Cell in row ${row + 1}, column ${column + 1}. It sees ${field.height} × ${field.width} pixels of the image.`),
-      ...arithmeticOf(step, state.channel, row, column));
+      ...arithmeticOf(step, state.channel, row, column, shownBefore));
   }
 
+  const chooseBefore = input => {
+    Object.assign(state, { input: Number(input) });
+    drawBench(bench, state);
+    bench.querySelector("select").focus({ preventScroll: true });
+  };
+  const inputs = from === null && step.given.shape[0] > 1
+    ? choice("map before", Array.from({ length: step.given.shape[0] }, (_, i) => [String(i), `map ${i}`]), String(shownBefore), chooseBefore) : null;
   const filter = step.kind === "convolution" ? filterFigure(step, state.channel, shownBefore) : null;
   const beforeWords = state.step === 0 ? "the image, with mean 0" : `map ${shownBefore} before${from === null && step.given.shape[0] > 1 ? `, one of ${step.given.shape[0]}` : ""}`;
   fill(bench,
@@ -87,7 +94,7 @@ function drawBench(bench, state) {
     element("p", { class: "muted" }, "Point at a cell of the last map, or choose it with arrow keys."),
     element("div", { class: "large-maps" }, figure(image, "what the cell sees of the image"), figure(before, beforeWords), filter,
       figure(after, `map ${state.channel}`)),
-    sums);
+    inputs, sums);
   point(...(state.cell ?? strongestCell(step.maps, state.channel)));
 }
 

@@ -17,11 +17,12 @@ function stateOf(hash) {
 function linkButton(state) {
   const told = element("span", { class: "muted", role: "status" });
   const copy = async () => {
-    const link = `${location.href.split("#")[0]}#${stateText(state())}`;
-    location.hash = stateText(state());
+    const now = state(), link = `${location.href.split("#")[0]}#${stateText(now)}`;
+    if (now.file) return void (told.textContent = "an image file does not fit into a link: draw, or take a test image");
+    history.replaceState(null, "", link);
     try {
       await navigator.clipboard.writeText(link);
-      told.textContent = "copied: it opens this page with this drawing";
+      told.textContent = `copied: it opens this page with this ${now.sample < 0 ? "drawing" : "test image"}`;
     } catch {
       fill(told, element("input", { value: link, readonly: true, "aria-label": "link to this drawing" }));
       told.firstChild.select();

@@ -1,5 +1,7 @@
 /* The page: one image at a time, computed by every network, shown everywhere. */
 
+const PAUSE = 60; // milliseconds without a new point of a stroke, before the inside is drawn again
+
 function started() {
   const content = unpacked(JSON.parse(byId("content").textContent));
   const networks = content.networks, able = networks.filter(network => !notComputable(network));
@@ -19,13 +21,17 @@ function started() {
       pad.show([], shownPicture(page.file, true));
       answer();
     } catch (error) {
-      say(error.message);
+      pad.show([]);
+      Object.assign(page, { sample: -1, file: null });
+      page.results.clear();
+      steps?.tell(-1);
+      nothing(error.message);
     }
   });
   byId("pad").append(pad.canvas,
     element("div", { class: "row" }, button("clear", pad.clear), button("take back", pad.undo)),
     seen);
-  byId("more").append(...(steps ? [steps] : []), files, linkButton(() => ({ chapter: page.chapter, strokes: pad.strokes, sample: page.sample })));
+  byId("more").append(...(steps ? [steps] : []), files, linkButton(() => ({ chapter: page.chapter, strokes: pad.strokes, sample: page.sample, file: page.file })));
 
   const inside = insideView(able);
   byId("steps").append(inside);
@@ -57,15 +63,16 @@ function started() {
       return nothing(error.message);
     }
     const answers = able.map(network => ({ name: network.name, answer: network.classes[page.results.get(network).best] }));
-    const most = majority(answers), agreed = answers.every(one => one.answer === most);
+    const most = majority(answers);
     able.forEach((network, i) => {
-      const result = page.results.get(network);
-      cards.get(network).show(result, !agreed && answers[i].answer !== most, result.warning);
+      const result = page.results.get(network), { answer } = answers[i];
+      const others = answer === most ? [] : answers.filter(one => one.answer !== answer).map(one => one.name);
+      cards.get(network).show(result, others, result.warning);
     });
     say(verdict(answers, page.sample < 0 ? "" : samples[page.sample].truth));
     showSeen();
-    cancelAnimationFrame(waiting);
-    waiting = requestAnimationFrame(showInside); // the bars come first
+    clearTimeout(waiting);
+    waiting = setTimeout(showInside, PAUSE);
   }
 
   function showSample(number) {
@@ -78,7 +85,7 @@ function started() {
     able.forEach(network => cards.get(network).empty(""));
     say(why);
     fill(seen);
-    cancelAnimationFrame(waiting);
+    clearTimeout(waiting);
     inside.empty();
   }
 
@@ -106,7 +113,10 @@ function started() {
       page.draw(state.strokes);
     } else if (samples.length && page.sample < 0 && !source()) showSample(0);
     else answer();
-    if (state.chapter) byId(`chapter-${state.chapter}`)?.scrollIntoView();
+    clearTimeout(waiting);
+    showInside(); // before the chapter gets its place
+    page.chapter = state.chapter ?? page.chapter;
+    if (state.chapter) byId(`chapter-${state.chapter}`)?.scrollIntoView({ behavior: "instant" });
   }
   addEventListener("hashchange", () => /[=]/.test(location.hash) && restore());
   restore();

@@ -62,9 +62,9 @@ function pointable(canvas, rows, columns, pick, label, drag = false) {
       go(at[0] + step[0], at[1] + step[1]);
     });
   }
-  /* Draws the outline of a rectangle of cells; the cursor goes on from there. */
-  box.mark = (top, left, height, width) => {
-    at = [top, left];
+  /* Draws the outline of a rectangle of cells; the cursor goes on from there, or from `cursor`. */
+  box.mark = (top, left, height, width, cursor = [top, left]) => {
+    at = cursor;
     const place = { x: left, y: top, width, height };
     fill(marks, svgElement("rect", { ...place, class: "halo" }), svgElement("rect", { ...place, class: "line" }));
   };

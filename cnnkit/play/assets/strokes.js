@@ -65,7 +65,8 @@ function belongs(part, main) {
   return (SPECK <= size && size < DUST) || (size >= DUST && shared >= 0.3 * width);
 }
 
-/* {chosen: the pixels of the drawing as a mask, others: how many more objects there are} */
+/* {chosen: the pixels of the drawing as a mask, others: how many more objects there are,
+   share: of all ink pixels, those of the drawing} */
 function mainDrawing(mask, width, height) {
   const { labels, parts } = connected(mask, width, height);
   const main = parts.reduce((best, part) =>
@@ -79,5 +80,5 @@ function mainDrawing(mask, width, height) {
     if (part === main || (near && belongs(part, main))) part.pixels.forEach(p => (chosen[p] = 1));
     else if (part.pixels.length >= DUST * main.pixels.length) others++;
   }
-  return { chosen, others };
+  return { chosen, others, share: sumOf(chosen) / sumOf(mask) };
 }
