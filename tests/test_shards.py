@@ -28,9 +28,10 @@ from test_comparison import without_timing
 
 import cnnkit
 from cnnkit.comparison.merging import merge_studies
+from cnnkit.comparison.plan_options import with_shard
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.runner import run_study
-from cnnkit.comparison.shards import Shard, with_shard
+from cnnkit.comparison.shards import Shard
 from cnnkit.comparison.study import StudyPlan, plan_study
 from cnnkit.comparison.verification import verify
 from cnnkit.config.load import parse_config, with_own_test_images

@@ -17,7 +17,8 @@ from cnnkit.comparison.function_study import (
 )
 from cnnkit.comparison.going_on import history_with, refuse_something_else, union
 from cnnkit.comparison.study import MAX_SEEDS, MIN_SEEDS, most_seeds, refuse_margin, warnings_of_power
-from cnnkit.comparison.study_file import FactorPlan, trial_folder
+from cnnkit.comparison.study_file import trial_folder
+from cnnkit.comparison.study_records import FactorPlan
 from cnnkit.errors import DamagedFile, UsageError
 from cnnkit.filenames import FAILURE, RESULT, STUDY
 from cnnkit.image_error import default_margin
