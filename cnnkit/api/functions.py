@@ -224,7 +224,7 @@ def compare(
     from cnnkit.tracking.study import tracked_study
 
     planned, folder = {**as_planned(varied), **limits}, None if out is None else Path(out)
-    of_plan: dict[str, Any] = {"match": match, "metric": metric, "tune": tune, "folds": folds}
+    of_plan: dict[str, object] = {"match": match, "metric": metric, "tune": tune, "folds": folds}
     of_plan |= {"resample_test": resample_test, "shard": shard}
     with StudyProgress(quiet=not progress) as listener:
         if callable(config):

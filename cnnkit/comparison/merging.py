@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from cnnkit.comparison.function_study import is_of_function
 from cnnkit.comparison.going_on import planned_again, refuse_something_else
@@ -132,9 +131,9 @@ def _together(sources: Sequence[Source]) -> tuple[StudyPlan, list[Trial]]:
     return plan, [Trial(level.name, config, data) for level, config in plan.trials()]
 
 
-def _facts(study: StudyFile) -> dict[str, Any]:
+def _facts(study: StudyFile) -> dict[str, object]:
     """What shards of one study share; how many seeds they have and where their images lie does not matter."""
-    own: dict[str, Any] = {"margin": study.margin, "match": study.match, "metric": study.metric}
+    own: dict[str, object] = {"margin": study.margin, "match": study.match, "metric": study.metric}
     for key, values in study.varied.items():
         own[f"what is compared of {key}"] = ", ".join(map(name_of, values))
         own[f"the code of {key}"] = ", ".join(one.hash for one in references_in(values))

@@ -83,7 +83,7 @@ def analyse(folder: Path) -> StudyResults:
         level = _level(plans[name], trials, study.object_sizes)
         return level if apart is None else _with_scores(level, [*trials.values()], apart, observed.resolution)
 
-    own: dict[str, Any] = {"match": study.match, "metric": study.metric, "tuning": study.tuning}
+    own: dict[str, object] = {"match": study.match, "metric": study.metric, "tuning": study.tuning}
     own |= {"shard": study.shard, "test_images": images, "pool": pool}
     return results_of(study, rows, observed, seeds, level_of, **own)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 State = Literal["finished", "failed", "killed"]
-Memory = dict[str, Any]  # of a tracked run, JSON: what finds it again
+Memory = dict[str, object]  # of a tracked run, JSON: what finds it again
 
 
 class Refused(Exception):

@@ -161,7 +161,7 @@ class TrackedStudy:
         return all(kept_memory(home, name).get(ENDED) for name in self.names)
 
 
-def _parameters(study: StudyFile, entry: TrialEntry, run: RunDir) -> dict[str, Any]:
+def _parameters(study: StudyFile, entry: TrialEntry, run: RunDir) -> dict[str, object]:
     """Those of a trial: kept with it, or planned where it never began."""
     if (run.path / CONFIG).is_file():
         return parameters_of(run.config)

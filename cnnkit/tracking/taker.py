@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from cnnkit import signals
 from cnnkit.errors import DamagedFile
@@ -40,7 +40,7 @@ from cnnkit.tracking.messages import (
 AGAIN = 2.0  # seconds until what failed is tried again
 LOWEST = 19  # niceness: the training comes first
 ENDED = "ended"  # in what is kept of a tracked run: whether all of it was taken
-Say = Callable[[dict[str, Any]], None]
+Say = Callable[[dict[str, object]], None]
 
 
 class Taker:
@@ -165,7 +165,7 @@ def main(name: str, path: str) -> None:
     for standard in (1, 2):
         os.dup2(silent, standard)
 
-    def say(told: dict[str, Any]) -> None:
+    def say(told: dict[str, object]) -> None:
         with contextlib.suppress(OSError):
             print(json.dumps(told), file=answers, flush=True)
 

@@ -24,7 +24,7 @@ LEFT_OUT = ("epoch", "step")  # of a record: the axis, and what follows from it
 NOT_COMPUTED = "tracking"  # a key that says nothing of the training
 
 
-def parameters_of(config: Config) -> dict[str, Any]:
+def parameters_of(config: Config) -> dict[str, object]:
     """Dotted keys and their values."""
     return {key: value for key, value in flat(config).items() if key != NOT_COMPUTED}
 
