@@ -523,6 +523,25 @@ def test_the_command_tells_a_table_and_the_report_has_a_section(
     assert "broken lines" in page
 
 
+def test_each_difference_on_the_page_has_its_interval(probed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_interval(*arguments: Any) -> dict[str, Any]:
+        known = Interval(0.25, 0.1, 0.4)
+        return {
+            name: replace(figure, pairs=[replace(pair, difference=known) for pair in figure.pairs])
+            for name, figure in judged(*arguments).items()
+        }
+
+    def section() -> str:
+        write_report(probed)
+        return (probed / "report.html").read_text(encoding="utf-8").partition('<section id="why">')[2]
+
+    assert '</span><span class="small">too few seeds</span>' in section()
+    monkeypatch.setattr("cnnkit.report.probed.judged", with_interval)
+    shown = section()
+    small = '<span class="small">{}</span><span class="small">{}</span>'.format
+    assert small("+25.0", "+10.0 to +40.0") in shown or small("−25.0", "−40.0 to −10.0") in shown
+
+
 def test_figures_of_other_weights_are_named_on_the_page_left_out_and_refused(
     probed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
