@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from browsers import chromium
 from conftest import TINY
 from scipy import ndimage
 from sklearn.linear_model import RidgeClassifier
@@ -75,6 +76,13 @@ ORDERED = pytest.mark.parametrize(
         if not (pooling.no_negatives and order == POOLING_FIRST)
     ],
 )
+# Which tables stick out of their place once three more columns, as of three more stages, have been added.
+MORE_STAGES = """() => [...document.querySelectorAll('#why .panels.two table')].filter(table => {
+  for (const row of table.rows)
+    for (let i = 0; i < 3; i++) row.append(row.lastElementChild.cloneNode(true));
+  const right = node => Math.round(node.getBoundingClientRect().right);
+  return right(table) > right(table.parentElement);
+}).map(table => table.innerText)"""
 WORN = pytest.mark.parametrize("name", CORRUPTIONS)
 
 
@@ -540,6 +548,18 @@ def test_each_difference_on_the_page_has_its_interval(probed: Path, monkeypatch:
     shown = section()
     small = '<span class="small">{}</span><span class="small">{}</span>'.format
     assert small("+25.0", "+10.0 to +40.0") in shown or small("−25.0", "−40.0 to −10.0") in shown
+
+
+@pytest.mark.parametrize("width", [1200, 700])
+def test_tables_of_five_stages_lie_beside_each_other(probed: Path, width: int) -> None:
+    write_report(probed)
+    report = probed / "report.html"
+    shown = report.read_text(encoding="utf-8").replace("too few seeds", "−39.4 to −12.3")
+    report.write_text(shown, encoding="utf-8")
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.goto(report.as_uri())
+        assert page.evaluate(MORE_STAGES) == []
 
 
 def test_figures_of_other_weights_are_named_on_the_page_left_out_and_refused(
