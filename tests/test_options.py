@@ -387,7 +387,7 @@ def dry(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(consent, "LONG", 0.0)
     monkeypatch.setattr(forecasts, "forecast_of", lambda *_: Forecast(50.0))
-    monkeypatch.setattr(typer, "launch", lambda address: typer.echo(f"shown: {address}"))
+    monkeypatch.setattr("webbrowser.open", lambda address: typer.echo(f"shown: {address}") is None)
     monkeypatch.setattr(LocalExecutor, "__init__", told)
     monkeypatch.setattr(LocalExecutor, "run", lambda *_: (none for none in ()))
     monkeypatch.setattr(on_ray, "ray_cluster", refuse)

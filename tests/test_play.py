@@ -478,3 +478,20 @@ def test_pictures_fit_as_pillow_fits_them(opened: Any) -> None:
         )
         ours = torch.from_numpy(pixels_of(buffer.getvalue(), "x", 3, (12, 10), fit).copy()).flatten()
         assert (torch.tensor(found) - ours).abs().max() <= 1, fit
+
+
+@pytest.mark.parametrize("starts", [True, False])
+def test_a_browser_that_cannot_be_started_is_told(
+    starts: bool,
+    study: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: bool(opened.append(address)) or starts)
+    page = tmp_path / "own page.html"
+    done = call(capsys, "play", study, "--out", page, "--open")
+    assert done.code == 0
+    assert opened == [page.as_uri()]
+    assert ("no browser could be started" in done.err) is not starts

@@ -1,5 +1,6 @@
 """`cnnkit probe`: images change by the written formulas, figures are what NumPy finds, kept ones stay."""
 
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from browsers import chromium
 from conftest import TINY
 from scipy import ndimage
 from sklearn.linear_model import RidgeClassifier
@@ -74,6 +76,13 @@ ORDERED = pytest.mark.parametrize(
         if not (pooling.no_negatives and order == POOLING_FIRST)
     ],
 )
+# Which tables stick out of their place once three more columns, as of three more stages, have been added.
+MORE_STAGES = """() => [...document.querySelectorAll('#why .panels.two table')].filter(table => {
+  for (const row of table.rows)
+    for (let i = 0; i < 3; i++) row.append(row.lastElementChild.cloneNode(true));
+  const right = node => Math.round(node.getBoundingClientRect().right);
+  return right(table) > right(table.parentElement);
+}).map(table => table.innerText)"""
 WORN = pytest.mark.parametrize("name", CORRUPTIONS)
 
 
@@ -355,6 +364,76 @@ def trial_of(folder: Path, name: str = "") -> Path:
     return next(path for path in sorted((folder / TRIALS).iterdir()) if name in path.name)
 
 
+PIXELS_APART = 0.002  # of a mean of 24 shares of 100 images: rounding may turn four answers
+
+
+def worn_by_numpy(name: str, x: np.ndarray) -> list[np.ndarray]:
+    """Images of strengths 1, 2 and 3, by NumPy and SciPy alone; only the random numbers are those of cnnkit.
+
+    x: (N, C, H, W), 0 … 1. Returns uint8. Amounts and formulas are those that the report tells.
+    """
+    n, _, height, width = x.shape
+    short, means, stream = min(height, width), x.mean((2, 3), keepdims=True), generator_for(0, "probe", name)
+    normal = torch.randn(x.shape, generator=stream).numpy() if name == "noise" else None
+    draws = {"rotation": 1, "occlusion": 2, "broken_lines": 2}.get(name, 0)
+    uniform = torch.rand((draws, n), generator=stream).numpy() if draws else np.zeros((0, n))
+    rows, columns = np.mgrid[:height, :width]
+    y, x0 = rows - (height - 1) / 2, columns - (width - 1) / 2
+
+    def taken_from(down: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """(N, H, W) places, from the middle, at which each image is read, between pixels."""
+        at = [down + (height - 1) / 2, right + (width - 1) / 2]
+        read = [
+            [ndimage.map_coordinates(one, [a[i] for a in at], order=1, mode="nearest") for one in image]
+            for i, image in enumerate(x)
+        ]
+        return np.array(read)
+
+    def changed(s: float) -> np.ndarray:
+        if name == "noise":
+            return x + s * normal
+        if name == "contrast":
+            return means + s * (x - means)
+        if name == "brightness":
+            return x + s
+        if name == "blur":
+            radius = min(math.ceil(3 * s * short), short - 1)
+            sides = (0, 0, s * short, s * short)
+            return ndimage.gaussian_filter(x, sides, mode="nearest", radius=(0, 0, radius, radius))
+        if name == "scale":
+            return taken_from(*(np.repeat(place[None] / s, n, 0) for place in (y, x0)))
+        if name == "rotation":
+            turn = np.radians(s) * np.where(uniform[0] < 0.5, -1, 1)[:, None, None]
+            return taken_from(x0 * np.sin(turn) + y * np.cos(turn), x0 * np.cos(turn) - y * np.sin(turn))
+        made = x.copy()
+        if name == "occlusion":
+            side = max(1, round(s * short))
+            for image, top, left in zip(made, *uniform, strict=True):
+                top, left = int(top * (height - side + 1)), int(left * (width - side + 1))
+                image[:, top : top + side, left : left + side] = image.mean((1, 2))[:, None, None]
+            return made
+        assert name == "broken_lines"
+        edge = np.ones((height, width), bool)
+        edge[1:-1, 1:-1] = False
+        period = short / 4
+        for image, angle, offset in zip(made, uniform[0] * np.pi, uniform[1] * period, strict=True):
+            gap = (columns * np.cos(angle) + rows * np.sin(angle) + offset) % period < s * period
+            image[:, gap] = np.quantile(image[:, edge], 0.5, axis=1, method="lower")[:, None]
+        return made
+
+    amounts = {
+        "noise": (0.1, 0.2, 0.4),
+        "blur": (0.03, 0.05, 0.08),
+        "contrast": (0.5, 0.3, 0.15),
+        "brightness": (0.15, 0.3, 0.5),
+        "rotation": (15, 30, 45),
+        "scale": (0.85, 0.7, 0.55),
+        "occlusion": (0.2, 0.35, 0.5),
+        "broken_lines": (0.15, 0.3, 0.45),
+    }
+    return [np.clip(np.rint(changed(s) * 255), 0, 255).astype(np.uint8) for s in amounts[name]]
+
+
 def test_shifts_and_the_mean_error_are_what_numpy_finds(probed: Path) -> None:
     weights = load_weights(trial_of(probed))
     asked = asked_of(weights.config, 100)
@@ -375,12 +454,22 @@ def test_shifts_and_the_mean_error_are_what_numpy_finds(probed: Path) -> None:
         stayed.append((answers(padded[..., 2 + y : 10 + y, 2 + x : 10 + x].copy()) == usual).mean())
     assert kept.figures["shift.2.same_answer"] == pytest.approx(np.mean(stayed))
     assert kept.figures["accuracy"] == pytest.approx((usual == labels).mean())
-    errors = []
-    for corruption in CORRUPTIONS.values():
-        for strength in STRENGTHS:
-            errors.append((answers(corruption(asked.test.images, strength).numpy()) != labels).mean())
+    errors = [
+        (answers(changed) != labels).mean()
+        for name in CORRUPTIONS
+        for changed in worn_by_numpy(name, images / 255)
+    ]
     assert len(errors) == 24
-    assert kept.figures["mean_corruption_error"] == pytest.approx(np.mean(errors))
+    assert kept.figures["mean_corruption_error"] == pytest.approx(np.mean(errors), abs=PIXELS_APART)
+
+
+@WORN
+def test_worn_images_are_what_numpy_makes_of_the_written_formulas(name: str, photos: Tensor) -> None:
+    x = np.concatenate([photos.numpy()] * 20) / 255
+    taken = torch.from_numpy((x * 255).round().astype(np.uint8))
+    for strength, expected in zip(STRENGTHS, worn_by_numpy(name, x), strict=True):
+        made = CORRUPTIONS[name](taken, strength).numpy().astype(int)
+        assert (abs(made - expected) > 1).mean() < 0.002
 
 
 def test_all_networks_are_asked_the_same_images_and_half_of_them_alone_has_parts(probed: Path) -> None:
@@ -440,6 +529,37 @@ def test_the_command_tells_a_table_and_the_report_has_a_section(
     page = (probed / "report.html").read_text(encoding="utf-8")
     assert '<section id="why">' in page
     assert "broken lines" in page
+
+
+def test_each_difference_on_the_page_has_its_interval(probed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_interval(*arguments: Any) -> dict[str, Any]:
+        known = Interval(0.25, 0.1, 0.4)
+        return {
+            name: replace(figure, pairs=[replace(pair, difference=known) for pair in figure.pairs])
+            for name, figure in judged(*arguments).items()
+        }
+
+    def section() -> str:
+        write_report(probed)
+        return (probed / "report.html").read_text(encoding="utf-8").partition('<section id="why">')[2]
+
+    assert '</span><span class="small">too few seeds</span>' in section()
+    monkeypatch.setattr("cnnkit.report.probed.judged", with_interval)
+    shown = section()
+    small = '<span class="small">{}</span><span class="small">{}</span>'.format
+    assert small("+25.0", "+10.0 to +40.0") in shown or small("−25.0", "−40.0 to −10.0") in shown
+
+
+@pytest.mark.parametrize("width", [1200, 700])
+def test_tables_of_five_stages_lie_beside_each_other(probed: Path, width: int) -> None:
+    write_report(probed)
+    report = probed / "report.html"
+    shown = report.read_text(encoding="utf-8").replace("too few seeds", "−39.4 to −12.3")
+    report.write_text(shown, encoding="utf-8")
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.goto(report.as_uri())
+        assert page.evaluate(MORE_STAGES) == []
 
 
 def test_figures_of_other_weights_are_named_on_the_page_left_out_and_refused(

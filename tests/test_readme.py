@@ -188,13 +188,13 @@ def quickstart(folder: Path, data: str, *own: str) -> tuple[list[str], list[str]
 @bash_scripts
 def test_the_quickstart_trains_on_mnist_and_evaluates_where_mnist_is_to_be_had(tmp_path: Path) -> None:
     _, calls = quickstart(tmp_path, "echo 60,000 training images")
-    assert calls == ["data mnist", "train --config fast", "eval"]
+    assert calls == ["data mnist", "train --config fast", "eval", "play"]
 
 
 @bash_scripts
 def test_the_quickstart_without_network_says_so_in_a_line_and_takes_the_digits(tmp_path: Path) -> None:
     told, calls = quickstart(tmp_path, "{ printf 'fetching\\nerror: no network\\nbring it\\n' >&2; exit 1; }")
-    assert calls == ["data mnist", "train --config digits", "eval"]
+    assert calls == ["data mnist", "train --config digits", "eval", "play"]
     (line,) = (line for line in told if "digits" in line)
     assert "no network" in line
     (way_out,) = (line for line in told if "train --config fast" in line)
@@ -204,7 +204,7 @@ def test_the_quickstart_without_network_says_so_in_a_line_and_takes_the_digits(t
 @bash_scripts
 def test_the_quickstart_on_own_images_writes_their_configuration_once(tmp_path: Path) -> None:
     (tmp_path / "my photos").mkdir()
-    trained = ["train --config runs/my photos.yaml", "eval"]
+    trained = ["train --config runs/my photos.yaml", "eval", "play"]
     _, calls = quickstart(tmp_path, "exit 1", "my photos")
     assert calls == [f"data {tmp_path}/my photos --yaml runs/my photos.yaml", *trained]
     (tmp_path / ".venv/bin/cnnkit-calls").unlink()

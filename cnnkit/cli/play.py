@@ -1,5 +1,6 @@
 """`cnnkit play`: a page on which trained networks compute in the browser."""
 
+import webbrowser
 from pathlib import Path
 from typing import Annotated
 
@@ -51,7 +52,7 @@ def play_command(
     print_path(page)
     if out is None and (page.parent / REPORT).is_file():
         write_report(page.parent)  # which then links to the page
-    if open_it and typer.launch(page.resolve().as_uri()):
+    if open_it and not webbrowser.open(page.resolve().as_uri()):
         print_note(Note(f"no browser could be started; open {page} in one"))
 
 

@@ -11,10 +11,10 @@ MOST_LISTED = 6  # seeds that are told one by one
 MINUS = "−"
 
 
-def points(value: float) -> str:
+def points(value: float, decimals: int = 3) -> str:
     """A difference of fractions in percentage points, with its sign."""
-    text = f"{value * 100:+.3f}"
-    return text.replace("-", MINUS) if float(text) else "0.000"
+    text = f"{value * 100:+.{decimals}f}"
+    return text.replace("-", MINUS) if float(text) else f"{0:.{decimals}f}"
 
 
 def percent_range(interval: Interval) -> str:
@@ -22,9 +22,9 @@ def percent_range(interval: Interval) -> str:
     return _range(interval, lambda end: f"{end * 100:.3f}")
 
 
-def points_range(interval: Interval) -> str:
+def points_range(interval: Interval, decimals: int = 3) -> str:
     """The ends of an interval of differences, in percentage points, or why there is none."""
-    return _range(interval, points)
+    return _range(interval, lambda end: points(end, decimals))
 
 
 def _range(interval: Interval, text: Callable[[float], str]) -> str:
