@@ -59,6 +59,16 @@ def test_what_is_said_of_a_difference_depends_on_what_made_it(other: str, said: 
     assert ("points" in out) == (other != "begun")
 
 
+def test_what_trackers_are_told_is_no_choice_that_several_seeds_could_judge(tmp_path: Path) -> None:
+    shutil.copytree("runs/max", tmp_path / "other")
+    (tmp_path / "other" / "manifest.json").unlink()
+    config = tmp_path / "other" / "config.yaml"
+    config.write_text(config.read_text().replace("tracking: []", "tracking: [mlflow]"))
+    found = side_by_side(Path("runs/max"), tmp_path / "other")
+    assert found.configuration == {"tracking": [[], ["mlflow"]]}
+    assert found.said == ["nothing differs that affects the training: 0.00 points is what chance can make"]
+
+
 def test_surroundings_are_told_where_they_differ(tmp_path: Path) -> None:
     shutil.copytree("runs/max", tmp_path / "other")
     for name in ("manifest.json", "environment.json"):

@@ -21,9 +21,10 @@ OF_RESULT = (
     *("test_accuracy", "test_balanced_accuracy", "test_macro_f1", "test_loss", "test_images"),
     *("val_accuracy", "clean_train_accuracy", "best_epoch", "epochs", "train_seconds", "parameters", "macs"),
 )
-OF_STUDY = ("key", "metric", "margin", "match", "seeds", "min_seeds", "first_seed", "function")
+OF_STUDY = ("key", "metric", "margin", "match", "seeds", "min_seeds", "first_seed", "function", "shard")
 PASSING = ("command", "started", "git_changes")  # of the surroundings: never the same twice
-SEED, ROOT = "training.seed", "data.root"
+SEED = "training.seed"
+OF_NO_EFFECT = (SEED, "data.root", "tracking")  # keys that are no choice whose effect is asked for
 Pair = tuple[Any, Any]
 
 
@@ -126,9 +127,9 @@ def _said(
         yield "they were tested on other images: their accuracies do not compare"
         return
     points = 100 * abs(results[0]["test_accuracy"] - results[1]["test_accuracy"])
-    keys = [key for key in configuration if key not in (SEED, ROOT)]
+    keys = [key for key in configuration if key not in OF_NO_EFFECT]
     if not keys:
-        by = "only the seed differs" if SEED in configuration else "nothing differs in the configuration"
+        by = "only the seed differs" if SEED in configuration else "nothing differs that affects the training"
         yield f"{by}: {points:.2f} points is what chance can make"
         return
     yield f"{points:.2f} points between two single runs may be chance; several seeds tell"
