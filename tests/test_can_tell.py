@@ -11,7 +11,7 @@ from support import Here
 from cnnkit.api.study_progress import StudyProgress
 from cnnkit.closed_testing import pair_indices
 from cnnkit.comparison.can_tell import ImagesOfSeed
-from cnnkit.comparison.records import BETTER
+from cnnkit.comparison.pair_records import BETTER
 from cnnkit.comparison.results import analyse
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import plan_study

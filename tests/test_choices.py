@@ -8,7 +8,7 @@ from support import Tiny, begun
 
 from cnnkit.comparison.levels import refusals
 from cnnkit.comparison.study import plan_study
-from cnnkit.comparison.study_file import StudyFile
+from cnnkit.comparison.study_records import StudyFile
 from cnnkit.config.load import config_text, differing_keys, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import ConfigError, UsageError

@@ -10,7 +10,7 @@ import pytest
 from support import call
 
 from cnnkit.comparison.course import GIVEN_UP, Course
-from cnnkit.comparison.records import EQUIVALENT, THE_BEST, UNDECIDED
+from cnnkit.comparison.pair_records import EQUIVALENT, THE_BEST, UNDECIDED
 from cnnkit.comparison.results import analyse, read_results
 from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.trial import Trial

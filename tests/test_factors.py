@@ -21,7 +21,7 @@ from cnnkit.cli.console_compare import print_comparison
 from cnnkit.comparison.course import GIVEN_UP, Course
 from cnnkit.comparison.factors import Effects, design_of, judge_factors, judge_for, means_at
 from cnnkit.comparison.going_on import planned_again, refuse_another_study, refuse_fewer, with_added
-from cnnkit.comparison.records import (
+from cnnkit.comparison.pair_records import (
     APART,
     APART_HERE,
     EQUIVALENT,
@@ -29,12 +29,13 @@ from cnnkit.comparison.records import (
     UNDECIDED,
     WORSE,
     WORSE_HERE,
-    StudyResults,
 )
+from cnnkit.comparison.plan_options import with_tuning
+from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import analyse, read_results
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.sentence import sentence
-from cnnkit.comparison.study import StudyPlan, plan_study, with_tuning
+from cnnkit.comparison.study import StudyPlan, plan_study
 from cnnkit.comparison.study_file import load_study
 from cnnkit.comparison.trial import Trial
 from cnnkit.comparison.verdicts import Observed, judge

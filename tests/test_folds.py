@@ -14,7 +14,7 @@ from test_sentence import results_of
 
 import cnnkit
 from cnnkit.comparison.on_gpu import StackedExecutor
-from cnnkit.comparison.records import BETTER, BETTER_HERE, WORSE_HERE, PairResult
+from cnnkit.comparison.pair_records import BETTER, BETTER_HERE, WORSE_HERE, PairResult
 from cnnkit.comparison.results import analyse, images_tested
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.sentence import sentence

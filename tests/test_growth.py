@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cnnkit.comparison.records import LevelResult, LevelTiming, StudyResults
-from cnnkit.comparison.study_file import FactorPlan, LevelPlan, StudyFile
+from cnnkit.comparison.study_records import FactorPlan, LevelPlan, StudyFile
 from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.comparison.verdicts import Observed, judge
 from cnnkit.report.axes import BOTTOM, HEIGHT, WIDTH, Mark, Panel

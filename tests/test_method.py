@@ -52,6 +52,7 @@ def told(kind: str) -> str:
         these_images="these images" if pool else "these test images",
         metric="accuracy",
         measure="accuracy",
+        of_table=False,
     )
     level = SimpleNamespace(combinations=[[0, 0]] if kind in (SEVERAL, CALLS_OF_SEVERAL) else [])
     study = SimpleNamespace(factors=["a", "b"] if kind in (SEVERAL, CALLS_OF_SEVERAL) else [], levels=[level])

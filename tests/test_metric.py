@@ -15,7 +15,7 @@ from test_sentence import results_of
 import cnnkit
 from cnnkit.cli.study_options import Metric
 from cnnkit.comparison.can_tell import few_of_a_class
-from cnnkit.comparison.records import BETTER, BETTER_HERE, WORSE, WORSE_HERE
+from cnnkit.comparison.pair_records import BETTER, BETTER_HERE, WORSE, WORSE_HERE
 from cnnkit.comparison.results import analyse, read_results
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.sentence import sentence
@@ -330,7 +330,7 @@ def test_the_study_s_metric_tunes_and_without_one_what_training_monitors(
     tiny: Tiny, metric: str, overrides: tuple[str, ...], monitor: str
 ) -> None:
     pytest.importorskip("optuna")
-    from cnnkit.comparison.study import with_tuning
+    from cnnkit.comparison.plan_options import with_tuning
 
     tuning = with_tuning(study_of(tiny, metric, *overrides), 2).tuning
     assert tuning is not None

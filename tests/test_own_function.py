@@ -18,7 +18,8 @@ import cnnkit
 from cnnkit.comparison.function_call import Failed, code_of, name_of
 from cnnkit.comparison.function_call import call as call_function
 from cnnkit.comparison.function_study import FunctionTrial, load_function_study
-from cnnkit.comparison.records import APART, BETTER, BETTER_HERE, StudyResults
+from cnnkit.comparison.pair_records import APART, BETTER, BETTER_HERE
+from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.runner import StudyInterrupted
 from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.verdicts import Observed, judge

@@ -8,7 +8,7 @@ import pytest
 
 from cnnkit.cli.console_compare import print_comparison
 from cnnkit.comparison.intervals import informative
-from cnnkit.comparison.records import (
+from cnnkit.comparison.pair_records import (
     BETTER,
     BETTER_HERE,
     EQUIVALENT,
@@ -16,13 +16,10 @@ from cnnkit.comparison.records import (
     UNDECIDED,
     WORSE,
     WORSE_HERE,
-    LevelResult,
-    LevelTiming,
-    LookResult,
     PairResult,
     SeedRange,
-    StudyResults,
 )
+from cnnkit.comparison.records import LevelResult, LevelTiming, LookResult, StudyResults
 from cnnkit.comparison.sentence import sentence
 from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.report.figures import percent_range, points_range

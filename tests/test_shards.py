@@ -28,15 +28,16 @@ from test_comparison import without_timing
 
 import cnnkit
 from cnnkit.comparison.merging import merge_studies
+from cnnkit.comparison.plan_options import with_shard
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.runner import run_study
-from cnnkit.comparison.shards import Shard, with_shard
+from cnnkit.comparison.shards import Shard
 from cnnkit.comparison.study import StudyPlan, plan_study
 from cnnkit.comparison.verification import verify
 from cnnkit.config.load import parse_config, with_own_test_images
 from cnnkit.errors import UsageError
 from cnnkit.experiment.manifest import write_manifest
-from cnnkit.filenames import BEST, FAILURE, PREDICTIONS, RESULT, RESULTS, STUDY, TRIALS
+from cnnkit.filenames import BEST, FAILURE, PREDICTIONS, RESULT, RESULTS, STUDY, TRIALS, TRIALS_TABLE
 from cnnkit.files import write_json
 from cnnkit.own import sources as own_sources
 
@@ -151,7 +152,7 @@ def test_shards_in_any_order_and_twice_are_what_one_machine_makes(
     merged([*shards, Path("S/all")])  # as `S/*` has it the second time
     assert same(kept / "one", Path("S/all"))
     assert {path for path, at in before.items() if path.stat().st_mtime_ns != at} == {
-        Path("S/all") / name for name in (STUDY, RESULTS, "labels.bin", ".lock")
+        Path("S/all") / name for name in (STUDY, RESULTS, TRIALS_TABLE, "labels.bin", ".lock")
     }
 
 

@@ -21,11 +21,13 @@ from cnnkit.cli.console_compare import print_comparison
 from cnnkit.comparison.executor import Outcome
 from cnnkit.comparison.going_on import planned_again
 from cnnkit.comparison.local import LocalExecutor
-from cnnkit.comparison.records import DIFFERENT, StudyResults
+from cnnkit.comparison.pair_records import DIFFERENT
+from cnnkit.comparison.plan_options import with_tuning
+from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import read_results
 from cnnkit.comparison.runner import StudyInterrupted, run_study
 from cnnkit.comparison.sentence import sentence
-from cnnkit.comparison.study import StudyPlan, plan_study, with_tuning
+from cnnkit.comparison.study import StudyPlan, plan_study
 from cnnkit.comparison.study_file import load_study
 from cnnkit.comparison.trial import Trial, data_hash, run_trial
 from cnnkit.comparison.trial_records import TrialFacts

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cnnkit.comparison.records import (
+from cnnkit.comparison.pair_records import (
     BETTER,
     BETTER_HERE,
     DIFFERENT,

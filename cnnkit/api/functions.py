@@ -218,8 +218,9 @@ def compare(
     from cnnkit.api.study import run_function_plan, run_plan
     from cnnkit.comparison.function_plan import plan_function
     from cnnkit.comparison.going_on import as_planned
-    from cnnkit.comparison.shards import given_shard, with_shard
-    from cnnkit.comparison.study import plan_study, with_tuning
+    from cnnkit.comparison.plan_options import with_shard, with_tuning
+    from cnnkit.comparison.shards import given_shard
+    from cnnkit.comparison.study import plan_study
     from cnnkit.tracking.study import tracked_study
 
     planned, folder = {**as_planned(varied), **limits}, None if out is None else Path(out)

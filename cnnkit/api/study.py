@@ -14,8 +14,9 @@ from cnnkit.comparison.executor import Executor
 from cnnkit.comparison.function_call import Function
 from cnnkit.comparison.function_runner import run_function
 from cnnkit.comparison.function_study import FunctionStudy, is_of_function
+from cnnkit.comparison.pair_records import PairResult
 from cnnkit.comparison.probe_file import Probe
-from cnnkit.comparison.records import PairResult, StudyResults
+from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.sentence import sentence
 from cnnkit.comparison.study import StudyPlan

@@ -2,7 +2,6 @@
 
 import shlex
 from contextlib import nullcontext
-from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +15,7 @@ from cnnkit.cli.options import (
     chosen_config,
     refuse_setting,
 )
+from cnnkit.cli.planned_study import factors_of, planned
 from cnnkit.cli.play import show_play
 from cnnkit.cli.study_options import ExecutorName, Request, with_request
 from cnnkit.errors import UsageError
@@ -25,7 +25,6 @@ from cnnkit.families.poolings import ORDERS, POOLINGS
 
 if TYPE_CHECKING:
     from cnnkit.api.study import Study
-    from cnnkit.comparison.study import StudyPlan
     from cnnkit.config.schema import Config
 
 
@@ -85,7 +84,7 @@ def compare_command(
         return
     if not request.resume and not vary:
         raise UsageError("name what to compare: --vary KEY=A,B,… such as model.dropout=0,0.25,0.5")
-    _compare(request, _factors(vary or []))
+    _compare(request, factors_of(vary or []))
 
 
 @with_request
@@ -183,7 +182,7 @@ def _compare(request: Request, varied: dict[str, list[Any]], optional: str = "")
         from cnnkit.comparison.processes import import_ahead
 
         import_ahead()
-    plan = _plan(request, base, varied)
+    plan = planned(request, base, varied)
     from cnnkit.api.progress import print_note
     from cnnkit.api.refusals import anew
     from cnnkit.api.study import run_plan
@@ -238,66 +237,6 @@ def _probe(folder: Path, as_json: bool) -> None:
     probe = probed(folder)
     if not as_json:
         show_probe(folder, probe)
-
-
-def _plan(request: Request, base: "Config | None", varied: dict[str, list[Any]]) -> "StudyPlan":
-    """The study that is asked for; what is not said is as it was planned, or the default.
-
-    Raises UsageError where the folder holds another study, or more than is asked for.
-    """
-    from cnnkit.comparison.going_on import (
-        as_planned,
-        planned_again,
-        refuse_another_study,
-        refuse_fewer,
-        with_added,
-    )
-    from cnnkit.comparison.shards import shard_of, with_shard
-    from cnnkit.comparison.study import plan_study, with_tuning
-    from cnnkit.comparison.study_file import load_study
-    from cnnkit.filenames import STUDY
-
-    shard = None if request.shard is None else shard_of(request.shard)
-    kept = None
-    if request.out is not None and (request.resume or (request.out / STUDY).exists()):
-        kept = load_study(request.out)
-    given: dict[str, Any] = {"here": request.executor is ExecutorName.local}
-    if base is not None:
-        given["base"] = base
-    elif kept is not None:
-        given["base"] = kept.base_at(request.root)
-    if request.resume and kept and varied and {*varied} <= {*kept.varied}:
-        varied = with_added(kept.varied, varied)
-    if varied:
-        given |= as_planned(varied)
-    for name in ("seeds", "min_seeds", "max_seeds", "margin", "match", "metric"):
-        if (value := getattr(request, name)) is not None:
-            given[name] = value.value if isinstance(value, Enum) else value
-    another = not request.resume and kept and [*varied] != [*kept.varied]  # which is refused later
-    tuned_keys = [key.strip() for key in (request.tune_keys or "").split(",") if key.strip()]
-    if kept is None or another:
-        return with_shard(with_tuning(plan_study(**given), request.tune, tuned_keys), shard)
-    plan = with_tuning(planned_again(kept, **given), request.tune, tuned_keys)
-    assert request.out is not None
-    plan = plan if request.resume else with_shard(replace(plan, shard=None), shard)
-    refuse_another_study(plan, request.out)
-    refuse_fewer(kept, plan, request.out)
-    return plan
-
-
-def _factors(vary: list[str]) -> dict[str, list[Any]]:
-    """`model.dropout=0,0.25` -> its key, and the values that YAML reads there; the same for each."""
-    from cnnkit.config.yaml_tree import read_flow_list
-
-    factors: dict[str, list[Any]] = {}
-    for one in vary:
-        key, equals, values = one.partition("=")
-        if not equals or not key.strip():
-            raise UsageError(f"--vary {one}: expected KEY=A,B,… such as model.dropout=0,0.25,0.5")
-        if key.strip() in factors:
-            raise UsageError(f"--vary {one}: {key.strip()} is varied already; give all values at once")
-        factors[key.strip()] = read_flow_list(values, f"--vary {one}")
-    return factors
 
 
 def _workers(text: str) -> int | None:

@@ -3,14 +3,8 @@
 from cnnkit.api.progress import say
 from cnnkit.cli.console import make_table, out, print_table
 from cnnkit.comparison.intervals import FEWEST_SEEDS, informative
-from cnnkit.comparison.records import (
-    THE_BEST,
-    FactorResult,
-    LevelResult,
-    MarginalResult,
-    StudyResults,
-    pair_in,
-)
+from cnnkit.comparison.pair_records import THE_BEST, pair_in
+from cnnkit.comparison.records import FactorResult, LevelResult, MarginalResult, StudyResults
 from cnnkit.comparison.sentence import sentence
 from cnnkit.comparison.tuning import changes
 from cnnkit.stats import Interval

@@ -14,7 +14,7 @@ from cnnkit.sequential import SHARE, Fit, least_decided
 from cnnkit.words import listed
 
 if TYPE_CHECKING:
-    from cnnkit.comparison.records import PairResult
+    from cnnkit.comparison.pair_records import PairResult
 
 FEWEST_SEEDS = 3  # before them too little is known of the noise
 FEW_OF_A_CLASS = 20  # test images: the standard error of a recall is then 5 to 11 points

@@ -8,12 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
+from cnnkit.comparison.pair_records import APART, APART_HERE, EQUIVALENT, NOT_KNOWN, UNDECIDED
 from cnnkit.comparison.records import (
-    APART,
-    APART_HERE,
-    EQUIVALENT,
-    NOT_KNOWN,
-    UNDECIDED,
     DependenceResult,
     FactorResult,
     InteractionResult,
@@ -21,7 +17,7 @@ from cnnkit.comparison.records import (
     MarginalResult,
     StudyResults,
 )
-from cnnkit.comparison.study_file import FactorPlan
+from cnnkit.comparison.study_records import FactorPlan
 from cnnkit.comparison.verdicts import MOST_EVIDENCE, Judge, Observed, interval_of, of_images_in, pairs_of
 from cnnkit.events import Standing
 from cnnkit.factorial import Design, FactorialLook, FactorialWatch

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit.comparison.records import VERSION, StudyResults
-from cnnkit.comparison.study_file import Earlier
+from cnnkit.comparison.study_records import Earlier
 from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.errors import DamagedFile, RunError
 from cnnkit.filenames import RESULTS

@@ -24,7 +24,8 @@ from cnnkit.comparison.study import (
     seeds_option,
     warnings_of_power,
 )
-from cnnkit.comparison.study_file import FactorPlan, trial_folder
+from cnnkit.comparison.study_file import trial_folder
+from cnnkit.comparison.study_records import FactorPlan
 from cnnkit.errors import DamagedFile, UsageError
 from cnnkit.filenames import FAILURE, RESULT, STUDY
 from cnnkit.image_error import default_margin

@@ -11,15 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnkit.comparison.study_file import (
-    Earlier,
-    FactorPlan,
-    combinations_complaint,
-    folder_name,
-    function_in,
-    trial_folder,
-    varied_in,
-)
+from cnnkit.comparison.study_file import combinations_complaint, folder_name, function_in, trial_folder
+from cnnkit.comparison.study_records import Earlier, FactorPlan, varied_in
 from cnnkit.errors import DamagedFile, RunError
 from cnnkit.filenames import RESULT, STUDY
 from cnnkit.kept import read_sealed, sha256

@@ -9,7 +9,8 @@ from cnnkit.comparison.function_study import FunctionStudy
 from cnnkit.comparison.results import read_results
 from cnnkit.comparison.sentence import verdict_alone
 from cnnkit.comparison.study import MAX_SEEDS, StudyPlan, plan_study, seeds_option
-from cnnkit.comparison.study_file import Earlier, StudyFile, load_study, name_of, trial_folder
+from cnnkit.comparison.study_file import load_study, trial_folder
+from cnnkit.comparison.study_records import Earlier, StudyFile, name_of
 from cnnkit.config.load import flat
 from cnnkit.errors import UsageError
 from cnnkit.filenames import FAILURE, LOCK, RESULT, STUDY, TRIALS

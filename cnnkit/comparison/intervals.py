@@ -4,14 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from cnnkit.comparison.records import (
-    FactorResult,
-    LevelResult,
-    MarginalResult,
-    PairResult,
-    StudyResults,
-    pair_in,
-)
+from cnnkit.comparison.pair_records import PairResult, pair_in
+from cnnkit.comparison.records import FactorResult, LevelResult, MarginalResult, StudyResults
 from cnnkit.stats import Interval
 
 FEWEST_SEEDS = 3  # two values put Student's interval 12.7 standard errors out

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from cnnkit.comparison.study_file import FactorPlan, name_of
+from cnnkit.comparison.study_records import FactorPlan, name_of
 from cnnkit.comparison.tuning import Tuned, with_settings
 from cnnkit.comparison.widths import Cost, cost_of
 from cnnkit.config.load import SECTIONS, config_text, parse_config

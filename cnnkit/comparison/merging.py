@@ -15,14 +15,8 @@ from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.runner import keep_results
 from cnnkit.comparison.shards import Shard, number_of
 from cnnkit.comparison.study import StudyPlan
-from cnnkit.comparison.study_file import (
-    StudyFile,
-    TrialEntry,
-    load_study,
-    name_of,
-    read_labels,
-    trial_folder,
-)
+from cnnkit.comparison.study_file import load_study, read_labels, trial_folder
+from cnnkit.comparison.study_records import StudyFile, TrialEntry, name_of
 from cnnkit.comparison.trial import Trial, is_finished
 from cnnkit.comparison.trial_records import TrialFacts
 from cnnkit.config.load import flat

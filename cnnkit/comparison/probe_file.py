@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cnnkit.comparison.study_file import StudyFile, trial_folder
+from cnnkit.comparison.study_file import trial_folder
+from cnnkit.comparison.study_records import StudyFile
 from cnnkit.errors import DamagedFile
 from cnnkit.filenames import BEST, PROBE
 from cnnkit.kept import read_kept, read_sealed, sha256

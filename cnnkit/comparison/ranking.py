@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from cnnkit.comparison.can_tell import CanTell, ImagesOfSeed, by_images_seen, by_seeds
 from cnnkit.comparison.factors import NO_EFFECTS, OfSeveralKeys, judge_factors
-from cnnkit.comparison.records import VERSION, LevelResult, LevelTiming, LookResult, PairResult, StudyResults
-from cnnkit.comparison.study_file import Earlier
+from cnnkit.comparison.pair_records import PairResult
+from cnnkit.comparison.records import VERSION, LevelResult, LevelTiming, LookResult, StudyResults
+from cnnkit.comparison.study_records import Earlier
 from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.comparison.verdicts import Observed
 from cnnkit.comparison.verdicts import judge as judge_study

@@ -14,15 +14,11 @@ from numpy.typing import NDArray
 from cnnkit.comparison.first_version import FirstResults, kept_results
 from cnnkit.comparison.function_results import analyse_function
 from cnnkit.comparison.function_study import is_of_function
+from cnnkit.comparison.pair_records import OPPOSITE
 from cnnkit.comparison.ranking import level_alone, observe, results_of
-from cnnkit.comparison.records import OPPOSITE, LevelResult, LevelTiming, SizeAccuracy, StudyResults
-from cnnkit.comparison.study_file import (
-    LevelPlan,
-    TrialEntry,
-    load_study,
-    read_labels,
-    trial_folder,
-)
+from cnnkit.comparison.records import LevelResult, LevelTiming, SizeAccuracy, StudyResults
+from cnnkit.comparison.study_file import load_study, read_labels, trial_folder
+from cnnkit.comparison.study_records import LevelPlan, TrialEntry
 from cnnkit.comparison.trial_records import TrialFacts, TrialResult, TrialTiming
 from cnnkit.config.images import DataConfig
 from cnnkit.errors import RunError

@@ -20,7 +20,8 @@ from cnnkit.comparison.going_on import refuse_another_study, with_kept
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import analyse, rewritten, share_of
 from cnnkit.comparison.study import StudyPlan
-from cnnkit.comparison.study_file import TrialEntry, trial_folder
+from cnnkit.comparison.study_file import trial_folder
+from cnnkit.comparison.study_records import TrialEntry
 from cnnkit.comparison.trial import Trial, data_hash, is_finished, refuse_changed, with_kept_folders
 from cnnkit.comparison.trials_table import trials_table
 from cnnkit.comparison.tuning_trials import TuningRun

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from cnnkit.comparison.intervals import FEWEST_SEEDS
-from cnnkit.comparison.records import (
+from cnnkit.comparison.pair_records import (
     APART,
     APART_HERE,
     BETTER,
@@ -15,14 +15,11 @@ from cnnkit.comparison.records import (
     UNDECIDED,
     WORSE,
     WORSE_HERE,
-    DependenceResult,
-    LevelResult,
-    MarginalResult,
     PairResult,
     SeedRange,
-    StudyResults,
     pair_in,
 )
+from cnnkit.comparison.records import DependenceResult, LevelResult, MarginalResult, StudyResults
 from cnnkit.scores import ACCURACY, METRICS
 from cnnkit.sequential import ENOUGH
 from cnnkit.words import TIMES, counted, listed, short_key

@@ -2,15 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from cnnkit.errors import UsageError
 from cnnkit.records import Record
-from cnnkit.words import counted
-
-if TYPE_CHECKING:
-    from cnnkit.comparison.study import StudyPlan
 
 
 @dataclass(frozen=True)
@@ -61,18 +56,3 @@ def number_of(turn: int, levels: int, seeds: int, of: int) -> int:
     dealt out one by one. More seeds, later, leave each training where it is, as long as this stays the case.
     """
     return (turn // levels if of <= seeds else turn) % of + 1
-
-
-def with_shard(study: "StudyPlan", shard: Shard | None) -> "StudyPlan":
-    """The study, of which only a share is run. Raises UsageError where it has none."""
-    if shard is None:
-        return study
-    if shard.complaint:
-        raise UsageError(shard.complaint)
-    if study.min_seeds is not None:
-        raise UsageError(f"--shard {shard} needs --seeds: no shard can know when the whole study is decided")
-    if study.tuning:
-        raise UsageError(f"--shard {shard} does not go with --tune: every shard would tune all values again")
-    if shard.of > (trainings := len(study.levels) * study.seeds):
-        raise UsageError(f"--shard {shard}: {counted(trainings, 'training')} make no {shard.of:,} shards")
-    return replace(study, shard=shard)

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from cnnkit.comparison.levels import Level, combined, levels_of
 from cnnkit.comparison.shards import Shard, number_of
-from cnnkit.comparison.study_file import (
+from cnnkit.comparison.study_records import (
     VERSION,
     Earlier,
     FactorPlan,
@@ -16,12 +16,11 @@ from cnnkit.comparison.study_file import (
     TrialEntry,
     varied_in,
 )
-from cnnkit.comparison.tuning import Tuning, plan_tuning
+from cnnkit.comparison.tuning import Tuning
 from cnnkit.comparison.verdicts import fewest_seeds
 from cnnkit.comparison.widths import TOLERANCE, Cost, Match, cost_of, match_width
 from cnnkit.config.costs import not_counted
 from cnnkit.config.load import config_text
-from cnnkit.config.ranges import DEFAULT_KEYS
 from cnnkit.config.schema import Config
 from cnnkit.errors import UsageError
 from cnnkit.image_error import default_margin
@@ -251,21 +250,6 @@ def _refuse_keys(*keys: str) -> None:
         for other in keys[:number]:
             if f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}."):
                 raise UsageError(f"{key} and {other}: they set the same")
-
-
-def with_tuning(study: StudyPlan, points: int | None, keys: Sequence[str] = ()) -> StudyPlan:
-    """The study, with each level tuned first. points: how many to try of each; None: no tuning.
-
-    keys: to tune, dotted; without any `DEFAULT_KEYS`. Raises UsageError where that cannot be.
-    """
-    if points is None:
-        if keys:
-            raise UsageError("--tune-keys needs --tune: it names what is tuned")
-        return study
-    configs = [level.config for level in study.levels]
-    return replace(
-        study, tuning=plan_tuning(points, keys or DEFAULT_KEYS, configs, [*study.varied], study.metric)
-    )
 
 
 def refuse_margin(margin: float) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from cnnkit.comparison.function_study import FunctionStudy, FunctionTrial, is_of_function, load_function_study
 from cnnkit.comparison.records import StudyResults
-from cnnkit.comparison.study_file import StudyFile, TrialEntry, load_study, trial_folder
+from cnnkit.comparison.study_file import load_study, trial_folder
+from cnnkit.comparison.study_records import StudyFile, TrialEntry
 from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.tables import Column, Table, columns_after

@@ -8,7 +8,8 @@ from typing import Any
 
 from cnnkit.comparison.function_study import is_of_function, load_function_study
 from cnnkit.comparison.results import read_results
-from cnnkit.comparison.study_file import StudyFile, load_study
+from cnnkit.comparison.study_file import load_study
+from cnnkit.comparison.study_records import StudyFile
 from cnnkit.config.load import flat, parse_config
 from cnnkit.errors import UsageError
 from cnnkit.experiment.run_dir import RunDir

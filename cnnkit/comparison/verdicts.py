@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnkit.closed_testing import pair_indices, pair_weights
-from cnnkit.comparison.records import (
+from cnnkit.comparison.pair_records import (
     APART,
     BETTER,
     BETTER_HERE,
@@ -23,10 +23,10 @@ from cnnkit.comparison.records import (
     OPPOSITE,
     THE_BEST,
     UNDECIDED,
-    LookResult,
     PairResult,
     SeedRange,
 )
+from cnnkit.comparison.records import LookResult
 from cnnkit.factorial import Effects
 from cnnkit.image_error import OfImages, image_error, image_error_of_redrawn
 from cnnkit.sequential import ENOUGH, Fit, Floats, Look, Watch, reach

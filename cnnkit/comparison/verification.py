@@ -14,14 +14,8 @@ from cnnkit.comparison.function_study import is_of_function
 from cnnkit.comparison.probe_file import probe_left
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import analyse, images_tested, read_results
-from cnnkit.comparison.study_file import (
-    StudyFile,
-    differences,
-    load_study,
-    no_networks,
-    read_labels,
-    trial_folder,
-)
+from cnnkit.comparison.study_file import differences, load_study, no_networks, read_labels, trial_folder
+from cnnkit.comparison.study_records import StudyFile
 from cnnkit.comparison.verified_tuning import untrue_tuning
 from cnnkit.comparison.widths import cost_of
 from cnnkit.errors import RunError, UsageError

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from cnnkit.comparison.study_file import LevelPlan, StudyFile, trial_folder
+from cnnkit.comparison.study_file import trial_folder
+from cnnkit.comparison.study_records import LevelPlan, StudyFile
 from cnnkit.comparison.tuning import best_point, kept_point
 from cnnkit.config.load import flat
 from cnnkit.errors import CnnkitError

@@ -5,10 +5,11 @@ Checked before any data is touched. Nothing here imports torch.
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cnnkit.config.schema import Config, ModelConfig
+from cnnkit.config.complaints import Complaint
 from cnnkit.config.geometry import grids, head_features
 from cnnkit.config.types import OF_OWN_IMAGES
 from cnnkit.families.activations import ACTIVATIONS
@@ -24,23 +25,6 @@ CROP_KEYS = frozenset({"data.dataset", "data.crop"})
 GRID_KEYS = CROP_KEYS | {"data.scene.size", "model.channels", "model.kernel_sizes", "model.pool_size"}
 SIGN_KEYS = frozenset({"model.pooling", "model.head", "model.activation", "model.order"})
 LAYER_KEYS = GRID_KEYS | {"model.convolutions", "model.pooling", "model.head", "model.hidden"}
-
-
-class Complaint(NamedTuple):
-    """A key that does not go with the others. depends: the keys that this follows from."""
-
-    key: str
-    message: str
-    remedy: str
-    depends: frozenset[str]
-
-
-class Inconsistent(ValueError):
-    """Keys that are fine alone but not together."""
-
-    def __init__(self, complaints: list[Complaint]) -> None:
-        self.complaints = complaints
-        super().__init__("; ".join(f"{c.key}: {c.message}; {c.remedy}" for c in complaints))
 
 
 def complaints_about(config: "Config") -> Iterator[Complaint]:

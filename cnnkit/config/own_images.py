@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnkit.config.checks import Complaint, Inconsistent
+from cnnkit.config.complaints import Complaint, Inconsistent
 from cnnkit.errors import DataError
 from cnnkit.families.datasets import FOLDER, OWN_IMAGES, DatasetInfo
 from cnnkit.listing import TEST, TRAIN, VALIDATION, Listing, list_images

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from cnnkit.config.checks import Complaint, Inconsistent, complaints_about
+from cnnkit.config.checks import complaints_about
 from cnnkit.config.choices import Chosen, OneOf
+from cnnkit.config.complaints import Complaint, Inconsistent
 from cnnkit.config.images import DataConfig
 from cnnkit.config.runtime import RuntimeConfig
 from cnnkit.config.types import (

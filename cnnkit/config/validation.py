@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cnnkit.config.checks import Inconsistent
 from cnnkit.config.choices import NO_NAME, NOT_OWN, UNKNOWN_NAME, UNKNOWN_SETTING, WRONG_SETTING
+from cnnkit.config.complaints import Inconsistent
 from cnnkit.config.schema import Config
 from cnnkit.config.suggestions import nearest_key, nearest_name
 from cnnkit.config.types import UNION_TAGS

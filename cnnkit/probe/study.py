@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from cnnkit.comparison.function_study import is_of_function
+from cnnkit.comparison.pair_records import EQUIVALENT, UNDECIDED, PairResult, ToBest
 from cnnkit.comparison.probe_file import VERSION, Probe, ProbedTrial, read_probe
-from cnnkit.comparison.records import EQUIVALENT, UNDECIDED, PairResult, ToBest
 from cnnkit.comparison.study_file import load_study, no_networks, trial_folder
 from cnnkit.comparison.verdicts import Observed, judge
 from cnnkit.config.own_code import own_classes, tell_of_changes

@@ -5,16 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnkit.comparison.records import (
-    BETTER,
-    BETTER_HERE,
-    EQUIVALENT,
-    UNDECIDED,
-    WORSE,
-    WORSE_HERE,
-    LevelResult,
-    StudyResults,
-)
+from cnnkit.comparison.pair_records import BETTER, BETTER_HERE, EQUIVALENT, UNDECIDED, WORSE, WORSE_HERE
+from cnnkit.comparison.records import LevelResult, StudyResults
 from cnnkit.report.figures import MINUS, told_seeds
 from cnnkit.report.heat import mistakes_alone
 from cnnkit.report.plots import CostPoint, Curve, pareto_front

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import analyse, read_results
-from cnnkit.comparison.study_file import StudyFile, read_labels
+from cnnkit.comparison.study_file import read_labels
+from cnnkit.comparison.study_records import StudyFile
 from cnnkit.errors import CnnkitError, OwnCodeError, RunError
 from cnnkit.experiment.checkpoints import load_weights
 from cnnkit.experiment.manifest import damage_of

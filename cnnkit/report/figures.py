@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from cnnkit.comparison.intervals import FEWEST_SEEDS, Unvarying
-from cnnkit.comparison.records import UNDECIDED, PairResult
+from cnnkit.comparison.pair_records import UNDECIDED, PairResult
 from cnnkit.stats import Interval
 from cnnkit.words import counted, listed
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnnkit.comparison.study_file import StudyFile, name_of
+from cnnkit.comparison.study_records import StudyFile, name_of
 from cnnkit.errors import OwnCodeError
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.families.settings import Choice

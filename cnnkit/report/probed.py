@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from cnnkit.comparison.pair_records import ToBest
 from cnnkit.comparison.probe_file import Probe
-from cnnkit.comparison.records import StudyResults, ToBest
+from cnnkit.comparison.records import StudyResults
 from cnnkit.probe.corruptions import CORRUPTIONS, STRENGTHS
 from cnnkit.probe.shift import DISTANCES
 from cnnkit.probe.study import WHOLE, Judged, judged, reasons

@@ -8,10 +8,12 @@ from typing import Any
 from cnnkit.comparison.can_tell import in_sentences
 from cnnkit.comparison.function_study import FunctionStudy
 from cnnkit.comparison.intervals import informative
+from cnnkit.comparison.pair_records import ToBest
 from cnnkit.comparison.probe_file import probe_left
-from cnnkit.comparison.records import LevelResult, StudyResults, ToBest
+from cnnkit.comparison.records import LevelResult, StudyResults
 from cnnkit.comparison.sentence import changes_of_the_margin, how_tuned, verdict_alone
-from cnnkit.comparison.study_file import StudyFile, load_study
+from cnnkit.comparison.study_file import load_study
+from cnnkit.comparison.study_records import StudyFile
 from cnnkit.report.activations import activation_plots
 from cnnkit.report.axes import Panel, short
 from cnnkit.report.captions import cost_caption, dots_caption, matrix_caption, sizes_caption

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnkit.comparison.records import BETTER, BETTER_HERE, EQUIVALENT, UNDECIDED, WORSE, WORSE_HERE
+from cnnkit.comparison.pair_records import BETTER, BETTER_HERE, EQUIVALENT, UNDECIDED, WORSE, WORSE_HERE
 from cnnkit.report.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 from cnnkit.report.colours import DARK, LIGHT
 from cnnkit.report.figures import evidence, percent_range, points, points_range, seeds_needed

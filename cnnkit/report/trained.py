@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from cnnkit.comparison.function_study import FunctionStudy
 from cnnkit.comparison.records import LevelResult, StudyResults
-from cnnkit.comparison.study_file import StudyFile
+from cnnkit.comparison.study_records import StudyFile
 from cnnkit.words import counted, listed
 
 

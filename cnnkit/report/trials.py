@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import images_tested
-from cnnkit.comparison.study_file import StudyFile, trial_folder
+from cnnkit.comparison.study_file import trial_folder
+from cnnkit.comparison.study_records import StudyFile
 from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.config.images import DataConfig
 from cnnkit.config.schema import Config

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cnnkit.comparison.study_file import StudyFile
+from cnnkit.comparison.study_records import StudyFile
 from cnnkit.comparison.tuning import changes, setting_text, short_key, value_text
 from cnnkit.scores import METRICS
 

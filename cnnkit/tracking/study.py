@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnkit.comparison.intervals import informative
-from cnnkit.comparison.records import THE_BEST, StudyResults
+from cnnkit.comparison.pair_records import THE_BEST
+from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import read_results
 from cnnkit.comparison.sentence import sentence
-from cnnkit.comparison.study_file import StudyFile, TrialEntry, load_study, read_labels, trial_folder
+from cnnkit.comparison.study_file import load_study, read_labels, trial_folder
+from cnnkit.comparison.study_records import StudyFile, TrialEntry
 from cnnkit.errors import Interrupted
 from cnnkit.events import Note, NoteListener, SeedDone, StudyBegun, StudyEvent, StudyListener, TrialDone
 from cnnkit.experiment.run_dir import RunDir

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import cnnkit
-from cnnkit.comparison.study_file import name_of, trial_folder
+from cnnkit.comparison.study_file import trial_folder
+from cnnkit.comparison.study_records import name_of
 from cnnkit.sequential import fit_pairs
 from cnnkit.stats import CONFIDENCE, Interval, mean_interval
 
