@@ -22,7 +22,7 @@ OF_RESULT = (
     *("test_accuracy", "test_balanced_accuracy", "test_macro_f1", "test_loss", "test_images"),
     *("val_accuracy", "clean_train_accuracy", "best_epoch", "epochs", "train_seconds", "parameters", "macs"),
 )
-OF_STUDY = ("key", "metric", "margin", "match", "seeds", "min_seeds", "first_seed", "function", "shard")
+OF_STUDY = ("key", "metric", "margin", "match", "seeds", "min_seeds", "first_seed", "function")
 PASSING = ("command", "started", "git_changes")  # of the surroundings: never the same twice
 SEED = "training.seed"
 OF_NO_EFFECT = (SEED, "data.root", "tracking")  # keys that are no choice whose effect is asked for
@@ -108,6 +108,8 @@ def _study(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     config = flat(parse_config(study.config, STUDY, kept=True)) if isinstance(study, StudyFile) else {}
     planned = {name: value for name in OF_STUDY if (value := getattr(study, name, None)) is not None}
     planned["levels"] = [level.name for level in study.levels]
+    if isinstance(study, StudyFile) and study.shard:
+        planned["shard"] = str(study.shard)
     result: dict[str, Any] = {"state": "unfinished"}
     if (path / RESULTS).is_file():
         results = read_results(path)
