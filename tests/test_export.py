@@ -238,6 +238,8 @@ def test_a_pt2_file_that_answers_otherwise_names_its_layer(
 def test_what_is_unknown_is_refused(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="no format 'tflite'; expected onnx or torch"):
         open_run(finished).export(format="tflite")
+    with pytest.raises(UsageError, match=r"net\.pt2: the name of such a file ends in \.onnx"):
+        open_run(finished).export("net.pt2")
     with pytest.raises(UsageError, match="no pixels 'int8'; expected uint8 or float32"):
         open_run(finished).export(pixels="int8")
     monkeypatch.setattr(onnx_file, "find_spec", lambda name: None)

@@ -91,6 +91,10 @@ FOUR = "level,seed,accuracy\na,1,0.5\nb,1,0.6\na,2,0.5\n"
         ("level,seed,accuracy\na,1,50\nb,1,0.5\n", r"table\.csv:3: '0.5' is a fraction, and other"),
         ("level,seed,accuracy\na,1,50%\nb,1,50\n", r"table\.csv:3: '50' has no %, and other"),
         ("level,seed,accuracy\na,1\n", r"table\.csv:2: the line has 2 of 3 columns"),
+        (
+            "level,seed,accuracy\na,1,0,91\n",
+            r"table\.csv:2: the line has 4 cells, .* 3 columns; decimal",
+        ),
         ("level,seed,accuracy\n,1,0.5\n", r"table\.csv:2: the level is empty"),
         ("level,seed,accuracy\na,,0.5\n", r"table\.csv:2: the seed is empty"),
         ("level,seed,seed,accuracy\na,1,1,0.5\n", "the column seed is there twice"),
@@ -205,6 +209,17 @@ def test_a_table_of_images_is_judged_as_a_comparison_of_the_same_answers(index: 
 def test_accuracies_of_the_same_answers_say_no_more_than_on_these_images() -> None:
     found = judge(write({key: float(right.mean()) for key, right in RIGHT.items()}))
     assert (found.pairs[0].verdict, found.test_images) == ("better on these images", 0)
+
+
+def test_more_seeds_are_asked_for_without_an_option_that_the_command_does_not_have(capsys: Capture) -> None:
+    told = call(capsys, "judge", write({(level, seed): 0.5 for level in "ab" for seed in (1, 2)})).err
+    assert ("that takes 4\n" in told, "--seeds" in told) == (True, False)
+
+
+def test_a_line_may_end_with_empty_cells() -> None:
+    lines = [f"{level},{seed},0.{seed}5,," for level in "ab" for seed in (1, 2)]
+    Path("table.csv").write_text("\n".join(["level,seed,accuracy", *lines]))
+    assert [level.accuracy.mean for level in judge(Path("table.csv")).levels] == pytest.approx([0.2, 0.2])
 
 
 def test_a_difference_is_over_the_seeds_that_both_have_and_what_is_missing_is_told(capsys: Capture) -> None:

@@ -67,6 +67,18 @@ def test_filters_hold_all_together(home: Path) -> None:
             names(wrong)
 
 
+def test_a_filter_reads_values_as_set_does_and_knows_what_key_is_meant(home: Path) -> None:
+    def names(text: str) -> set[str]:
+        return {run.name for run in kept_runs(home, [text])}
+
+    rate = f"{RunDir(home / 'deep' / 'avg').config.training.learning_rate:g}".removeprefix("0")
+    assert "deep/avg" in names(f"training.learning_rate={rate}")
+    with pytest.raises(UsageError, match=r"did you mean model\.pooling\?"):
+        names("model.poling=avg")
+    with pytest.raises(UsageError, match=r"--filter model\.pooling=\[max: .*not YAML"):
+        names("model.pooling=[max")
+
+
 def test_the_last_is_the_largest_and_what_is_unknown_comes_after_it(home: Path) -> None:
     accuracies = [run.accuracy for run in kept_runs(home, by="accuracy")]
     known = [accuracy for accuracy in accuracies if accuracy is not None]

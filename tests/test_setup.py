@@ -121,6 +121,11 @@ def test_the_last_line_says_why_nothing_was_installed(
     assert setup(uv=fake_uv(tmp_path)).returncode == 0, "it goes on once that is mended"
 
 
+def test_the_password_of_a_proxy_is_not_printed(setup: Setup, tmp_path: Path) -> None:
+    done = setup(uv=fake_uv(tmp_path, "tunnel error"), HTTPS_PROXY="http://me:secret@p:1")
+    assert ("the proxy p:1 lets" in done.stderr, "secret" in done.stderr) == (True, False)
+
+
 def test_a_python_without_pip_and_with_half_a_venv_is_told_in_one_line(setup: Setup, checkout: Path) -> None:
     for _ in range(2):
         done = setup()

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support import call, finished_run
+from support import call, finished_run, keep_json, kept_json
 from test_widths import screen, terminal
 
 from cnnkit.comparison.results import read_results
@@ -15,6 +15,7 @@ from cnnkit.experiment.run_dir import RunDir
 
 Capture = pytest.CaptureFixture[str]
 STUDY = Path(__file__).parent / "kept" / "0.1.0" / "study"
+SHARD = {"number": 1, "of": 2}
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,16 @@ def test_what_is_said_of_a_difference_depends_on_what_made_it(other: str, said: 
     assert ("points" in out) == (other != "begun")
 
 
+def test_what_trackers_are_told_is_no_choice_that_several_seeds_could_judge(tmp_path: Path) -> None:
+    shutil.copytree("runs/max", tmp_path / "other")
+    (tmp_path / "other" / "manifest.json").unlink()
+    config = tmp_path / "other" / "config.yaml"
+    config.write_text(config.read_text().replace("tracking: []", "tracking: [mlflow]"))
+    found = side_by_side(Path("runs/max"), tmp_path / "other")
+    assert found.configuration == {"tracking": [[], ["mlflow"]]}
+    assert found.said == ["nothing differs that affects the training: 0.00 points is what chance can make"]
+
+
 def test_surroundings_are_told_where_they_differ(tmp_path: Path) -> None:
     shutil.copytree("runs/max", tmp_path / "other")
     for name in ("manifest.json", "environment.json"):
@@ -77,6 +88,9 @@ def test_two_studies_are_compared_and_a_study_with_a_run_is_not(tmp_path: Path, 
     assert told["result"]["state"] == ["finished", "unfinished"]
     assert told["result"]["best"] == [results.best.name, None]
     assert told["result"][f"accuracy of {results.best.name}"] == [results.best.accuracy.mean, None]
+    keep_json(tmp_path / "other" / "study.json", kept_json(STUDY / "study.json") | {"shard": SHARD})
+    assert side_by_side(STUDY, tmp_path / "other").configuration["shard"] == [None, "1/2"]
+    assert "1/2" in call(capsys, "runs", "study", tmp_path / "other").out
     outcome = call(capsys, "runs", "max", "study")
     assert (outcome.code, outcome.err) == (
         2,

@@ -16,7 +16,14 @@ from cnnkit.comparison.function_study import (
     load_function_study,
 )
 from cnnkit.comparison.going_on import history_with, refuse_something_else, union
-from cnnkit.comparison.study import MAX_SEEDS, MIN_SEEDS, most_seeds, refuse_margin, warnings_of_power
+from cnnkit.comparison.study import (
+    MAX_SEEDS,
+    MIN_SEEDS,
+    most_seeds,
+    refuse_margin,
+    seeds_option,
+    warnings_of_power,
+)
 from cnnkit.comparison.study_file import trial_folder
 from cnnkit.comparison.study_records import FactorPlan
 from cnnkit.errors import DamagedFile, UsageError
@@ -96,7 +103,7 @@ def plan_table(
         margin=default_margin(images) if margin is None else margin,
         margin_given=margin is not None,
         images=images,
-        warnings=[*warnings_of_power(len(levels), most, fixed=True), *warnings],
+        warnings=[*warnings_of_power(len(levels), most, ""), *warnings],
         of_table=True,
     )
 
@@ -150,7 +157,7 @@ def _level(key: str, value: Any) -> FunctionLevel:
 
 
 def _warnings(study: FunctionStudy) -> list[str]:
-    found = list(warnings_of_power(len(study.levels), study.seeds, study.min_seeds is None))
+    found = list(warnings_of_power(len(study.levels), study.seeds, seeds_option(study.min_seeds)))
     if len(study.code) > 1:
         found.append(
             f"the source of {study.function} was changed while the study went on: what it returned before "

@@ -8,7 +8,7 @@ from typing import Any
 from cnnkit.comparison.function_study import FunctionStudy
 from cnnkit.comparison.results import read_results
 from cnnkit.comparison.sentence import verdict_alone
-from cnnkit.comparison.study import MAX_SEEDS, StudyPlan, plan_study
+from cnnkit.comparison.study import MAX_SEEDS, StudyPlan, plan_study, seeds_option
 from cnnkit.comparison.study_file import load_study, trial_folder
 from cnnkit.comparison.study_records import Earlier, StudyFile, name_of
 from cnnkit.config.load import flat
@@ -39,7 +39,7 @@ def refuse_something_else(folder: Path) -> None:
 def refuse_fewer(kept: StudyFile, study: StudyPlan, folder: Path) -> None:
     """Raises UsageError where fewer seeds or values are asked for than the folder holds."""
     if study.seeds < (held := seeds_held(kept, folder)):
-        option = "--seeds" if study.min_seeds is None else "--max-seeds"
+        option = seeds_option(study.min_seeds)
         raise UsageError(
             f"{option} {study.seeds}: the study in {folder} has {held}, and none is dropped; "
             f"give a larger number to add some, or leave {option} out"

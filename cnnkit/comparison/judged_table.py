@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnkit.errors import DataError, UsageError
-from cnnkit.words import listed
+from cnnkit.words import counted, listed
 
 COLUMNS = ("level", "seed", "accuracy")
 SECONDS = "seconds"  # of training; a column that may be missing
@@ -133,6 +133,11 @@ def _of_trainings(path: Path, names: Sequence[str], rows: Sequence[Row]) -> dict
         if len(row.cells) <= max(places):
             told = f"{len(row.cells)} of {len(names)} columns"
             raise DataError(f"{path}:{row.number}: the line has {told}; expected {listed(wanted)}")
+        if any(row.cells[len(names) :]):
+            raise DataError(
+                f"{path}:{row.number}: the line has {len(row.cells)} cells, and the first line names "
+                f"{counted(len(names), 'column')}; decimal commas go with semicolons, or in quotes"
+            )
         level, seed, accuracy, *seconds = (row.cells[place] for place in places)
         if not level or not seed:
             raise DataError(f"{path}:{row.number}: the {'seed' if level else 'level'} is empty")

@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime
-import json
 import operator
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,8 @@ from cnnkit.config.docs import key_names
 from cnnkit.config.load import parse_config
 from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
+from cnnkit.config.suggestions import nearest_key
+from cnnkit.config.yaml_tree import YamlTree
 from cnnkit.errors import CnnkitError, ConfigError, DamagedFile, UsageError
 from cnnkit.experiment.latest import LATEST, followed
 from cnnkit.experiment.no_run import did_you_mean, what_is_no_run
@@ -57,9 +58,9 @@ SORTED_BY = tuple(field.name for field in fields(KeptRun))
 def kept_runs(folder: Path, filters: Sequence[str] = (), by: str = "date") -> list[KeptRun]:
     """What lies below a folder, the trials of studies left out; the last one by `by` comes last.
 
-    filters: `key=value` of the configuration; all must hold, and studies of a person's own function hold
-    none. by: a field of `KeptRun`; what is unknown comes last. Raises UsageError where the folder, a key
-    or a field does not exist.
+    filters: `key=value` of the configuration, the value in YAML; all must hold, and studies of a person's
+    own function hold none. by: a field of `KeptRun`; what is unknown comes last. Raises UsageError where
+    the folder, a key or a field does not exist.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder")
@@ -95,13 +96,14 @@ def _folders(folder: Path) -> Iterator[Path]:
 def _wanted(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or key not in key_names():
-        raise UsageError(
-            f"--filter {text}: expected KEY=VALUE with a key of the configuration, such as model.pooling=avg"
-        )
-    try:
-        return key, json.loads(value)
-    except ValueError:
-        return key, value
+        near = nearest_key(key) if equals else None
+        meant = f"; did you mean {near}?" if near else ", such as model.pooling=avg"
+        raise UsageError(f"--filter {text}: expected KEY=VALUE with a key of the configuration{meant}")
+    tree = YamlTree(f"--filter {text}", value, in_file=False)
+    wanted = tree.parse(tuple(key.split(".")))
+    if tree.problems:
+        raise ConfigError(tree.problems)
+    return key, wanted
 
 
 def _holds(config: Config, wanted: Mapping[str, Any]) -> bool:

@@ -102,7 +102,7 @@ class StudyPlan:
 
     def warnings(self) -> list[str]:
         """What a person should know before waiting for the result, and again when reading it."""
-        power = warnings_of_power(len(self.levels), self.seeds, self.min_seeds is None)
+        power = warnings_of_power(len(self.levels), self.seeds, seeds_option(self.min_seeds))
         return [
             *power,
             *self._warnings_of_splits(),
@@ -175,14 +175,20 @@ class StudyPlan:
         )
 
 
-def warnings_of_power(levels: int, seeds: int, fixed: bool) -> Iterator[str]:
-    """fixed: whether the number of seeds was, with `--seeds`."""
-    needed, option = fewest_seeds(levels), "--seeds" if fixed else "--max-seeds"
+def warnings_of_power(levels: int, seeds: int, option: str) -> Iterator[str]:
+    """option: which sets the number of seeds; empty: none does."""
+    needed = fewest_seeds(levels)
     if seeds < needed:
+        remedy = f" ({option} {needed})" if option else ""
         yield (
             f"with {counted(seeds, 'seed')} no pair of {levels} can be "
-            f"called better or worse, whatever comes out; that takes {needed} ({option} {needed})"
+            f"called better or worse, whatever comes out; that takes {needed}{remedy}"
         )
+
+
+def seeds_option(min_seeds: int | None) -> str:
+    """The option that sets how many seeds a study has at most. min_seeds: as a study has it."""
+    return "--seeds" if min_seeds is None else "--max-seeds"
 
 
 def plan_study(

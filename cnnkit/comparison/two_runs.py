@@ -24,7 +24,8 @@ OF_RESULT = (
 )
 OF_STUDY = ("key", "metric", "margin", "match", "seeds", "min_seeds", "first_seed", "function")
 PASSING = ("command", "started", "git_changes")  # of the surroundings: never the same twice
-SEED, ROOT = "training.seed", "data.root"
+SEED = "training.seed"
+OF_NO_EFFECT = (SEED, "data.root", "tracking")  # keys that are no choice whose effect is asked for
 Pair = tuple[Any, Any]
 
 
@@ -107,6 +108,8 @@ def _study(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     config = flat(parse_config(study.config, STUDY, kept=True)) if isinstance(study, StudyFile) else {}
     planned = {name: value for name in OF_STUDY if (value := getattr(study, name, None)) is not None}
     planned["levels"] = [level.name for level in study.levels]
+    if isinstance(study, StudyFile) and study.shard:
+        planned["shard"] = str(study.shard)
     result: dict[str, Any] = {"state": "unfinished"}
     if (path / RESULTS).is_file():
         results = read_results(path)
@@ -127,9 +130,9 @@ def _said(
         yield "they were tested on other images: their accuracies do not compare"
         return
     points = 100 * abs(results[0]["test_accuracy"] - results[1]["test_accuracy"])
-    keys = [key for key in configuration if key not in (SEED, ROOT)]
+    keys = [key for key in configuration if key not in OF_NO_EFFECT]
     if not keys:
-        by = "only the seed differs" if SEED in configuration else "nothing differs in the configuration"
+        by = "only the seed differs" if SEED in configuration else "nothing differs that affects the training"
         yield f"{by}: {points:.2f} points is what chance can make"
         return
     yield f"{points:.2f} points between two single runs may be chance; several seeds tell"

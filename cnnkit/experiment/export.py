@@ -74,9 +74,9 @@ def export(
     out: None: beside the weights. kind: "onnx" or "torch". pixels: what the file takes, "uint8" or "float32",
     0 … 255 both. most: test images that are looked at; None: all. root: where the run's images lie now.
     int8: quantise an ONNX file, with training images, after its check; what that costs and gains is measured.
-    Raises UsageError where `out` is there already or a library is missing, DataError where the images are
-    not to be had, RunError where a layer cannot be exported or the file answers otherwise than the network;
-    then nothing is left of it.
+    Raises UsageError where `out` is there already or has the ending of something else, or a library is
+    missing, DataError where the images are not to be had, RunError where a layer cannot be exported or the
+    file answers otherwise than the network; then nothing is left of it.
     """
     if isinstance(weights, OnnxFile):
         raise UsageError(f"{weights.source} is exported already; name the run, or its weights")
@@ -88,6 +88,8 @@ def export(
     draft_of.refuse_missing()
     named = f"{weights.source.stem}{'-int8' if int8 else ''}{draft_of.suffix}"
     path = out or weights.source.with_name(named)
+    if path.suffix.lower() != draft_of.suffix:
+        raise UsageError(f"{path}: the name of such a file ends in {draft_of.suffix}, by which it is known")
     refuse_taken(path)
     splits = _whole_splits(weights.config, root, notify)
     images = _spread(splits.test, most)
