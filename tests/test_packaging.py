@@ -96,7 +96,7 @@ def test_what_is_not_ready_is_not_released(tag: str, date: str, told: str, tmp_p
 def test_a_workflow_runs_scripts_that_exist_and_names_no_address(path: Path) -> None:
     assert "//" not in path.read_text()
     jobs = YAML(typ="safe").load(path)["jobs"]
-    commands = [step.get("run", "") for job in jobs.values() for step in job["steps"]]
+    commands = [step.get("run", "") for job in jobs.values() for step in job.get("steps", ())]
     scripts = re.findall(r"scripts/[\w-]+", "\n".join(commands))
     assert scripts
     assert all((ROOT / script).stat().st_mode & 0o111 for script in scripts)
@@ -107,11 +107,14 @@ def test_only_the_job_that_publishes_may_ask_for_an_identity_and_it_waits_for_th
     jobs = workflow["jobs"]
     assert workflow["permissions"] == {"contents": "read"}
     assert {name: job.get("permissions") for name, job in jobs.items()} == {
+        "test": None,
         "build": None,
         "publish": {"id-token": "write"},
         "tell": {"contents": "write"},
     }
     assert (jobs["publish"]["needs"], jobs["tell"]["needs"]) == ("build", "publish")
+    assert jobs["build"]["needs"] == "test"
+    assert jobs["test"]["uses"] == "./.github/workflows/test.yml"
     checks = [step.get("run", "") for step in jobs["build"]["steps"]]
     assert any("scripts/release-notes" in run for run in checks)
     assert "scripts/check-wheel" in checks

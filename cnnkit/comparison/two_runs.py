@@ -88,12 +88,12 @@ def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, list[Any
     return {key: [one, other] for key, (one, other) in _pairs(a, b).items() if one != other}
 
 
-def _run(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+def _run(path: Path) -> tuple[dict[str, object], dict[str, object], dict[str, object]]:
     run = RunDir(path)
-    surroundings: dict[str, Any] = {}
+    surroundings: dict[str, object] = {}
     if run.finished:
         surroundings = {key: fact for key, fact in run.environment.items() if key not in PASSING}
-    result: dict[str, Any] = {"state": "failed" if run.failure else "unfinished"}
+    result: dict[str, object] = {"state": "failed" if run.failure else "unfinished"}
     if run.finished:
         kept = run.result
         interval = list(wilson_interval(kept.test_correct, kept.test_images))
@@ -103,14 +103,14 @@ def _run(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     return flat(run.config), surroundings, {key: value for key, value in result.items() if value is not None}
 
 
-def _study(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+def _study(path: Path) -> tuple[dict[str, object], dict[str, object], dict[str, object]]:
     study = load_function_study(path) if is_of_function(path) else load_study(path)
     config = flat(parse_config(study.config, STUDY, kept=True)) if isinstance(study, StudyFile) else {}
     planned = {name: value for name in OF_STUDY if (value := getattr(study, name, None)) is not None}
     planned["levels"] = [level.name for level in study.levels]
     if isinstance(study, StudyFile) and study.shard:
         planned["shard"] = str(study.shard)
-    result: dict[str, Any] = {"state": "unfinished"}
+    result: dict[str, object] = {"state": "unfinished"}
     if (path / RESULTS).is_file():
         results = read_results(path)
         result = {"state": "finished", "trainings": len(results.trials), "test_images": results.test_images}
