@@ -79,9 +79,9 @@ COMMANDS = {
         "--orders",
         *STUDY_OPTIONS,
     },
-    "report": {"folder", "--csv", "--trust"},
-    "probe": {"study", "--images", "--device", "--trust", "--json"},
-    "play": {"named", "--out", "--float32", "--open"},
+    "report": {"folder", "--csv", "--root", "--trust"},
+    "probe": {"study", "--images", "--device", "--root", "--trust", "--json"},
+    "play": {"named", "--out", "--root", "--float32", "--open"},
     "train": {
         *("named", "--config", "-c", "--set", "-s", "--out", "--resume", "--root", "--trust"),
         *("--device", "--report", "--play", "--track", "--json", "--yes", "-y", "--quiet", "-q"),

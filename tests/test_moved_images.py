@@ -11,7 +11,7 @@ from test_folder import COLOURS, own, picture, taken
 import cnnkit
 from cnnkit.errors import Interrupted, RunError
 from cnnkit.events import EpochRecord, Event, Note
-from cnnkit.filenames import IMAGES
+from cnnkit.filenames import IMAGES, PLAY, REPORT
 
 Capture = pytest.CaptureFixture[str]
 CHANGED = "the images are no longer those that"
@@ -141,6 +141,25 @@ def test_a_training_goes_on_where_its_images_lie_now(photos: Path, tmp_path: Pat
     assert all(ours[name].equal(theirs[name]) for name in theirs)
 
 
+def test_a_report_and_a_page_to_draw_on_show_images_where_they_lie_now(
+    photos: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    run = cnnkit.train(own(photos), tmp_path / "run", progress=False)
+    pages = [page.read_text(encoding="utf-8") for page in (run.report(), run.play())]
+    folder = photos.rename(tmp_path / "moved")
+    assert pages[1] != run.play().read_text(encoding="utf-8")
+    (run.path / PLAY).unlink()
+    assert call(capsys, "report", run.path, "--root", folder).code == 0
+    assert (run.path / REPORT).read_text(encoding="utf-8") == pages[0]
+    assert call(capsys, "play", run.path, "--root", folder).code == 0
+    assert (run.path / PLAY).read_text(encoding="utf-8") == pages[1]
+    (folder / "red" / "00.bmp").unlink()
+    for command in ("report", "play"):
+        refused = call(capsys, command, run.path, "--root", folder)
+        assert refused.code == 1
+        assert "60 images then, 59 now" in refused.err.replace("\n", " ")
+
+
 def test_a_root_with_other_images_is_refused_without_advice_that_cannot_be_taken(
     moved: tuple[cnnkit.Run, Path], tmp_path: Path, capsys: Capture
 ) -> None:
@@ -169,3 +188,20 @@ def test_a_study_goes_on_where_its_images_lie_now(
     assert call(capsys, *going_on, "--root", folder).code == 0
     assert len(list((study / "trials").glob("*/result.json"))) == 6
     assert call(capsys, *going_on).code == 0  # from now on the study knows it
+
+
+def test_a_study_is_reported_and_probed_where_its_images_lie_now(
+    photos: Path, tmp_path: Path, trials_here: None, capsys: Capture
+) -> None:
+    study = tmp_path / "study"
+    varied = {"model.pooling": ["max", "avg"]}
+    cnnkit.compare(own(photos, "training.epochs=1"), varied, seeds=2, out=study, progress=False)
+    page = cnnkit.open_study(study).report().read_text(encoding="utf-8")
+    folder = photos.rename(tmp_path / "moved")
+    assert call(capsys, "report", study, "--root", folder, "--csv", "a.csv").code == 0
+    assert (study / REPORT).read_text(encoding="utf-8") == page
+    assert (tmp_path / "a.csv").read_text().count(".bmp") == 12
+    refused = call(capsys, "probe", study, "--images", 6)
+    assert (refused.code, "--root PATH" in refused.err) == (1, True)
+    assert call(capsys, "probe", study, "--images", 6, "--root", folder).code == 0
+    assert "photos is not there" not in (study / REPORT).read_text(encoding="utf-8")

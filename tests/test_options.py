@@ -250,18 +250,21 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
     "report": {
         "DIR": ("report", "{run}"),
         "--csv": ("report {run}", "--csv {tmp}/a.csv"),
+        "--root": ("report {run}", "--root {tmp}/none"),
         "--trust": ("report {own}", "--trust"),
     },
     "probe": {
         "STUDY": ("probe", "{study}"),
         "--images": ("probe {study}", "--images 3"),
         "--device": ("probe {study} --images 3", "--device cuda:99"),
+        "--root": ("probe {study} --images 3", "--root {tmp}/none"),
         "--trust": ("probe {own_study} --images 3", "--trust"),
         "--json": ("probe {study} --images 3", "--json"),
     },
     "play": {
         "[RUN|STUDY]...": ("play", "{run}"),
         "--out": ("play {run}", "--out own.html"),
+        "--root": ("play {run} --out own.html", "--root {tmp}/none"),
         "--float32": ("play {run} --out own.html", "--float32"),
         "--open": ("play {run} --out own.html", "--open"),
     },

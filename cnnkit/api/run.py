@@ -196,24 +196,31 @@ class Run:
         with _not_hiding_what_is_known(notify):
             draw_curves(self.folder)
 
-    def report(self) -> Path:
-        """Draws `report.html` into the run directory; returns its path."""
+    def report(self, *, root: str | Path | None = None) -> Path:
+        """Draws `report.html` into the run directory; returns its path. root: where the images lie now."""
         from cnnkit.report.page import write_report
 
-        return write_report(self.folder.path)
+        return write_report(self.folder.path, root=None if root is None else Path(root))
 
     def play(
-        self, out: str | Path | None = None, *, float32: bool = False, notify: NoteListener = ignore
+        self,
+        out: str | Path | None = None,
+        *,
+        float32: bool = False,
+        notify: NoteListener = ignore,
+        root: str | Path | None = None,
     ) -> Path:
         """Writes a page on which the network answers what a person draws; returns its path.
 
         out: None: `play.html` in the run directory, or of a weights file in the folder one works in.
         float32: whole weights, in a page twice as large. notify: is told where the training has not ended.
+        root: where the images lie now.
         Raises UsageError where the network has Python code of your own, RunError where there are no weights.
         """
         from cnnkit.play.page import write_play
 
-        return write_play([self.path], None if out is None else Path(out), float32=float32, notify=notify)
+        page, images = (None if path is None else Path(path) for path in (out, root))
+        return write_play([self.path], page, float32=float32, notify=notify, root=images)
 
     def _repr_html_(self) -> str | None:
         """None where there is no report, for a weights file alone; a notebook then shows the plain form."""

@@ -67,28 +67,43 @@ class Study:
         """
         return verify(self.path, deep)
 
-    def probe(self, images: int = IMAGES, device: str | None = None, notify: NoteListener = ignore) -> Probe:
+    def probe(
+        self,
+        images: int = IMAGES,
+        device: str | None = None,
+        notify: NoteListener = ignore,
+        *,
+        root: str | Path | None = None,
+    ) -> Probe:
         """Asks every network of the study why one wins, and keeps the figures in `probe.json`.
 
         images: of the test split, the same for all. device: instead of the configured one. Networks that
-        were asked before are not asked again. `report()` shows what came out. Raises UsageError where the
+        were asked before are not asked again. `report()` shows what came out. root: where the images
+        lie now. Raises UsageError where the
         study holds no networks, DataError where its images are missing.
         """
-        return probe_study(self.path, images, device, notify)
+        return probe_study(self.path, images, device, notify, None if root is None else Path(root))
 
-    def report(self) -> Path:
-        """Draws `report.html` into the study's folder; returns its path."""
-        return write_report(self.path)
+    def report(self, *, root: str | Path | None = None) -> Path:
+        """Draws `report.html` into the study's folder; returns its path. root: where the images lie now."""
+        return write_report(self.path, root=None if root is None else Path(root))
 
     def play(
-        self, out: str | Path | None = None, *, float32: bool = False, notify: NoteListener = ignore
+        self,
+        out: str | Path | None = None,
+        *,
+        float32: bool = False,
+        notify: NoteListener = ignore,
+        root: str | Path | None = None,
     ) -> Path:
         """Writes a page on which each level's first network answers what a person draws; returns its path.
 
         out: None: `play.html` in the study's folder. float32: whole weights, in a page twice as large.
-        notify: is told of networks that are not on the page. Raises UsageError where there is none to show.
+        notify: is told of networks that are not on the page. root: where the images lie
+        now. Raises UsageError where there is none to show.
         """
-        return write_play([self.path], None if out is None else Path(out), float32=float32, notify=notify)
+        page, images = (None if path is None else Path(path) for path in (out, root))
+        return write_play([self.path], page, float32=float32, notify=notify, root=images)
 
     def table(self) -> Any:
         """A pandas frame with a row a trial: value, seed, state, accuracies, epochs, seconds, costs.

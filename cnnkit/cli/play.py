@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cnnkit.cli.completion import complete_folder, complete_run_or_study
+from cnnkit.cli.options import RootOption
 from cnnkit.errors import CnnkitError
 from cnnkit.filenames import REPORT
 
@@ -29,6 +30,7 @@ def play_command(
             autocompletion=complete_folder,
         ),
     ] = None,
+    root: RootOption = None,
     float32: Annotated[
         bool, typer.Option("--float32", help="Keep weights whole: a page twice as large.")
     ] = False,
@@ -46,12 +48,12 @@ def play_command(
     if not paths:
         paths = [latest()]
         print_note(Note(f"the latest: {paths[0]}"))
-    page = write_play(paths, out, float32=float32, notify=print_note)
+    page = write_play(paths, out, float32=float32, notify=print_note, root=root)
     kind = "full" if float32 else "half"
     print_note(Note(f"weights in {kind} precision: a page of {page.stat().st_size / 1e6:.1f} MB"))
     print_path(page)
     if out is None and (page.parent / REPORT).is_file():
-        write_report(page.parent)  # which then links to the page
+        write_report(page.parent, root=root)  # which then links to the page
     if open_it and not webbrowser.open(page.resolve().as_uri()):
         print_note(Note(f"no browser could be started; open {page} in one"))
 

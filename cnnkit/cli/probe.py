@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cnnkit.cli.completion import complete_study_or_folder
-from cnnkit.cli.options import DeviceOption, JsonOption, TrustOption, print_json
+from cnnkit.cli.options import DeviceOption, JsonOption, RootOption, TrustOption, print_json
 
 if TYPE_CHECKING:
     from cnnkit.comparison.probe_file import Probe
@@ -27,6 +27,7 @@ def probe_command(
         typer.Option(metavar="N", help="Ask so many test images.", show_default="2000", min=1),
     ] = None,
     device: DeviceOption = None,
+    root: RootOption = None,
     trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -34,7 +35,7 @@ def probe_command(
     from cnnkit.api.functions import open_study
 
     kept = open_study(study, trust=trust)
-    probe = probed(study, images, device)
+    probe = probed(study, images, device, root)
     if as_json:
         print_json(probe.to_dict())
     else:
@@ -42,18 +43,20 @@ def probe_command(
     from cnnkit.api.progress import say
     from cnnkit.cli.console import out
 
-    page = kept.report()
+    page = kept.report(root=root)
     if not as_json:
         say(out, f"to look at: {page}#why")
 
 
-def probed(study: Path, images: int | None = None, device: str | None = None) -> "Probe":
+def probed(
+    study: Path, images: int | None = None, device: str | None = None, root: Path | None = None
+) -> "Probe":
     """Probes, with a bar."""
     from cnnkit.api.progress import print_note
     from cnnkit.probe.measure import IMAGES
     from cnnkit.probe.study import probe_study
 
-    return probe_study(study, images or IMAGES, device, print_note)
+    return probe_study(study, images or IMAGES, device, print_note, root)
 
 
 def show_probe(folder: Path, probe: "Probe") -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cnnkit.cli.completion import complete_run_or_study
-from cnnkit.cli.options import TrustOption, csv_option
+from cnnkit.cli.options import RootOption, TrustOption, csv_option
 from cnnkit.cli.runs import latest_named
 from cnnkit.errors import UsageError
 from cnnkit.filenames import CONFIG
@@ -32,6 +32,7 @@ def report_command(
         Path | None,
         csv_option("Of a comparison, list each test image and in how many seeds each value is right"),
     ] = None,
+    root: RootOption = None,
     trust: TrustOption = False,
 ) -> None:
     """Draw report.html from what a comparison or a run has kept; exit code 1 where some of it is damaged."""
@@ -49,9 +50,9 @@ def report_command(
         _refuse_table(chosen, table)
     if trust:
         _trust(chosen, print_note)
-    print_path(write_report(chosen, notes.append))
+    print_path(write_report(chosen, notes.append, root))
     if table is not None:
-        right_table(chosen, print_note).write(table)
+        right_table(chosen, print_note, root).write(table)
         print_path(table)
     damaged = [note for note in notes if not isinstance(note, NotDrawn)]
     for note in notes:

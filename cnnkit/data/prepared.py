@@ -184,7 +184,7 @@ def _begin_worker(files: Files, listing: Listing, fit: Fit) -> None:
 
 
 def _begin(files: Files, listing: Listing, fit: Fit) -> None:
-    mapped = files.mapped(len(listing.paths), fit, "r+")
+    mapped = map(np.asarray, files.mapped(len(listing.paths), fit, "r+"))  # a memmap is slower to index
     _work[:] = [_Work(listing, fit, reader(listing), *mapped)]
 
 

@@ -38,27 +38,33 @@ SCRIPTS = (*COMPUTING, *FRAMING, *SHOWING, *LESSON, "link", "main")
 
 
 def write_play(
-    paths: Sequence[Path], out: Path | None = None, *, float32: bool = False, notify: NoteListener = ignore
+    paths: Sequence[Path],
+    out: Path | None = None,
+    *,
+    float32: bool = False,
+    notify: NoteListener = ignore,
+    root: Path | None = None,
 ) -> Path:
     """Writes the page of a study's folder, or of runs; returns its path.
 
     out: by default `play.html` in the folder, or of several runs in the folder one works in.
     float32: weights as they are; else in float16, which makes the page half as large. notify: is told of
-    networks that are left out, or whose training has not ended.
-    Raises UsageError where a path is neither a run nor a study, RunError where weights are damaged.
+    networks that are left out, or whose training has not ended. root: where the images lie now.
+    Raises UsageError where a path is neither a run nor a study, RunError where weights are damaged,
+    DataError where a root does not hold the images of then.
     """
     shown = chosen(paths)
     inside = len(paths) == 1 and paths[0].is_dir()
     page = out or (paths[0] / PLAY if inside else Path(PLAY))
-    write_atomically(page, page_of(shown, float32))
+    write_atomically(page, page_of(shown, float32, root))
     for remark in shown.remarks():
         notify(Note(remark))
     return page
 
 
-def page_of(shown: Chosen, float32: bool = False) -> str:
+def page_of(shown: Chosen, float32: bool = False, root: Path | None = None) -> str:
     """The whole page. Its policy allows the page's own script and style, and no request at all."""
-    samples, missing = samples_view(shown)
+    samples, missing = samples_view(shown, root)
     content = {
         "networks": [_network(name, weights, shown, float32) for name, weights in shown.weights.items()],
         "samples": samples,

@@ -1,14 +1,16 @@
 """The test images that travel in a page: first those that tell its networks apart."""
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from cnnkit.data.dataset import ImageDataset
+from cnnkit.errors import DataError
 from cnnkit.play.chosen import Chosen
-from cnnkit.report.images import images_of, own_test_images
+from cnnkit.report.images import images_of, moved_to, own_test_images
 
 LOOKED_AT = 2000  # test images, of which those that travel are chosen
 MOST, FEWEST = 60, 6
@@ -16,12 +18,17 @@ ROOM = 150_000  # bytes for all of them
 CHUNK = 250  # images at once
 
 
-def samples_view(chosen: Chosen) -> tuple[list[dict[str, object]], str]:
-    """Whole images, before any crop, each with its class and its number; and why there are none."""
-    data = next(iter(chosen.weights.values())).config.data
-    images, missing = images_of(next(iter(chosen.weights.values())).config)
-    test = own_test_images(data, chosen.seed, images)
+def samples_view(chosen: Chosen, root: Path | None = None) -> tuple[list[dict[str, object]], str]:
+    """Whole images, before any crop, each with its class and its number; and why there are none.
+
+    root: where the images lie now. Raises DataError where it does not hold the images of then.
+    """
+    config = moved_to(next(iter(chosen.weights.values())).config, root)
+    images, missing = images_of(config)
+    test = own_test_images(config.data, chosen.seed, images)
     if test is None:
+        if root is not None:
+            raise DataError(missing)
         return [], missing
     numbers = chosen_images(chosen, test)
     shown = test[numbers].images

@@ -14,6 +14,7 @@ from cnnkit.comparison.study_file import load_study, no_networks, trial_folder
 from cnnkit.comparison.verdicts import Observed, judge
 from cnnkit.config.own_code import own_classes, tell_of_changes
 from cnnkit.config.schema import Config
+from cnnkit.data.sources import with_root
 from cnnkit.errors import DamagedFile, RunError, UsageError
 from cnnkit.events import NoteListener, Prepared, ignore
 from cnnkit.experiment.checkpoints import load_weights
@@ -113,12 +114,17 @@ def _difference(figures: Mapping[str, Judged], name: str, best: str, other: str)
 
 
 def probe_study(
-    folder: Path, images: int = IMAGES, device: str | None = None, notify: NoteListener = ignore
+    folder: Path,
+    images: int = IMAGES,
+    device: str | None = None,
+    notify: NoteListener = ignore,
+    root: Path | None = None,
 ) -> Probe:
     """Probes every network of a study that was not probed yet, and keeps the figures beside its results.
 
     images: of the test split, chosen at random, the same for all. device: instead of the configured one.
-    Raises UsageError where there is no study of networks, DataError where its images are missing.
+    root: where the images lie now. Raises UsageError where there is no study of networks, or a root cannot
+    act, DataError where its images are missing.
     """
     if is_of_function(folder):
         raise UsageError(f"{folder} compares {no_networks(folder)}: there are no networks to probe")
@@ -128,7 +134,7 @@ def probe_study(
     entries = [entry for entry in study.trials if (trial_folder(folder, entry.folder) / RESULT).is_file()]
     if not entries:
         raise RunError(f"{folder} holds no trial that has ended; nothing can be probed")
-    asked = _Questions(images, notify)
+    asked = _Questions(images, notify, root)
     probed: list[ProbedTrial] = []
     for number, entry in enumerate(entries):
         run = RunDir(trial_folder(folder, entry.folder))
@@ -148,14 +154,16 @@ def probe_study(
 class _Questions:
     """The images that networks are asked; made once for all that share their data."""
 
-    def __init__(self, images: int, notify: NoteListener) -> None:
-        self.images, self.notify = images, notify
+    def __init__(self, images: int, notify: NoteListener, root: Path | None) -> None:
+        self.images, self.notify, self.root = images, notify, root
         self.made: dict[str, Asked] = {}
 
     def of(self, config: Config) -> Asked:
         seed = config.training.seed if config.data.redrawn else 0
         key = f"{seed} {config.data.model_dump_json()}"
         if key not in self.made:
+            data = with_root(config.data, self.root, self.notify)
+            config = config.model_copy(update={"data": data})
             self.made = {key: asked_of(config, self.images, self.notify)}
         return self.made[key]
 

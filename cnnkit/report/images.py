@@ -7,19 +7,22 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cnnkit.comparison.study_file import no_networks
 from cnnkit.config.images import DataConfig
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.data.prepare import all_tested, load_data, load_objects
-from cnnkit.data.sources import at_hand, data_root
+from cnnkit.data.sources import at_hand, data_root, with_root
 from cnnkit.data.splits import redrawn_test_and_rest
-from cnnkit.errors import CnnkitError
+from cnnkit.errors import CnnkitError, UsageError
+from cnnkit.events import ignore
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.nn.convolution import SameConv2d
@@ -246,6 +249,18 @@ def images_of(config: Config, labels: NDArray[np.int64] | None = None) -> tuple[
     if labels is not None and not np.array_equal(test.labels.numpy(), labels):
         return None, f"the images at hand ({config.data.info.title}) are not those that were tested"
     return test, ""
+
+
+def moved_to(config: Config, root: Path | None) -> Config:
+    """The same with its images in `root`; None: where they were. Raises UsageError where it cannot act."""
+    if root is None:
+        return config
+    return config.model_copy(update={"data": with_root(config.data, root, ignore)})
+
+
+def refuse_root(folder: Path, root: Path | None) -> None:
+    if root is not None:
+        raise UsageError(f"{folder} compares {no_networks(folder)}; leave out --root")
 
 
 def own_test_images(data: DataConfig, seed: int, images: ImageDataset | None) -> ImageDataset | None:

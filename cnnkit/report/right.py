@@ -15,24 +15,27 @@ from cnnkit.data.sources import at_hand
 from cnnkit.errors import DataError, RunError
 from cnnkit.events import Note, NoteListener
 from cnnkit.report.damage import results_left
+from cnnkit.report.images import moved_to, refuse_root
 from cnnkit.report.trials import UNTESTED, missing_predictions, open_trials
 from cnnkit.tables import Column, Table, columns_after
 
 SEEDS = Column("seeds", int)
 
 
-def right_table(folder: Path, notify: NoteListener) -> Table:
+def right_table(folder: Path, notify: NoteListener, root: Path | None = None) -> Table:
     """image, truth, seeds, and a column a level: with how many of these seeds it was right.
 
     image: the path of a person's own image, else the number in the test split, or in all images where seeds
     draw their test images. truth: not known of a person's own function, whose image is a place in what it
     returns. seeds: those with which every level was tested on the image.
-    notify: is told of trials whose predictions are missing. Raises RunError where none can be told.
+    notify: is told of trials whose predictions are missing. root: where the images lie now.
+    Raises RunError where none can be told.
     """
     if is_of_function(folder):
+        refuse_root(folder, root)
         return _of_function(folder)
     study, (results, _) = load_study(folder), results_left(folder)
-    config = study.base()
+    config = moved_to(study.base(), root)
     trials = open_trials(folder, study, config, results)
     if missing := missing_predictions(trials):
         notify(Note(missing))

@@ -1,6 +1,7 @@
 """What the report of a single run shows, gathered from its run directory."""
 
 import contextlib
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from cnnkit.report.curves import HOW_MEASURED, curve_panels, drawn_splits, train
 from cnnkit.report.damage import damaged_files, predictions_left
 from cnnkit.report.dropout import Mask, dropout_masks
 from cnnkit.report.heat import mistakes_alone, mistakes_map, most_confused, note_on_many
-from cnnkit.report.images import images_of, own_test_images
+from cnnkit.report.images import images_of, moved_to, own_test_images
 from cnnkit.report.networks import SHOWN_CLASS, cropped_evidence, networks_view
 from cnnkit.report.parts import Parts
 from cnnkit.report.provenance import provenance_of
@@ -35,8 +36,8 @@ NO_MISTAKES: dict[str, object] = {"confusion": None, "confused_pairs": [], "mist
 HERE = Placement(torch.device("cpu"), "float32", 1)  # a report is drawn alike on any machine
 
 
-def run_view(run: RunDir) -> dict[str, Any]:
-    """Everything that the template of a run names."""
+def run_view(run: RunDir, root: Path | None = None) -> dict[str, Any]:
+    """Everything that the template of a run names. root: where its images lie now; None: where they were."""
     weights: Weights | None = None
     parts = Parts()
     try:
@@ -52,7 +53,7 @@ def run_view(run: RunDir) -> dict[str, Any]:
     result: RunResult | None = None
     with contextlib.suppress(RunError):
         result = run.result if run.finished else None
-    images, missing = images_of(config)
+    images, missing = images_of(moved_to(config, root))
     test = own_test_images(config.data, config.training.seed, images)
     number = 0 if test is None else int((test.labels == SHOWN_CLASS).int().argmax())
     levels = {} if weights is None else {name: weights}

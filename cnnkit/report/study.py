@@ -21,6 +21,7 @@ from cnnkit.report.damage import results_left
 from cnnkit.report.effects import effects_view
 from cnnkit.report.figures import seeds_needed
 from cnnkit.report.growth import growth_view
+from cnnkit.report.images import moved_to
 from cnnkit.report.labels import find_room
 from cnnkit.report.networks import images_view
 from cnnkit.report.parts import Parts
@@ -50,12 +51,12 @@ class PlottedPanels:
     caption: str
 
 
-def study_view(folder: Path) -> dict[str, Any]:
-    """Everything that the template of a comparison names."""
+def study_view(folder: Path, root: Path | None = None) -> dict[str, Any]:
+    """Everything that the template of a comparison names. root: where its images lie now."""
     study, (kept, damage) = load_study(folder), results_left(folder)
     results = shown_results(study, kept)
     config = study.base()
-    trials, parts = open_trials(folder, study, config, results), Parts()
+    trials, parts = open_trials(folder, study, moved_to(config, root), results), Parts()
     probe, of_probe = probe_left(folder, study)
     view = {
         "study": study,
