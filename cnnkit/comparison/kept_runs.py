@@ -29,6 +29,8 @@ from cnnkit.records import Record
 from cnnkit.tables import Column, Table
 from cnnkit.words import listed
 
+Told = dict[str, Any]  # fields of a `KeptRun`
+
 
 @dataclass(frozen=True)
 class KeptRun(Record):
@@ -156,12 +158,12 @@ def _told(path: Path, name: str) -> tuple[Config | None, KeptRun]:
     """The configuration, None where it cannot be read, and all the rest."""
     is_study = (path / STUDY).is_file()
     config: Config | None = None
-    told: dict[str, Any] = {}
+    told: Told = {}
     try:
         config, told = _study(path) if is_study else _run(path)
     except CnnkitError as error:
         told = {"state": "damaged", "reason": short_reason(error, path)}
-    unknown: dict[str, Any] = {"data": "", "strategy": "", "accuracy": None, "seconds": None, "reason": ""}
+    unknown: Told = {"data": "", "strategy": "", "accuracy": None, "seconds": None, "reason": ""}
     kind = "study" if is_study else "run"
     return config, KeptRun(name=name, kind=kind, date=_changed(path), **{**unknown, **told})
 
@@ -180,10 +182,10 @@ def short_reason(error: Exception, path: Path) -> str:
     return next(iter(str(error).splitlines()), "").replace(f"{path}/", "")
 
 
-def _run(path: Path) -> tuple[Config, dict[str, Any]]:
+def _run(path: Path) -> tuple[Config, Told]:
     run = RunDir(path)
     config, reason = _config_of(run)
-    told: dict[str, Any] = {"data": config.data.info.title, "strategy": config.model.strategy}
+    told: Told = {"data": config.data.info.title, "strategy": config.model.strategy}
     if run.finished:
         result = run.result
         told |= {"accuracy": result.test_accuracy, "seconds": result.train_seconds, "state": "finished"}
@@ -229,8 +231,8 @@ def _copies(path: Path) -> set[str]:
     return found
 
 
-def _study(path: Path) -> tuple[Config | None, dict[str, Any]]:
-    config, told = None, dict[str, Any](state="unfinished", data=function_in(path))
+def _study(path: Path) -> tuple[Config | None, Told]:
+    config, told = None, Told(state="unfinished", data=function_in(path))
     if not is_of_function(path):
         study = load_study(path)
         told["strategy"] = study.key

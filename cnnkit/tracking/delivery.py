@@ -20,7 +20,7 @@ from cnnkit.tracking.messages import Message
 from cnnkit.words import counted
 
 MOST_WAITING = 10_000  # messages
-# Seconds after the end: in which nothing is taken, and in all. On a busy machine MLflow's first database took 35.
+# Seconds after the end: in which nothing is taken, and in all. MLflow's first database took 35 on busy cores.
 QUIET, LONGEST = 10.0, 60.0
 # The process imports what this one can, but nothing that only happens to lie in the current folder.
 TAKER = (
