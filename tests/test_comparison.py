@@ -525,7 +525,7 @@ def test_bad_usage_is_told_before_any_training(
 def test_a_report_that_cannot_be_drawn_does_not_hide_the_table(
     tiny_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: Path) -> Path:
+    def fail(_: Path, **__: object) -> Path:
         raise RunError("the report cannot be drawn")
 
     monkeypatch.setattr("cnnkit.api.study.write_report", fail)

@@ -155,7 +155,7 @@ def empty_pages() -> Iterator[None]:
     """Reports without content, which take no time to draw."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("study_view", "run_view"):
-            patch.setattr(f"cnnkit.report.page.{name}", lambda _: {"damage": [], "failures": {}})
+            patch.setattr(f"cnnkit.report.page.{name}", lambda *_: {"damage": [], "failures": {}})
         patch.setattr("cnnkit.report.page.render", lambda *_: "")
         yield
 
