@@ -68,6 +68,7 @@ class Placement:
         return platform.processor() or platform.machine()
 
 
+BESIDE_GPU = 4  # threads: the CPU then has only small things to do, and many threads wait for each other
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # cuBLAS is deterministic only with a workspace of fixed size
 
 
@@ -87,7 +88,8 @@ def choose_device(runtime: RuntimeConfig, name: str | None = None) -> Placement:
     precision = runtime.precision
     if precision == "auto":
         precision = "bf16" if _gains_from_bf16(device) else "float32"
-    threads = runtime.threads or min(torch.get_num_threads(), available_cpus())
+    most = available_cpus() if device.type == "cpu" else BESIDE_GPU
+    threads = runtime.threads or min(torch.get_num_threads(), available_cpus(), most)
     return Placement(device, precision, threads, runtime.deterministic)
 
 
