@@ -68,7 +68,7 @@ def trials_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """`compare --workers N` runs its trials in this process, which saves the workers' start."""
     from support import Here
 
-    monkeypatch.setattr("cnnkit.comparison.local.LocalExecutor", lambda home, _: Here(home))
+    monkeypatch.setattr("cnnkit.comparison.local.LocalExecutor", lambda home, *_: Here(home))
 
 
 @pytest.fixture

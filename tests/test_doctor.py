@@ -75,6 +75,7 @@ def test_a_card_that_torch_cannot_use_is_told(
 ) -> None:
     monkeypatch.setattr(doctor, "DRIVER", tmp_path)
     monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert mend in found()["torch"].mend
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

@@ -3,13 +3,16 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import support
 import torch
+from PIL import Image
 from support import Tiny, begun, bitwise_equal
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset, Splits
 from cnnkit.data.prepare import load_data
@@ -125,6 +128,23 @@ def test_each_seed_ends_where_it_ends_alone(tiny: Tiny, overrides: tuple[str, ..
     for config, together in zip(configs, trained_together(configs), strict=True):
         alone, splits = trained_alone(config)
         assert_same(together, alone, splits)
+
+
+@pytest.mark.parametrize("augment", ["{}", "{flip: 0.5, translate: 2}", "{rotate: 5, saturation: 0.3}"])
+def test_seeds_learn_from_colour_images_as_each_does_alone(tmp_path: Path, augment: str) -> None:
+    colours = np.random.default_rng(0)
+    for name in (f"{label}/{i}.png" for label in "ab" for i in range(20)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(colours.integers(0, 256, (12, 12, 3), np.uint8)).save(tmp_path / name)
+    text = f"""
+data: {{dataset: folder, root: '{tmp_path}', size: 12, test: 0.2, validation: 4, augment: {augment}}}
+model: {{channels: [4], hidden: [8]}}
+training: {{epochs: 2, batch_size: 8}}
+runtime: {{device: cpu, precision: float32, threads: 1}}
+"""
+    configs = [parse_config(text, "own", [f"training.seed={seed}"]) for seed in (0, 1)]
+    for config, together in zip(configs, trained_together(configs), strict=True):
+        assert_same(together, *trained_alone(config))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

@@ -185,7 +185,7 @@ class Stack:
             generators = [training.augmentation_generator for training in self.trainings]
             draws = [draws_for(size, augment, generator, self.device) for generator in generators]
             images = changed(images, torch.stack(draws, 2).flatten(1), augment)
-        return images.view(size, -1, *images.shape[2:])
+        return images.reshape(size, -1, *images.shape[2:])
 
     def _clip_gradients(self, largest: float) -> None:
         """As `clip_grad_norm_`, with the norm of each training's own gradient."""
