@@ -444,7 +444,7 @@ USAGE: list[tuple[str, str]] = [
     ("train {tiny} --config digits", "two configurations are given"),
     ("train {tiny} --set runtime.device=cuda --device cpu", "--device cpu"),
     ("train --resume {run} --device cpu", "leave --device out"),
-    ("train --resume {run} --track tensorboard", "leave --track out"),
+    ("train --resume {run} --track tensorboard", "leave track out"),
     ("train {tiny} --out runs/latest", "name of the newest run"),
     ("data digits --root {tmp}", "leave out --root"),
     ("config copy", "name a configuration"),

@@ -14,6 +14,7 @@ from cnnkit.api.notebook import embedded
 from cnnkit.api.progress import shown
 from cnnkit.config.own_code import own_classes, tell_of_changes
 from cnnkit.config.schema import Config
+from cnnkit.config.validation import known_trackers
 from cnnkit.data.named_files import image_files
 from cnnkit.data.sources import with_root
 from cnnkit.errors import CnnkitError, ImageError, UsageError
@@ -165,9 +166,12 @@ class Run:
 
         device: instead of the configured one; another device rounds differently. root: where the
         run's own images lie now. track: trackers that are told besides those that were. A run that is
-        finished is left as it is, and checked. progress, and what is raised: as for `cnnkit.train`.
+        finished is left as it is, and checked. progress, and what is raised: as for `cnnkit.train`; also
+        UsageError where a finished run is to be tracked.
         """
-        folder = self.folder
+        folder, more = self.folder, known_trackers(track, "track=")
+        if folder.finished and more:
+            raise UsageError(f"{self.path} is finished: no tracker is told of it now; leave track out")
         if folder.finished:
             with contextlib.suppress(OSError), alone_at(folder.path, "run"):  # it may take no files
                 folder.remove_leftovers()  # of a picture or a page
@@ -181,7 +185,7 @@ class Run:
                     found = config.model_copy(update={"data": data})
                     setting = prepare(found, listener, device, threads=folder.threads)
                     point_latest_at(folder.path)
-                    names = [*config.tracking, *tracked_before(folder.path), *track]
+                    names = [*config.tracking, *tracked_before(folder.path), *more]
                     labels = setting.splits.test.labels.cpu().numpy()
                     with tracked_run(names, folder, config, labels, listener) as told:
                         run_experiment(config, folder, told, setting)

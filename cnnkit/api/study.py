@@ -171,13 +171,22 @@ def run_function_plan(
     *,
     workers: int | None = None,
     notify: StudyListener = ignore,
+    tracked: TrackedStudy | None = None,
 ) -> Study:
-    """Makes the calls that a folder does not hold yet; workers: None: 1, this process."""
+    """Makes the calls that a folder does not hold yet; workers: None: 1, this process. tracked: as above."""
     if workers is not None and workers < 1:
         raise UsageError(f"workers: {workers}; expected a number of 1 or more")
     folder = folder or _new_folder(plan.key)
-    run_function(function, plan, folder, workers or 1, notify)
+    told = tracked.at(folder, notify) if tracked else notify
+    run_function(function, plan, folder, workers or 1, told)
     return Study(folder)
+
+
+def with_page(study: Study, tracked: TrackedStudy | None) -> Study:
+    """The study; where trackers are told of it its report is drawn, which they keep."""
+    if tracked:
+        tracked.files.append(study.report())
+    return study
 
 
 def _new_folder(name: str) -> Path:

@@ -129,7 +129,7 @@ def train_command(
                 run = train(read, out, name=Path(str(source)).stem, progress=asking(progress, yes))
         else:
             run = open_run(Path(str(resume)), trust=trust)
-            refuse_finished(run, device, track)
+            refuse_finished(run, device)
             drawn = run.folder.finished and (run.path / CURVES).is_file()
             run.resume(device, progress=not quiet, root=root, track=track)
     if as_json:

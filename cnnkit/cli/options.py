@@ -113,13 +113,9 @@ def _known_device(name: str | None) -> str | None:
 
 
 def _known_trackers(names: list[str]) -> list[str]:
-    """Refuses what no configuration would take."""
-    from cnnkit.config.validation import refusal_of
+    from cnnkit.config.validation import known_trackers
 
-    for name in names:
-        if refusal := refusal_of(("tracking",), [name]):
-            raise UsageError(f"--track {name}: {refusal}")
-    return list(dict.fromkeys(names))
+    return known_trackers(names, "--track ")
 
 
 TrackOption = Annotated[

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnnkit.comparison.function_study import is_of_function, load_function_study
+from cnnkit.comparison.function_study import any_study
 from cnnkit.comparison.results import read_results
-from cnnkit.comparison.study_file import load_study
 from cnnkit.comparison.study_records import StudyFile
 from cnnkit.config.load import flat, parse_config
 from cnnkit.errors import UsageError
@@ -104,7 +103,7 @@ def _run(path: Path) -> tuple[dict[str, object], dict[str, object], dict[str, ob
 
 
 def _study(path: Path) -> tuple[dict[str, object], dict[str, object], dict[str, object]]:
-    study = load_function_study(path) if is_of_function(path) else load_study(path)
+    study = any_study(path)
     config = flat(parse_config(study.config, STUDY, kept=True)) if isinstance(study, StudyFile) else {}
     planned = {name: value for name in OF_STUDY if (value := getattr(study, name, None)) is not None}
     planned["levels"] = [level.name for level in study.levels]
