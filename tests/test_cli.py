@@ -79,7 +79,7 @@ COMMANDS = {
         "--orders",
         *STUDY_OPTIONS,
     },
-    "report": {"folder", "--csv", "--root", "--trust"},
+    "report": {"folder", "--csv", "--csv-images", "--root", "--trust"},
     "probe": {"study", "--images", "--device", "--root", "--trust", "--json"},
     "play": {"named", "--out", "--root", "--float32", "--open"},
     "train": {

@@ -598,7 +598,7 @@ STRANGERS = {  # by what a command is given; the planted code lies beside it, an
     ],
     "a study": [
         ["report", "study"],
-        ["report", "study", "--csv", "right.csv"],
+        ["report", "study", "--csv-images", "right.csv"],
         ["compare", "--verify", "study"],
         ["compare", "--verify", "study", "--deep"],
         ["compare", "--resume", "--out", "study", "--seeds", "3", "--workers", "1"],

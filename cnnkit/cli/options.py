@@ -151,6 +151,6 @@ def run_argument(what: str) -> Any:
     return typer.Argument(help=text, autocompletion=complete_run, show_default=False)
 
 
-def csv_option(what: str) -> Any:
+def csv_option(what: str, name: str = "--csv") -> Any:
     """`--csv FILE`. what: each row lists."""
-    return typer.Option("--csv", metavar="FILE", help=f"{what}: CSV, or Parquet where FILE ends in .parquet.")
+    return typer.Option(name, metavar="FILE", help=f"{what}: CSV, or Parquet where FILE ends in .parquet.")
