@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from cnnkit.api.drawn import as_path
 from cnnkit.api.progress import shown
 from cnnkit.api.refusals import anew, limits_of, refuse_of_function, values_of, whole
 from cnnkit.api.run import Run
@@ -122,7 +123,7 @@ def train(
     >>> cnnkit.train(cnnkit.load_config("digits", {"training.epochs": 1}), "runs/one").result.epochs
     1
     """
-    folder = None if out is None else Path(out)
+    folder = as_path(out)
     if folder is not None:
         refuse_taken(folder)
     with shown(progress) as listener, anew():
@@ -226,7 +227,7 @@ def compare(
     from cnnkit.comparison.study import plan_study
     from cnnkit.tracking.study import tracked_study
 
-    planned, folder = {**as_planned(varied), **limits}, None if out is None else Path(out)
+    planned, folder = {**as_planned(varied), **limits}, as_path(out)
     of_plan: dict[str, object] = {"match": match, "metric": metric, "tune": tune, "folds": folds}
     of_plan |= {"resample_test": resample_test, "shard": shard}
     with StudyProgress(quiet=not progress) as listener:
