@@ -195,7 +195,8 @@ class TuningBegun:
 class PointDone:
     """A training that only serves to choose settings.
 
-    accuracy: on validation images, in words; or what else decides. None: it failed.
+    accuracy: on validation images, in words; or what else decides. None: it failed. folder: its name, below
+    `tuning`.
     """
 
     level: str
@@ -203,6 +204,7 @@ class PointDone:
     accuracy: str | None
     seconds: float | None
     error: str | None
+    folder: str
 
 
 Event = Note | Forecast | Begun | StepDone | EpochRecord

@@ -79,7 +79,7 @@ COMMANDS = {
         "--orders",
         *STUDY_OPTIONS,
     },
-    "report": {"folder", "--csv", "--root", "--trust"},
+    "report": {"folder", "--csv", "--csv-images", "--root", "--trust"},
     "probe": {"study", "--images", "--device", "--root", "--trust", "--json"},
     "play": {"named", "--out", "--root", "--float32", "--open"},
     "train": {
@@ -444,7 +444,7 @@ USAGE: list[tuple[str, str]] = [
     ("train {tiny} --config digits", "two configurations are given"),
     ("train {tiny} --set runtime.device=cuda --device cpu", "--device cpu"),
     ("train --resume {run} --device cpu", "leave --device out"),
-    ("train --resume {run} --track tensorboard", "leave --track out"),
+    ("train --resume {run} --track tensorboard", "leave track out"),
     ("train {tiny} --out runs/latest", "name of the newest run"),
     ("data digits --root {tmp}", "leave out --root"),
     ("config copy", "name a configuration"),

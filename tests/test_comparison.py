@@ -528,7 +528,7 @@ def test_a_report_that_cannot_be_drawn_does_not_hide_the_table(
     def fail(_: Path, **__: object) -> Path:
         raise RunError("the report cannot be drawn")
 
-    monkeypatch.setattr("cnnkit.api.study.write_report", fail)
+    monkeypatch.setattr("cnnkit.report.page.write_report", fail)
     options = ["--strategies", "max,avg", "--seeds", 2, "--workers", 1, "--set", "training.epochs=1"]
     outcome = call(capsys, "compare-pooling", "--config", tiny_file, *options, "--out", tmp_path / "study")
     assert outcome.code == 1

@@ -1,4 +1,4 @@
-"""A run is measured on other labelled images; what `eval --csv` and `report --csv` list."""
+"""A run is measured on other labelled images; what `eval --csv` and `report --csv-images` list."""
 
 import csv
 import json
@@ -239,7 +239,7 @@ def test_a_studys_table_counts_the_seeds_in_which_each_level_was_right(
 ) -> None:
     kept = Path(__file__).parent / "kept" / "0.1.0" / "study"
     study = shutil.copytree(kept, tmp_path / "study")
-    assert call(capsys, "report", study, "--csv", "a.csv").code == 0
+    assert call(capsys, "report", study, "--csv-images", "a.csv").code == 0
     rows, results = read(tmp_path / "a.csv"), cnnkit.open_study(study).results
     assert [row["image"] for row in rows] == [str(i) for i in range(results.test_images)]
     truths = load_dataset("digits", tmp_path).test.labels.tolist()
@@ -268,8 +268,9 @@ def test_a_table_of_a_function_counts_what_it_returned(tmp_path: Path) -> None:
 
 
 def test_a_run_has_no_studys_table(run: Path, capsys: Capture) -> None:
-    outcome = call(capsys, "report", run, "--csv", "a.csv")
-    assert (outcome.code, f"cnnkit eval {run} --csv a.csv" in outcome.err) == (2, True)
+    for option in ("--csv", "--csv-images"):
+        outcome = call(capsys, "report", run, option, "a.csv")
+        assert (outcome.code, f"cnnkit eval {run} --csv a.csv" in outcome.err) == (2, True)
 
 
 def test_a_split_that_does_not_exist_is_refused(run: Path) -> None:

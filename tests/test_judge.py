@@ -277,8 +277,11 @@ def test_what_a_judged_study_does_not_hold_is_told(capsys: Capture) -> None:
     for words in (("play", "kept"), ("probe", "kept")):
         outcome = call(capsys, *words)
         assert (outcome.code, none in outcome.err) == (2, True)
-    outcome = call(capsys, "report", "kept", "--csv", "a.csv")
+    outcome = call(capsys, "report", "kept", "--csv", "a.csv", "--csv-images", "b.csv")
     assert (outcome.code, "the table holds accuracies alone" in outcome.err) == (1, True)
+    assert not [path for path in ("a.csv", "b.csv", "kept/report.html") if Path(path).exists()]
+    assert call(capsys, "report", "kept", "--csv", "a.csv").code == 0
+    assert Path("a.csv").read_bytes() == Path("kept/trials.csv").read_bytes()
     assert "whether the table was right" in call(capsys, "compare", "--verify", "kept").out
     resumed = call(capsys, "compare", "--resume", "--out", "kept").err
     assert "the numbers in the table table.csv; cnnkit trained nothing of it" in resumed

@@ -2,16 +2,24 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support import call, finished_run, own_pooling_file
+from support import Tiny, call, finished_run, own_pooling_file
 
+import cnnkit
 from cnnkit.comparison.kept_runs import kept_runs
 from cnnkit.comparison.results import read_results
+from cnnkit.comparison.runner import StudyInterrupted
+from cnnkit.comparison.study import plan_study
 from cnnkit.errors import UsageError
 from cnnkit.experiment.run_dir import RunDir
+from cnnkit.files import write_json
+from cnnkit.kept import sealed
 from cnnkit.own import sources
 
 Capture = pytest.CaptureFixture[str]
@@ -77,6 +85,56 @@ def test_a_filter_reads_values_as_set_does_and_knows_what_key_is_meant(home: Pat
         names("model.poling=avg")
     with pytest.raises(UsageError, match=r"--filter model\.pooling=\[max: .*not YAML"):
         names("model.pooling=[max")
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        (["model.pooling=avg"], True),
+        (["model.pooling={name: soft, beta: 2}"], True),
+        (["model.pooling=avg", "model.hidden=[8]"], True),
+        (["model.pooling=stride"], False),  # of the base: no network has it
+        (["model.pooling=avg", "training.seed=9"], False),
+        (["training.epochs=2"], True),
+    ],
+)
+def test_a_filter_finds_a_study_by_the_networks_that_it_compares(
+    filters: list[str], found: bool, tiny: Tiny
+) -> None:
+    values: dict[str, list[Any]] = {
+        "model.pooling": ["max", "avg", {"name": "soft", "beta": 2}],
+        "model.hidden": [[16], [8]],
+    }
+    (key, first), (other, second) = values.items()
+    plan = plan_study(tiny("model.pooling=stride"), key, first, 2, beside={other: second})
+    write_json(Path("all/study/study.json"), sealed(plan.to_file().to_dict()))
+    assert [run.name for run in kept_runs(Path("all"), filters)] == ["study"] * found
+
+
+def test_a_study_that_was_stopped_is_told_with_how_far_it_came(tmp_path: Path) -> None:
+    def state() -> str:
+        (run,) = kept_runs(tmp_path)
+        return run.state
+
+    def stopped(level: str, seed: int) -> float:
+        if seed == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return known(level, seed)
+
+    def known(level: str, seed: int) -> float:
+        return {"low": 0.5, "near": 0.899, "high": 0.9}[level] + seed % 3 / 1e5
+
+    known.__qualname__ = stopped.__qualname__
+    levels = {"level": ["low", "near", "high"]}
+    with pytest.raises(StudyInterrupted):
+        cnnkit.compare(stopped, levels, max_seeds=9, margin=1e-4, out="study", progress=False)
+    assert state() == "6 of at most 27 trials"
+    (tmp_path / "study" / "results.json").unlink()
+    assert state() == "6 of at most 27 trials"
+    study = cnnkit.compare(known, levels, max_seeds=9, margin=1e-4, out="study", progress=False)
+    beaten = next(level for level in study.results.levels if level.name == "low")
+    assert len(beaten.seeds) < 9
+    assert state() == "finished"
 
 
 def test_the_last_is_the_largest_and_what_is_unknown_comes_after_it(home: Path) -> None:

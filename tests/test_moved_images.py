@@ -181,7 +181,7 @@ def test_a_study_goes_on_where_its_images_lie_now(
     cnnkit.compare(own(photos, "training.epochs=1"), varied, seeds=2, out=study, progress=False)
     folder = photos.rename(tmp_path / "moved")
     assert "photos is not there; the images are numbered" in call(
-        capsys, "report", study, "--csv", "numbers.csv"
+        capsys, "report", study, "--csv-images", "numbers.csv"
     ).err.replace("\n", "")
     going_on = ("compare", "--resume", "--out", study, "--seeds", 3)
     assert "--root PATH" in call(capsys, *going_on).err
@@ -198,7 +198,7 @@ def test_a_study_is_reported_and_probed_where_its_images_lie_now(
     cnnkit.compare(own(photos, "training.epochs=1"), varied, seeds=2, out=study, progress=False)
     page = cnnkit.open_study(study).report().read_text(encoding="utf-8")
     folder = photos.rename(tmp_path / "moved")
-    assert call(capsys, "report", study, "--root", folder, "--csv", "a.csv").code == 0
+    assert call(capsys, "report", study, "--root", folder, "--csv-images", "a.csv").code == 0
     assert (study / REPORT).read_text(encoding="utf-8") == page
     assert (tmp_path / "a.csv").read_text().count(".bmp") == 12
     refused = call(capsys, "probe", study, "--images", 6)

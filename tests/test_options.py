@@ -249,7 +249,8 @@ ACTS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "report": {
         "DIR": ("report", "{run}"),
-        "--csv": ("report {run}", "--csv {tmp}/a.csv"),
+        "--csv": ("report {study}", "--csv {tmp}/a.csv"),
+        "--csv-images": ("report {study}", "--csv-images {tmp}/a.csv"),
         "--root": ("report {run}", "--root {tmp}/none"),
         "--trust": ("report {own}", "--trust"),
     },

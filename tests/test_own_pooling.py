@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import TINY
-from support import Tiny, call
+from support import Tiny, call, kept_json
 
 import cnnkit
 from cnnkit.comparison.on_ray import _train_somewhere
@@ -31,6 +31,7 @@ from cnnkit.data.prepare import load_data
 from cnnkit.errors import ConfigError, OwnCodeError
 from cnnkit.events import Note
 from cnnkit.families.poolings import POOLINGS
+from cnnkit.filenames import PROBE
 from cnnkit.nn import tried_apart
 from cnnkit.nn.tried import Case, problem_of
 from cnnkit.nn.tried_apart import try_own_classes
@@ -598,7 +599,7 @@ STRANGERS = {  # by what a command is given; the planted code lies beside it, an
     ],
     "a study": [
         ["report", "study"],
-        ["report", "study", "--csv", "right.csv"],
+        ["report", "study", "--csv-images", "right.csv"],
         ["compare", "--verify", "study"],
         ["compare", "--verify", "study", "--deep"],
         ["compare", "--resume", "--out", "study", "--seeds", "3", "--workers", "1"],
@@ -628,6 +629,21 @@ def test_planted_code_runs_through_no_command(
         assert done.code in (0, 1, 2), line
         assert "Traceback" not in done.err, line
         assert not Path("planted").exists(), line
+
+
+def test_other_levels_are_probed_where_one_has_code_that_is_not_trusted(
+    a_study: Path, capsys: Capture
+) -> None:
+    done = call(capsys, "probe", a_study, "--images", 5)
+    assert done.code == 0, done.err
+    told = " ".join(done.err.split())
+    assert "own.py:Quantile(q=0.9) is not probed: it needs the code in study/own/own.py" in told
+    assert told.count("--trust lets it run") == 1
+    assert not Path("planted").exists()
+    assert {trial["level"] for trial in kept_json(a_study / PROBE)["trials"]} == {"max"}
+    forget()
+    assert call(capsys, "probe", a_study, "--images", 5, "--trust").code == 0
+    assert len(kept_json(a_study / PROBE)["trials"]) == 4
 
 
 def test_a_page_of_a_study_leaves_own_code_out_and_that_is_told(a_study: Path, capsys: Capture) -> None:

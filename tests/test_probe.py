@@ -11,7 +11,7 @@ import pytest
 import torch
 from browsers import chromium
 from conftest import TINY
-from scipy import ndimage
+from scipy import ndimage, stats
 from sklearn.linear_model import RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -526,6 +526,12 @@ def test_the_command_tells_a_table_and_the_report_has_a_section(
     done = call(capsys, "probe", probed, "--images", "100")
     assert done.code == 0, done.err
     assert "same answer" in done.out
+    kept = read_probe(probed)
+    assert kept is not None
+    for level in ("stride", "concat"):
+        own = [trial.figures["mean_corruption_error"] for trial in kept.trials if trial.level == level]
+        spread = stats.t.ppf(0.975, 2) * np.std(own, ddof=1) / 3**0.5
+        assert f" {np.mean(own):.1%}".replace("%", f" ± {spread * 100:.1f}") in done.out
     page = (probed / "report.html").read_text(encoding="utf-8")
     assert '<section id="why">' in page
     assert "broken lines" in page

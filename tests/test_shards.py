@@ -27,6 +27,7 @@ from support import (
 from test_comparison import without_timing
 
 import cnnkit
+from cnnkit.comparison.kept_runs import kept_runs
 from cnnkit.comparison.merging import merge_studies
 from cnnkit.comparison.plan_options import with_shard
 from cnnkit.comparison.records import StudyResults
@@ -482,3 +483,18 @@ def test_the_job_script_of_the_documents_trains_and_merges_a_study(
     assert done.stderr == ""
     assert "S/all/report.html" in done.stdout
     assert len(verify(Path("S/all")).trials) == 8
+
+
+def test_the_list_of_studies_tells_a_shard_and_what_a_merge_lacks(tmp_path: Path) -> None:
+    def states() -> dict[str, str]:
+        return {run.name: run.state for run in kept_runs(tmp_path)}
+
+    train(planned(), tmp_path / "one", (1, 2))
+    merge_studies([tmp_path / "one"], tmp_path / "all")
+    assert states() == {"one": "shard 1/2", "all": "4 of 6 trials"}
+    shutil.rmtree(next((tmp_path / "one" / TRIALS).iterdir()))
+    (tmp_path / "one" / RESULTS).unlink()
+    assert states()["one"] == "shard 1/2, 3 of 4 trials"
+    train(planned(), tmp_path / "two", (2, 2))
+    merge_studies([tmp_path / "two"], tmp_path / "all")
+    assert states()["all"] == "finished"

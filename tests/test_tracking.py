@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import Here, Tiny
+from support import Here, Tiny, kept_json
 
 import cnnkit
 from cnnkit.api.functions import train
@@ -25,7 +25,8 @@ from cnnkit.config.schema import Config
 from cnnkit.errors import TrainingError, UsageError
 from cnnkit.events import EpochRecord, Listener, Note
 from cnnkit.families.trackers import TRACKERS, Tracker
-from cnnkit.filenames import PREDICTIONS, STUDY
+from cnnkit.filenames import PREDICTIONS, RESULT, STUDY
+from cnnkit.stats import MOST_SEEDS
 from cnnkit.tracking import delivery, taker
 from cnnkit.tracking.messages import Ended, Message, Opened, Refused, Row, Scalars, Text
 from cnnkit.tracking.pictures import CELL, LETTER, LONGEST_NAME, MARGIN, confusion_picture, filters_picture
@@ -335,6 +336,76 @@ def test_a_study_that_goes_on_tells_what_was_not_told(tiny: Tiny, tmp_path: Path
     trials = sorted((home / "trials").iterdir())
     assert [len(told(trial, "opened")) for trial in trials] == [1, 1, 1, 1]
     assert [going_on for *_, going_on in told(home, "opened")] == [False, True]
+
+
+def guessed(optimizer: str, seed: int) -> list[bool]:
+    if seed == 1 and optimizer == "adamw":
+        raise ValueError("no luck")
+    return [optimizer == "adamw", *[seed % 2 == 0] * 9]
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_study_of_a_function_is_a_run_with_its_verdict_and_one_for_each_call(tmp_path: Path) -> None:
+    home = tmp_path / "own"
+    vary = {"optimizer": ["sgd", "adamw"]}
+    study = cnnkit.compare(guessed, vary, seeds=3, out=home, track=["fake"], progress=False)
+    ((name, parameters, _, _),) = told(home, "opened")
+    assert (name, parameters["varied"], parameters["levels"]) == ("own", "optimizer", ["sgd", "adamw"])
+    assert parameters["function"].endswith("guessed")
+    assert told(home, "text") == [["verdict", sentence(study.results), verdict(study.results)]]
+    assert told(home, "file") == [["results.json"], ["report.html"]]
+    trials = {(trial.level, trial.seed): home / "trials" / trial.folder for trial in study.results.trials}
+    assert len(trials) == 6
+    for (level, seed), trial in trials.items():
+        ((_, parameters, parent, _),) = told(trial, "opened")
+        assert (parameters["optimizer"], parameters["seed"], parent) == (level, seed, str(home))
+        failed = (level, seed) == ("adamw", 1)
+        returned = [] if failed else [sum(guessed(level, seed)) / 10]
+        assert [values["test/accuracy"] for _, values in told(trial, "row")] == returned
+        assert told(trial, "end") == [["failed" if failed else "finished"]]
+    cnnkit.compare(guessed, vary, seeds=4, out=home, progress=False)
+    assert [len(told(trial, "opened")) for trial in trials.values()] == [1, 1, 1, 2, 1, 1]
+    assert len([*home.glob("trials/*/fake.jsonl")]) == 8
+
+
+def test_a_tracker_that_is_none_is_refused_before_anything_is_written(tiny: Tiny, tmp_path: Path) -> None:
+    for of in (tiny(), guessed):
+        with pytest.raises(UsageError, match=r"track=mlfow: .*did you mean"):
+            cnnkit.compare(of, {"model.dropout": [0, 0.5]}, out="study", track=["mlfow"], progress=False)
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.usefixtures("fake", "trials_here")
+def test_each_training_of_tune_is_told_once_below_the_comparison(tiny: Tiny, tmp_path: Path) -> None:
+    home = tmp_path / "study"
+    config = tiny("training.epochs=1")
+    vary = {"model.dropout": [0, 0.5]}
+
+    def trained(seeds: int, track: list[str]) -> None:
+        cnnkit.compare(config, vary, seeds, home, tune=2, workers=1, track=track, progress=False)
+
+    trained(1, ["fake"])
+    points = sorted((home / "tuning").iterdir())
+    assert len(points) == 4
+    for point in points:
+        ((_, parameters, parent, _),) = told(point, "opened")
+        kept = kept_json(point / RESULT)
+        assert (parent, parameters["training.seed"] >= MOST_SEEDS) == (str(home), True)
+        ((step, values),) = told(point, "row")
+        assert (step, values["accuracy/val"]) == (kept["best_epoch"], kept["val_accuracy"])
+        assert not any("test" in name for name in values)
+        assert told(point, "end") == [["finished"]]
+    assert len(told(home, "opened")) == 1
+    (points[0] / "tracked-fake.json").unlink()  # as if the tracker had been down
+    trained(2, [])
+    assert [len(told(point, "opened")) for point in points] == [2, 1, 1, 1]
+
+
+def test_a_run_that_is_finished_is_not_tracked_afterwards(tiny: Tiny) -> None:
+    run = train(tiny("training.epochs=1"), "run", progress=False)
+    with pytest.raises(UsageError, match="is finished: no tracker is told of it now"):
+        run.resume(progress=False, track=["tensorboard"])
+    assert run.resume(progress=False) == run.result
 
 
 def told_parameters(home: Path) -> dict[str, Any]:

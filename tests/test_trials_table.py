@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import TINY
-from support import Here, kept_json
+from support import Here, call, kept_json
 
 import cnnkit
 from cnnkit.comparison.runner import run_study
@@ -153,3 +153,14 @@ def test_real_pandas_takes_it(study: Path) -> None:
     pytest.importorskip("pandas")
     frame = cnnkit.open_study(study).table()
     assert frame.groupby("level").accuracy.count().to_dict() == {"avg": 1, "max": 2}
+
+
+def test_the_command_writes_the_same_rows_and_the_images_beside_them(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = shutil.copytree(study, tmp_path / "copy")
+    assert call(capsys, "report", study, "--csv", "a.csv", "--csv-images", "b.csv").code == 0
+    assert Path("a.csv").read_bytes() == (study / "trials.csv").read_bytes()
+    assert Path("b.csv").read_text(encoding="utf-8").startswith('"image","truth","seeds","max","avg"')
+    twice = call(capsys, "report", study, "--csv", "c.csv", "--csv-images", "c.csv")
+    assert (twice.code, "name two files" in twice.err) == (2, True)

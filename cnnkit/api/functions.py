@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from cnnkit.api.drawn import as_path
 from cnnkit.api.progress import shown
 from cnnkit.api.refusals import anew, limits_of, refuse_of_function, values_of, whole
 from cnnkit.api.run import Run
@@ -13,6 +14,7 @@ from cnnkit.config import load
 from cnnkit.config.checks import grid_complaints
 from cnnkit.config.own_code import own_classes, trust_values
 from cnnkit.config.schema import Config
+from cnnkit.config.validation import known_trackers
 from cnnkit.data.dataset import ImageDataset, Splits, pixel_statistics
 from cnnkit.data.prepare import load_splits
 from cnnkit.errors import UsageError
@@ -121,7 +123,7 @@ def train(
     >>> cnnkit.train(cnnkit.load_config("digits", {"training.epochs": 1}), "runs/one").result.epochs
     1
     """
-    folder = None if out is None else Path(out)
+    folder = as_path(out)
     if folder is not None:
         refuse_taken(folder)
     with shown(progress) as listener, anew():
@@ -172,6 +174,7 @@ def compare(
     workers: int | None = None,
     executor: Literal["local", "ray"] = "local",
     ray_address: str | None = None,
+    track: Sequence[str] = (),
     progress: bool = True,
 ) -> "Study":
     """Trains each value of a key under the same seeds, and tells which differences are real.
@@ -190,8 +193,8 @@ def compare(
     what the first does.
     shard: (3, 16) trains only the third of 16 shares of the trials, for another machine each; `merge` makes
     one study of them. It takes `seeds`.
-    out: the study's folder; what it holds of the same study is kept, and no value or seed is dropped. The
-    trackers that `config.tracking` names are told of it.
+    out: the study's folder; what it holds of the same study is kept, and no value or seed is dropped.
+    track: trackers that are told of it, besides those that `config.tracking` names.
     workers: trials side by side, not with Ray; of a function 1, in this process, or as many processes,
     which import it from its module. tune: so many points at which each value is tried first, on validation
     images alone; it keeps the settings of the best. tune_keys: what is tuned, dotted keys; without any the
@@ -211,11 +214,12 @@ def compare(
     >>> print(cnnkit.compare(train, {"optimizer": ["sgd", "adamw"]}, out="studies/own", progress=False))
     optimizer adamw wins with 9...%: it is better than every other by ... points or more.
     """
+    trackers = [*known_trackers(track, "track="), *(() if callable(config) else config.tracking)]
     varied, limits = values_of(vary, tune_keys), limits_of(seeds, min_seeds, max_seeds, margin)
     if not callable(config):
         trust_values(varied)
     whole(tune=tune, folds=folds, workers=workers)
-    from cnnkit.api.study import run_function_plan, run_plan
+    from cnnkit.api.study import run_function_plan, run_plan, with_page
     from cnnkit.comparison.function_plan import plan_function
     from cnnkit.comparison.going_on import as_planned
     from cnnkit.comparison.plan_options import with_shard, with_tuning
@@ -223,7 +227,7 @@ def compare(
     from cnnkit.comparison.study import plan_study
     from cnnkit.tracking.study import tracked_study
 
-    planned, folder = {**as_planned(varied), **limits}, None if out is None else Path(out)
+    planned, folder = {**as_planned(varied), **limits}, as_path(out)
     of_plan: dict[str, object] = {"match": match, "metric": metric, "tune": tune, "folds": folds}
     of_plan |= {"resample_test": resample_test, "shard": shard}
     with StudyProgress(quiet=not progress) as listener:
@@ -232,11 +236,15 @@ def compare(
                 executor=executor, ray_address=ray_address, tune_keys=tuple(tune_keys), **of_plan
             )
             own = plan_function(config, **planned)
-            return run_function_plan(config, own, folder, workers=workers, notify=listener)
+            with tracked_study(trackers, folder, listener) as tracked:
+                study = run_function_plan(
+                    config, own, folder, workers=workers, notify=listener, tracked=tracked
+                )
+                return with_page(study, tracked)
         base = load.with_own_test_images(config, folds, resample_test)
         plan = plan_study(base, **planned, match=match, metric=metric, here=executor == "local")
         plan = with_shard(with_tuning(plan, tune, tune_keys), given_shard(shard))
-        with tracked_study(config.tracking, folder, listener) as tracked, anew():
+        with tracked_study(trackers, folder, listener) as tracked, anew():
             study = run_plan(
                 plan,
                 folder,
@@ -246,9 +254,7 @@ def compare(
                 notify=listener,
                 tracked=tracked,
             )
-            if tracked and plan.shard is None:
-                tracked.files.append(study.report())
-            return study
+            return study if plan.shard else with_page(study, tracked)
 
 
 def merge(folders: Sequence[str | Path], out: str | Path, *, progress: bool = True) -> "Study":

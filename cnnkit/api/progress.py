@@ -198,13 +198,13 @@ class _Preparing:
 
     def __init__(self) -> None:
         self.bar: Progress | None = None
-        self.begun = False
+        self.begun = ""  # what is told to be under way
 
     def show(self, note: Prepared) -> None:
         ended = note.done == note.images
-        if ended or not (self.begun or err.is_terminal):
+        if ended or not (self.begun == note.text or err.is_terminal):
             say(err, note.text, "dim")
-        self.begun = not ended
+        self.begun = "" if ended else note.text
         if self.bar and ended:
             self.bar.stop()
             self.bar = None

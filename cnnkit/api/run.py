@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from cnnkit.api.drawn import Drawn, as_path
 from cnnkit.api.notebook import embedded
 from cnnkit.api.progress import shown
 from cnnkit.config.own_code import own_classes, tell_of_changes
 from cnnkit.config.schema import Config
+from cnnkit.config.validation import known_trackers
 from cnnkit.data.named_files import image_files
 from cnnkit.data.sources import with_root
 from cnnkit.errors import CnnkitError, ImageError, UsageError
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Drawn):
     """A run directory; or a weights or ONNX file, of which only the model and its configuration are known.
 
     Whatever is read from it raises RunError where it is missing or damaged. In a notebook a run shows its
@@ -102,9 +104,8 @@ class Run:
         """
         from cnnkit.report.confusion import draw_confusion
 
-        other, own = (None if path is None else Path(path) for path in (data, root))
         tell_of_changes([self.weights.config], notify)
-        measured = measure_split(self.weights, split, device, notify, other, own)
+        measured = measure_split(self.weights, split, device, notify, as_path(data), as_path(root))
         with _not_hiding_what_is_known(notify):
             draw_confusion(measured)
         return measured
@@ -149,7 +150,7 @@ class Run:
         """
         from cnnkit.experiment.export import export
 
-        paths = (None if path is None else Path(path) for path in (out, root))
+        paths = as_path(out), as_path(root)
         tell_of_changes([self.weights.config], notify)
         return export(self.weights, *paths, kind=format, pixels=pixels, most=check, int8=int8, notify=notify)
 
@@ -165,9 +166,12 @@ class Run:
 
         device: instead of the configured one; another device rounds differently. root: where the
         run's own images lie now. track: trackers that are told besides those that were. A run that is
-        finished is left as it is, and checked. progress, and what is raised: as for `cnnkit.train`.
+        finished is left as it is, and checked. progress, and what is raised: as for `cnnkit.train`; also
+        UsageError where a finished run is to be tracked.
         """
-        folder = self.folder
+        folder, more = self.folder, known_trackers(track, "track=")
+        if folder.finished and more:
+            raise UsageError(f"{self.path} is finished: no tracker is told of it now; leave track out")
         if folder.finished:
             with contextlib.suppress(OSError), alone_at(folder.path, "run"):  # it may take no files
                 folder.remove_leftovers()  # of a picture or a page
@@ -177,11 +181,11 @@ class Run:
                     config = folder.config
                     refuse_untrusted(*own_classes(config.model))
                     tell_of_changes([config], listener)
-                    data = with_root(config.data, None if root is None else Path(root), listener)
+                    data = with_root(config.data, as_path(root), listener)
                     found = config.model_copy(update={"data": data})
                     setting = prepare(found, listener, device, threads=folder.threads)
                     point_latest_at(folder.path)
-                    names = [*config.tracking, *tracked_before(folder.path), *track]
+                    names = [*config.tracking, *tracked_before(folder.path), *more]
                     labels = setting.splits.test.labels.cpu().numpy()
                     with tracked_run(names, folder, config, labels, listener) as told:
                         run_experiment(config, folder, told, setting)
@@ -195,32 +199,6 @@ class Run:
 
         with _not_hiding_what_is_known(notify):
             draw_curves(self.folder)
-
-    def report(self, *, root: str | Path | None = None) -> Path:
-        """Draws `report.html` into the run directory; returns its path. root: where the images lie now."""
-        from cnnkit.report.page import write_report
-
-        return write_report(self.folder.path, root=None if root is None else Path(root))
-
-    def play(
-        self,
-        out: str | Path | None = None,
-        *,
-        float32: bool = False,
-        notify: NoteListener = ignore,
-        root: str | Path | None = None,
-    ) -> Path:
-        """Writes a page on which the network answers what a person draws; returns its path.
-
-        out: None: `play.html` in the run directory, or of a weights file in the folder one works in.
-        float32: whole weights, in a page twice as large. notify: is told where the training has not ended.
-        root: where the images lie now.
-        Raises UsageError where the network has Python code of your own, RunError where there are no weights.
-        """
-        from cnnkit.play.page import write_play
-
-        page, images = (None if path is None else Path(path) for path in (out, root))
-        return write_play([self.path], page, float32=float32, notify=notify, root=images)
 
     def _repr_html_(self) -> str | None:
         """None where there is no report, for a weights file alone; a notebook then shows the plain form."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from cnnkit.api.drawn import Drawn, as_path
 from cnnkit.api.notebook import embedded
 from cnnkit.comparison import results
 from cnnkit.comparison.executor import Executor
@@ -28,17 +29,15 @@ from cnnkit.errors import UsageError
 from cnnkit.events import NoteListener, StudyListener, ignore
 from cnnkit.filenames import RUNS, TRIALS
 from cnnkit.nn.tried_apart import try_own_classes
-from cnnkit.play.page import write_play
 from cnnkit.probe.measure import IMAGES
 from cnnkit.probe.study import probe_study
-from cnnkit.report.page import write_report
 from cnnkit.report.right import right_table
 from cnnkit.tables import Table
 from cnnkit.tracking.study import TrackedStudy
 
 
 @dataclass(frozen=True)
-class Study:
+class Study(Drawn):
     """A study's folder. In a notebook a study shows its report; `print` tells who wins.
 
     Whatever is read from it raises RunError where it is missing or damaged.
@@ -82,28 +81,7 @@ class Study:
         lie now. Raises UsageError where the
         study holds no networks, DataError where its images are missing.
         """
-        return probe_study(self.path, images, device, notify, None if root is None else Path(root))
-
-    def report(self, *, root: str | Path | None = None) -> Path:
-        """Draws `report.html` into the study's folder; returns its path. root: where the images lie now."""
-        return write_report(self.path, root=None if root is None else Path(root))
-
-    def play(
-        self,
-        out: str | Path | None = None,
-        *,
-        float32: bool = False,
-        notify: NoteListener = ignore,
-        root: str | Path | None = None,
-    ) -> Path:
-        """Writes a page on which each level's first network answers what a person draws; returns its path.
-
-        out: None: `play.html` in the study's folder. float32: whole weights, in a page twice as large.
-        notify: is told of networks that are not on the page. root: where the images lie
-        now. Raises UsageError where there is none to show.
-        """
-        page, images = (None if path is None else Path(path) for path in (out, root))
-        return write_play([self.path], page, float32=float32, notify=notify, root=images)
+        return probe_study(self.path, images, device, notify, as_path(root))
 
     def table(self) -> Any:
         """A pandas frame with a row a trial: value, seed, state, accuracies, epochs, seconds, costs.
@@ -171,13 +149,22 @@ def run_function_plan(
     *,
     workers: int | None = None,
     notify: StudyListener = ignore,
+    tracked: TrackedStudy | None = None,
 ) -> Study:
-    """Makes the calls that a folder does not hold yet; workers: None: 1, this process."""
+    """Makes the calls that a folder does not hold yet; workers: None: 1, this process. tracked: as above."""
     if workers is not None and workers < 1:
         raise UsageError(f"workers: {workers}; expected a number of 1 or more")
     folder = folder or _new_folder(plan.key)
-    run_function(function, plan, folder, workers or 1, notify)
+    told = tracked.at(folder, notify) if tracked else notify
+    run_function(function, plan, folder, workers or 1, told)
     return Study(folder)
+
+
+def with_page(study: Study, tracked: TrackedStudy | None) -> Study:
+    """The study; where trackers are told of it its report is drawn, which they keep."""
+    if tracked:
+        tracked.files.append(study.report())
+    return study
 
 
 def _new_folder(name: str) -> Path:

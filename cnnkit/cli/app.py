@@ -6,7 +6,6 @@ Nothing heavy is imported before a command needs it: `cnnkit --help` never loads
 import io
 import os
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +17,7 @@ from cnnkit.cli.compare import compare_command, compare_pooling_command
 from cnnkit.cli.completion import (
     complete_folder,
     complete_run_directory,
-    whole_words,
+    in_words_of,
 )
 from cnnkit.cli.config import config_app
 from cnnkit.cli.data import COLUMNS, data_command
@@ -129,7 +128,7 @@ def train_command(
                 run = train(read, out, name=Path(str(source)).stem, progress=asking(progress, yes))
         else:
             run = open_run(Path(str(resume)), trust=trust)
-            refuse_finished(run, device, track)
+            refuse_finished(run, device)
             drawn = run.folder.finished and (run.path / CURVES).is_file()
             run.resume(device, progress=not quiet, root=root, track=track)
     if as_json:
@@ -213,9 +212,8 @@ def main() -> int:
         from cnnkit.cli.help import import_help
 
         import_help()
-    completing = os.environ.get("_CNNKIT_COMPLETE") == "complete_bash"
     try:
-        with whole_words() if completing else nullcontext():
+        with in_words_of(os.environ.get("_CNNKIT_COMPLETE", "")):
             app(prog_name="cnnkit")
     except CnnkitError as error:
         from cnnkit.cli.console import print_error

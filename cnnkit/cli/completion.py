@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -155,6 +156,39 @@ def _paths(incomplete: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def in_words_of(shell: str) -> Iterator[None]:
+    """Lets a shell complete words that hold `=`. shell: as the variable of the completion names it."""
+    if shell == "complete_bash":
+        with whole_words():
+            yield
+    elif shell in ("complete_zsh", "complete_fish"):
+        with option_and_value('"' if shell == "complete_zsh" else ""):
+            yield
+    else:
+        yield
+
+
+@contextlib.contextmanager
+def option_and_value(quote: str) -> Iterator[None]:
+    """Lets zsh and fish complete `--set=KEY=VALUE`, which is one word to them: each is offered with `--set=`.
+
+    quote: what stands before each that is offered, at the start of a line or behind `((`.
+    """
+    line, space, last = os.environ.get("_TYPER_COMPLETE_ARGS", "").rpartition(" ")
+    option, equals, start = last.partition("=")
+    if not equals or not option.startswith("--"):
+        yield
+        return
+    os.environ["_TYPER_COMPLETE_ARGS"] = f"{line}{space}{option} {start}"
+    output = sys.stdout
+    with contextlib.redirect_stdout(io.StringIO()) as offered:
+        try:
+            yield
+        finally:
+            output.write(re.sub(rf"(?m)(^|\(\(){quote}(?=.)", rf"\g<0>{option}=", offered.getvalue()))
+
+
+@contextlib.contextmanager
 def whole_words() -> Iterator[None]:
     """Lets bash complete `KEY=VALUE` and `FILE:CLASS`: of each it makes three words, replacing the last."""
     words = os.environ["COMP_WORDS"].split("\n")[: int(os.environ["COMP_CWORD"]) + 1]
@@ -166,6 +200,8 @@ def whole_words() -> Iterator[None]:
         else:
             kept = ""
             joined.append(word)
+    if kept.startswith("--"):
+        kept = kept.partition("=")[2]  # what is offered for `--set=KEY` is without the option
     output = sys.stdout
     os.environ.update(COMP_WORDS="\n".join(joined), COMP_CWORD=str(len(joined) - 1))
     with contextlib.redirect_stdout(io.StringIO()) as offered:

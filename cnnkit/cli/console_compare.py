@@ -58,9 +58,9 @@ def _standing(
     shared = pair_in(ranked.pairs, level.name, ranked.levels[0].name).seeds if to_best else 0
     return {
         "seeds": str(len(level.seeds)),
-        f"{measure}, %": _told(level.compared, len(level.seeds)),
-        "accuracy, %": _told(level.accuracy, len(level.seeds)),
-        "to the best, points": _told(to_best.difference, shared, "+") if to_best else "",
+        f"{measure}, %": in_percent(level.compared, len(level.seeds)),
+        "accuracy, %": in_percent(level.accuracy, len(level.seeds)),
+        "to the best, points": in_percent(to_best.difference, shared, "+") if to_best else "",
         "verdict": to_best.verdict if to_best else THE_BEST,
     }
 
@@ -90,14 +90,14 @@ def _legend(results: StudyResults) -> str:
     return f"± and [ ]: 95 % intervals; those to the best hold for all pairs together{medians}"
 
 
-def _told(interval: Interval, seeds: int, sign: str = "") -> str:
+def in_percent(interval: Interval, seeds: int, sign: str = "", digits: int = 3) -> str:
     """A mean times 100, with its 95 % interval if that tells something; not as ± if it ends at 0 or 100 %."""
     mean, low, high = (
-        None if value is None else f"{value * 100 + 0.0:{sign}.3f}"
+        None if value is None else f"{value * 100 + 0.0:{sign}.{digits}f}"
         for value in (interval.mean, interval.low, interval.high)
     )
     if interval.low is None or interval.high is None:
         return f"{mean}" if sign or seeds < FEWEST_SEEDS else f"{mean} each"
     if sign or interval.low <= 0 or interval.high >= 1:
         return f"{mean} [{low}, {high}]"
-    return f"{mean} ± {(interval.high - interval.mean) * 100:.3f}"
+    return f"{mean} ± {(interval.high - interval.mean) * 100:.{digits}f}"

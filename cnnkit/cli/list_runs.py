@@ -56,7 +56,7 @@ def list_command(
         typer.Option(
             "--filter",
             metavar="KEY=VALUE",
-            help="Only those with this value in their configuration; repeatable.",
+            help="Only those that train with this value; repeatable.",
             autocompletion=complete_set,
         ),
     ] = [],  # noqa: B006

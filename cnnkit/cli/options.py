@@ -113,13 +113,9 @@ def _known_device(name: str | None) -> str | None:
 
 
 def _known_trackers(names: list[str]) -> list[str]:
-    """Refuses what no configuration would take."""
-    from cnnkit.config.validation import refusal_of
+    from cnnkit.config.validation import known_trackers
 
-    for name in names:
-        if refusal := refusal_of(("tracking",), [name]):
-            raise UsageError(f"--track {name}: {refusal}")
-    return list(dict.fromkeys(names))
+    return known_trackers(names, "--track ")
 
 
 TrackOption = Annotated[
@@ -155,6 +151,6 @@ def run_argument(what: str) -> Any:
     return typer.Argument(help=text, autocompletion=complete_run, show_default=False)
 
 
-def csv_option(what: str) -> Any:
+def csv_option(what: str, name: str = "--csv") -> Any:
     """`--csv FILE`. what: each row lists."""
-    return typer.Option("--csv", metavar="FILE", help=f"{what}: CSV, or Parquet where FILE ends in .parquet.")
+    return typer.Option(name, metavar="FILE", help=f"{what}: CSV, or Parquet where FILE ends in .parquet.")

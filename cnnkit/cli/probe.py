@@ -32,9 +32,11 @@ def probe_command(
     as_json: JsonOption = False,
 ) -> None:
     """Ask the networks of a comparison, without training, why one wins; the report shows it."""
-    from cnnkit.api.functions import open_study
+    from cnnkit.comparison.trusted import trust_kept
+    from cnnkit.report.page import write_report
 
-    kept = open_study(study, trust=trust)
+    if trust:
+        trust_kept(study)
     probe = probed(study, images, device, root)
     if as_json:
         print_json(probe.to_dict())
@@ -43,7 +45,7 @@ def probe_command(
     from cnnkit.api.progress import say
     from cnnkit.cli.console import out
 
-    page = kept.report(root=root)
+    page = write_report(study, root=root)
     if not as_json:
         say(out, f"to look at: {page}#why")
 
@@ -63,7 +65,8 @@ def show_probe(folder: Path, probe: "Probe") -> None:
     """The table of figures of whole networks, and what they support."""
     from cnnkit.api.progress import say
     from cnnkit.cli.console import make_table, out, print_table
-    from cnnkit.comparison.intervals import FEWEST_SEEDS
+    from cnnkit.cli.console_compare import in_percent
+    from cnnkit.comparison.intervals import FEWEST_SEEDS, telling
     from cnnkit.comparison.results import read_results
     from cnnkit.probe.study import WHOLE, judged, reasons
 
@@ -72,15 +75,17 @@ def show_probe(folder: Path, probe: "Probe") -> None:
     figures = judged(probe, levels)
     table = make_table(results.key, *WHOLE.values())
     for level in levels:
-        cells = []
+        cells, seeds = [], sum(trial.level == level for trial in probe.trials)
         for figure in map(figures.__getitem__, WHOLE):
             mean, real = figure.means[level], figure.differs(level, levels[0])
-            cells.append(f"{mean.mean:.1%}{'*' if real else ' '}" if mean else "· ")
+            told = in_percent(telling(mean, seeds), seeds, digits=1) if mean else "·"
+            cells.append(f"{told}{'*' if real else ' '}")
         table.add_row(level, *cells)
     print_table(table)
     few = len(results.seeds) < FEWEST_SEEDS
-    starred = f"a star for differing from {levels[0]} takes {FEWEST_SEEDS} seeds"
-    say(out, starred if few else f"*: differs from {levels[0]}, for other seeds, too", "dim")
+    starred = f"an interval, and a star for differing from {levels[0]}, take {FEWEST_SEEDS} seeds"
+    intervals = f"± and [ ]: 95 % intervals; *: differs from {levels[0]}, for other seeds, too"
+    say(out, starred if few else intervals, "dim")
     say(out, probe.told)
     for reason in reasons(figures, levels):
         say(out, reason)

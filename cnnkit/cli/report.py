@@ -16,6 +16,7 @@ from cnnkit.own.sources import OWN
 if TYPE_CHECKING:
     from cnnkit.api.run import Run
     from cnnkit.events import NoteListener
+    from cnnkit.tables import Table
 
 
 def report_command(
@@ -28,9 +29,12 @@ def report_command(
             show_default=False,
         ),
     ] = None,
-    table: Annotated[
+    table: Annotated[Path | None, csv_option("Of a comparison, list each training")] = None,
+    images: Annotated[
         Path | None,
-        csv_option("Of a comparison, list each test image and in how many seeds each value is right"),
+        csv_option(
+            "Of a comparison, list each test image and in how many seeds each value is right", "--csv-images"
+        ),
     ] = None,
     root: RootOption = None,
     trust: TrustOption = False,
@@ -42,18 +46,17 @@ def report_command(
     from cnnkit.events import NotDrawn, Note
     from cnnkit.experiment.latest import followed
     from cnnkit.report.page import write_report
-    from cnnkit.report.right import right_table
 
     notes: list[Note] = []
     chosen = latest_named(print_note) if folder is None else followed(folder)
-    if table is not None:
-        _refuse_table(chosen, table)
+    _refuse_tables(chosen, table, images)
     if trust:
         _trust(chosen, print_note)
+    tables = _tables(chosen, table, images, root)  # first: nothing is drawn where one cannot be had
     print_path(write_report(chosen, notes.append, root))
-    if table is not None:
-        right_table(chosen, print_note, root).write(table)
-        print_path(table)
+    for path, rows in tables.items():
+        rows.write(path)
+        print_path(path)
     damaged = [note for note in notes if not isinstance(note, NotDrawn)]
     for note in notes:
         if note in damaged:
@@ -74,13 +77,27 @@ def _trust(folder: Path, notify: "NoteListener") -> None:
         trust_kept(folder, notify)
 
 
-def _refuse_table(folder: Path, table: Path) -> None:
+def _refuse_tables(folder: Path, table: Path | None, images: Path | None) -> None:
     from cnnkit.tables import refuse_taken_table
 
-    refuse_taken_table(table)
-    if (folder / CONFIG).is_file():
-        again = f"cnnkit eval {shlex.quote(str(folder))} --csv {shlex.quote(str(table))}"
-        raise UsageError(f"{folder} is a run, and --csv lists a comparison's images; use {again}")
+    named = [path for path in (table, images) if path is not None]
+    for path in named:
+        refuse_taken_table(path)
+        if (folder / CONFIG).is_file():
+            again = f"cnnkit eval {shlex.quote(str(folder))} --csv {shlex.quote(str(path))}"
+            raise UsageError(f"{folder} is a run, and these tables are of a comparison; use {again}")
+    if len(named) == 2 and named[0].absolute() == named[1].absolute():
+        raise UsageError(f"{table} is named twice, as --csv and as --csv-images; name two files")
+
+
+def _tables(folder: Path, table: Path | None, images: Path | None, root: Path | None) -> "dict[Path, Table]":
+    """Those that are asked for, by their files."""
+    from cnnkit.api.progress import print_note
+    from cnnkit.api.study import Study
+    from cnnkit.report.right import right_table
+
+    found = {} if table is None else {table: Study(folder).trials()}
+    return found if images is None else {**found, images: right_table(folder, print_note, root)}
 
 
 def show_report(run: "Run", wanted: bool, silent: bool) -> None:

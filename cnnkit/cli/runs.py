@@ -3,7 +3,7 @@
 import contextlib
 import mimetypes
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,9 +68,7 @@ def folder_of_latest() -> Iterator[None]:
             RUNS.rmdir()  # succeeds only if it is empty: no run has begun
 
 
-def refuse_finished(run: "Run", device: str | None, track: Sequence[str]) -> None:
-    """Raises UsageError where a run is to go on on a device, or to be tracked, but has ended."""
+def refuse_finished(run: "Run", device: str | None) -> None:
+    """Raises UsageError where a run is to go on on a device, but has ended."""
     if run.folder.finished and device is not None:
         raise UsageError(f"{run.path} is finished: nothing is left to do on {device}; leave --device out")
-    if run.folder.finished and track:
-        raise UsageError(f"{run.path} is finished: no tracker is told of it now; leave --track out")

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -11,8 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnkit.comparison.study_file import combinations_complaint, folder_name, function_in, trial_folder
-from cnnkit.comparison.study_records import Earlier, FactorPlan, varied_in
+from cnnkit.comparison.study_file import (
+    combinations_complaint,
+    folder_name,
+    function_in,
+    load_study,
+    trial_folder,
+)
+from cnnkit.comparison.study_records import Earlier, FactorPlan, StudyFile, TrialEntry, varied_in
 from cnnkit.errors import DamagedFile, RunError
 from cnnkit.filenames import RESULT, STUDY
 from cnnkit.kept import read_sealed, sha256
@@ -149,6 +155,15 @@ def load_function_study(folder: Path) -> FunctionStudy:
     else:
         return study
     raise RunError(f"{path} is damaged: {complaint}")
+
+
+def any_study(folder: Path) -> StudyFile | FunctionStudy:
+    """What `study.json` holds, whatever is compared. Raises as `load_study` does."""
+    return load_function_study(folder) if is_of_function(folder) else load_study(folder)
+
+
+def planned_trials(study: StudyFile | FunctionStudy) -> Sequence[TrialEntry | FunctionTrial]:
+    return study.trials if isinstance(study, StudyFile) else [*study.trials()]
 
 
 def read_answer(folder: Path, trial: FunctionTrial) -> Answer | None:

@@ -27,13 +27,13 @@ def informative(results: StudyResults) -> StudyResults:
         pairs=_pairs(results.pairs),
         factors=[_factor(factor) for factor in results.factors],
         interactions=[
-            replace(one, difference=_interval(one.difference, one.seeds)) for one in results.interactions
+            replace(one, difference=telling(one.difference, one.seeds)) for one in results.interactions
         ],
     )
 
 
 def _pairs(pairs: Sequence[PairResult]) -> list[PairResult]:
-    return [replace(pair, difference=_interval(pair.difference, pair.seeds)) for pair in pairs]
+    return [replace(pair, difference=telling(pair.difference, pair.seeds)) for pair in pairs]
 
 
 def _factor(factor: FactorResult) -> FactorResult:
@@ -47,21 +47,22 @@ def _standing(level: Level, pairs: Sequence[PairResult], best: str) -> Level:
     to_best = level.to_best
     if to_best:
         shared = pair_in(pairs, level.name, best).seeds
-        to_best = replace(to_best, difference=_interval(to_best.difference, shared))
+        to_best = replace(to_best, difference=telling(to_best.difference, shared))
     seeds = len(level.seeds)
-    score = None if level.score is None else _interval(level.score, seeds)
-    return replace(level, accuracy=_interval(level.accuracy, seeds), score=score, to_best=to_best)
+    score = None if level.score is None else telling(level.score, seeds)
+    return replace(level, accuracy=telling(level.accuracy, seeds), score=score, to_best=to_best)
 
 
 def _level(level: LevelResult, pairs: Sequence[PairResult], best: str) -> LevelResult:
     by_size = []
     for row in level.by_object_size:
-        told = _interval(row, len(level.seeds))
+        told = telling(row, len(level.seeds))
         by_size.append(replace(row, low=told.low, high=told.high))
     return replace(_standing(level, pairs, best), by_object_size=by_size)
 
 
-def _interval(interval: Interval, seeds: int) -> Interval:
+def telling(interval: Interval, seeds: int) -> Interval:
+    """The interval of a mean over so many seeds, without ends where they tell nothing."""
     low, high = interval.low, interval.high
     if low is None or high is None or seeds < FEWEST_SEEDS:
         return Interval(interval.mean, None, None)

@@ -9,9 +9,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from cnnkit.comparison.function_study import is_of_function
+from cnnkit.comparison.function_study import any_study
+from cnnkit.comparison.levels import value_at
 from cnnkit.comparison.results import read_results
 from cnnkit.comparison.study_file import function_in, load_study
+from cnnkit.comparison.study_records import LevelPlan, StudyFile
+from cnnkit.comparison.study_state import state_of
+from cnnkit.comparison.tuning import Settings, with_settings
 from cnnkit.config.docs import key_names
 from cnnkit.config.load import parse_config
 from cnnkit.config.own_code import own_classes
@@ -38,8 +42,9 @@ class KeptRun(Record):
 
     data: of a study of a function or a table its name. strategy: the poolings; of a study the keys that it
     varies. accuracy: of a run on its test images, of a study the mean of its best value; a fraction.
-    seconds: of training; None of a study. state: finished, unfinished, failed or damaged. reason: why it
-    failed or is damaged, in short; also what is damaged of a finished one although its numbers are whole.
+    seconds: of training; None of a study. state: finished, unfinished, failed or damaged, or of a study as
+    `state_of` tells. reason: why it failed or is damaged, in short; also what is damaged of a finished one
+    although its numbers are whole.
     """
 
     name: str
@@ -60,9 +65,9 @@ SORTED_BY = tuple(field.name for field in fields(KeptRun))
 def kept_runs(folder: Path, filters: Sequence[str] = (), by: str = "date") -> list[KeptRun]:
     """What lies below a folder, the trials of studies left out; the last one by `by` comes last.
 
-    filters: `key=value` of the configuration, the value in YAML; all must hold, and studies of a person's
-    own function hold none. by: a field of `KeptRun`; what is unknown comes last. Raises UsageError where
-    the folder, a key or a field does not exist.
+    filters: `key=value` of the configuration, the value in YAML. All must hold: of a study for one of the
+    networks that it compares; studies of a person's own function hold none. by: a field of `KeptRun`; what
+    is unknown comes last. Raises UsageError where the folder, a key or a field does not exist.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder")
@@ -108,15 +113,26 @@ def _wanted(text: str) -> tuple[str, Any]:
     return key, wanted
 
 
-def _holds(config: Config, wanted: Mapping[str, Any]) -> bool:
-    content = config.model_dump(mode="json")
-    for key, value in wanted.items():
-        found: Any = content
-        for part in key.split("."):
-            found = found.get(part) if isinstance(found, dict) else None
-        if found != value:
-            return False
-    return True
+def _holds(path: Path, config: Config, wanted: Mapping[str, Any]) -> bool:
+    """Whether a run, or one level of a study, has these values."""
+    if not (path / STUDY).is_file():
+        return _has(config, wanted)
+    study = load_study(path)
+    return any(
+        _has(with_settings(config, {**study.settings_of(level, place), **_tuned(level)}), wanted)
+        for level in study.levels
+        for place in range(max(1, len(level.combinations)))
+    )
+
+
+def _has(config: Config, wanted: Mapping[str, Any]) -> bool:
+    with contextlib.suppress(KeyError, TypeError):  # a key of something that is left out
+        return all(value_at(config, key) == value for key, value in wanted.items())
+    return False
+
+
+def _tuned(level: LevelPlan) -> Settings:
+    return level.tuned.settings if level.tuned else {}
 
 
 def is_kept(path: Path) -> bool:
@@ -151,7 +167,7 @@ def kept_run(path: Path, name: str) -> KeptRun:
 def _kept(path: Path, below: Path, wanted: Mapping[str, Any]) -> KeptRun | None:
     """None where a filter does not hold."""
     config, run = _told(path, str(path.relative_to(below)))
-    return None if wanted and (config is None or not _holds(config, wanted)) else run
+    return None if wanted and (config is None or not _holds(path, config, wanted)) else run
 
 
 def _told(path: Path, name: str) -> tuple[Config | None, KeptRun]:
@@ -232,10 +248,9 @@ def _copies(path: Path) -> set[str]:
 
 
 def _study(path: Path) -> tuple[Config | None, Told]:
-    config, told = None, Told(state="unfinished", data=function_in(path))
-    if not is_of_function(path):
-        study = load_study(path)
-        told["strategy"] = study.key
+    config, study = None, any_study(path)
+    told = Told(data=function_in(path), strategy=study.key)
+    if isinstance(study, StudyFile):
         try:
             config = parse_config(study.config, STUDY, kept=True)
             told["data"] = config.data.info.title
@@ -243,8 +258,7 @@ def _study(path: Path) -> tuple[Config | None, Told]:
             if not (path / OWN).is_dir():
                 raise
             told["reason"] = short_reason(error, path)  # its code is missing; its numbers do not need it
-    if (path / RESULTS).is_file():
-        results = read_results(path)
-        best = max((level.accuracy.mean for level in results.levels), default=None)
-        told |= {"accuracy": best, "state": "finished", "strategy": results.key}
-    return config, told
+    results = read_results(path) if (path / RESULTS).is_file() else None
+    if results:
+        told["accuracy"] = max((level.accuracy.mean for level in results.levels), default=None)
+    return config, {**told, "state": state_of(path, study, results)}

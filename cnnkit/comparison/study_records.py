@@ -125,11 +125,11 @@ class StudyFile(Record):
         """The values of each key."""
         return varied_in(self.key, self.levels, self.factors)
 
-    def settings_of(self, level: LevelPlan) -> dict[str, Value]:
-        """What a level sets the varied keys to."""
+    def settings_of(self, level: LevelPlan, place: int = 0) -> dict[str, Value]:
+        """What a level sets the varied keys to. place: which of its combinations, where it has several."""
         if not self.factors:
             return {self.key: level.value}
-        chosen = zip(self.factors, level.combinations[0], strict=True)
+        chosen = zip(self.factors, level.combinations[place], strict=True)
         return {factor.key: factor.values[number] for factor, number in chosen}
 
     tuning: Tuning | None = None

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnnkit.comparison.function_study import FunctionStudy, FunctionTrial, is_of_function, load_function_study
+from cnnkit.comparison.function_study import FunctionStudy, any_study, planned_trials
 from cnnkit.comparison.records import StudyResults
-from cnnkit.comparison.study_file import load_study, trial_folder
-from cnnkit.comparison.study_records import StudyFile, TrialEntry
+from cnnkit.comparison.study_file import trial_folder
+from cnnkit.comparison.study_records import StudyFile
 from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.tables import Column, Table, columns_after
@@ -37,7 +37,7 @@ def trials_table(folder: Path, results: StudyResults) -> Table:
     and stopped; reason: why it failed. What is not known is empty: of a person's own function most is.
     Raises RunError where a trial is damaged.
     """
-    study = load_function_study(folder) if is_of_function(folder) else load_study(folder)
+    study = any_study(folder)
     columns = columns_after(COLUMNS, [factor.key for factor in study.factors], str)
     return Table(columns, list(_rows(folder, study, results)))
 
@@ -45,10 +45,7 @@ def trials_table(folder: Path, results: StudyResults) -> Table:
 def _rows(folder: Path, study: StudyFile | FunctionStudy, results: StudyResults) -> Iterator[list[Any]]:
     names = [level.name for level in study.levels]
     ended = {(trial.level, trial.seed): trial for trial in results.trials}
-    planned: Sequence[TrialEntry | FunctionTrial] = (
-        study.trials if isinstance(study, StudyFile) else [*study.trials()]
-    )
-    for entry in sorted(planned, key=lambda one: (names.index(one.level), one.seed)):
+    for entry in sorted(planned_trials(study), key=lambda one: (names.index(one.level), one.seed)):
         trial, home = ended.get((entry.level, entry.seed)), trial_folder(folder, entry.folder)
         if trial is None and not home.is_dir():
             continue  # the study ended without it

@@ -92,10 +92,10 @@ class TuningRun:
         trial = outcome.trial
         result = None if outcome.error else kept_point(self.home / trial.folder, trial.id)
         if result is None:
-            return PointDone(trial.level, point, None, None, outcome.error)
+            return PointDone(trial.level, point, None, None, outcome.error, trial.folder)
         value = result.monitored(self.tuning.monitor)
         told = None if value is None else value_text(self.tuning.monitor, value)
-        return PointDone(trial.level, point, told, result.train_seconds, None)
+        return PointDone(trial.level, point, told, result.train_seconds, None, trial.folder)
 
     def study(self) -> StudyPlan:
         """The study with the settings that were chosen. Call it when all has ended."""

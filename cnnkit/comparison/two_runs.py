@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnnkit.comparison.function_study import is_of_function, load_function_study
+from cnnkit.comparison.function_study import any_study
 from cnnkit.comparison.results import read_results
-from cnnkit.comparison.study_file import load_study
 from cnnkit.comparison.study_records import StudyFile
+from cnnkit.comparison.study_state import state_of
 from cnnkit.config.load import flat, parse_config
 from cnnkit.errors import UsageError
 from cnnkit.experiment.run_dir import RunDir
@@ -104,16 +104,16 @@ def _run(path: Path) -> tuple[dict[str, object], dict[str, object], dict[str, ob
 
 
 def _study(path: Path) -> tuple[dict[str, object], dict[str, object], dict[str, object]]:
-    study = load_function_study(path) if is_of_function(path) else load_study(path)
+    study = any_study(path)
     config = flat(parse_config(study.config, STUDY, kept=True)) if isinstance(study, StudyFile) else {}
     planned = {name: value for name in OF_STUDY if (value := getattr(study, name, None)) is not None}
     planned["levels"] = [level.name for level in study.levels]
     if isinstance(study, StudyFile) and study.shard:
         planned["shard"] = str(study.shard)
-    result: dict[str, object] = {"state": "unfinished"}
-    if (path / RESULTS).is_file():
-        results = read_results(path)
-        result = {"state": "finished", "trainings": len(results.trials), "test_images": results.test_images}
+    results = read_results(path) if (path / RESULTS).is_file() else None
+    result: dict[str, object] = {"state": state_of(path, study, results)}
+    if results:
+        result |= {"trainings": len(results.trials), "test_images": results.test_images}
         if results.levels:
             result |= {"best": results.best.name, "decided": results.decided}
         result |= {f"accuracy of {level.name}": level.accuracy.mean for level in results.levels}

@@ -12,7 +12,7 @@ from cnnkit.config.schema import Config
 from cnnkit.config.suggestions import nearest_key, nearest_name
 from cnnkit.config.types import UNION_TAGS
 from cnnkit.config.yaml_tree import KeyPath, YamlTree, dotted, short
-from cnnkit.errors import Problem
+from cnnkit.errors import Problem, UsageError
 from cnnkit.words import listed
 
 LIST_ERRORS = ("tuple_type", "too_short", "too_long", "missing")
@@ -65,6 +65,14 @@ def refusal_of(path: KeyPath, value: object) -> str:
     except ValidationError as failure:
         return ", ".join(_words(failure.errors()[0], path))
     return ""
+
+
+def known_trackers(names: Sequence[str], option: str) -> list[str]:
+    """Each once. option: what they were given as. Raises UsageError where no configuration would take one."""
+    for name in names:
+        if refusal := refusal_of(("tracking",), [name]):
+            raise UsageError(f"{option}{name}: {refusal}")
+    return list(dict.fromkeys(names))
 
 
 def _note(

@@ -4,7 +4,7 @@ To add a head, write a class in `cnnkit/nn/heads.py` and a row of `HEADS` here.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cnnkit.families.poolings import POWER
@@ -74,35 +74,22 @@ class Head:
 class OwnHead(Head):
     """A person's own. Its costs are those that the class declares."""
 
-    declared: Declared | None = None
+    declared: Declared = field(kw_only=True)
 
     def build(self, choice: Choice, channels: int) -> "nn.Module":
-        assert self.declared
         named = self.declared.reference
         return code.build(named, channels=channels, **choice.settings)  # type: ignore[no-any-return]
 
     def own_cost(self, choice: Choice, channels: int, cells: int) -> tuple[int, int]:
-        assert self.declared
-        numbers = {"channels": channels, "cells": cells, **choice.settings}
-        parameters, products = (self.declared.number(of, numbers) for of in ("weights", "products"))
-        return parameters or 0, (products or 0) * channels
+        weights, products = self.declared.cost(channels=channels, cells=cells, **choice.settings)
+        return weights, products * channels
 
 
 def own_head(declared: Declared) -> Head:
     """The entry of a person's own class."""
-    attributes = declared.attributes
-    return OwnHead(
-        name=str(declared.reference),
-        path=declared.reference.place,
-        kind=declared.reference.name,
-        summary=declared.summary or "an own head",
-        formula=attributes.get("formula", ""),
-        settings=declared.keywords,
-        multiplies_channels=attributes.get("multiplies_channels", 1),
-        no_negatives=attributes.get("no_negatives", False),
-        counted="products" in attributes,
-        declared=declared,
-    )
+    known = ("multiplies_channels", "no_negatives")
+    others = {name: value for name, value in declared.attributes.items() if name in known}
+    return OwnHead(**declared.entry("head"), **others)
 
 
 HERE = "cnnkit.nn.heads"

@@ -9,7 +9,7 @@ to know its name.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cnnkit.families.registry import Registry, load_class
@@ -120,41 +120,26 @@ class Pooling:
 class OwnPooling(Pooling):
     """A person's own. Its costs are those that the class declares; it sees k × k values unless it says so."""
 
-    declared: Declared | None = None
+    declared: Declared = field(kw_only=True)
 
     def build(self, choice: Choice, k: int, channels: int, networks: int = 1) -> "nn.Module":
-        assert self.declared
         named = self.declared.reference
         return code.build(named, k=k, channels=channels, **choice.settings)  # type: ignore[no-any-return]
 
     def seen(self, choice: Choice, k: int) -> int:
-        assert self.declared
         return self.declared.number("values_seen", {"k": k, **choice.settings}) or k
 
     def own_cost(self, choice: Choice, k: int, channels: int, cells: int) -> tuple[int, int]:
-        assert self.declared
-        numbers = {"k": k, "channels": channels, **choice.settings}
-        parameters, products = (self.declared.number(of, numbers) for of in ("weights", "products"))
-        return parameters or 0, (products or 0) * channels * self.multiplies_channels * cells
+        weights, products = self.declared.cost(k=k, channels=channels, **choice.settings)
+        return weights, products * channels * self.multiplies_channels * cells
 
 
 def own_pooling(declared: Declared) -> Pooling:
     """The entry of a person's own class."""
-    attributes = {**declared.attributes}
-    seen = attributes.pop("values_seen", "k")
-    products, _ = attributes.pop("products", None), attributes.pop("weights", None)
-    return OwnPooling(
-        name=str(declared.reference),
-        path=declared.reference.place,
-        kind=declared.reference.name,
-        summary=declared.summary or "an own pooling",
-        formula=attributes.pop("formula", ""),
-        settings=declared.keywords,
-        sees_all=seen is None,
-        counted=products is not None,
-        declared=declared,
-        **attributes,
-    )
+    counted = ("formula", "weights", "products", "values_seen")
+    others = {name: value for name, value in declared.attributes.items() if name not in counted}
+    sees_all = declared.attributes.get("values_seen", "k") is None
+    return OwnPooling(**declared.entry("pooling"), sees_all=sees_all, **others)
 
 
 HERE = "cnnkit.nn.pools"

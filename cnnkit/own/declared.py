@@ -68,6 +68,24 @@ class Declared:
     asks: tuple[str, ...]
     attributes: Mapping[str, Any]
 
+    def entry(self, family: str) -> dict[str, Any]:
+        """What an entry of any family says of the class. family: such as `pooling`."""
+        return {
+            "name": str(self.reference),
+            "path": self.reference.place,
+            "kind": self.reference.name,
+            "summary": self.summary or f"an own {family}",
+            "formula": self.attributes.get("formula", ""),
+            "settings": self.keywords,
+            "counted": self.attributes.get("products") is not None,
+            "declared": self,
+        }
+
+    def cost(self, **numbers: Any) -> tuple[int, int]:
+        """(weights, products for each value) by its formulas; 0 where there is none. Raises OwnCodeError."""
+        weights, products = (self.number(formula, numbers) or 0 for formula in ("weights", "products"))
+        return weights, products
+
     def number(self, formula: str, numbers: Mapping[str, Any]) -> int | None:
         """What the formula in an attribute comes to; None where there is none. Raises OwnCodeError."""
         text = self.attributes.get(formula)

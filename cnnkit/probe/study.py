@@ -11,18 +11,21 @@ from cnnkit.comparison.function_study import is_of_function
 from cnnkit.comparison.pair_records import EQUIVALENT, UNDECIDED, PairResult, ToBest
 from cnnkit.comparison.probe_file import VERSION, Probe, ProbedTrial, read_probe
 from cnnkit.comparison.study_file import load_study, no_networks, trial_folder
+from cnnkit.comparison.study_records import TrialEntry
 from cnnkit.comparison.verdicts import Observed, judge
-from cnnkit.config.own_code import own_classes, tell_of_changes
+from cnnkit.config.own_code import own_classes, tell_of
 from cnnkit.config.schema import Config
 from cnnkit.data.sources import with_root
 from cnnkit.errors import DamagedFile, RunError, UsageError
-from cnnkit.events import NoteListener, Prepared, ignore
+from cnnkit.events import Note, NoteListener, Prepared, ignore
 from cnnkit.experiment.checkpoints import load_weights
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import BEST, PROBE, RESULT
+from cnnkit.filenames import BEST, PROBE
 from cnnkit.files import write_json
 from cnnkit.kept import read_kept, sealed, sha256
-from cnnkit.own.code import refuse_untrusted
+from cnnkit.own.code import not_run, refuse_untrusted
+from cnnkit.own.names import Reference
+from cnnkit.own.sources import is_trusted
 from cnnkit.probe.measure import IMAGES, Asked, Found, asked_of, figures_of
 from cnnkit.stats import Interval, mean_interval
 from cnnkit.training.device import choose_device
@@ -123,32 +126,54 @@ def probe_study(
     """Probes every network of a study that was not probed yet, and keeps the figures beside its results.
 
     images: of the test split, chosen at random, the same for all. device: instead of the configured one.
-    root: where the images lie now. Raises UsageError where there is no study of networks, or a root cannot
-    act, DataError where its images are missing.
+    root: where the images lie now. Levels whose own code a person does not trust are left out.
+    Raises UsageError where there is no study of networks, or a root cannot act, DataError where its images
+    are missing.
     """
     if is_of_function(folder):
         raise UsageError(f"{folder} compares {no_networks(folder)}: there are no networks to probe")
     if images < 1:
         raise UsageError(f"--images {images}: at least 1 image must be asked")
-    study, known = load_study(folder), _known(folder, images)
-    entries = [entry for entry in study.trials if (trial_folder(folder, entry.folder) / RESULT).is_file()]
-    if not entries:
-        raise RunError(f"{folder} holds no trial that has ended; nothing can be probed")
-    asked = _Questions(images, notify, root)
+    known = _known(folder, images)
+    asked, networks = _Questions(images, notify, root), _to_ask(folder, known, notify)
     probed: list[ProbedTrial] = []
-    for number, entry in enumerate(entries):
-        run = RunDir(trial_folder(folder, entry.folder))
-        stamp = sha256(read_kept(run.path / BEST, any_size=True))
-        if stamp not in known:
-            refuse_untrusted(*own_classes(run.config.model))
-            tell_of_changes([run.config], notify)
-        notify(Prepared(f"probing {counted(len(entries), 'network')} of {folder}", number, len(entries)))
+    for number, (entry, run, stamp) in enumerate(networks):
+        notify(Prepared(f"probing {counted(len(networks), 'network')} of {folder}", number, len(networks)))
         found = known.get(stamp) or _figures(run, asked, device)
         probed.append(ProbedTrial(entry.level, entry.seed, stamp, found.figures, found.field))
         probe = Probe(VERSION, images, min(images, run.result.test_images), probed)
         write_json(folder / PROBE, sealed(probe.to_dict()))
-    notify(Prepared(f"probed {counted(len(entries), 'network')}", len(entries), len(entries)))
+    notify(Prepared(f"probed {counted(len(networks), 'network')}", len(networks), len(networks)))
     return probe
+
+
+def _to_ask(
+    folder: Path, known: Mapping[str, Found], notify: NoteListener
+) -> list[tuple[TrialEntry, RunDir, str]]:
+    """Each trial that has ended, its run, and the hash of its weights. known: as `_known` gives it.
+
+    A level whose code a person does not trust is left out, and that is told. Raises OwnCodeError where no
+    other level is left, RunError where no trial has ended.
+    """
+    networks, untrusted, own = [], dict[str, Reference](), list[Reference]()
+    for entry in load_study(folder).trials:
+        run = RunDir(trial_folder(folder, entry.folder))
+        if not run.finished:
+            continue
+        stamp = sha256(read_kept(run.path / BEST, any_size=True))
+        named = [] if stamp in known else own_classes(run.config.model)
+        if refused := [one for one in named if not is_trusted(one)]:
+            untrusted[entry.level] = refused[0]
+        else:
+            own += named
+            networks.append((entry, run, stamp))
+    if not networks:
+        refuse_untrusted(*untrusted.values())
+        raise RunError(f"{folder} holds no trial that has ended; nothing can be probed")
+    tell_of(own, notify)
+    for level, reference in untrusted.items():
+        notify(Note(f"{level} is not probed: {not_run(reference)}"))
+    return networks
 
 
 class _Questions:

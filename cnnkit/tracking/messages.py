@@ -1,5 +1,6 @@
 """What a tracker is told, and what one must be able to do."""
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -89,6 +90,11 @@ class Ended(Message):
 
     state: State
     seconds: float = field(default_factory=time.time)
+
+
+def escaped(text: str) -> str:
+    """A text that Markdown shows as it is, also in a table."""
+    return re.sub(r"([|*_<`])", r"\\\1", text)
 
 
 class Tracked(Protocol):

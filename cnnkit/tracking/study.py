@@ -1,35 +1,42 @@
 """A comparison that trackers are told of: a run of its own, and one for each trial when it ends."""
 
 import contextlib
-import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from cnnkit.comparison.function_study import FunctionStudy, any_study, planned_trials
 from cnnkit.comparison.intervals import informative
 from cnnkit.comparison.pair_records import THE_BEST
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import read_results
 from cnnkit.comparison.sentence import sentence
-from cnnkit.comparison.study_file import load_study, read_labels, trial_folder
-from cnnkit.comparison.study_records import StudyFile, TrialEntry
+from cnnkit.comparison.study_file import trial_folder
+from cnnkit.comparison.study_records import StudyFile
 from cnnkit.errors import Interrupted
-from cnnkit.events import Note, NoteListener, SeedDone, StudyBegun, StudyEvent, StudyListener, TrialDone
+from cnnkit.events import (
+    Note,
+    NoteListener,
+    PointDone,
+    SeedDone,
+    StudyBegun,
+    StudyEvent,
+    StudyListener,
+    TrialDone,
+    TuningBegun,
+)
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import CONFIG, RESULTS
+from cnnkit.filenames import RESULTS, TUNING
 from cnnkit.report.parts import reason
 from cnnkit.stats import Interval
 from cnnkit.tracking.delivery import Deliveries
-from cnnkit.tracking.messages import Ended, File, Message, Opened, Row, Scalars, Text
+from cnnkit.tracking.messages import Ended, File, Opened, Row, Scalars, Text, escaped
 from cnnkit.tracking.run import tracked_before
 from cnnkit.tracking.taker import ENDED, kept_memory
-from cnnkit.tracking.told import history, opened, outcome, parameters_of
+from cnnkit.tracking.told import parameters_of
+from cnnkit.tracking.trials import TrialMessages, tuned_in
 
 
 @contextmanager
@@ -65,7 +72,8 @@ class TrackedStudy:
     def __init__(self, names: Sequence[str], deliveries: Deliveries, notify: NoteListener) -> None:
         self.names, self.deliveries, self.notify = names, deliveries, notify
         self.folder = Path()
-        self.study: StudyFile | None = None
+        self.trials: TrialMessages | None = None  # None: it has not begun
+        self.points: set[str] = set()  # folders of trainings of `--tune` that were told
         self.files: list[Path] = []
 
     def at(self, folder: Path, notify: StudyListener) -> StudyListener:
@@ -82,7 +90,7 @@ class TrackedStudy:
 
     def end(self, state: Any) -> None:
         """Tells the verdict, as far as there is one, and that it has ended. state: of `Ended`."""
-        if self.study is None:  # it never began
+        if self.trials is None:  # it never began
             return
         folder = str(self.folder)
         with self._nothing_stops():
@@ -103,90 +111,71 @@ class TrackedStudy:
             self.notify(Note(f"trackers are not told all: {reason(error)}"))
 
     def _tell(self, event: StudyEvent) -> None:
-        if isinstance(event, StudyBegun):
-            self.study = load_study(self.folder)
-            self.deliveries.tell(self._opened(self.study, event))
-            for entry in self.study.trials:
-                if RunDir(self._home(entry)).finished and not self._has_all(self._home(entry)):
-                    self.deliveries.tell(*self._trial(self.study, entry, goes_on=True))
-        elif isinstance(event, TrialDone) and self.study:
-            ended = next(e for e in self.study.trials if (e.level, e.seed) == (event.level, event.seed))
-            self.deliveries.tell(*self._trial(self.study, ended, error=event.error or ""))
+        if isinstance(event, TuningBegun | StudyBegun):
+            self._begin(event)
         elif isinstance(event, SeedDone):
             means = {f"mean/{one.level}": one.mean for one in event.standings}
             self.deliveries.tell(Scalars(str(self.folder), [Row(event.seeds, means, time.time())]))
+        elif isinstance(event, PointDone) and self.trials:
+            self.points.add(event.folder)
+            self.deliveries.tell(*self.trials.of_point(event.level, event.folder, event.error or ""))
+        elif isinstance(event, TrialDone) and self.trials:
+            planned = planned_trials(self.trials.study)
+            ended = next(e for e in planned if (e.level, e.seed) == (event.level, event.seed))
+            self.deliveries.tell(*self.trials.of_trial(ended, event.error or ""))
 
-    def _opened(self, study: StudyFile, begun: StudyBegun) -> Opened:
+    def _begin(self, event: TuningBegun | StudyBegun) -> None:
+        """Opens the study, and tells what it held before."""
+        study, known = any_study(self.folder), self.trials is not None
+        self.trials = TrialMessages(self.folder, study)
+        if not known:
+            self.deliveries.tell(self._opened(study, event))
+        if isinstance(event, TuningBegun):
+            return  # it is not known yet which trainings the study has
+        for level, name in tuned_in(study):
+            if name not in self.points and not self._has_all(trial_folder(self.folder, name, TUNING)):
+                self.deliveries.tell(*self.trials.of_point(level, name, goes_on=True))
+        for entry in planned_trials(study):
+            home = trial_folder(self.folder, entry.folder)
+            if RunDir(home).finished and not self._has_all(home):
+                self.deliveries.tell(*self.trials.of_trial(entry, goes_on=True))
+
+    def _opened(self, study: StudyFile | FunctionStudy, begun: TuningBegun | StudyBegun) -> Opened:
         plan = {
             "varied": study.key,
             "levels": [level.name for level in study.levels],
             "seeds": study.seeds,
-            "metric": study.metric,
             "margin": study.margin,
-            "match": study.match,
         }
-        name, values = self.folder.resolve().name, {**parameters_of(study.base()), **plan}
-        tags = {"title": begun.title, "where": begun.where}
-        return Opened(str(self.folder), name, values, tags, goes_on=bool(tracked_before(self.folder)))
-
-    def _trial(
-        self, study: StudyFile, entry: TrialEntry, error: str = "", goes_on: bool = False
-    ) -> Iterator[Message]:
-        """All of a trial that has ended, from its files."""
-        run = RunDir(self._home(entry))
-        folder, parameters = str(run.path), _parameters(study, entry, run)
-        tags = {"level": entry.level, "seed": str(entry.seed)}
-        rows = history(run)
-        told = opened(run, parameters, goes_on, str(self.folder), **tags)
-        yield replace(told, seconds=rows[0].seconds - rows[0].values["seconds"]) if rows else told
-        yield Scalars(folder, rows)
-        if error:
-            yield Text(folder, "failure", error, _cell(error))
+        if isinstance(study, StudyFile):
+            given = {**parameters_of(study.base()), "metric": study.metric, "match": study.match}
         else:
-            yield from outcome(run, run.config, self._labels(study, run))
-        yield Ended(folder, "failed" if error else "finished", rows[-1].seconds if rows else time.time())
-
-    def _labels(self, study: StudyFile, run: RunDir) -> NDArray[np.int64]:
-        """Of the images that a trial was tested on, (images,)."""
-        labels = read_labels(self.folder, study)
-        if study.base().data.redrawn:
-            labels = labels[np.frombuffer(run.tested(), "<u4")]
-        return labels
-
-    def _home(self, entry: TrialEntry) -> Path:
-        return trial_folder(self.folder, entry.folder)
+            given = {"function": study.function}
+        tags = (
+            {"title": begun.what}
+            if isinstance(begun, TuningBegun)
+            else {"title": begun.title, "where": begun.where}
+        )
+        name, goes_on = self.folder.resolve().name, bool(tracked_before(self.folder))
+        return Opened(str(self.folder), name, {**given, **plan}, tags, goes_on=goes_on)
 
     def _has_all(self, home: Path) -> bool:
         """Whether each tracker has taken all of a trial."""
         return all(kept_memory(home, name).get(ENDED) for name in self.names)
 
 
-def _parameters(study: StudyFile, entry: TrialEntry, run: RunDir) -> dict[str, object]:
-    """Those of a trial: kept with it, or planned where it never began."""
-    if (run.path / CONFIG).is_file():
-        return parameters_of(run.config)
-    level = next(one for one in study.levels if one.name == entry.level)
-    tuned = level.tuned.settings if level.tuned else {}
-    planned = {**study.settings_of(level), **tuned, "training.seed": entry.seed}
-    return {**parameters_of(study.base()), **planned}
-
-
 def verdict(results: StudyResults) -> str:
     """The verdict of a study and its intervals, as Markdown."""
     shown = informative(results) if results.levels else results
     rows = [
-        f"| {_cell(level.name)} | {len(level.seeds)} | {_percent(level.compared)} "
+        f"| {escaped(level.name)} | {len(level.seeds)} | {_percent(level.compared)} "
         f"| {_percent(level.to_best.difference, '+') if level.to_best else ''} "
         f"| {level.to_best.verdict if level.to_best else THE_BEST} |"
         for level in shown.levels
     ]
     titles = f"| value | seeds | {results.measure}, % | to the best, points | verdict |"
     table = [titles, "|---" * 5 + "|", *rows] if rows else []
-    return "\n".join([f"**{_cell(sentence(results))}**", "", *table])
-
-
-def _cell(text: str) -> str:
-    return re.sub(r"([|*_<`])", r"\\\1", text)
+    return "\n".join([f"**{escaped(sentence(results))}**", "", *table])
 
 
 def _percent(interval: Interval, sign: str = "") -> str:
