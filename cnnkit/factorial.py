@@ -18,21 +18,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cnnkit.additive import Bools, Fit, Floats, fit_contrasts
 from cnnkit.closed_testing import closed_over_subsets, pair_indices
-from cnnkit.sequential import (
-    ENOUGH,
-    Bools,
-    Decided,
-    Fit,
-    Floats,
-    Look,
-    Watch,
-    e_values,
-    evidence_of_room,
-    fit_contrasts,
-    half_widths,
-    look_at,
-)
+from cnnkit.sequential import ENOUGH, Decided, Look, Watch, e_values, evidence_of_room, half_widths, look_at
 
 
 @dataclass(frozen=True)

@@ -11,95 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from cnnkit.additive import Bools, Fit, Floats, fit_pairs
 from cnnkit.closed_testing import (
     EXACT_LEVELS,
     closed_over_partitions,
     closed_over_subsets,
     joined_pairs,
     pair_indices,
-    pair_weights,
 )
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-
 ENOUGH = 20.0  # 1 / 0.05
-NOISY = 1.1  # times the common variance: beyond it a pair's own degrees of freedom count
 SHARE = 2 / 3  # of studies, in which a difference that is told to be found is found
-NO_DIRECTION = 1e-9  # of the largest eigenvalue: less is 0, but for rounding; 12 levels round to 1e-15
 PRIOR = 0.5  # the weight g of the mixture, in seeds; small: it expects differences of several deviations
-
-
-@dataclass(frozen=True)
-class Fit:
-    """What a look at the accuracies knows of each pair, or of other contrasts of levels.
-
-    effect: of each level, over the seeds that it has; of the additive fit, mean 0. NaN where it has none.
-    difference: of the means over the seeds that both have, first minus second, NaN where there are none.
-    seeds: how many those are. variance: of a difference between two trainings of a seed. df: its degrees of
-    freedom.
-    """
-
-    effect: Floats
-    difference: Floats
-    seeds: NDArray[np.int64]
-    variance: Floats
-    df: NDArray[np.int64]
-
-
-def fit_pairs(accuracies: ArrayLike, resolution: float = 0.0) -> Fit:
-    """Every pair of levels."""
-    values = np.asarray(accuracies, float)
-    return fit_contrasts(values, pair_weights(len(values)), resolution)
-
-
-def fit_contrasts(values: Floats, weights: Floats, resolution: float = 0.0) -> Fit:
-    """Level + seed, fitted by least squares; all levels together tell the variance.
-
-    weights: (contrasts, levels), of sum 0, such as 1 and -1 for a pair. A seed counts for a contrast where
-    it has all the levels that the contrast weighs. A contrast has the residual variance times the sum of its
-    squared weights, but never less than its own (one level may be noisier than the others), nor than that of
-    a pair which differs by `resolution`, one test image's share.
-    """
-    known = np.isfinite(values)
-    differences = np.where((weights != 0) @ ~known, np.nan, weights @ np.where(known, values, 0.0))
-    seeds = np.isfinite(differences).sum(1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = np.nansum(differences, 1) / np.where(seeds, seeds, np.nan)
-        own = np.nansum((differences - means[:, None]) ** 2, 1) / np.where(seeds > 1, seeds - 1, np.nan)
-    effect, residual, df = _additive_fit(values)
-    own, scale = np.nan_to_num(own), (weights**2).sum(1)
-    noisy = own > NOISY * scale * residual
-    variance = np.maximum(np.maximum(scale * residual, own), scale / 2 * resolution**2)
-    return Fit(effect, means, seeds, variance, np.where(noisy, np.minimum(seeds - 1, df), df))
-
-
-def _additive_fit(values: Floats) -> tuple[Floats, float, int]:
-    """(effects of the levels, residual variance, its degrees of freedom); 0 of them where nothing is left.
-
-    Within each seed values are taken from their mean, which leaves normal equations of the levels alone.
-    """
-    there = np.isfinite(values)
-    there &= there.sum(0) > 1  # a seed of one level alone says nothing of differences
-    centred = _centred(values, there)
-    share = there / np.maximum(there.sum(0), 1)
-    normal = np.diag(there.sum(1)).astype(float) - there.astype(float) @ share.T
-    eigenvalues, directions = np.linalg.eigh(normal)  # one is 0 for each group of levels that share no seed
-    known = eigenvalues > NO_DIRECTION * max(eigenvalues[-1], 1.0)
-    directions, eigenvalues = directions[:, known], eigenvalues[known]
-    effect = directions @ (directions.T @ centred.sum(1) / eigenvalues)
-    left = centred - _centred(np.broadcast_to(effect[:, None], values.shape), there)
-    df = int(there.sum() - there.any(0).sum() - known.sum())
-    residual = float((left**2).sum()) / df if df > 0 else 0.0
-    return np.where(there.any(1), effect, np.nan), residual, max(df, 0)
-
-
-def _centred(values: Floats, there: Bools) -> Floats:
-    """(levels, seeds): minus the mean of the seed, 0 where there is no value."""
-    known = np.where(there, values, 0.0)
-    return np.where(there, known - known.sum(0) / np.maximum(there.sum(0), 1), 0.0)
 
 
 def e_values(distance: ArrayLike, seeds: ArrayLike, variance: Floats, df: ArrayLike) -> Floats:

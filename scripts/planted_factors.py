@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnkit.additive import Fit
 from cnnkit.factorial import Design, FactorialWatch
-from cnnkit.sequential import Fit
 from cnnkit.stats import wilson_interval
 
 Floats = NDArray[np.float64]

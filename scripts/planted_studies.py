@@ -58,6 +58,8 @@ CELLS = (
     Cell("equal-1000", FLAT, images=1_000),
     Cell("equal-360", FLAT, images=360),
     Cell("equal-noisy", FLAT, noise=(1, 1, 1, 3)),
+    Cell("equal-wild", FLAT, noise=(1, 1, 1, 20)),
+    Cell("leader-3-wild", (3.0, 0.0, 0.0, -9.0), noise=(1, 1, 1, 20)),
     Cell("equal-related", FLAT, shared=0.8),
     Cell("equal-blocks", FLAT, shared=0.95, blocks=2),
     Cell("equal-pair", PAIR),

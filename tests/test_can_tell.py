@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support import Here
 
+from cnnkit.additive import fit_pairs
 from cnnkit.api.study_progress import StudyProgress
 from cnnkit.closed_testing import pair_indices
 from cnnkit.comparison.can_tell import ImagesOfSeed
@@ -22,7 +23,7 @@ from cnnkit.filenames import TRIALS
 from cnnkit.image_error import DISAGREE, assumed_error
 from cnnkit.report.page import write_report
 from cnnkit.scores import image_share
-from cnnkit.sequential import SHARE, Watch, fit_pairs, least_decided
+from cnnkit.sequential import SHARE, Watch, least_decided
 
 Tiny = Callable[..., Config]
 

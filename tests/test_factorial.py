@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 import planted_factors
+from cnnkit.additive import fit_contrasts
 from cnnkit.factorial import Dependence, Design, FactorialWatch, Interactions
-from cnnkit.sequential import ENOUGH, e_values, fit_contrasts
+from cnnkit.sequential import ENOUGH, e_values
 
 Floats = NDArray[np.float64]
 ORDERS = Design(np.array([[0, 0], [1, 2], [3, 4]]))  # the first value is one network at both

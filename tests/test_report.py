@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from jinja2 import Environment, FileSystemLoader
 from support import Here, Tiny, call, finished_run, keep_json, kept_json
 
+from cnnkit.additive import NOISY
 from cnnkit.closed_testing import EXACT_LEVELS
 from cnnkit.comparison.records import LevelResult, LevelTiming
 from cnnkit.comparison.runner import run_study
@@ -49,7 +50,7 @@ from cnnkit.report.plots import (
 from cnnkit.report.pooled import pooled_maps
 from cnnkit.report.study import study_view
 from cnnkit.report.template import TEMPLATES, breakable
-from cnnkit.sequential import ENOUGH, NOISY, PRIOR
+from cnnkit.sequential import ENOUGH, PRIOR
 from cnnkit.stats import Interval
 from cnnkit.words import listed
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+from cnnkit.additive import _additive_fit, _noise_ratio, _wild, fit_pairs
 from cnnkit.closed_testing import closed_over_partitions, closed_over_subsets, pair_indices, partitions
 from cnnkit.image_error import default_margin, image_error, image_error_of_redrawn
-from cnnkit.sequential import ENOUGH, PRIOR, Watch, _additive_fit, e_values, fit_pairs, look, reach
+from cnnkit.sequential import ENOUGH, PRIOR, Watch, e_values, look, reach
 
 ONE = np.array(1.0)  # a variance
 BELL = {1: 1, 2: 2, 3: 5, 4: 15, 5: 52, 8: 4140}
@@ -136,13 +137,35 @@ def test_a_seed_of_one_level_alone_changes_nothing() -> None:
         assert getattr(fit_pairs(more), name) == pytest.approx(getattr(fit_pairs(values), name)), name
 
 
-def test_a_noisy_level_keeps_its_own_variance_and_degrees_of_freedom() -> None:
-    values = np.random.default_rng(7).normal(size=(4, 30)) * [[1], [1], [1], [5]]
+def test_a_level_of_twice_the_noise_counts_with_its_own() -> None:
+    values = np.random.default_rng(7).normal(size=(4, 8)) * [[1], [1], [1], [2]]
     fit = fit_pairs(values)
-    with_noisy = np.array([3 in pair for pair in itertools.combinations(range(4), 2)])
-    assert fit.variance[with_noisy].min() > fit.variance[~with_noisy].max()
+    own = np.array([(values[i] - values[j]).var(ddof=1) for i, j in itertools.combinations(range(4), 2)])
+    common = 2 * _additive_fit(values)[1]
+    assert fit.variance == pytest.approx(np.maximum(own, common))
+    assert fit.df.tolist() == np.where(own > 1.1 * common, 7, 21).tolist()
+
+
+@pytest.mark.parametrize("missing", [0, 5])
+def test_a_wild_level_changes_nothing_between_the_others(missing: int) -> None:
+    values = np.random.default_rng(7).normal(size=(4, 30)) * [[1], [1], [1], [9]]
+    values[2, :missing] = np.nan
+    fit, without = fit_pairs(values), fit_pairs(values[:3])
+    wild = np.array([3 in pair for pair in itertools.combinations(range(4), 2)])
+    assert fit.variance[~wild] == pytest.approx(without.variance)
+    assert fit.df[~wild].tolist() == without.df.tolist()
     assert fit.variance[2] == pytest.approx((values[0] - values[3]).var(ddof=1))
-    assert fit.df.tolist() == np.where(with_noisy, 29, 87).tolist()
+    assert fit.df[wild].tolist() == [29, 29, 29 - missing]
+
+
+@pytest.mark.parametrize("levels", [3, 6])
+def test_the_noise_of_a_level_against_the_others_is_f_where_all_are_alike(levels: int) -> None:
+    generator, rest = np.random.default_rng(8), np.arange(1, levels)
+    studies = generator.normal(size=(600, levels, 5)) + generator.normal(size=(600, 1, 5))
+    ratios = [_noise_ratio(values, 0, rest) for values in studies]
+    assert {ratio[1:] for ratio in ratios} == {(4, (levels - 2) * 4)}
+    assert stats.kstest([ratio[0] for ratio in ratios], stats.f(4, (levels - 2) * 4).cdf).pvalue > 0.001
+    assert sum(_wild(values).any() for values in studies) <= 4  # 0.6 are expected
 
 
 def test_differences_are_never_known_better_than_by_one_image() -> None:

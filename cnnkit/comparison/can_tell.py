@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnkit.additive import Fit
 from cnnkit.image_error import DISAGREE, assumed_error, least_of_images
 from cnnkit.records import Record
 from cnnkit.scores import ACCURACY, METRICS
-from cnnkit.sequential import SHARE, Fit, least_decided
+from cnnkit.sequential import SHARE, least_decided
 from cnnkit.words import listed
 
 if TYPE_CHECKING:

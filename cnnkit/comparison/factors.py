@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from cnnkit.additive import Fit, Floats
 from cnnkit.comparison.pair_records import APART, APART_HERE, EQUIVALENT, NOT_KNOWN, UNDECIDED
 from cnnkit.comparison.records import (
     DependenceResult,
@@ -21,7 +22,6 @@ from cnnkit.comparison.study_records import FactorPlan
 from cnnkit.comparison.verdicts import MOST_EVIDENCE, Judge, Observed, interval_of, of_images_in, pairs_of
 from cnnkit.events import Standing
 from cnnkit.factorial import Design, FactorialLook, FactorialWatch
-from cnnkit.sequential import Fit, Floats
 from cnnkit.stats import Interval, mean_interval
 from cnnkit.words import short_key
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnkit.additive import Fit
 from cnnkit.comparison.can_tell import CanTell, ImagesOfSeed, by_images_seen, by_seeds
 from cnnkit.comparison.factors import NO_EFFECTS, OfSeveralKeys, judge_factors
 from cnnkit.comparison.pair_records import PairResult
@@ -15,7 +16,6 @@ from cnnkit.comparison.study_records import Earlier
 from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.comparison.verdicts import Observed
 from cnnkit.comparison.verdicts import judge as judge_study
-from cnnkit.sequential import Fit
 from cnnkit.stats import deviation, mean_interval, sampling_error
 
 Right = NDArray[np.bool_]

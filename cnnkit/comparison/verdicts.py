@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnkit.additive import Fit, Floats
 from cnnkit.closed_testing import pair_indices, pair_weights
 from cnnkit.comparison.pair_records import (
     APART,
@@ -29,7 +30,7 @@ from cnnkit.comparison.pair_records import (
 from cnnkit.comparison.records import LookResult
 from cnnkit.factorial import Effects
 from cnnkit.image_error import OfImages, image_error, image_error_of_redrawn
-from cnnkit.sequential import ENOUGH, Fit, Floats, Look, Watch, reach
+from cnnkit.sequential import ENOUGH, Look, Watch, reach
 from cnnkit.stats import MOST_SEEDS, Interval
 
 FEWEST_SEEDS = 2  # of a look: one seed says nothing of the noise

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import cnnkit
+from cnnkit.additive import fit_pairs
 from cnnkit.comparison.study_file import trial_folder
 from cnnkit.comparison.study_records import name_of
-from cnnkit.sequential import fit_pairs
 from cnnkit.stats import CONFIDENCE, Interval, mean_interval
 
 BySeed = Mapping[int, float]
@@ -106,7 +106,7 @@ def interval(values: Sequence[float], together: int, resolution: float = 0.0) ->
 def to_reference(levels: Sequence[BySeed], together: int, resolution: float = 0.0) -> list[Interval]:
     """Each level minus the first, over the seeds that both have; all levels together tell the noise.
 
-    `cnnkit.sequential.fit_pairs` fits level + seed; one that is noisier than the others has its own noise.
+    `cnnkit.additive.fit_pairs` fits level + seed; one that is noisier than the others has its own noise.
     The number of seeds was fixed before, so Student's t holds. UNKNOWN where there are no shared seeds.
     """
     from scipy.stats import t

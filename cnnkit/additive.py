@@ -1,0 +1,122 @@
+"""Level + seed, fitted to the accuracies of a study: differences between levels, and their noise."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cnnkit.closed_testing import pair_weights
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+NOISY = 1.1  # times the common variance: beyond it a pair's own degrees of freedom count
+BY_CHANCE = 0.001  # of studies of equal noise, in which a level counts as wild
+NO_DIRECTION = 1e-9  # of the largest eigenvalue: less is 0, but for rounding; 12 levels round to 1e-15
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a look at the accuracies knows of each pair, or of other contrasts of levels.
+
+    effect: of each level, over the seeds that it has; of the additive fit, mean 0. NaN where it has none.
+    difference: of the means over the seeds that both have, first minus second, NaN where there are none.
+    seeds: how many those are. variance: of a difference between two trainings of a seed. df: its degrees of
+    freedom.
+    """
+
+    effect: Floats
+    difference: Floats
+    seeds: NDArray[np.int64]
+    variance: Floats
+    df: NDArray[np.int64]
+
+
+def fit_pairs(accuracies: ArrayLike, resolution: float = 0.0) -> Fit:
+    """Every pair of levels."""
+    values = np.asarray(accuracies, float)
+    return fit_contrasts(values, pair_weights(len(values)), resolution)
+
+
+def fit_contrasts(values: Floats, weights: Floats, resolution: float = 0.0) -> Fit:
+    """Level + seed, fitted by least squares; all levels together tell the variance, but for wild ones.
+
+    weights: (contrasts, levels), of sum 0, such as 1 and -1 for a pair. A seed counts for a contrast where
+    it has all the levels that the contrast weighs. A contrast has the residual variance times the sum of its
+    squared weights, but never less than its own (one level may be noisier than the others), nor than that of
+    a pair which differs by `resolution`, one test image's share.
+    """
+    known = np.isfinite(values)
+    differences = np.where((weights != 0) @ ~known, np.nan, weights @ np.where(known, values, 0.0))
+    seeds = np.isfinite(differences).sum(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = np.nansum(differences, 1) / np.where(seeds, seeds, np.nan)
+        own = np.nansum((differences - means[:, None]) ** 2, 1) / np.where(seeds > 1, seeds - 1, np.nan)
+    effect, residual, df = _additive_fit(values)
+    if (wild := _wild(values)).any():
+        _, residual, df = _additive_fit(values[~wild])
+    own, scale = np.nan_to_num(own), (weights**2).sum(1)
+    noisy = own > NOISY * scale * residual
+    variance = np.maximum(np.maximum(scale * residual, own), scale / 2 * resolution**2)
+    return Fit(effect, means, seeds, variance, np.where(noisy, np.minimum(seeds - 1, df), df))
+
+
+def _additive_fit(values: Floats) -> tuple[Floats, float, int]:
+    """(effects of the levels, residual variance, its degrees of freedom); 0 of them where nothing is left.
+
+    Within each seed values are taken from their mean, which leaves normal equations of the levels alone.
+    """
+    there = np.isfinite(values)
+    there &= there.sum(0) > 1  # a seed of one level alone says nothing of differences
+    centred = _centred(values, there)
+    share = there / np.maximum(there.sum(0), 1)
+    normal = np.diag(there.sum(1)).astype(float) - there.astype(float) @ share.T
+    eigenvalues, directions = np.linalg.eigh(normal)  # one is 0 for each group of levels that share no seed
+    known = eigenvalues > NO_DIRECTION * max(eigenvalues[-1], 1.0)
+    directions, eigenvalues = directions[:, known], eigenvalues[known]
+    effect = directions @ (directions.T @ centred.sum(1) / eigenvalues)
+    left = centred - _centred(np.broadcast_to(effect[:, None], values.shape), there)
+    df = int(there.sum() - there.any(0).sum() - known.sum())
+    residual = float((left**2).sum()) / df if df > 0 else 0.0
+    return np.where(there.any(1), effect, np.nan), residual, max(df, 0)
+
+
+def _wild(values: Floats) -> Bools:
+    """(levels,): whose noise is so much larger than that of the others that it tells nothing of theirs.
+
+    A level that fails to learn with some seeds would otherwise hide each difference between all others. Of
+    three levels or more the noisiest is tested against the rest, and so on: F has the usual distribution.
+    """
+    from scipy.special import fdtrc
+
+    wild = np.zeros(len(values), bool)
+    while (left := np.flatnonzero(~wild)).size > 2:
+        ratios = [_noise_ratio(values, int(level), left[left != level]) for level in left]
+        chances = [
+            float(fdtrc(df, df_rest, ratio)) if df and df_rest else 1.0 for ratio, df, df_rest in ratios
+        ]
+        noisiest = int(np.argmin(chances))
+        if chances[noisiest] * left.size >= BY_CHANCE:
+            break
+        wild[left[noisiest]] = True
+    return wild
+
+
+def _noise_ratio(values: Floats, level: int, rest: NDArray[np.int64]) -> tuple[float, int, int]:
+    """(F, its degrees of freedom): the variance of a level about the mean of the rest, by theirs."""
+    effect, residual, df = _additive_fit(values[rest])
+    others = values[rest] - np.where(np.isfinite(effect), effect, np.nan)[:, None]
+    there = np.isfinite(others)
+    count = there.sum(0)
+    both = np.isfinite(values[level]) & (count > 0)
+    if both.sum() < 2 or residual <= 0:
+        return 0.0, 0, 0
+    mean = np.where(there, others, 0.0).sum(0)[both] / count[both]
+    distance = (values[level][both] - mean) / np.sqrt(1 + 1 / count[both])
+    return float(distance.var(ddof=1)) / residual, int(both.sum()) - 1, df
+
+
+def _centred(values: Floats, there: Bools) -> Floats:
+    """(levels, seeds): minus the mean of the seed, 0 where there is no value."""
+    known = np.where(there, values, 0.0)
+    return np.where(there, known - known.sum(0) / np.maximum(there.sum(0), 1), 0.0)
