@@ -21,9 +21,9 @@ from support import call
 from cnnkit.config import load as config_file
 from cnnkit.config.checks import LARGEST_LAYER
 from cnnkit.config.docs import json_schema, keys_table
-from cnnkit.config.geometry import grids, head_features
 from cnnkit.config.load import config_text, load_config, parse_config
-from cnnkit.config.schema import Config, ModelConfig
+from cnnkit.config.model import ModelConfig, grids, head_features
+from cnnkit.config.schema import Config
 from cnnkit.config.types import is_section
 from cnnkit.errors import ConfigError
 from cnnkit.families.datasets import DATASETS

@@ -14,7 +14,7 @@ from support import info
 from torch import Tensor, nn
 
 from cnnkit.calibration import BINS, calibration_error, confidence_bins, error_by_chance
-from cnnkit.config.schema import ModelConfig
+from cnnkit.config.model import ModelConfig
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.nn.model import CNN, build_model
 from cnnkit.stats import wilson_interval

@@ -9,9 +9,9 @@ from conftest import TINY
 from support import finished_run, info
 from torch import Tensor, nn
 
-from cnnkit.config.geometry import Cells, cells_of
 from cnnkit.config.load import parse_config
-from cnnkit.config.schema import Config, ModelConfig
+from cnnkit.config.model import Cells, ModelConfig, cells_of
+from cnnkit.config.schema import Config
 from cnnkit.data.prepare import load_data
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.families.heads import HEADS

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from cnnkit.cli.compare import COMPARED, all_of
 from cnnkit.config.costs import layer_costs
 from cnnkit.config.docs import json_schema, keys_table
-from cnnkit.config.geometry import cells_of, grids
 from cnnkit.config.load import config_text, parse_config
-from cnnkit.config.schema import ModelConfig, TrainingConfig
+from cnnkit.config.model import ModelConfig, cells_of, grids
+from cnnkit.config.training import TrainingConfig
 from cnnkit.errors import ConfigError, UsageError
 from cnnkit.families.activations import ACTIVATIONS, Activation
 from cnnkit.families.heads import HEADS, Head

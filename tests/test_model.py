@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cnnkit.config.costs import LayerCost, layer_costs
-from cnnkit.config.geometry import grids, head_features
-from cnnkit.config.schema import ModelConfig
+from cnnkit.config.model import ModelConfig, grids, head_features
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import ORDERS, POOLINGS

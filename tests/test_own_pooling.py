@@ -23,8 +23,8 @@ from cnnkit.comparison.on_ray import _train_somewhere
 from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.trial import Trial, data_hash
 from cnnkit.config.costs import layer_costs
-from cnnkit.config.geometry import cells_of
 from cnnkit.config.load import config_text, load_config, parse_config
+from cnnkit.config.model import cells_of
 from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.data.prepare import load_data

@@ -23,8 +23,8 @@ from cnnkit.comparison.results import read_results
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.study_file import load_study
-from cnnkit.config.geometry import cells_of
 from cnnkit.config.load import parse_config
+from cnnkit.config.model import cells_of
 from cnnkit.config.schema import Config
 from cnnkit.data.scenes import make_scenes, scenes_at
 from cnnkit.experiment.checkpoints import load_weights

@@ -17,7 +17,8 @@ from support import EVERYTHING, Tiny, begun, bitwise_equal
 from torch import Tensor, nn
 
 from cnnkit.config.runtime import RuntimeConfig
-from cnnkit.config.schema import Config, TrainingConfig
+from cnnkit.config.schema import Config
+from cnnkit.config.training import TrainingConfig
 from cnnkit.data.dataset import ImageDataset, Splits
 from cnnkit.errors import OutOfMemory, TrainingError, UsageError
 from cnnkit.events import EpochRecord, Event, StepDone

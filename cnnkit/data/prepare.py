@@ -11,8 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cnnkit.config.images import DataConfig, SceneConfig
-from cnnkit.config.own_images import listing_of
+from cnnkit.config.images import DataConfig, SceneConfig, listing_of
 from cnnkit.data.dataset import ImageDataset, Published, Splits
 from cnnkit.data.folder import load_folder
 from cnnkit.data.scenes import make_scenes, only_objects

@@ -15,7 +15,8 @@ import cnnkit
 from cnnkit import signals
 from cnnkit.class_numbers import kept_bytes
 from cnnkit.config.costs import layer_costs
-from cnnkit.config.schema import BALANCED, Config
+from cnnkit.config.schema import Config
+from cnnkit.config.training import BALANCED
 from cnnkit.data.dataset import Published, Splits, pixel_statistics
 from cnnkit.errors import Interrupted, OutOfMemory, RunError, TrainingError
 from cnnkit.events import Begun, Listener, Note, ignore

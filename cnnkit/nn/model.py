@@ -6,8 +6,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from cnnkit.config.geometry import head_features
-from cnnkit.config.schema import ModelConfig, StageConfig
+from cnnkit.config.model import ModelConfig, StageConfig, head_features
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.datasets import ImageInfo
 from cnnkit.families.heads import HEADS

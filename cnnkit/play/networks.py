@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cnnkit.config.schema import ModelConfig
+from cnnkit.config.model import ModelConfig
 from cnnkit.errors import UsageError
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.heads import HEADS

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnnkit.config.geometry import Cells, cells_of
 from cnnkit.config.images import DataConfig
+from cnnkit.config.model import Cells, cells_of
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.nn.evidence import above_mean, evidence

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from cnnkit.config.schema import TrainingConfig
+from cnnkit.config.training import TrainingConfig
 from cnnkit.families.optimizers import OPTIMIZERS
 from cnnkit.families.registry import load_class
 from cnnkit.families.schedules import SCHEDULES
