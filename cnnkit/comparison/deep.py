@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import torch
 
-import cnnkit
 from cnnkit.calibration import calibration_error
 from cnnkit.comparison.trial import Trial, data_hash, shared_hashes
 from cnnkit.comparison.trial_records import TrialFacts
@@ -26,6 +25,7 @@ from cnnkit.training.device import Placement, choose_device
 from cnnkit.training.evaluation import Evaluation, predict
 from cnnkit.training.loop import training_sample
 from cnnkit.training.temperature import fit_temperature
+from cnnkit.version import __version__
 from cnnkit.words import counted, listed
 
 # How far another CPU may round apart: (difference of the log of two probabilities that tie, loss, relative).
@@ -88,7 +88,7 @@ def _seen_again(run: RunDir) -> _Seen:
 def _compare_hashes(run: RunDir, setting: Setting) -> bool:
     """False where another version of cnnkit or torch, or another processor, may make others."""
     made = [run.environment.get(name) for name in ("cnnkit", "torch", "device_name")]
-    if made != [cnnkit.__version__, torch.__version__, setting.placement.name]:
+    if made != [__version__, torch.__version__, setting.placement.name]:
         return False
     facts: TrialFacts = run.record(TRIAL, TrialFacts)
     trial = Trial(facts.level, run.config, _hash_of_images(run.config.data))

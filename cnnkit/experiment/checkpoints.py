@@ -9,7 +9,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-import cnnkit
 from cnnkit import tensor_files
 from cnnkit.config.costs import layer_costs
 from cnnkit.config.load import config_text, parse_config
@@ -26,6 +25,7 @@ from cnnkit.own.sources import OWN, learn, packed, unpack
 from cnnkit.tensor_files import load_tensors, parse_tensors, save_tensors
 from cnnkit.training.familiarity import Familiarity
 from cnnkit.training.temperature import COLDEST, HOTTEST
+from cnnkit.version import __version__
 
 TEMPERATURE = "temperature"  # in the metadata of a weights file
 FEATURES = "features."  # of the names of tensors that are no part of the model
@@ -162,7 +162,7 @@ def save_weights(
 
     temperature: of these weights; None where none was fitted.
     """
-    metadata = {"cnnkit": cnnkit.__version__, "config": config_text(config)}
+    metadata = {"cnnkit": __version__, "config": config_text(config)}
     if own := own_classes(config.model):
         metadata[OWN] = json.dumps(packed(own))
     if temperature is not None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-import cnnkit
 from cnnkit.config.load import config_text
 from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
@@ -30,6 +29,7 @@ from cnnkit.nn.exported import Exported
 from cnnkit.own.sources import OWN, packed
 from cnnkit.records import Record
 from cnnkit.training.device import choose_device
+from cnnkit.version import __version__
 from cnnkit.words import counted, listed
 
 Draft = OnnxDraft | TorchDraft
@@ -176,7 +176,7 @@ def metadata(weights: Weights, pixels: str) -> dict[str, str]:
     """What a file says of itself, as texts; what has parts is JSON."""
     info = whole_images(weights.config).data.info
     told = {
-        "cnnkit": cnnkit.__version__,
+        "cnnkit": __version__,
         "config": config_text(weights.config),
         "class_names": json.dumps(info.class_names, ensure_ascii=False),
         "input_shape": json.dumps(info.shape),

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import cnnkit
 from cnnkit import signals
 from cnnkit.class_numbers import kept_bytes
 from cnnkit.config.costs import layer_costs
@@ -35,6 +34,7 @@ from cnnkit.training.idle_cores import IdleCores
 from cnnkit.training.loop import train
 from cnnkit.training.memory import refuse_what_cannot_fit
 from cnnkit.training.state import Training
+from cnnkit.version import __version__
 from cnnkit.words import counted
 
 
@@ -270,7 +270,7 @@ def write_environment(folder: Path, placement: Placement | None = None) -> None:
         }
     )
     environment = {
-        "cnnkit": cnnkit.__version__,
+        "cnnkit": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "platform": platform.platform(),
