@@ -21,14 +21,16 @@ from cnnkit.stats import wilson_interval
 from cnnkit.training.device import Placement
 from cnnkit.training.evaluation import (
     BATCH_MEMORY,
+    COLDEST,
+    HOTTEST,
     LARGEST_BATCH,
     Evaluation,
     evaluate,
     evaluation_batch,
+    fit_temperature,
     predict,
     probabilities_of,
 )
-from cnnkit.training.temperature import COLDEST, HOTTEST, fit_temperature
 
 CPU = Placement(torch.device("cpu"), "float32", 2)
 CLASSES = 10

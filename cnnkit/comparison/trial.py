@@ -23,7 +23,7 @@ from cnnkit.nn.model import build_model
 from cnnkit.own.sources import Source, keep, receive
 from cnnkit.random import generator_for
 from cnnkit.tensor_files import fingerprint
-from cnnkit.training.batches import orders
+from cnnkit.training.state import orders
 
 HASHED_EPOCHS = 100  # 100,000 epochs took 43 s
 
@@ -184,10 +184,7 @@ def shared_hashes(trial: Trial, setting: Setting) -> dict[str, object]:
     config, splits, seed, device = trial.config, setting.splits, trial.seed, setting.placement.device
     epochs = range(1, min(config.training.epochs, HASHED_EPOCHS) + 1)
     size = config.training.batch_size
-    order = (
-        orders(len(splits.train), size, generator_for(seed, "order", epoch, device=device))
-        for epoch in epochs
-    )
+    order = (orders(len(splits.train), size, seed, epoch, device) for epoch in epochs)
     model = build_model(config.model, splits.info, seed)
     tested = [] if splits.tested is None else [splits.tested]
     validation = splits.validation

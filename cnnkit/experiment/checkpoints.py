@@ -23,8 +23,8 @@ from cnnkit.kept import parse_json
 from cnnkit.nn.model import CNN, build_model
 from cnnkit.own.sources import OWN, learn, packed, unpack
 from cnnkit.tensor_files import load_tensors, parse_tensors, save_tensors
+from cnnkit.training.evaluation import COLDEST, HOTTEST
 from cnnkit.training.familiarity import Familiarity
-from cnnkit.training.temperature import COLDEST, HOTTEST
 from cnnkit.version import __version__
 
 TEMPERATURE = "temperature"  # in the metadata of a weights file

@@ -17,10 +17,10 @@ from cnnkit.config.costs import layer_costs
 from cnnkit.config.schema import Config
 from cnnkit.config.training import BALANCED
 from cnnkit.data.dataset import Published, Splits, pixel_statistics
+from cnnkit.data.prepare import load_splits
 from cnnkit.errors import Interrupted, OutOfMemory, RunError, TrainingError
 from cnnkit.events import Begun, Listener, Note, ignore
 from cnnkit.experiment.checkpoints import load_state, load_weights, save_state, save_weights
-from cnnkit.experiment.measure import measure, resident_splits
 from cnnkit.experiment.pixel_hashes import keep_hashes, refuse_other_pixels
 from cnnkit.experiment.run_dir import RunDir, RunResult, resume_command
 from cnnkit.filenames import BEST, ENVIRONMENT, FAILURE, LAST, STATE
@@ -29,6 +29,7 @@ from cnnkit.nn.model import build_model
 from cnnkit.random import generator_for
 from cnnkit.scores import balanced_weights
 from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
+from cnnkit.training.evaluation import evaluate
 from cnnkit.training.familiarity import familiarity_of
 from cnnkit.training.idle_cores import IdleCores
 from cnnkit.training.loop import train
@@ -62,7 +63,7 @@ def prepare(
     started, cores = time.perf_counter(), IdleCores()
     placement = choose_device(config.runtime, device_name)
     with placement.in_force(), out_of_memory_in_words():
-        splits = resident_splits(config, placement, notify, published)
+        splits = load_splits(config.data, config.training.seed, notify, published).to(placement.device)
     if threads is None:
         placement = cores.fit(placement, config.runtime, notify)
     elif config.runtime.threads is None:
@@ -138,7 +139,7 @@ def finish(training: Training, splits: Splits, run: RunDir, begun: Begun, setup_
             "train into another folder"
         )
     started = time.perf_counter()
-    test = measure(weights, splits.test, training.placement)
+    test = evaluate(weights.model, splits.test, training.placement, weights.temperature)
     eval_seconds = time.perf_counter() - started
     tested = None if splits.tested is None else splits.tested.numpy().astype("<u4").tobytes()
     run.write_predictions(kept_bytes(test.predictions, splits.info.classes), tested)
