@@ -19,9 +19,8 @@ from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import ORDERS, POOLINGS
 from cnnkit.families.settings import Choice
-from cnnkit.nn.layers import Dropout
+from cnnkit.nn.layers import Downsampling, Dropout, HeadLayer
 from cnnkit.nn.model import CNN, build_model
-from cnnkit.nn.pooling import Downsampling, HeadLayer
 from cnnkit.nn.pools import Average, Concat
 
 SHAPE = (1, 12, 12)

@@ -11,9 +11,7 @@ from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.datasets import ImageInfo
 from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import POOLINGS
-from cnnkit.nn.convolution import SameConv2d
-from cnnkit.nn.layers import Dropout, Normalize
-from cnnkit.nn.pooling import Downsampling, HeadLayer
+from cnnkit.nn.layers import Downsampling, Dropout, HeadLayer, Normalize, SameConv2d
 from cnnkit.random import generator_for
 
 
