@@ -135,8 +135,7 @@ def test_no_two_uses_of_chance_and_no_two_epochs_share_their_numbers(
         seeds.append(generator.initial_seed())
         return generator
 
-    for module in ("step", "state"):
-        monkeypatch.setattr(f"cnnkit.training.{module}.generator_for", remember)
+    monkeypatch.setattr("cnnkit.training.state.generator_for", remember)
     trained(tiny(*EVERYTHING))
     assert len(set(seeds)) == len(seeds) == 2 * 4  # epochs; order, augmentation, dropout, pooling
 

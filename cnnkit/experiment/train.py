@@ -1,14 +1,8 @@
 """The whole walk: configuration → data → model → training → one look at the test split → run directory."""
 
-import functools
-import platform
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import numpy as np
 import torch
 
 from cnnkit import signals
@@ -20,22 +14,22 @@ from cnnkit.data.dataset import Published, Splits, pixel_statistics
 from cnnkit.data.prepare import load_splits
 from cnnkit.errors import Interrupted, OutOfMemory, RunError, TrainingError
 from cnnkit.events import Begun, Listener, Note, ignore
-from cnnkit.experiment.checkpoints import load_state, load_weights, save_state, save_weights
+from cnnkit.experiment.checkpoints import Weights, load_state, load_weights, save_state, save_weights
+from cnnkit.experiment.new_run import write_environment
 from cnnkit.experiment.pixel_hashes import keep_hashes, refuse_other_pixels
 from cnnkit.experiment.run_dir import RunDir, RunResult, resume_command
-from cnnkit.filenames import BEST, ENVIRONMENT, FAILURE, LAST, STATE
-from cnnkit.files import write_atomically, write_json
+from cnnkit.filenames import BEST, FAILURE, LAST, STATE
+from cnnkit.files import write_atomically
 from cnnkit.nn.model import build_model
 from cnnkit.random import generator_for
 from cnnkit.scores import balanced_weights
 from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
-from cnnkit.training.evaluation import evaluate
+from cnnkit.training.evaluation import Evaluation, evaluate
 from cnnkit.training.familiarity import familiarity_of
 from cnnkit.training.idle_cores import IdleCores
 from cnnkit.training.loop import train
 from cnnkit.training.memory import refuse_what_cannot_fit
 from cnnkit.training.state import Training
-from cnnkit.version import __version__
 from cnnkit.words import counted
 
 
@@ -113,9 +107,7 @@ def _run(config: Config, run: RunDir, notify: Listener, setting: Setting, rememb
         if not isinstance(error, OutOfMemory):  # another machine may have more
             write_atomically(run.path / FAILURE, str(error))
         raise
-    if remember:
-        _remember_training_images(run, splits, placement)
-    return finish(training, splits, run, begun, setup_seconds)
+    return finish(training, splits, run, begun, setup_seconds, remember)
 
 
 def _restore(training: Training, run: RunDir) -> None:
@@ -130,21 +122,49 @@ def _restore(training: Training, run: RunDir) -> None:
         ) from error
 
 
-def finish(training: Training, splits: Splits, run: RunDir, begun: Begun, setup_seconds: float) -> RunResult:
-    """Looks at the test split, once, with the weights that were kept; writes `result.json`."""
+def finish(
+    training: Training,
+    splits: Splits,
+    run: RunDir,
+    begun: Begun,
+    setup_seconds: float,
+    remember: bool = False,
+) -> RunResult:
+    """Looks at the test split, once, with the weights that were kept; writes `result.json`.
+
+    remember: as for `run_experiment`.
+    """
     weights = load_weights(run.path)
     if weights.config != training.config:
         raise RunError(
             f"{weights.source} is not what was trained here: another program wrote it; "
             "train into another folder"
         )
+    if remember:
+        _remember_training_images(weights, run, splits, training.placement)
     started = time.perf_counter()
     test = evaluate(weights.model, splits.test, training.placement, weights.temperature)
     eval_seconds = time.perf_counter() - started
     tested = None if splits.tested is None else splits.tested.numpy().astype("<u4").tobytes()
     run.write_predictions(kept_bytes(test.predictions, splits.info.classes), tested)
+    result = _result_of(training, splits, run, begun, test, (setup_seconds, eval_seconds))
+    (run.path / FAILURE).unlink(missing_ok=True)  # of an earlier try
+    run.keep_result(result)
+    return result
+
+
+def _result_of(
+    training: Training,
+    splits: Splits,
+    run: RunDir,
+    begun: Begun,
+    test: Evaluation,
+    seconds: tuple[float, float],
+) -> RunResult:
+    """seconds: to set up, and to test."""
     config, best = training.config, training.history[training.best_epoch - 1]
-    result = RunResult(
+    setup_seconds, eval_seconds = seconds
+    return RunResult(
         run=str(run.path),
         test_accuracy=test.accuracy,
         test_loss=test.loss,
@@ -171,9 +191,6 @@ def finish(training: Training, splits: Splits, run: RunDir, begun: Begun, setup_
         test_balanced_accuracy=test.scores.balanced_accuracy,
         test_macro_f1=test.scores.macro_f1,
     )
-    (run.path / FAILURE).unlink(missing_ok=True)  # of an earlier try
-    run.keep_result(result)
-    return result
 
 
 def _train_and_keep(training: Training, splits: Splits, run: RunDir, notify: Listener) -> None:
@@ -197,9 +214,8 @@ def _train_and_keep(training: Training, splits: Splits, run: RunDir, notify: Lis
             )
 
 
-def _remember_training_images(run: RunDir, splits: Splits, placement: Placement) -> None:
+def _remember_training_images(weights: Weights, run: RunDir, splits: Splits, placement: Placement) -> None:
     """Keeps with the best weights what tells images that are unlike the training images."""
-    weights = load_weights(run.path)
     model = weights.model.to(placement.device)
     generator = generator_for(weights.config.training.seed, "familiarity")
     with out_of_memory_in_words():
@@ -252,42 +268,3 @@ def _warn_of_another_machine(run: RunDir, placement: Placement, notify: Listener
     }
     if changed := [f"{key} {before.get(key)} → {now[key]}" for key in now if before.get(key) != now[key]]:
         notify(Note(f"resumed with another {', '.join(changed)}: the weights will not be bitwise the same"))
-
-
-def write_environment(folder: Path, placement: Placement | None = None) -> None:
-    """Keeps versions, device, git commit of the current folder and command line.
-
-    placement: None where cnnkit does not train itself.
-    """
-    own = (
-        {}
-        if placement is None
-        else {
-            "torch": torch.__version__,
-            "device": str(placement.device),
-            "device_name": placement.name,
-            "precision": placement.precision,
-            "threads": placement.threads,
-        }
-    )
-    environment = {
-        "cnnkit": __version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "platform": platform.platform(),
-        **own,
-        "git_commit": _git("rev-parse", "HEAD"),
-        "git_changes": None if (changes := _git("status", "--porcelain")) is None else bool(changes),
-        "command": ["cnnkit", *sys.argv[1:]] if sys.argv[0].endswith("__main__.py") else sys.argv,
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
-    write_json(folder / ENVIRONMENT, environment)
-
-
-@functools.cache  # else each trial would start two processes
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
