@@ -79,35 +79,36 @@ def run_experiment(
     """
     setting = setting or prepare(config, notify, threads=run.threads)
     with setting.placement.in_force():
-        return _run(config, run, notify, setting, remember)
+        started = time.perf_counter()
+        training = _begun(config, run, setting, notify)
+        setup_seconds = setting.seconds + time.perf_counter() - started
+
+        begun = describe(training)
+        notify(begun)
+        if training.finished:
+            notify(Note("training had ended; only the test was missing"))
+        try:
+            _train_and_keep(training, setting.splits, run, notify)
+        except TrainingError as error:
+            if not isinstance(error, OutOfMemory):  # another machine may have more
+                write_atomically(run.path / FAILURE, str(error))
+            raise
+        return finish(training, setting.splits, run, begun, setup_seconds, remember)
 
 
-def _run(config: Config, run: RunDir, notify: Listener, setting: Setting, remember: bool) -> RunResult:
-    placement, splits = setting.placement, setting.splits
-    started = time.perf_counter()
+def _begun(config: Config, run: RunDir, setting: Setting, notify: Listener) -> Training:
+    """A training that has not taken a step; of a run that was interrupted one that is where it stopped."""
     with out_of_memory_in_words(config.training.batch_size):
-        training = begin(config, placement, splits)
+        training = begin(config, setting.placement, setting.splits)
     run.remove_leftovers()
-    if resuming := (run.path / STATE).is_file():
-        refuse_other_pixels(run, splits)
+    if (run.path / STATE).is_file():
+        refuse_other_pixels(run, setting.splits)
         _restore(training, run)
-        _warn_of_another_machine(run, placement, notify)
+        _warn_of_another_machine(run, setting.placement, notify)
     else:
-        write_environment(run.path, placement)
-        keep_hashes(run.path, splits)
-    setup_seconds = setting.seconds + time.perf_counter() - started
-
-    begun = describe(training)
-    notify(begun)
-    if resuming and training.finished:
-        notify(Note("training had ended; only the test was missing"))
-    try:
-        _train_and_keep(training, splits, run, notify)
-    except TrainingError as error:
-        if not isinstance(error, OutOfMemory):  # another machine may have more
-            write_atomically(run.path / FAILURE, str(error))
-        raise
-    return finish(training, splits, run, begun, setup_seconds, remember)
+        write_environment(run.path, setting.placement)
+        keep_hashes(run.path, setting.splits)
+    return training
 
 
 def _restore(training: Training, run: RunDir) -> None:
