@@ -32,9 +32,9 @@ class TrainingConfig(Section):
     )
     gamma: Annotated[float, Field(gt=0, le=1)] = Field(0.7, description="factor of the step schedule")
     weight_decay: NonNegative = Field(0.0, description="L2 penalty; decoupled for adamw")
-    momentum: Probability = Field(0.9, description="of sgd and rmsprop")
+    momentum: Probability = Field(0.9, description="of sgd, muon and rmsprop")
     betas: Annotated[tuple[Probability, Probability], Field(strict=False)] = Field(
-        (0.9, 0.999), description="decay of the two running means of adam, adamw and nadam"
+        (0.9, 0.999), description="decay of the two running means of adam, adamw, muon and nadam"
     )
     label_smoothing: Probability = Field(0.0, description="share of the target spread over all classes")
     class_weights: Annotated[str, OneOf(("none", BALANCED))] = Field(

@@ -11,12 +11,14 @@ class Optimizer:
 
     settings: the keys of the section `training` that it uses besides `learning_rate`. Each is also the name
     of the class's argument. fused: whether the class has a kernel for all weights at once.
+    by_matrix: whether the class must be told which weights are matrices, and of how many networks.
     """
 
     name: str
     path: str
     settings: tuple[str, ...] = ("weight_decay",)
     fused: bool = False
+    by_matrix: bool = False
 
 
 ADAM_SETTINGS = ("betas", "weight_decay")
@@ -25,6 +27,7 @@ OPTIMIZERS: Registry[Optimizer] = Registry(
     Optimizer("sgd", "torch.optim:SGD", ("momentum", "weight_decay"), fused=True),
     Optimizer("adam", "torch.optim:Adam", ADAM_SETTINGS, fused=True),
     Optimizer("adamw", "torch.optim:AdamW", ADAM_SETTINGS, fused=True),
+    Optimizer("muon", "cnnkit.training.muon:Muon", ("momentum", *ADAM_SETTINGS), fused=True, by_matrix=True),
     Optimizer("nadam", "torch.optim:NAdam", ADAM_SETTINGS),
     Optimizer("rmsprop", "torch.optim:RMSprop", ("momentum", "weight_decay")),
     Optimizer("adagrad", "torch.optim:Adagrad"),

@@ -6,13 +6,14 @@ import sys
 import weakref
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cnnkit.config.training import TrainingConfig
 from cnnkit.families.optimizers import OPTIMIZERS
 from cnnkit.families.registry import load_class
 from cnnkit.families.schedules import SCHEDULES
+from cnnkit.training.stacked_model import WideLinear
 
 LOWEST_RATE = 0.04  # of the peak: where a warm-up begins
 
@@ -29,16 +30,29 @@ def learning_rate_at(config: TrainingConfig, step: int, steps_per_epoch: int) ->
     return config.learning_rate * schedule.factor(progress, config.gamma)
 
 
-def make_optimizer(model: nn.Module, config: TrainingConfig, device: torch.device) -> Optimizer:
-    """The configured one, over a model's weights that lie on the device."""
+def make_optimizer(
+    model: nn.Module, config: TrainingConfig, device: torch.device, networks: int = 1
+) -> Optimizer:
+    """The configured one, over a model's weights that lie on the device.
+
+    networks: how many lie side by side in the model.
+    """
     leave_compiler_unloaded()
     entry = OPTIMIZERS[config.optimizer]
     arguments = {name: getattr(config, name) for name in entry.settings}
     if entry.fused:  # one pass over the weights instead of several, 4 % of a step of fast.yaml
         arguments["fused"] = device.type in ("cpu", "cuda")
+    if entry.by_matrix:
+        arguments |= {"matrices": hidden_matrices(model), "networks": networks}
     optimizer: Optimizer = load_class(entry.path)(model.parameters(), lr=config.learning_rate, **arguments)
     step_without_compiler(optimizer)
     return optimizer
+
+
+def hidden_matrices(model: nn.Module) -> list[Tensor]:
+    """The weights of convolutions and dense layers, but for the last, which makes the logits."""
+    kinds = (nn.Conv2d, nn.Linear, WideLinear)
+    return [layer.weight for layer in model.modules() if isinstance(layer, kinds)][:-1]
 
 
 def leave_compiler_unloaded() -> None:

@@ -45,7 +45,7 @@ class Stack:
         self.network = Alone(models[0]) if len(models) == 1 else SideBySide(models)
         self.optimizer = first.optimizer
         if len(models) > 1:
-            self.optimizer = make_optimizer(self.network, self.config.training, self.device)
+            self.optimizer = make_optimizer(self.network, self.config.training, self.device, len(models))
         averages = (
             side_by_side([t.averaged.module for t in trainings if t.averaged]) if first.averaged else {}
         )
