@@ -241,7 +241,7 @@ def test_test_images_steer_nothing_but_the_test_result(
         wrong = ImageDataset(255 - splits.test.images, (splits.test.labels + 1) % 10, splits.info)
         return Splits(splits.train, splits.validation, wrong)
 
-    monkeypatch.setattr("cnnkit.experiment.measure.load_splits", mislabelled)
+    monkeypatch.setattr("cnnkit.experiment.train.load_splits", mislabelled)
     config = tiny("runtime.threads=1")
     result = run_experiment(config, create_run(config, "tiny", tmp_path / "other"))
     for name in (BEST, LAST):

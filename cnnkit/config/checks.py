@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from cnnkit.config.images import DataConfig, SceneConfig
-from cnnkit.config.model import ModelConfig, grids, head_features
+from cnnkit.config.model import ModelConfig
 from cnnkit.config.training import TrainingConfig
 from cnnkit.config.types import OF_OWN_IMAGES, Complaint
 from cnnkit.families.activations import ACTIVATIONS
@@ -168,7 +168,7 @@ def _split_complaints(data: DataConfig, info: DatasetInfo, training: TrainingCon
 
 def grid_complaints(model: ModelConfig, shape: tuple[int, int, int]) -> Iterator[Complaint]:
     """What is wrong with the grids of images of shape (C, H, W), stage by stage."""
-    for number, (grid, stage) in enumerate(zip(grids(model, shape), model.stages, strict=False), 1):
+    for number, (grid, stage) in enumerate(zip(model.grids(shape), model.stages, strict=False), 1):
         smaller = min(grid)
         if stage.kernel_size > 2 * smaller - 1:
             yield Complaint(
@@ -201,7 +201,7 @@ def _layer_complaints(model: ModelConfig, info: DatasetInfo, batch_size: int) ->
                 LAYER_KEYS,
             )
         channels = stage.out_channels
-    sizes = [head_features(model, info.shape), *model.hidden, info.classes]
+    sizes = [model.head_features(info.shape), *model.hidden, info.classes]
     for inputs, outputs in pairwise(sizes):
         if inputs * outputs > LARGEST_LAYER:
             yield Complaint(
@@ -210,7 +210,7 @@ def _layer_complaints(model: ModelConfig, info: DatasetInfo, batch_size: int) ->
                 f"stay below {LARGEST_LAYER:,}: fewer units, fewer channels, or head: avg",
                 LAYER_KEYS,
             )
-    if batch_size == 1 and model.batch_norm and grids(model, info.shape)[-1] == (1, 1):
+    if batch_size == 1 and model.batch_norm and model.grids(info.shape)[-1] == (1, 1):
         yield Complaint(
             "training.batch_size",
             "batch normalisation has nothing to average over in one image whose grid is 1×1",

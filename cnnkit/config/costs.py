@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cnnkit.config.model import ModelConfig, StageConfig, grids, head_features
+from cnnkit.config.model import ModelConfig, StageConfig
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.datasets import ImageInfo
 from cnnkit.families.heads import HEADS
@@ -31,11 +31,11 @@ def layer_costs(model: ModelConfig, info: ImageInfo) -> list[LayerCost]:
     does not count: costs are those of the network as it is configured.
     """
     rows = [LayerCost("normalize", "Normalize", info.shape)]
-    channels, sizes = info.shape[0], grids(model, info.shape)
+    channels, sizes = info.shape[0], model.grids(info.shape)
     for number, stage in enumerate(model.stages):
         rows += _stage_costs(f"stages.{number}", model, stage, channels, sizes[number])
         channels = stage.out_channels
-    features, head = head_features(model, info.shape), HEADS[model.head_choice.name]
+    features, head = model.head_features(info.shape), HEADS[model.head_choice.name]
     cost = head.own_cost(model.head_choice, channels, math.prod(sizes[-1]))
     rows.append(LayerCost("head", head.kind, (features,), *cost))
     return [*rows, *_dense_costs(model, features, info.classes)]

@@ -46,6 +46,19 @@ class StageConfig:
         return self.channels * POOLINGS[self.pooling].multiplies_channels
 
 
+class Cells(NamedTuple):
+    """The last grid, laid over the image: cell (i, j) begins at pixel (i · side, j · side).
+
+    side: of a cell, pixels. sees: its receptive field: the side, in pixels, of the square of the image that
+    its features depend on; 0: not known, because a pooling of a person's own does not say so.
+    """
+
+    rows: int
+    columns: int
+    side: int
+    sees: int
+
+
 class ModelConfig(Section):
     """The network: stages, then a head, then dense layers."""
 
@@ -120,6 +133,29 @@ class ModelConfig(Section):
         """The pooling for the name of a folder: `avg`, or `stride-max`, each name once."""
         return "-".join(dict.fromkeys(in_file_names(stage.pooling) for stage in self.stages))
 
+    def grids(self, shape: tuple[int, int, int]) -> list[tuple[int, int]]:
+        """(height, width) before the first stage and after each: a stage divides by k, rounding down."""
+        sizes = [shape[1:]]
+        for stage in self.stages:
+            height, width = sizes[-1]
+            sizes.append((height // stage.pool_size, width // stage.pool_size))
+        return sizes
+
+    def head_features(self, shape: tuple[int, int, int]) -> int:
+        """How many values the first dense layer sees of an image of shape (C, H, W)."""
+        channels = self.stages[-1].out_channels
+        return HEADS[self.head_choice.name].features(channels, self.grids(shape)[-1])
+
+    def cells(self, shape: tuple[int, int, int]) -> Cells:
+        """The last grid, over an image of shape (C, H, W), and what each of its cells sees."""
+        side = sees = 1
+        known = not any(POOLINGS[stage.pooling].sees_all for stage in self.stages)
+        for stage in self.stages:
+            convolved = stage.convolutions * (stage.kernel_size - 1)
+            sees += (convolved + POOLINGS[stage.pooling].seen(stage.choice, stage.pool_size) - 1) * side
+            side *= stage.pool_size
+        return Cells(*self.grids(shape)[-1], side, sees * known)
+
     @model_validator(mode="after")
     def _one_value_per_stage(self) -> "ModelConfig":
         n = len(self.channels)
@@ -140,42 +176,3 @@ class ModelConfig(Section):
 
 def _spread(value: Any, n: int) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else (value,) * n
-
-
-def grids(model: ModelConfig, shape: tuple[int, int, int]) -> list[tuple[int, int]]:
-    """(height, width) before the first stage and after each: a stage divides by k, rounding down."""
-    sizes = [shape[1:]]
-    for stage in model.stages:
-        height, width = sizes[-1]
-        sizes.append((height // stage.pool_size, width // stage.pool_size))
-    return sizes
-
-
-def head_features(model: ModelConfig, shape: tuple[int, int, int]) -> int:
-    """How many values the first dense layer sees of an image of shape (C, H, W)."""
-    channels = model.stages[-1].out_channels
-    return HEADS[model.head_choice.name].features(channels, grids(model, shape)[-1])
-
-
-class Cells(NamedTuple):
-    """The last grid, laid over the image: cell (i, j) begins at pixel (i · side, j · side).
-
-    side: of a cell, pixels. sees: its receptive field: the side, in pixels, of the square of the image that
-    its features depend on; 0: not known, because a pooling of a person's own does not say so.
-    """
-
-    rows: int
-    columns: int
-    side: int
-    sees: int
-
-
-def cells_of(model: ModelConfig, shape: tuple[int, int, int]) -> Cells:
-    """The grid that the last stage leaves of an image of shape (C, H, W), and what each of its cells sees."""
-    side = sees = 1
-    known = not any(POOLINGS[stage.pooling].sees_all for stage in model.stages)
-    for stage in model.stages:
-        convolved = stage.convolutions * (stage.kernel_size - 1)
-        sees += (convolved + POOLINGS[stage.pooling].seen(stage.choice, stage.pool_size) - 1) * side
-        side *= stage.pool_size
-    return Cells(*grids(model, shape)[-1], side, sees * known)

@@ -6,7 +6,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from cnnkit.config.model import ModelConfig, StageConfig, head_features
+from cnnkit.config.model import ModelConfig, StageConfig
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.datasets import ImageInfo
 from cnnkit.families.heads import HEADS
@@ -101,7 +101,7 @@ class CNN(nn.Module):
             channels = stage.out_channels
         self.head = HeadLayer(HEADS[config.head_choice.name], channels, config.head_choice)
         self.dense = nn.Sequential()
-        units = head_features(config, info.shape)
+        units = config.head_features(info.shape)
         for number, outputs in enumerate((*config.hidden, info.classes), 1):
             if config.dropout:
                 self.dense.add_module(f"dropout{number}", Dropout(config.dropout))

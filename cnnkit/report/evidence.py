@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cnnkit.config.images import DataConfig
-from cnnkit.config.model import Cells, cells_of
+from cnnkit.config.model import Cells
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.nn.evidence import above_mean, evidence
@@ -123,7 +123,7 @@ def evidence_view(
 
 
 def _cells(model: CNN) -> Cells:
-    return cells_of(model.config, model.info.shape)
+    return model.config.cells(model.info.shape)
 
 
 def _has_grid(cells: Cells) -> bool:
