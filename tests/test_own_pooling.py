@@ -24,7 +24,6 @@ from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.trial import Trial, data_hash
 from cnnkit.config.costs import layer_costs
 from cnnkit.config.load import config_text, load_config, parse_config
-from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.data.prepare import load_data
 from cnnkit.errors import ConfigError, OwnCodeError
@@ -655,7 +654,7 @@ def test_workers_get_the_code(not_tried: None, capsys: Capture) -> None:
 def test_a_machine_of_a_cluster_gets_the_code_and_sends_its_copy_back() -> None:
     config = configured(GOOD, "Quantile")
     published = load_data(config.data)
-    trial = Trial("own", config, data_hash(published), code=sources.handed_over(own_classes(config.model)))
+    trial = Trial("own", config, data_hash(published), code=sources.handed_over(config.model.own_classes))
     sent = pickle.dumps(trial)
     Path("own.py").unlink()
     forget()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cnnkit.api.notebook import embedded
 from cnnkit.api.progress import shown
-from cnnkit.config.own_code import own_classes, tell_of_changes
+from cnnkit.config.own_code import tell_of_changes
 from cnnkit.config.schema import Config
 from cnnkit.data.named_files import image_files
 from cnnkit.data.sources import with_root
@@ -175,7 +175,7 @@ class Run:
             with alone_at(folder.path, "run"), shown(progress) as listener:
                 if not folder.finished:  # another process may have ended it
                     config = folder.config
-                    refuse_untrusted(*own_classes(config.model))
+                    refuse_untrusted(*config.model.own_classes)
                     tell_of_changes([config], listener)
                     data = with_root(config.data, None if root is None else Path(root), listener)
                     found = config.model_copy(update={"data": data})

@@ -14,7 +14,6 @@ from cnnkit.comparison.results import read_results
 from cnnkit.comparison.study_file import function_in, load_study
 from cnnkit.config.docs import key_names
 from cnnkit.config.load import parse_config
-from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.config.suggestions import nearest_key
 from cnnkit.config.yaml_tree import YamlTree
@@ -205,7 +204,7 @@ def _config_of(run: RunDir) -> tuple[Config, str]:
             raise
         config = run.config  # the text that the weights hold is known now
     copies = _copies(run.path)
-    lost = sorted(named.shown for named in own_classes(config.model) if named.hash not in copies)
+    lost = sorted(named.shown for named in config.model.own_classes if named.hash not in copies)
     if not lost:
         return config, ""
     held = "; the weights hold its text" if _held_by_weights(run) else ""

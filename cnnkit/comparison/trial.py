@@ -11,7 +11,6 @@ from cnnkit.comparison.trial_records import TrialFacts
 from cnnkit.comparison.validation_only import train_for_validation
 from cnnkit.config.images import DataConfig
 from cnnkit.config.load import config_text, differing_keys
-from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published
 from cnnkit.errors import CnnkitError, RunError, UsageError
@@ -121,7 +120,7 @@ def open_folder(trial: Trial, folder: Path) -> RunDir:
     """Prepares the run directory of an unfinished trial: removes an old result, writes the configuration."""
     run = RunDir(folder)
     (folder / RESULT).unlink(missing_ok=True)
-    keep(own_classes(trial.config.model), folder)
+    keep(trial.config.model.own_classes, folder)
     if not _holds_configuration_of(run, trial):
         write_atomically(folder / CONFIG, config_text(trial.config))
     return run

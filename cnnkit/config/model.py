@@ -11,7 +11,8 @@ from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import ACTIVATION_FIRST, ORDERS, POOLING_FIRST, POOLINGS
 from cnnkit.families.settings import Choice, choice_of
-from cnnkit.own.names import in_file_names, reference
+from cnnkit.own.names import Reference, in_file_names, reference
+from cnnkit.own.sources import references_in
 from cnnkit.words import counted
 
 PER_STAGE = ("kernel_sizes", "convolutions", "pooling", "pool_size", "order")  # keys of the model
@@ -115,6 +116,12 @@ class ModelConfig(Section):
     def head_choice(self) -> Choice:
         """The head, with its settings."""
         return choice_of(self.head)
+
+    @property
+    def own_classes(self) -> list[Reference]:
+        """The classes of a person's own that the network names, each once."""
+        named = [[stage.pooling for stage in self.stages], self.head_choice.name, self.activation]
+        return list(dict.fromkeys(references_in(named)))
 
     @property
     def stacks(self) -> bool:

@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from cnnkit.config.model import ModelConfig
 from cnnkit.config.schema import Config
 from cnnkit.errors import OwnCodeError
 from cnnkit.events import Note, NoteListener
@@ -22,15 +21,9 @@ REGISTRIES: Mapping[str, Registry[Any]] = {
 }
 
 
-def own_classes(model: ModelConfig) -> list[Reference]:
-    """The own classes of a network, each once."""
-    named = [[stage.choice.name for stage in model.stages], model.head_choice.name, model.activation]
-    return list(dict.fromkeys(references_in(named)))
-
-
 def own_classes_of(configs: Iterable[Config]) -> list[Reference]:
     """The own classes of some configurations, each once."""
-    return list(dict.fromkeys(named for config in configs for named in own_classes(config.model)))
+    return list(dict.fromkeys(named for config in configs for named in config.model.own_classes))
 
 
 def tell_of_changes(configs: Iterable[Config], notify: NoteListener) -> None:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from cnnkit import tensor_files
 from cnnkit.config.costs import layer_costs
 from cnnkit.config.load import config_text, parse_config
-from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.errors import ConfigError, DamagedFile, RunError, UsageError
 from cnnkit.experiment.manifest import read_checked
@@ -163,7 +162,7 @@ def save_weights(
     temperature: of these weights; None where none was fitted.
     """
     metadata = {"cnnkit": __version__, "config": config_text(config)}
-    if own := own_classes(config.model):
+    if own := config.model.own_classes:
         metadata[OWN] = json.dumps(packed(own))
     if temperature is not None:
         metadata[TEMPERATURE] = repr(temperature)

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from cnnkit.config.load import config_text
-from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset, Splits
 from cnnkit.data.prepare import load_splits
@@ -186,7 +185,7 @@ def metadata(weights: Weights, pixels: str) -> dict[str, str]:
     }
     if info.photographs:
         told["fit"] = info.fit
-    if own := own_classes(weights.config.model):
+    if own := weights.config.model.own_classes:
         told[OWN] = json.dumps(packed(own))  # the file runs without it; its configuration names it
     if weights.temperature is not None:
         told["temperature"] = repr(weights.temperature)

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from cnnkit.config.load import config_text
-from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.errors import UsageError
 from cnnkit.experiment.latest import LATEST, point_latest_at
@@ -77,7 +76,7 @@ def create_run(config: Config, config_name: str, out: Path | None = None) -> Run
     else:
         name = f"{config_name}-{config.model.strategy}-{time.strftime('%Y%m%d-%H%M%S')}"
         path = _new_folder(RUNS, name)
-    keep(own_classes(config.model), path)
+    keep(config.model.own_classes, path)
     write_atomically(path / CONFIG, config_text(config))
     point_latest_at(path)  # last: what it names opens
     return RunDir(path)

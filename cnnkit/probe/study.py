@@ -12,7 +12,7 @@ from cnnkit.comparison.pair_records import EQUIVALENT, UNDECIDED, PairResult, To
 from cnnkit.comparison.probe_file import VERSION, Probe, ProbedTrial, read_probe
 from cnnkit.comparison.study_file import load_study, no_networks, trial_folder
 from cnnkit.comparison.verdicts import Observed, judge
-from cnnkit.config.own_code import own_classes, tell_of_changes
+from cnnkit.config.own_code import tell_of_changes
 from cnnkit.config.schema import Config
 from cnnkit.data.sources import with_root
 from cnnkit.errors import DamagedFile, RunError, UsageError
@@ -140,7 +140,7 @@ def probe_study(
         run = RunDir(trial_folder(folder, entry.folder))
         stamp = sha256(read_kept(run.path / BEST, any_size=True))
         if stamp not in known:
-            refuse_untrusted(*own_classes(run.config.model))
+            refuse_untrusted(*run.config.model.own_classes)
             tell_of_changes([run.config], notify)
         notify(Prepared(f"probing {counted(len(entries), 'network')} of {folder}", number, len(entries)))
         found = known.get(stamp) or _figures(run, asked, device)
