@@ -690,6 +690,18 @@ def test_a_device_that_is_not_there_is_refused_with_a_way_out(
         choose_device(RuntimeConfig(device=device))
 
 
+@pytest.mark.parametrize(("kind", "threads"), [("cpu", 16), ("cuda", 4), ("mps", 4)])
+def test_beside_a_gpu_a_run_takes_few_threads(
+    monkeypatch: pytest.MonkeyPatch, kind: str, threads: int
+) -> None:
+    for name in ("torch.get_num_threads", "cnnkit.training.device.available_cpus"):
+        monkeypatch.setattr(name, lambda: 16)
+    monkeypatch.setattr("cnnkit.training.device._choose", lambda name: torch.device(kind))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    assert choose_device(RuntimeConfig(precision="float32")).threads == threads
+    assert choose_device(RuntimeConfig(precision="float32", threads=9)).threads == 9
+
+
 def test_the_configured_threads_are_used(tiny: Tiny) -> None:
     placement = choose_device(tiny("runtime.threads=2").runtime)
     torch.set_num_threads(1)

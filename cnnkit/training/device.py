@@ -16,6 +16,8 @@ from cnnkit.errors import NO_MEMORY, OutOfMemory, UsageError
 from cnnkit.processes import available_cpus
 
 CPU_INFO = Path("/proc/cpuinfo")
+BESIDE_GPU = 4  # threads: the CPU then has only small things to do, and many threads wait for each other
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # cuBLAS is deterministic only with a workspace of fixed size
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,6 @@ def keep_freed_memory() -> None:
         mallopt(m_top_pad, 64 << 20)
 
 
-WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # cuBLAS is deterministic only with a workspace of fixed size
-
-
 def _set_deterministic(wanted: bool) -> None:
     # Setting it imports torch's compiler, which takes 4 s; asking is free.
     if wanted != torch.are_deterministic_algorithms_enabled():
@@ -105,7 +104,8 @@ def choose_device(runtime: RuntimeConfig, name: str | None = None) -> Placement:
     precision = runtime.precision
     if precision == "auto":
         precision = "bf16" if _gains_from_bf16(device) else "float32"
-    threads = runtime.threads or min(torch.get_num_threads(), available_cpus())
+    most = available_cpus() if device.type == "cpu" else BESIDE_GPU
+    threads = runtime.threads or min(torch.get_num_threads(), available_cpus(), most)
     return Placement(device, precision, threads, runtime.deterministic)
 
 
