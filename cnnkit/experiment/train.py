@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import torch
 
 from cnnkit import signals
-from cnnkit.class_numbers import kept_bytes
 from cnnkit.config.costs import layer_costs
 from cnnkit.config.schema import Config
 from cnnkit.config.training import BALANCED
@@ -146,8 +145,7 @@ def finish(
     started = time.perf_counter()
     test = evaluate(weights.model, splits.test, training.placement, weights.temperature)
     eval_seconds = time.perf_counter() - started
-    tested = None if splits.tested is None else splits.tested.numpy().astype("<u4").tobytes()
-    run.write_predictions(kept_bytes(test.predictions, splits.info.classes), tested)
+    run.write_predictions(test.predictions, splits.info.classes, splits.tested)
     result = _result_of(training, splits, run, begun, test, (setup_seconds, eval_seconds))
     (run.path / FAILURE).unlink(missing_ok=True)  # of an earlier try
     run.keep_result(result)
