@@ -79,7 +79,7 @@ def run_experiment(
     setting = setting or prepare(config, notify, threads=run.threads)
     with setting.placement.in_force():
         started = time.perf_counter()
-        training = _begun(config, run, setting, notify)
+        training = _begin_or_restore(config, run, setting, notify)
         setup_seconds = setting.seconds + time.perf_counter() - started
 
         begun = describe(training)
@@ -95,7 +95,7 @@ def run_experiment(
         return finish(training, setting.splits, run, begun, setup_seconds, remember)
 
 
-def _begun(config: Config, run: RunDir, setting: Setting, notify: Listener) -> Training:
+def _begin_or_restore(config: Config, run: RunDir, setting: Setting, notify: Listener) -> Training:
     """A training that has not taken a step; of a run that was interrupted one that is where it stopped."""
     with out_of_memory_in_words(config.training.batch_size):
         training = begin(config, setting.placement, setting.splits)
