@@ -9,6 +9,8 @@
 Everything in `__all__` is loaded when it is first used, so `import cnnkit` itself takes no time.
 """
 
+from cnnkit.version import __version__
+
 TYPE_CHECKING = False  # typing itself takes 5 ms to import, in which Ctrl-C would show a traceback
 if TYPE_CHECKING:
     from typing import Any
@@ -44,8 +46,6 @@ if TYPE_CHECKING:
     from cnnkit.experiment.measure import Measured, Prediction
     from cnnkit.experiment.run_dir import RunResult
     from cnnkit.families.datasets import ImageInfo
-
-__version__ = "0.3.0"
 
 __all__ = [
     "CnnkitError",

@@ -20,7 +20,7 @@ import cnnkit.api.run
 import cnnkit.api.study
 from cnnkit.experiment.checkpoints import load_weights
 from cnnkit.tensor_files import load_tensors, save_tensors
-from cnnkit.training.temperature import fit_temperature
+from cnnkit.training.evaluation import fit_temperature
 
 PUBLIC = [
     *("CnnkitError", "Config", "ConfigError", "DamagedFile", "DataError", "EpochRecord", "Measured"),

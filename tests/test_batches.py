@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from support import info
 
 from cnnkit.data.dataset import ImageDataset
-from cnnkit.training.batches import in_order, orders
+from cnnkit.training.state import orders
 
 
 def numbered(n: int) -> ImageDataset:
@@ -15,39 +15,35 @@ def numbered(n: int) -> ImageDataset:
     return ImageDataset(torch.arange(n).view(n, 1, 1, 1), torch.arange(n) % 10, info((1, 1, 1)))
 
 
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 @settings(max_examples=80, deadline=None)
 @given(n=st.integers(1, 60), batch_size=st.integers(1, 30), seed=st.integers(0, 99))
 def test_an_epoch_holds_each_image_once(n: int, batch_size: int, seed: int) -> None:
-    batches = orders(n, batch_size, generator(seed))
+    batches = orders(n, batch_size, seed, 1, "cpu")
     assert torch.cat(batches).sort().values.tolist() == list(range(n))
 
 
 @settings(max_examples=80, deadline=None)
 @given(n=st.integers(2, 60), batch_size=st.integers(2, 30))
 def test_batches_are_full_but_the_last_which_takes_in_a_single_image_left(n: int, batch_size: int) -> None:
-    *full, last = (len(batch) for batch in orders(n, batch_size, generator()))
+    *full, last = (len(batch) for batch in orders(n, batch_size, 0, 1, "cpu"))
     assert all(size == batch_size for size in full)
     assert 2 <= last <= batch_size + 1
 
 
 def test_batches_of_one_image_stay_batches_of_one_image() -> None:
-    assert [len(batch) for batch in orders(5, 1, generator())] == [1] * 5
+    assert [len(batch) for batch in orders(5, 1, 0, 1, "cpu")] == [1] * 5
 
 
 def test_a_seed_gives_its_order_again_and_another_seed_another() -> None:
-    first, again, other = (torch.cat(orders(100, 32, generator(seed))) for seed in (1, 1, 2))
+    first, again, other = (torch.cat(orders(100, 32, seed, 1, "cpu")) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert not torch.equal(first, torch.arange(100))
 
 
 @pytest.mark.parametrize("n", [1, 7, 8, 9])
-def test_in_order_gives_every_image_with_its_label_as_stored(n: int) -> None:
+def test_batches_in_the_order_of_storage_hold_every_image_with_its_label(n: int) -> None:
     dataset = numbered(n)
-    images, labels = (torch.cat(part) for part in zip(*in_order(dataset, 4), strict=True))
-    assert torch.equal(images, dataset.images)
-    assert torch.equal(labels, dataset.labels)
+    batches = [*dataset.batches(4)]
+    assert torch.equal(torch.cat([batch.images for batch in batches]), dataset.images)
+    assert torch.equal(torch.cat([batch.labels for batch in batches]), dataset.labels)

@@ -588,7 +588,7 @@ def test_ctrl_c_outside_of_training_exits_with_130(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cnnkit.experiment.measure.load_splits", interrupt)
+    monkeypatch.setattr("cnnkit.experiment.train.load_splits", interrupt)
     outcome = call(capsys, "train", "--config", tiny_file)
     assert outcome.code == 130
     assert "Traceback" not in outcome.err

@@ -21,9 +21,9 @@ from support import call
 from cnnkit.config import load as config_file
 from cnnkit.config.checks import LARGEST_LAYER
 from cnnkit.config.docs import json_schema, keys_table
-from cnnkit.config.geometry import grids, head_features
 from cnnkit.config.load import config_text, load_config, parse_config
-from cnnkit.config.schema import Config, ModelConfig
+from cnnkit.config.model import ModelConfig
+from cnnkit.config.schema import Config
 from cnnkit.config.types import is_section
 from cnnkit.errors import ConfigError
 from cnnkit.families.datasets import DATASETS
@@ -248,7 +248,7 @@ def test_the_strategy_of_unequal_stages_is_told_from_first_to_last() -> None:
 @pytest.mark.parametrize("strategy", POOLINGS)
 def test_every_strategy_leaves_grids_of_28_14_7(strategy: str) -> None:
     model = ModelConfig.model_validate({"pooling": strategy})
-    assert grids(model, (1, 28, 28)) == [(28, 28), (14, 14), (7, 7)]
+    assert model.grids((1, 28, 28)) == [(28, 28), (14, 14), (7, 7)]
 
 
 @pytest.mark.parametrize("head", ["flatten", "avg", "max", "concat"])
@@ -257,7 +257,7 @@ def test_head_features_follow_the_formula(strategy: str, head: str) -> None:
     model = ModelConfig.model_validate({"channels": [4, 6], "pooling": strategy, "head": head})
     channels = 12 if strategy == "concat" else 6
     per_channel = {"flatten": 2 * 3, "avg": 1, "max": 1, "concat": 2}[head]
-    assert head_features(model, (1, 8, 12)) == channels * per_channel
+    assert model.head_features((1, 8, 12)) == channels * per_channel
 
 
 def every_weight_sees_a_pixel(kernel: int, grid: int) -> bool:
@@ -302,7 +302,7 @@ def test_a_dense_layer_of_absurd_size_is_refused(hidden: str) -> None:
 
 
 def test_the_largest_dense_layer_is_the_largest_that_is_accepted() -> None:
-    seen = head_features(on_digits().model, DATASETS["digits"].shape)
+    seen = on_digits().model.head_features(DATASETS["digits"].shape)
     on_digits(f"model.hidden=[{LARGEST_LAYER // seen}]")
     assert refused(f"model.hidden=[{LARGEST_LAYER // seen + 1}]") == {"model.hidden"}
 

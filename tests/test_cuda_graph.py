@@ -10,13 +10,13 @@ import pytest
 import torch
 from support import begun
 
-from cnnkit.config.schema import Config, TrainingConfig
+from cnnkit.config.schema import Config
+from cnnkit.config.training import TrainingConfig
 from cnnkit.families.optimizers import OPTIMIZERS
 from cnnkit.training.cuda_graph import WARM_UP, RateOnDevice, Replayed, can_be_recorded
-from cnnkit.training.loop import steps_for, train
+from cnnkit.training.loop import EagerSteps, steps_for, train
 from cnnkit.training.optimizers import make_optimizer
 from cnnkit.training.stack import Stack
-from cnnkit.training.step import EagerSteps
 
 Tiny = Callable[..., Config]
 CPU = torch.device("cpu")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import typer
+from importlinter.cli import lint_imports
 from sources import for_shipped
 from support import call
 
@@ -203,6 +204,20 @@ def test_the_house_is_drawn_with_the_layers_that_the_import_rules_have() -> None
     assert drawn == [*packages, "families"]
     (others,) = re.findall(r"beside families: (.*)\n", picture)
     assert others.split(", ") == ground.split(" : ")[1:]
+
+
+def test_not_even_a_type_is_taken_from_a_higher_layer_or_in_a_circle(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    option = "exclude_type_checking_imports = "
+    rules = (ROOT / "pyproject.toml").read_text(encoding="utf-8").replace(f"{option}true", f"{option}false")
+    assert f"{option}false" in rules
+    path = tmp_path / "pyproject.toml"
+    path.write_text(rules, encoding="utf-8")
+    code = lint_imports(config_filename=str(path), limit_to_contracts=("layers", "circles"), no_cache=True)
+    told = capsys.readouterr().out
+    assert code == 0, told
+    assert "2 kept, 0 broken" in told
 
 
 def test_every_module_that_contributing_names_is_there() -> None:

@@ -14,21 +14,23 @@ from support import info
 from torch import Tensor, nn
 
 from cnnkit.calibration import BINS, calibration_error, confidence_bins, error_by_chance
-from cnnkit.config.schema import ModelConfig
+from cnnkit.config.model import ModelConfig
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.nn.model import CNN, build_model
 from cnnkit.stats import wilson_interval
 from cnnkit.training.device import Placement
 from cnnkit.training.evaluation import (
     BATCH_MEMORY,
+    COLDEST,
+    HOTTEST,
     LARGEST_BATCH,
     Evaluation,
     evaluate,
     evaluation_batch,
+    fit_temperature,
     predict,
     probabilities_of,
 )
-from cnnkit.training.temperature import COLDEST, HOTTEST, fit_temperature
 
 CPU = Placement(torch.device("cpu"), "float32", 2)
 CLASSES = 10

@@ -9,9 +9,9 @@ from conftest import TINY
 from support import finished_run, info
 from torch import Tensor, nn
 
-from cnnkit.config.geometry import Cells, cells_of
 from cnnkit.config.load import parse_config
-from cnnkit.config.schema import Config, ModelConfig
+from cnnkit.config.model import Cells, ModelConfig
+from cnnkit.config.schema import Config
 from cnnkit.data.prepare import load_data
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.families.heads import HEADS
@@ -148,7 +148,7 @@ def test_a_cell_sees_as_far_as_its_gradient_reaches(pooling: str, kernel_size: i
         batch_norm=False,
     )
     model = build_model(config, info((1, 42, 42), 3), seed=1).double()
-    cells = cells_of(model.config, model.info.shape)
+    cells = model.config.cells(model.info.shape)
     assert (cells.rows, cells.columns, cells.side) == (10, 10, 4)
     image = torch.rand(1, 1, 42, 42, dtype=torch.float64, requires_grad=True)
     model.stages(image)[0, :, 5, 5].sum().backward()

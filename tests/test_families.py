@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from cnnkit.cli.compare import COMPARED, all_of
 from cnnkit.config.costs import layer_costs
 from cnnkit.config.docs import json_schema, keys_table
-from cnnkit.config.geometry import cells_of, grids
 from cnnkit.config.load import config_text, parse_config
-from cnnkit.config.schema import ModelConfig, TrainingConfig
+from cnnkit.config.model import ModelConfig
+from cnnkit.config.training import TrainingConfig
 from cnnkit.errors import ConfigError, UsageError
 from cnnkit.families.activations import ACTIVATIONS, Activation
 from cnnkit.families.heads import HEADS, Head
@@ -111,7 +111,7 @@ def test_a_new_pooling_is_validated_built_costed_and_documented() -> None:
     config = parse_config("model: {channels: [3, 4], pooling: [{name: extremes, scale: 3}, max]}")
     assert parse_config(config_text(config)) == config
     model = build_model(config.model, info((1, 8, 8)), seed=0)
-    assert model.stages(torch.zeros(2, 1, 8, 8)).shape[1:] == (4, *grids(config.model, (1, 8, 8))[-1])
+    assert model.stages(torch.zeros(2, 1, 8, 8)).shape[1:] == (4, *config.model.grids((1, 8, 8))[-1])
     rows = layer_costs(config.model, model.info)
     assert sum(row.parameters for row in rows) == sum(p.numel() for p in model.parameters())
     assert next(row.macs for row in rows if row.kind == "ExtremesPool") == 6 * 4 * 4
@@ -161,7 +161,7 @@ def test_a_cell_sees_as_far_as_any_pixel_changes_it(
     model = build_model(config, info((1, 24, 84)), seed=0).double().eval()
     for parameter in model.parameters():
         nn.init.constant_(parameter, 0.1)
-    cells = cells_of(config, (1, 24, 84))
+    cells = config.cells((1, 24, 84))
     torch.manual_seed(0)
     base = torch.rand(8, 1, 24, 84, dtype=torch.float64)
     with torch.no_grad():

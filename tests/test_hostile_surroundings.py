@@ -29,8 +29,8 @@ from cnnkit.signals import collected
 from cnnkit.tensor_files import load_state, load_tensors, save_state, save_tensors
 from cnnkit.training import memory
 from cnnkit.training.device import out_of_memory_in_words
+from cnnkit.training.loop import EagerSteps
 from cnnkit.training.memory import free_bytes, least_bytes
-from cnnkit.training.step import EagerSteps
 
 CPU = torch.device("cpu")
 posix_names = pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes any bytes as a name")
@@ -439,7 +439,7 @@ def test_a_trial_is_known_without_hashing_a_hundred_thousand_epochs(
 
     asked: list[int] = []
 
-    def count(images: int, size: int, generator: torch.Generator) -> list[torch.Tensor]:
+    def count(images: int, *_: object) -> list[torch.Tensor]:
         asked.append(images)
         return []
 

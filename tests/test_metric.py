@@ -23,7 +23,8 @@ from cnnkit.comparison.study import StudyPlan, plan_study
 from cnnkit.comparison.tuning import PointResult, Tuning, best_point, changes
 from cnnkit.comparison.verdicts import Observed, judge
 from cnnkit.comparison.verification import verify
-from cnnkit.config.schema import MONITORS, Config
+from cnnkit.config.schema import Config
+from cnnkit.config.training import MONITORS
 from cnnkit.errors import UsageError
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import TRIALS

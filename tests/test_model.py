@@ -14,15 +14,13 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cnnkit.config.costs import LayerCost, layer_costs
-from cnnkit.config.geometry import grids, head_features
-from cnnkit.config.schema import ModelConfig
+from cnnkit.config.model import ModelConfig
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import ORDERS, POOLINGS
 from cnnkit.families.settings import Choice
-from cnnkit.nn.layers import Dropout
+from cnnkit.nn.layers import Downsampling, Dropout, HeadLayer
 from cnnkit.nn.model import CNN, build_model
-from cnnkit.nn.pooling import Downsampling, HeadLayer
 from cnnkit.nn.pools import Average, Concat
 
 SHAPE = (1, 12, 12)
@@ -229,7 +227,7 @@ def test_costs_are_those_counted_by_hand(changes: dict[str, Any], parameters: in
 def convolved_by_poolings(model: CNN) -> Iterator[int]:
     """Multiply-accumulates of the convolutions in poolings, which torch counts, too."""
     for stage, (height, width) in zip(
-        model.config.stages, grids(model.config, model.info.shape)[1:], strict=True
+        model.config.stages, model.config.grids(model.info.shape)[1:], strict=True
     ):
         filters = {"conv": stage.channels, "gated": 1}.get(stage.pooling, 0)
         yield stage.channels * filters * stage.pool_size**2 * height * width
@@ -265,10 +263,10 @@ def test_the_configuration_foretells_every_grid_and_the_head(
     config, shape, classes = case
     model = build_model(config, info(shape, classes), seed=0).eval()
     maps = torch.zeros(2, *shape)
-    for stage, expected, grid in zip(model.stages, config.stages, grids(config, shape)[1:], strict=True):
+    for stage, expected, grid in zip(model.stages, config.stages, config.grids(shape)[1:], strict=True):
         maps = stage(maps)
         assert maps.shape[1:] == (expected.out_channels, *grid)
-    assert model.head(maps).shape[1] == head_features(config, shape)
+    assert model.head(maps).shape[1] == config.head_features(shape)
 
 
 def test_a_summary_names_each_layer_in_the_order_in_which_images_pass() -> None:

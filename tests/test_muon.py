@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import cnnkit
-from cnnkit.config.schema import TrainingConfig
+from cnnkit.config.training import TrainingConfig
 from cnnkit.training.muon import Muon, orthogonal
 from cnnkit.training.optimizers import hidden_matrices, make_optimizer
 

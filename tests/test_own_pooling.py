@@ -23,9 +23,7 @@ from cnnkit.comparison.on_ray import _train_somewhere
 from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.trial import Trial, data_hash
 from cnnkit.config.costs import layer_costs
-from cnnkit.config.geometry import cells_of
 from cnnkit.config.load import config_text, load_config, parse_config
-from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.data.prepare import load_data
 from cnnkit.errors import ConfigError, OwnCodeError
@@ -672,7 +670,7 @@ def test_workers_get_the_code(not_tried: None, capsys: Capture) -> None:
 def test_a_machine_of_a_cluster_gets_the_code_and_sends_its_copy_back() -> None:
     config = configured(GOOD, "Quantile")
     published = load_data(config.data)
-    trial = Trial("own", config, data_hash(published), code=sources.handed_over(own_classes(config.model)))
+    trial = Trial("own", config, data_hash(published), code=sources.handed_over(config.model.own_classes))
     sent = pickle.dumps(trial)
     Path("own.py").unlink()
     forget()
@@ -714,7 +712,7 @@ def test_a_cell_may_depend_on_all_of_its_map() -> None:
     body = "return F.avg_pool2d(maps, k) - maps.mean((2, 3), keepdim=True)"
     assert "values_seen" in words_about(own(body))
     assert words_about(own(body, "values_seen = None")) == ""
-    cells = cells_of(configured(own(body, "values_seen = None")).model, (1, 8, 8))
+    cells = configured(own(body, "values_seen = None")).model.cells((1, 8, 8))
     assert cells.sees == 0
     assert "pixels whose number is not known" in evidence_caption({"own": "avg"}, 0, [cells], [])
 

@@ -65,7 +65,7 @@ def release_notes(folder: Path, tag: str, date: str) -> "subprocess.CompletedPro
         (folder / name).mkdir()
     shutil.copy(ROOT / "scripts/release-notes", folder / "scripts")
     (folder / "CHANGELOG.md").write_text(CHANGES.format(date=date))
-    (folder / "cnnkit/__init__.py").write_text('import x\n\n__version__ = "1.2.0"\n')
+    (folder / "cnnkit/version.py").write_text('"""What it is."""\n\n__version__ = "1.2.0"\n')
     return subprocess.run([folder / "scripts/release-notes", tag], capture_output=True, text=True)
 
 

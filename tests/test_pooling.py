@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.families.settings import Choice
-from cnnkit.nn.convolution import SameConv2d
-from cnnkit.nn.pooling import Downsampling, HeadLayer
+from cnnkit.nn.layers import Downsampling, HeadLayer, SameConv2d
 
 
 def of_cells(formula: Callable[[Tensor], Tensor]) -> Callable[[Tensor, int, Any], Tensor]:

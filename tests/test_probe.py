@@ -23,7 +23,6 @@ from cnnkit.comparison.results import read_results
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.study_file import load_study
-from cnnkit.config.geometry import cells_of
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
 from cnnkit.data.scenes import make_scenes, scenes_at
@@ -251,7 +250,7 @@ def test_a_cell_can_see_the_square_that_the_geometry_tells(
 ) -> None:
     model, config = network(f"model.pooling={pooling}", "model.channels=[4]", "model.kernel_sizes=3")
     field = receptive_field(model, digits[0])
-    sees = cells_of(config.model, (1, 8, 8)).sees
+    sees = config.model.cells((1, 8, 8)).sees
     assert field.shape == (sees, sees)
     assert field.max() == 1
     assert (field[[0, -1]] > 0).any()

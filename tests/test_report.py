@@ -31,7 +31,7 @@ from cnnkit.errors import DataError, UsageError
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.filenames import METRICS, PREDICTIONS, REPORT, RESULT, RESULTS, STUDY, TRIALS
-from cnnkit.nn.convolution import SameConv2d
+from cnnkit.nn.layers import SameConv2d
 from cnnkit.report.activations import activation_plots, values_and_slopes
 from cnnkit.report.axes import BOTTOM, HEIGHT, WIDTH, Axis, accuracy_axis, axis_over, labels
 from cnnkit.report.curves import HOW_MEASURED

@@ -241,7 +241,7 @@ def test_test_images_steer_nothing_but_the_test_result(
         wrong = ImageDataset(255 - splits.test.images, (splits.test.labels + 1) % 10, splits.info)
         return Splits(splits.train, splits.validation, wrong)
 
-    monkeypatch.setattr("cnnkit.experiment.measure.load_splits", mislabelled)
+    monkeypatch.setattr("cnnkit.experiment.train.load_splits", mislabelled)
     config = tiny("runtime.threads=1")
     result = run_experiment(config, create_run(config, "tiny", tmp_path / "other"))
     for name in (BEST, LAST):
@@ -543,7 +543,7 @@ def test_a_loss_that_is_not_finite_leaves_the_epoch_before_to_go_on_from(
         shown += 1
         return images * (math.nan if shown == STEPS_PER_EPOCH + 5 else 1)
 
-    monkeypatch.setattr("cnnkit.training.step.augment", spoil)
+    monkeypatch.setattr("cnnkit.training.loop.augment", spoil)
     with pytest.raises(TrainingError, match="step 5 of epoch 2"):
         run_experiment(config, create_run(config, "tiny", tmp_path / "run"))
     run = open_run(tmp_path / "run")

@@ -13,7 +13,8 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 import cnnkit
-from cnnkit.training.startup import keep_freed_memory, step_without_compiler
+from cnnkit.training.device import keep_freed_memory
+from cnnkit.training.optimizers import step_without_compiler
 
 
 def parameter_after_steps(optimizer_class: type[torch.optim.Optimizer], light: bool) -> torch.Tensor:

@@ -17,7 +17,8 @@ from support import EVERYTHING, Tiny, begun, bitwise_equal
 from torch import Tensor, nn
 
 from cnnkit.config.runtime import RuntimeConfig
-from cnnkit.config.schema import Config, TrainingConfig
+from cnnkit.config.schema import Config
+from cnnkit.config.training import TrainingConfig
 from cnnkit.data.dataset import ImageDataset, Splits
 from cnnkit.errors import OutOfMemory, TrainingError, UsageError
 from cnnkit.events import EpochRecord, Event, StepDone
@@ -25,13 +26,11 @@ from cnnkit.families.poolings import POOLINGS
 from cnnkit.processes import available_cpus
 from cnnkit.random import generator_for
 from cnnkit.tensor_files import load_state, save_state
-from cnnkit.training.batches import orders
 from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
-from cnnkit.training.evaluation import Evaluation, evaluate
+from cnnkit.training.evaluation import Evaluation, evaluate, fit_temperature
 from cnnkit.training.loop import train, training_sample
 from cnnkit.training.optimizers import learning_rate_at, make_optimizer
-from cnnkit.training.state import Training
-from cnnkit.training.temperature import fit_temperature
+from cnnkit.training.state import Training, orders
 
 FROZEN = ("training.learning_rate=1e-30", "model.dropout=0", "model.batch_norm=false")  # nothing ever changes
 ONE_STEP = (
@@ -136,8 +135,7 @@ def test_no_two_uses_of_chance_and_no_two_epochs_share_their_numbers(
         seeds.append(generator.initial_seed())
         return generator
 
-    for module in ("step", "state"):
-        monkeypatch.setattr(f"cnnkit.training.{module}.generator_for", remember)
+    monkeypatch.setattr("cnnkit.training.state.generator_for", remember)
     trained(tiny(*EVERYTHING))
     assert len(set(seeds)) == len(seeds) == 2 * 4  # epochs; order, augmentation, dropout, pooling
 
@@ -157,7 +155,7 @@ def test_every_epoch_shows_each_training_image_once_in_an_order_of_its_own(tiny:
 def test_an_epoch_takes_as_many_steps_as_it_announces(tiny: Tiny, images: int, batch_size: int) -> None:
     training, _ = begun(tiny(f"training.batch_size={batch_size}"))
     training.train_images = images
-    batches = orders(images, batch_size, torch.Generator())
+    batches = orders(images, batch_size, 0, 1, "cpu")
     assert len(batches) == training.steps_per_epoch
     assert sorted(torch.cat(batches).tolist()) == list(range(images))
 

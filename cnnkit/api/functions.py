@@ -12,7 +12,7 @@ from cnnkit.api.run import Run
 from cnnkit.api.study_progress import StudyProgress
 from cnnkit.config import load
 from cnnkit.config.checks import grid_complaints
-from cnnkit.config.own_code import own_classes, trust_values
+from cnnkit.config.own_code import trust_values
 from cnnkit.config.schema import Config
 from cnnkit.config.validation import known_trackers
 from cnnkit.data.dataset import ImageDataset, Splits, pixel_statistics
@@ -151,7 +151,7 @@ def open_run(path: str | Path, *, trust: bool = False) -> Run:
     """
     run = Run(followed(Path(path)))
     if trust:
-        trust_code(own_classes(run.config.model))
+        trust_code(run.config.model.own_classes)
     return run
 
 

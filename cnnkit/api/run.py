@@ -13,7 +13,7 @@ from torch import Tensor
 from cnnkit.api.drawn import Drawn, as_path
 from cnnkit.api.notebook import embedded
 from cnnkit.api.progress import shown
-from cnnkit.config.own_code import own_classes, tell_of_changes
+from cnnkit.config.own_code import tell_of_changes
 from cnnkit.config.schema import Config
 from cnnkit.config.validation import known_trackers
 from cnnkit.data.named_files import image_files
@@ -179,7 +179,7 @@ class Run(Drawn):
             with alone_at(folder.path, "run"), shown(progress) as listener:
                 if not folder.finished:  # another process may have ended it
                     config = folder.config
-                    refuse_untrusted(*own_classes(config.model))
+                    refuse_untrusted(*config.model.own_classes)
                     tell_of_changes([config], listener)
                     data = with_root(config.data, as_path(root), listener)
                     found = config.model_copy(update={"data": data})

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cnnkit import __version__
 from cnnkit.cli.command import App
 from cnnkit.cli.compare import compare_command, compare_pooling_command
 from cnnkit.cli.completion import (
@@ -51,6 +50,7 @@ from cnnkit.errors import CnnkitError
 from cnnkit.events import Note
 from cnnkit.filenames import CURVES
 from cnnkit.own.code import own_trace
+from cnnkit.version import __version__
 from cnnkit.words import visible
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import torch
 
-import cnnkit
 from cnnkit.calibration import calibration_error
 from cnnkit.comparison.trial import Trial, data_hash, shared_hashes
 from cnnkit.comparison.trial_records import TrialFacts
@@ -18,14 +17,13 @@ from cnnkit.data.sources import with_own_root
 from cnnkit.errors import RunError
 from cnnkit.events import ignore
 from cnnkit.experiment.checkpoints import Weights, load_weights
-from cnnkit.experiment.measure import measure
 from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.experiment.train import Setting
 from cnnkit.filenames import BEST, CONFIG, PREDICTIONS, RESULT, TRIAL
 from cnnkit.training.device import Placement, choose_device
-from cnnkit.training.evaluation import Evaluation, predict
+from cnnkit.training.evaluation import Evaluation, evaluate, fit_temperature, predict
 from cnnkit.training.loop import training_sample
-from cnnkit.training.temperature import fit_temperature
+from cnnkit.version import __version__
 from cnnkit.words import counted, listed
 
 # How far another CPU may round apart: (difference of the log of two probabilities that tie, loss, relative).
@@ -76,19 +74,23 @@ def _seen_again(run: RunDir) -> _Seen:
         splits = load_splits(config.data, config.training.seed, published=_images(config.data))
         hashed = _compare_hashes(run, Setting(placement, splits, 0.0))
         if len(splits.validation):
-            again = measure(weights, splits.validation.to(placement.device), placement)
+            again = _evaluated(weights, splits.validation, placement)
             _compare_figures(run, "val", again, placement)
             _compare_temperature(run, weights, again, placement)
         if run.result.clean_train_loss is not None:  # 0.1.0 measured none
-            sample = training_sample(splits.train, config.training.seed).to(placement.device)
-            _compare_figures(run, "clean_train", measure(weights, sample, placement), placement)
+            sample = training_sample(splits.train, config.training.seed)
+            _compare_figures(run, "clean_train", _evaluated(weights, sample, placement), placement)
         return _Seen(_compare_test(run, weights, splits.test.to(placement.device), placement), hashed)
+
+
+def _evaluated(weights: Weights, images: ImageDataset, placement: Placement) -> Evaluation:
+    return evaluate(weights.model, images.to(placement.device), placement, weights.temperature)
 
 
 def _compare_hashes(run: RunDir, setting: Setting) -> bool:
     """False where another version of cnnkit or torch, or another processor, may make others."""
     made = [run.environment.get(name) for name in ("cnnkit", "torch", "device_name")]
-    if made != [cnnkit.__version__, torch.__version__, setting.placement.name]:
+    if made != [__version__, torch.__version__, setting.placement.name]:
         return False
     facts: TrialFacts = run.record(TRIAL, TrialFacts)
     trial = Trial(facts.level, run.config, _hash_of_images(run.config.data))
@@ -148,7 +150,7 @@ def _compare_calibration(run: RunDir, weights: Weights, again: Evaluation, place
 
 def _compare_test(run: RunDir, weights: Weights, test: ImageDataset, placement: Placement) -> int:
     """How many predictions are others, all of them ties up to rounding."""
-    result, again = run.result, measure(weights, test, placement)
+    result, again = run.result, _evaluated(weights, test, placement)
     tie, loss = _apart(result, placement)
     kept = torch.from_numpy(run.predicted(test.info.classes))
     if len(kept) != len(test):

@@ -18,7 +18,7 @@ from cnnkit.comparison.sentence import sentence
 from cnnkit.comparison.study_file import trial_folder
 from cnnkit.errors import Interrupted, RunError, UsageError
 from cnnkit.events import Note, SeedDone, StudyBegun, StudyListener, TrialDone, ignore
-from cnnkit.experiment.train import write_environment
+from cnnkit.experiment.new_run import write_environment
 from cnnkit.filenames import FAILURE, RESULT, STUDY
 from cnnkit.files import write_atomically, write_json
 from cnnkit.image_error import default_margin

@@ -18,7 +18,6 @@ from cnnkit.comparison.study_state import state_of
 from cnnkit.comparison.tuning import Settings, with_settings
 from cnnkit.config.docs import key_names
 from cnnkit.config.load import parse_config
-from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.config.suggestions import nearest_key
 from cnnkit.config.yaml_tree import YamlTree
@@ -221,7 +220,7 @@ def _config_of(run: RunDir) -> tuple[Config, str]:
             raise
         config = run.config  # the text that the weights hold is known now
     copies = _copies(run.path)
-    lost = sorted(named.shown for named in own_classes(config.model) if named.hash not in copies)
+    lost = sorted(named.shown for named in config.model.own_classes if named.hash not in copies)
     if not lost:
         return config, ""
     held = "; the weights hold its text" if _held_by_weights(run) else ""

@@ -10,7 +10,8 @@ from cnnkit.comparison.study_records import FactorPlan, name_of
 from cnnkit.comparison.tuning import Tuned, with_settings
 from cnnkit.comparison.widths import Cost, cost_of
 from cnnkit.config.load import SECTIONS, config_text, parse_config
-from cnnkit.config.schema import PER_STAGE, Config
+from cnnkit.config.model import PER_STAGE
+from cnnkit.config.schema import Config
 from cnnkit.errors import ConfigError, UsageError
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.families.settings import Choice

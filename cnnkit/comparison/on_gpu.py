@@ -18,9 +18,10 @@ from cnnkit.data.splits import shares_of
 from cnnkit.errors import OutOfMemory, TrainingError
 from cnnkit.events import Begun
 from cnnkit.experiment.checkpoints import save_weights
+from cnnkit.experiment.new_run import write_environment
 from cnnkit.experiment.pixel_hashes import keep_hashes
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.experiment.train import Setting, begin, describe, finish, write_environment
+from cnnkit.experiment.train import Setting, begin, describe, finish
 from cnnkit.filenames import BEST, FAILURE
 from cnnkit.locks import alone_at
 from cnnkit.training.device import choose_device, out_of_memory_in_words

@@ -1,10 +1,12 @@
 """What `results.json` holds, typed. Accuracies and differences are fractions, times are seconds."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cnnkit.comparison.can_tell import CanTell
-from cnnkit.comparison.compared import Compared
 from cnnkit.comparison.pair_records import PairResult, ToBest, pair_in
 from cnnkit.comparison.shards import Shard
 from cnnkit.comparison.study_records import Earlier
@@ -13,7 +15,10 @@ from cnnkit.comparison.tuning import Tuned, Tuning
 from cnnkit.records import Record
 from cnnkit.scores import ACCURACY, METRICS
 from cnnkit.sequential import ENOUGH
-from cnnkit.stats import Interval
+from cnnkit.stats import Interval, mean_interval
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 VERSION = 2  # of results.json
 
@@ -34,6 +39,33 @@ class LevelTiming(Record):
 
     train_seconds: float | None
     images_per_second: float | None
+
+
+class Compared(Record):
+    """A value of a key, by accuracy and by the metric that decides. accuracies: one for each of its seeds.
+
+    scores: the same of the study's metric, where that is not accuracy.
+    """
+
+    accuracy: Interval
+    accuracies: list[float]
+    score: Interval | None
+    scores: list[float]
+
+    @property
+    def compared(self) -> Interval:
+        """Over the seeds: of the metric that decides."""
+        return self.score or self.accuracy
+
+    @property
+    def values(self) -> list[float]:
+        """One for each seed, of the metric that decides."""
+        return self.scores or self.accuracies
+
+    def with_scores(self, scores: NDArray[np.float64], resolution: float) -> "Self":
+        """scores: one for each of its seeds. resolution: one test image's share."""
+        interval = mean_interval(scores, resolution).clipped()
+        return replace(self, score=interval, scores=scores.tolist())  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)

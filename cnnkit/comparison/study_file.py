@@ -14,7 +14,7 @@ from cnnkit.class_numbers import numbers_in
 from cnnkit.comparison.study_records import VERSION, FactorPlan, StudyFile
 from cnnkit.comparison.widths import cost_of
 from cnnkit.config.load import flat
-from cnnkit.config.schema import MONITORS
+from cnnkit.config.training import MONITORS
 from cnnkit.errors import CnnkitError, DamagedFile, RunError, UsageError
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import CONFIG, LABELS, STUDY, TRIALS, TUNING

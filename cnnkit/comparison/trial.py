@@ -11,7 +11,6 @@ from cnnkit.comparison.trial_records import TrialFacts
 from cnnkit.comparison.validation_only import train_for_validation
 from cnnkit.config.images import DataConfig
 from cnnkit.config.load import config_text, differing_keys
-from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published
 from cnnkit.errors import CnnkitError, RunError, UsageError
@@ -23,7 +22,7 @@ from cnnkit.nn.model import build_model
 from cnnkit.own.sources import Source, keep, receive
 from cnnkit.random import generator_for
 from cnnkit.tensor_files import fingerprint
-from cnnkit.training.batches import orders
+from cnnkit.training.state import orders
 
 HASHED_EPOCHS = 100  # 100,000 epochs took 43 s
 
@@ -121,7 +120,7 @@ def open_folder(trial: Trial, folder: Path) -> RunDir:
     """Prepares the run directory of an unfinished trial: removes an old result, writes the configuration."""
     run = RunDir(folder)
     (folder / RESULT).unlink(missing_ok=True)
-    keep(own_classes(trial.config.model), folder)
+    keep(trial.config.model.own_classes, folder)
     if not _holds_configuration_of(run, trial):
         write_atomically(folder / CONFIG, config_text(trial.config))
     return run
@@ -184,10 +183,7 @@ def shared_hashes(trial: Trial, setting: Setting) -> dict[str, object]:
     config, splits, seed, device = trial.config, setting.splits, trial.seed, setting.placement.device
     epochs = range(1, min(config.training.epochs, HASHED_EPOCHS) + 1)
     size = config.training.batch_size
-    order = (
-        orders(len(splits.train), size, generator_for(seed, "order", epoch, device=device))
-        for epoch in epochs
-    )
+    order = (orders(len(splits.train), size, seed, epoch, device) for epoch in epochs)
     model = build_model(config.model, splits.info, seed)
     tested = [] if splits.tested is None else [splits.tested]
     validation = splits.validation

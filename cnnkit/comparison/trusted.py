@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cnnkit.comparison.study_file import load_study
-from cnnkit.config.own_code import own_classes, tell_of
+from cnnkit.config.own_code import tell_of
 from cnnkit.events import NoteListener, ignore
 from cnnkit.own.sources import references_in, trust
 
@@ -15,6 +15,6 @@ def trust_kept(folder: Path, notify: NoteListener = ignore) -> None:
     """
     study = load_study(folder)
     varied = [[level.value for level in study.levels], [factor.values for factor in study.factors]]
-    named = [*own_classes(study.base().model), *references_in(varied)]
+    named = [*study.base().model.own_classes, *references_in(varied)]
     trust(named)
     tell_of(named, notify)

@@ -11,7 +11,6 @@ from cnnkit.comparison.forecasts import forecast_study
 from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.trial import Trial
 from cnnkit.comparison.tuning import Tuned, Tuning, best_point, kept_point, value_text, with_settings
-from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published
 from cnnkit.events import PointDone, TuningBegun
@@ -29,7 +28,7 @@ def tuning_trials(tuning: Tuning, configs: Mapping[str, Config], data: str) -> P
                 with_settings(config, {**point, "training.seed": tuning.seed}),
                 data,
                 validation_only=True,
-                code=handed_over(own_classes(config.model)),
+                code=handed_over(config.model.own_classes),
             )
             for point in tuning.points
         ]

@@ -5,14 +5,13 @@ Checked before any data is touched. Nothing here imports torch.
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from cnnkit.config.schema import Config, ModelConfig
-from cnnkit.config.complaints import Complaint
-from cnnkit.config.geometry import grids, head_features
-from cnnkit.config.types import OF_OWN_IMAGES
+from cnnkit.config.images import DataConfig, SceneConfig
+from cnnkit.config.model import ModelConfig
+from cnnkit.config.training import TrainingConfig
+from cnnkit.config.types import OF_OWN_IMAGES, Complaint
 from cnnkit.families.activations import ACTIVATIONS
+from cnnkit.families.datasets import DatasetInfo
 from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.own.names import shown
@@ -27,21 +26,21 @@ SIGN_KEYS = frozenset({"model.pooling", "model.head", "model.activation", "model
 LAYER_KEYS = GRID_KEYS | {"model.convolutions", "model.pooling", "model.head", "model.hidden"}
 
 
-def complaints_about(config: "Config") -> Iterator[Complaint]:
-    yield from _own_image_complaints(config)
-    yield from _scene_complaints(config)
-    yield from _redrawn_complaints(config)
-    yield from _split_complaints(config)
-    if complaints := list(_crop_complaints(config)):
+def complaints_about(data: DataConfig, model: ModelConfig, training: TrainingConfig) -> Iterator[Complaint]:
+    info = data.info
+    yield from _own_image_complaints(data)
+    yield from _scene_complaints(data.scene)
+    yield from _redrawn_complaints(data, info)
+    yield from _split_complaints(data, info, training)
+    if complaints := list(_crop_complaints(data, info)):
         yield from complaints  # what follows from a grid that is not there would only confuse
     else:
-        yield from _sign_complaints(config.model)
-        yield from grid_complaints(config.model, config.data.info.shape)
-        yield from _layer_complaints(config)
+        yield from _sign_complaints(model)
+        yield from grid_complaints(model, info.shape)
+        yield from _layer_complaints(model, info, training.batch_size)
 
 
-def _own_image_complaints(config: "Config") -> Iterator[Complaint]:
-    data = config.data
+def _own_image_complaints(data: DataConfig) -> Iterator[Complaint]:
     for key, field in type(data).model_fields.items():
         of_own = OF_OWN_IMAGES in field.metadata
         if of_own and not data.own and getattr(data, key) != field.default:
@@ -55,7 +54,7 @@ def _own_image_complaints(config: "Config") -> Iterator[Complaint]:
         yield Complaint("data.crop", "is not for your own images", "choose data.size and data.fit", CROP_KEYS)
 
 
-def _sign_complaints(model: "ModelConfig") -> Iterator[Complaint]:
+def _sign_complaints(model: ModelConfig) -> Iterator[Complaint]:
     """Of poolings and of a head that take no negative values, where they would get some."""
     positive = ACTIVATIONS[model.activation].no_negatives
     able = listed([name for name, activation in ACTIVATIONS.items() if activation.no_negatives], "or")
@@ -82,13 +81,12 @@ def _sign_complaints(model: "ModelConfig") -> Iterator[Complaint]:
         yield Complaint("model.head", f"{head} {only} {maker} gives it others", words, SIGN_KEYS)
 
 
-def _crop_complaints(config: "Config") -> Iterator[Complaint]:
-    data = config.data
+def _crop_complaints(data: DataConfig, info: DatasetInfo) -> Iterator[Complaint]:
     if data.crop and data.drawn:
         yield Complaint(
             "data.crop", f"would cut through the scenes of {data.dataset}", "leave it 0", CROP_KEYS
         )
-    elif data.crop and min(data.info.shape[1:]) <= 1:
+    elif data.crop and min(info.shape[1:]) <= 1:
         yield Complaint(
             "data.crop",
             f"{data.crop} pixels off each side leave nothing of an image",
@@ -97,8 +95,7 @@ def _crop_complaints(config: "Config") -> Iterator[Complaint]:
         )
 
 
-def _scene_complaints(config: "Config") -> Iterator[Complaint]:
-    scene = config.data.scene
+def _scene_complaints(scene: SceneConfig) -> Iterator[Complaint]:
     for key, side in (("object_sizes", max(scene.object_sizes)), ("clutter_size", scene.clutter_size)):
         if side > scene.size:
             yield Complaint(
@@ -109,8 +106,7 @@ def _scene_complaints(config: "Config") -> Iterator[Complaint]:
             )
 
 
-def _redrawn_complaints(config: "Config") -> Iterator[Complaint]:
-    data, info = config.data, config.data.info
+def _redrawn_complaints(data: DataConfig, info: DatasetInfo) -> Iterator[Complaint]:
     if not data.redrawn:
         return
     key = "data.folds" if data.folds else "data.resample_test"
@@ -132,8 +128,7 @@ def _redrawn_complaints(config: "Config") -> Iterator[Complaint]:
         )
 
 
-def _split_complaints(config: "Config") -> Iterator[Complaint]:
-    data, info = config.data, config.data.info
+def _split_complaints(data: DataConfig, info: DatasetInfo, training: TrainingConfig) -> Iterator[Complaint]:
     held, smallest = data.validation_images, info.classes
     if info.train_images < 2 * smallest and data.validation:
         yield Complaint(
@@ -158,7 +153,6 @@ def _split_complaints(config: "Config") -> Iterator[Complaint]:
             f"hold out at least {smallest}, or 0 for none",
             SPLIT_KEYS,
         )
-    training = config.training
     for key, used in (
         ("early_stopping", training.early_stopping),
         ("monitor", training.monitor != "accuracy"),
@@ -172,9 +166,9 @@ def _split_complaints(config: "Config") -> Iterator[Complaint]:
             )
 
 
-def grid_complaints(model: "ModelConfig", shape: tuple[int, int, int]) -> Iterator[Complaint]:
+def grid_complaints(model: ModelConfig, shape: tuple[int, int, int]) -> Iterator[Complaint]:
     """What is wrong with the grids of images of shape (C, H, W), stage by stage."""
-    for number, (grid, stage) in enumerate(zip(grids(model, shape), model.stages, strict=False), 1):
+    for number, (grid, stage) in enumerate(zip(model.grids(shape), model.stages, strict=False), 1):
         smaller = min(grid)
         if stage.kernel_size > 2 * smaller - 1:
             yield Complaint(
@@ -194,8 +188,7 @@ def grid_complaints(model: "ModelConfig", shape: tuple[int, int, int]) -> Iterat
             return
 
 
-def _layer_complaints(config: "Config") -> Iterator[Complaint]:
-    model, info = config.model, config.data.info
+def _layer_complaints(model: ModelConfig, info: DatasetInfo, batch_size: int) -> Iterator[Complaint]:
     channels = info.shape[0]
     for number, stage in enumerate(model.stages, 1):
         widest = max(channels, stage.channels) if stage.convolutions > 1 else channels
@@ -208,7 +201,7 @@ def _layer_complaints(config: "Config") -> Iterator[Complaint]:
                 LAYER_KEYS,
             )
         channels = stage.out_channels
-    sizes = [head_features(model, info.shape), *model.hidden, info.classes]
+    sizes = [model.head_features(info.shape), *model.hidden, info.classes]
     for inputs, outputs in pairwise(sizes):
         if inputs * outputs > LARGEST_LAYER:
             yield Complaint(
@@ -217,7 +210,7 @@ def _layer_complaints(config: "Config") -> Iterator[Complaint]:
                 f"stay below {LARGEST_LAYER:,}: fewer units, fewer channels, or head: avg",
                 LAYER_KEYS,
             )
-    if config.training.batch_size == 1 and model.batch_norm and grids(model, info.shape)[-1] == (1, 1):
+    if batch_size == 1 and model.batch_norm and model.grids(info.shape)[-1] == (1, 1):
         yield Complaint(
             "training.batch_size",
             "batch normalisation has nothing to average over in one image whose grid is 1×1",

@@ -3,16 +3,12 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from cnnkit.config.geometry import grids, head_features
+from cnnkit.config.model import ModelConfig, StageConfig
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.datasets import ImageInfo
 from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import POOLINGS
-
-if TYPE_CHECKING:
-    from cnnkit.config.schema import ModelConfig, StageConfig
 
 
 @dataclass(frozen=True)
@@ -26,7 +22,7 @@ class LayerCost:
     macs: int = 0
 
 
-def layer_costs(model: "ModelConfig", info: ImageInfo) -> list[LayerCost]:
+def layer_costs(model: ModelConfig, info: ImageInfo) -> list[LayerCost]:
     """A row a layer, in the order in which one image passes them.
 
     A multiply-accumulate is one weight times one value, added; half of what torch's flop counter counts.
@@ -35,17 +31,17 @@ def layer_costs(model: "ModelConfig", info: ImageInfo) -> list[LayerCost]:
     does not count: costs are those of the network as it is configured.
     """
     rows = [LayerCost("normalize", "Normalize", info.shape)]
-    channels, sizes = info.shape[0], grids(model, info.shape)
+    channels, sizes = info.shape[0], model.grids(info.shape)
     for number, stage in enumerate(model.stages):
         rows += _stage_costs(f"stages.{number}", model, stage, channels, sizes[number])
         channels = stage.out_channels
-    features, head = head_features(model, info.shape), HEADS[model.head_choice.name]
+    features, head = model.head_features(info.shape), HEADS[model.head_choice.name]
     cost = head.own_cost(model.head_choice, channels, math.prod(sizes[-1]))
     rows.append(LayerCost("head", head.kind, (features,), *cost))
     return [*rows, *_dense_costs(model, features, info.classes)]
 
 
-def not_counted(model: "ModelConfig") -> list[str]:
+def not_counted(model: ModelConfig) -> list[str]:
     """The own poolings and heads whose multiply-accumulates are not known, by their names."""
     poolings, head = (POOLINGS[stage.pooling] for stage in model.stages), HEADS[model.head_choice.name]
     names = [entry.title for entry in poolings if not entry.counted]
@@ -53,7 +49,7 @@ def not_counted(model: "ModelConfig") -> list[str]:
 
 
 def _stage_costs(
-    name: str, model: "ModelConfig", stage: "StageConfig", channels: int, grid: tuple[int, int]
+    name: str, model: ModelConfig, stage: StageConfig, channels: int, grid: tuple[int, int]
 ) -> Iterator[LayerCost]:
     """channels, grid: of the maps that the stage is given; grid is (height, width)."""
     for number in range(stage.convolutions - 1):
@@ -79,7 +75,7 @@ def _stage_costs(
 
 
 def _convolution_cost(
-    name: str, model: "ModelConfig", stage: "StageConfig", channels: int, shape: tuple[int, int, int]
+    name: str, model: ModelConfig, stage: StageConfig, channels: int, shape: tuple[int, int, int]
 ) -> LayerCost:
     """channels: that it is given. shape: (C, H, W) of the maps that it makes."""
     weights = channels * stage.channels * stage.kernel_size**2
@@ -89,14 +85,14 @@ def _convolution_cost(
     )
 
 
-def _activated_costs(name: str, model: "ModelConfig", shape: tuple[int, int, int]) -> Iterator[LayerCost]:
+def _activated_costs(name: str, model: ModelConfig, shape: tuple[int, int, int]) -> Iterator[LayerCost]:
     """Of norm and activation, which keep the shape (C, H, W)."""
     if model.batch_norm:
         yield LayerCost(f"{name}.norm", "BatchNorm2d", shape, 2 * shape[0])
     yield LayerCost(f"{name}.activation", ACTIVATIONS[model.activation].kind, shape)
 
 
-def _dense_costs(model: "ModelConfig", units: int, classes: int) -> Iterator[LayerCost]:
+def _dense_costs(model: ModelConfig, units: int, classes: int) -> Iterator[LayerCost]:
     for number, outputs in enumerate((*model.hidden, classes), 1):
         if model.dropout:
             yield LayerCost(f"dense.dropout{number}", "Dropout", (units,))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from cnnkit.config.own_images import HELD_OUT, usual_validation
+from cnnkit.config.images import HELD_OUT, usual_validation
 from cnnkit.files import json_text
 from cnnkit.listing import TEST, VALIDATION, Listing
 

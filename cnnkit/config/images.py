@@ -1,18 +1,37 @@
-"""The section `data` of a configuration: which images, and how they are split."""
+"""The section `data` of a configuration: which images, and how they are split.
 
+A folder of a person's own images is listed once, when a configuration is read that does not say yet what the
+folder holds. The kept text says it: a run tells its classes and sizes also where the folder is gone.
+"""
+
+import os
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ModelWrapValidatorHandler, model_validator
 
 from cnnkit.config.augmentation import AugmentConfig
 from cnnkit.config.choices import OneOf
-from cnnkit.config.own_images import info_of, with_what_is_there
-from cnnkit.config.types import CountOrFraction, Counts, OfOwnImages, Section, Sides
-from cnnkit.families.datasets import DATASETS, FOLDER, DatasetInfo
+from cnnkit.config.types import (
+    Complaint,
+    CountOrFraction,
+    Counts,
+    Inconsistent,
+    OfOwnImages,
+    Section,
+    Sides,
+)
+from cnnkit.errors import DataError
+from cnnkit.families.datasets import DATASETS, FOLDER, OWN_IMAGES, DatasetInfo
+from cnnkit.listing import TEST, TRAIN, VALIDATION, Listing, list_images
 
 FITS = ("cover", "contain", "stretch")
 DUPLICATES = ("drop", "keep", "refuse")
 DAMAGED = ("refuse", "skip")
+CHANNELS, SIDE = 3, 32  # where the configuration does not say
+HELD_OUT = 0.1  # the share of the training images, where neither source nor configuration says one
+MOST_HELD_OUT = 0.3  # of them, so that there is one image a class
 
 
 class SceneConfig(Section):
@@ -124,8 +143,24 @@ class DataConfig(Section):
     def source(self) -> DatasetInfo:
         """The data set whose files are read."""
         if self.own:
-            return info_of(self)
+            return self._own_info()
         return DATASETS[self.scene.source if self.drawn else self.dataset]
+
+    def _own_info(self) -> DatasetInfo:
+        """The record of a person's own images, from the configuration alone."""
+        assert self.classes is not None
+        assert self.images is not None
+        train, held_out, test = self.images
+        size = self.size or SIDE
+        return replace(
+            OWN_IMAGES,
+            title=Path(self.root or FOLDER).name,
+            shape=(self.channels or CHANNELS, *((size, size) if isinstance(size, int) else size)),
+            class_names=self.classes,
+            train_images=train + held_out,
+            test_images=test,
+            fit=self.fit,
+        )
 
     @property
     def object_sizes(self) -> tuple[int, ...]:
@@ -144,3 +179,50 @@ class DataConfig(Section):
     @property
     def train_images(self) -> int:
         return self.info.train_images - self.validation_images
+
+
+def listing_of(data: DataConfig) -> Listing:
+    """What lies at `data.root` now. Raises DataError where that cannot be used."""
+    assert data.root is not None
+    return list_images(Path(data.root), data.test, data.test_seed)
+
+
+def with_what_is_there(data: DataConfig) -> DataConfig:
+    """The configuration with the classes, numbers of images and fingerprint of its folder.
+
+    Raises Inconsistent where there is none, or where its images cannot be used.
+    """
+    if data.root is None:
+        raise _complaint(
+            "data.root", "is not said, so there are no images", "name their folder: data.root=FOLDER"
+        )
+    said = os.path.expanduser(data.root)  # noqa: PTH111  Path.expanduser fails without a home
+    root = Path(said).absolute()
+    data = data.model_copy(update={"root": str(root)})
+    try:
+        found = listing_of(data)
+    except DataError as error:
+        message, _, remedy = str(error).partition("; ")
+        if str(root) != said and not os.path.exists(root):  # noqa: PTH110 - a name may be too long
+            message += f" ({said} counts from the folder you work in, {Path.cwd()})"
+        raise _complaint("data.root", message, remedy) from error
+    counts = tuple(int((found.splits == split).sum()) for split in (TRAIN, VALIDATION, TEST))
+    chosen = "validation" in data.model_fields_set
+    kept = {"classes": found.classes, "images": counts, "fingerprint": found.fingerprint}
+    data = data.model_copy(update=kept if chosen else {**kept, "validation": HELD_OUT})
+    if chosen or (counts[1] and not data.redrawn):
+        return data
+    return data.model_copy(
+        update={"validation": usual_validation(data.info.train_images, len(found.classes))}
+    )
+
+
+def usual_validation(train_images: int, classes: int) -> float | int:
+    """A tenth, or one image a class where that is more; none where it would be too many."""
+    if round(HELD_OUT * train_images) >= classes:
+        return HELD_OUT
+    return classes if classes <= MOST_HELD_OUT * train_images else 0
+
+
+def _complaint(key: str, message: str, remedy: str) -> Inconsistent:
+    return Inconsistent([Complaint(key, message, remedy, frozenset({key, "data.dataset", "data.test"}))])

@@ -11,7 +11,6 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from cnnkit.config import versions
-from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.config.types import is_section
 from cnnkit.config.validation import validate
@@ -40,7 +39,7 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
         learn(path.parent)
     config = parse_config(text := _read(path), str(path), overrides, kept=of_run)
     # A name with a hash was written by cnnkit, whatever lies beside the file: it is no person's own words.
-    trust(named for named in own_classes(config.model) if named.hash not in text)
+    trust(named for named in config.model.own_classes if named.hash not in text)
     return config
 
 

@@ -2,8 +2,9 @@
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cnnkit.config.schema import Config
 from cnnkit.errors import OwnCodeError
 from cnnkit.events import Note, NoteListener
 from cnnkit.families.activations import ACTIVATIONS
@@ -13,9 +14,6 @@ from cnnkit.families.registry import Registry
 from cnnkit.own.names import Reference
 from cnnkit.own.sources import changes_of, references_in, trust
 
-if TYPE_CHECKING:
-    from cnnkit.config.schema import Config, ModelConfig
-
 REGISTRIES: Mapping[str, Registry[Any]] = {
     "model.pooling": POOLINGS,
     "model.head": HEADS,
@@ -23,18 +21,12 @@ REGISTRIES: Mapping[str, Registry[Any]] = {
 }
 
 
-def own_classes(model: "ModelConfig") -> list[Reference]:
-    """The own classes of a network, each once."""
-    named = [[stage.choice.name for stage in model.stages], model.head_choice.name, model.activation]
-    return list(dict.fromkeys(references_in(named)))
-
-
-def own_classes_of(configs: "Iterable[Config]") -> list[Reference]:
+def own_classes_of(configs: Iterable[Config]) -> list[Reference]:
     """The own classes of some configurations, each once."""
-    return list(dict.fromkeys(named for config in configs for named in own_classes(config.model)))
+    return list(dict.fromkeys(named for config in configs for named in config.model.own_classes))
 
 
-def tell_of_changes(configs: "Iterable[Config]", notify: NoteListener) -> None:
+def tell_of_changes(configs: Iterable[Config], notify: NoteListener) -> None:
     """Tells which files of own classes have changed since they were kept, and which copies are damaged."""
     tell_of(own_classes_of(configs), notify)
 

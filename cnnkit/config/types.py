@@ -1,6 +1,6 @@
 """Kinds of values that several keys share, and what all sections of a configuration have in common."""
 
-from typing import Annotated, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
@@ -12,6 +12,23 @@ class Section(BaseModel):
     """Frozen and strict: unknown keys, booleans for numbers, NaN and infinities are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Complaint(NamedTuple):
+    """A key that does not go with the others. depends: the keys that this follows from."""
+
+    key: str
+    message: str
+    remedy: str
+    depends: frozenset[str]
+
+
+class Inconsistent(ValueError):
+    """Keys that are fine alone but not together."""
+
+    def __init__(self, complaints: list[Complaint]) -> None:
+        self.complaints = complaints
+        super().__init__("; ".join(f"{c.key}: {c.message}; {c.remedy}" for c in complaints))
 
 
 def is_section(kind: object) -> bool:

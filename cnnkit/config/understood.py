@@ -1,18 +1,15 @@
 """What was understood of a person's own images, in two lines."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from cnnkit.config.images import DataConfig
 from cnnkit.listing import TEST, VALIDATION, Listing
 from cnnkit.words import counted, listed
-
-if TYPE_CHECKING:
-    from cnnkit.config.images import DataConfig
 
 NAMED = 5  # classes that a line names
 
 
-def understood(data: "DataConfig", listing: Listing) -> tuple[str, str]:
+def understood(data: DataConfig, listing: Listing) -> tuple[str, str]:
     """What the source is and holds; and how many images are in each split, and who says which."""
     names = [*listing.classes[:NAMED]]
     if more := len(listing.classes) - len(names):
@@ -24,7 +21,7 @@ def understood(data: "DataConfig", listing: Listing) -> tuple[str, str]:
     return found, f"splits: {', '.join(_splits(data, listing))}"
 
 
-def _splits(data: "DataConfig", listing: Listing) -> list[str]:
+def _splits(data: DataConfig, listing: Listing) -> list[str]:
     own = "as the source says"
     validation = test = own
     if data.redrawn:

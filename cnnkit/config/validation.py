@@ -7,10 +7,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from cnnkit.config.choices import NO_NAME, NOT_OWN, UNKNOWN_NAME, UNKNOWN_SETTING, WRONG_SETTING
-from cnnkit.config.complaints import Inconsistent
 from cnnkit.config.schema import Config
 from cnnkit.config.suggestions import nearest_key, nearest_name
-from cnnkit.config.types import UNION_TAGS
+from cnnkit.config.types import UNION_TAGS, Inconsistent
 from cnnkit.config.yaml_tree import KeyPath, YamlTree, dotted, short
 from cnnkit.errors import Problem, UsageError
 from cnnkit.words import listed

@@ -7,8 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cnnkit.config.images import DataConfig
-from cnnkit.config.own_images import listing_of
+from cnnkit.config.images import DataConfig, listing_of
 from cnnkit.config.understood import understood
 from cnnkit.data.dataset import Apart, ImageDataset, Published
 from cnnkit.data.equal_images import that_equal, with_other_labels, words_of_labels

@@ -11,8 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cnnkit.config.images import DataConfig, SceneConfig
-from cnnkit.config.own_images import listing_of
+from cnnkit.config.images import DataConfig, SceneConfig, listing_of
 from cnnkit.data.dataset import ImageDataset, Published, Splits
 from cnnkit.data.folder import load_folder
 from cnnkit.data.scenes import make_scenes, only_objects
@@ -109,9 +108,9 @@ def load_dataset(name: str, root: Path, notify: NoteListener = ignore) -> Publis
     """
     info = DATASETS[name]
     paths = source_files(info, root, notify)
-    stamp = _stamp(paths)
     home = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8] if paths else "bundled"
     prepared = cache_folder() / "prepared" / f"{name}-{home}.safetensors"
+    stamp = _stamp(paths)
     tensors = _read_prepared(prepared, stamp, info, notify)
     if tensors is None:
         notify(Note(f"preparing {info.title}"))

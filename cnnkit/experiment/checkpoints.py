@@ -9,11 +9,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-import cnnkit
 from cnnkit import tensor_files
 from cnnkit.config.costs import layer_costs
 from cnnkit.config.load import config_text, parse_config
-from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.errors import ConfigError, DamagedFile, RunError, UsageError
 from cnnkit.experiment.manifest import read_checked
@@ -24,8 +22,9 @@ from cnnkit.kept import parse_json
 from cnnkit.nn.model import CNN, build_model
 from cnnkit.own.sources import OWN, learn, packed, unpack
 from cnnkit.tensor_files import load_tensors, parse_tensors, save_tensors
+from cnnkit.training.evaluation import COLDEST, HOTTEST
 from cnnkit.training.familiarity import Familiarity
-from cnnkit.training.temperature import COLDEST, HOTTEST
+from cnnkit.version import __version__
 
 TEMPERATURE = "temperature"  # in the metadata of a weights file
 FEATURES = "features."  # of the names of tensors that are no part of the model
@@ -162,8 +161,8 @@ def save_weights(
 
     temperature: of these weights; None where none was fitted.
     """
-    metadata = {"cnnkit": cnnkit.__version__, "config": config_text(config)}
-    if own := own_classes(config.model):
+    metadata = {"cnnkit": __version__, "config": config_text(config)}
+    if own := config.model.own_classes:
         metadata[OWN] = json.dumps(packed(own))
     if temperature is not None:
         metadata[TEMPERATURE] = repr(temperature)

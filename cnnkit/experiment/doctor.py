@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 
-import cnnkit
 from cnnkit.config.runtime import RuntimeConfig
 from cnnkit.data.cache import cached
 from cnnkit.data.sources import DATA_VARIABLE, cache_folder, data_root, find_sources
@@ -25,6 +24,7 @@ from cnnkit.processes import available_cpus
 from cnnkit.training.device import choose_device
 from cnnkit.training.idle_cores import IdleCores
 from cnnkit.training.memory import free_bytes
+from cnnkit.version import __version__
 from cnnkit.words import counted, gigabytes, listed
 
 DRIVER = Path("/proc/driver/nvidia/version")  # there where a kernel drives NVIDIA's cards
@@ -51,7 +51,7 @@ class Finding:
 
 def findings() -> Iterator[Finding]:
     """One after the other, as they are found; nothing is made or fetched, and no network is asked."""
-    yield Finding("cnnkit", f"{cnnkit.__version__} in {Path(cnnkit.__file__).parent}")
+    yield Finding("cnnkit", f"{__version__} in {Path(__file__).parents[1]}")
     yield Finding("Python", f"{platform.python_version()} ({sys.executable}) on {platform.platform()}")
     yield _torch()
     yield from _devices()

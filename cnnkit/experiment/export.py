@@ -8,9 +8,7 @@ from typing import Any
 
 import torch
 
-import cnnkit
 from cnnkit.config.load import config_text
-from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset, Splits
 from cnnkit.data.prepare import load_splits
@@ -30,6 +28,7 @@ from cnnkit.nn.exported import Exported
 from cnnkit.own.sources import OWN, packed
 from cnnkit.records import Record
 from cnnkit.training.device import choose_device
+from cnnkit.version import __version__
 from cnnkit.words import counted, listed
 
 Draft = OnnxDraft | TorchDraft
@@ -176,7 +175,7 @@ def metadata(weights: Weights, pixels: str) -> dict[str, str]:
     """What a file says of itself, as texts; what has parts is JSON."""
     info = whole_images(weights.config).data.info
     told = {
-        "cnnkit": cnnkit.__version__,
+        "cnnkit": __version__,
         "config": config_text(weights.config),
         "class_names": json.dumps(info.class_names, ensure_ascii=False),
         "input_shape": json.dumps(info.shape),
@@ -186,7 +185,7 @@ def metadata(weights: Weights, pixels: str) -> dict[str, str]:
     }
     if info.photographs:
         told["fit"] = info.fit
-    if own := own_classes(weights.config.model):
+    if own := weights.config.model.own_classes:
         told[OWN] = json.dumps(packed(own))  # the file runs without it; its configuration names it
     if weights.temperature is not None:
         told["temperature"] = repr(weights.temperature)

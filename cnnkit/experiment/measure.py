@@ -11,8 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cnnkit.config.schema import Config
-from cnnkit.data.dataset import ImageDataset, Published, Splits
+from cnnkit.data.dataset import ImageDataset
 from cnnkit.data.own_images import OwnImage, load_image, load_images
 from cnnkit.data.prepare import load_splits, paths_of_split
 from cnnkit.data.sources import with_root
@@ -36,20 +35,6 @@ FILES_AT_ONCE = 128  # more would let a progress bar stand still
 STRANGE = "it is unlike the training images: of images like those, one in a hundred lies so far from them"
 SPLITS = ("train", "validation", "test")
 ALL = "all"  # images of a source, whatever its splits
-
-
-def resident_splits(
-    config: Config, placement: Placement, notify: NoteListener = ignore, published: Published | None = None
-) -> Splits:
-    """A configuration's images, split by its seed and cropped, on the device."""
-    splits = load_splits(config.data, config.training.seed, notify, published)
-    return splits.to(placement.device)
-
-
-def measure(weights: Network, images: ImageDataset, placement: Placement) -> Evaluation:
-    """What kept weights are worth on some images that lie on the device."""
-    with out_of_memory_in_words():
-        return evaluate(weights.model.to(placement.device), images, placement, weights.temperature)
 
 
 @dataclass(frozen=True)
@@ -145,7 +130,7 @@ def measure_split(
             split = split or "test"
             config = config.model_copy(update={"data": with_root(config.data, root, notify)})
             weights = replace(weights, config=config)
-            splits = resident_splits(config, placement, notify)
+            splits = load_splits(config.data, config.training.seed, notify).to(placement.device)
             images: ImageDataset = getattr(splits, split)
             if told := other_pixels(weights.source, splits, split):
                 notify(Note(told))
@@ -159,7 +144,8 @@ def measure_split(
     with placement.in_force():
         if not len(images):
             raise _no_images(split, other)
-        measured = Measured(weights, split or ALL, images, measure(weights, images, placement), other)
+        evaluation = evaluate(weights.model, images, placement, weights.temperature)
+    measured = Measured(weights, split or ALL, images, evaluation, other)
     _keep(measured, notify)
     return measured
 

@@ -1,20 +1,28 @@
-"""A new run directory: nothing is overwritten, and no two processes get the same."""
+"""A new run directory: nothing is overwritten, no two processes get the same, and it tells where it began."""
 
 import contextlib
+import functools
+import platform
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from cnnkit.config.load import config_text
-from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.errors import UsageError
 from cnnkit.experiment.latest import LATEST, point_latest_at
 from cnnkit.experiment.run_dir import RunDir, resume_command
-from cnnkit.filenames import CONFIG, LOCK, RUNS
-from cnnkit.files import PART, write_atomically
+from cnnkit.filenames import CONFIG, ENVIRONMENT, LOCK, RUNS
+from cnnkit.files import PART, write_atomically, write_json
 from cnnkit.locks import alone_at
 from cnnkit.own.sources import keep
+from cnnkit.training.device import Placement
+from cnnkit.version import __version__
 
 
 def refuse_used(out: Path) -> None:
@@ -68,7 +76,7 @@ def create_run(config: Config, config_name: str, out: Path | None = None) -> Run
     else:
         name = f"{config_name}-{config.model.strategy}-{time.strftime('%Y%m%d-%H%M%S')}"
         path = _new_folder(RUNS, name)
-    keep(own_classes(config.model), path)
+    keep(config.model.own_classes, path)
     write_atomically(path / CONFIG, config_text(config))
     point_latest_at(path)  # last: what it names opens
     return RunDir(path)
@@ -87,3 +95,42 @@ def _new_folder(parent: Path, name: str) -> Path:
             number += 1
         else:
             return path
+
+
+def write_environment(folder: Path, placement: Placement | None = None) -> None:
+    """Keeps versions, device, git commit of the current folder and command line.
+
+    placement: None where cnnkit does not train itself.
+    """
+    own = (
+        {}
+        if placement is None
+        else {
+            "torch": torch.__version__,
+            "device": str(placement.device),
+            "device_name": placement.name,
+            "precision": placement.precision,
+            "threads": placement.threads,
+        }
+    )
+    environment = {
+        "cnnkit": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        **own,
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_changes": None if (changes := _git("status", "--porcelain")) is None else bool(changes),
+        "command": ["cnnkit", *sys.argv[1:]] if sys.argv[0].endswith("__main__.py") else sys.argv,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    write_json(folder / ENVIRONMENT, environment)
+
+
+@functools.cache  # else each trial would start two processes
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from cnnkit.calibration import Calibration
-from cnnkit.class_numbers import numbers_in
+from cnnkit.class_numbers import kept_bytes, numbers_in
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import ConfigError, DamagedFile, RunError, UsageError
@@ -187,11 +187,11 @@ class RunDir:
                 "\n".join(damage) + "\nput back what was there, or train again into another folder"
             )
 
-    def write_predictions(self, classes: bytes, tested: bytes | None = None) -> None:
-        """classes: as `predictions` gives them. tested: as `tested` gives it."""
-        write_atomically(self.path / PREDICTIONS, classes)
+    def write_predictions(self, predicted: ArrayLike, classes: int, tested: ArrayLike | None = None) -> None:
+        """predicted: (images,), of so many classes. tested: (images,), which, where the seed chose them."""
+        write_atomically(self.path / PREDICTIONS, kept_bytes(predicted, classes))
         if tested is not None:
-            write_atomically(self.path / TESTED, tested)
+            write_atomically(self.path / TESTED, np.asarray(tested).astype("<u4").tobytes())
 
     def forget_state(self) -> None:
         """Removes what only going on would need, for a run that has ended."""

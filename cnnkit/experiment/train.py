@@ -1,34 +1,29 @@
 """The whole walk: configuration → data → model → training → one look at the test split → run directory."""
 
-import functools
-import platform
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import numpy as np
 import torch
 
-import cnnkit
 from cnnkit import signals
-from cnnkit.class_numbers import kept_bytes
 from cnnkit.config.costs import layer_costs
-from cnnkit.config.schema import BALANCED, Config
+from cnnkit.config.schema import Config
+from cnnkit.config.training import BALANCED
 from cnnkit.data.dataset import Published, Splits, pixel_statistics
+from cnnkit.data.prepare import load_splits
 from cnnkit.errors import Interrupted, OutOfMemory, RunError, TrainingError
 from cnnkit.events import Begun, Listener, Note, ignore
-from cnnkit.experiment.checkpoints import load_state, load_weights, save_state, save_weights
-from cnnkit.experiment.measure import measure, resident_splits
+from cnnkit.experiment.checkpoints import Weights, load_state, load_weights, save_state, save_weights
+from cnnkit.experiment.new_run import write_environment
 from cnnkit.experiment.pixel_hashes import keep_hashes, refuse_other_pixels
 from cnnkit.experiment.run_dir import RunDir, RunResult, resume_command
-from cnnkit.filenames import BEST, ENVIRONMENT, FAILURE, LAST, STATE
-from cnnkit.files import write_atomically, write_json
+from cnnkit.filenames import BEST, FAILURE, LAST, STATE
+from cnnkit.files import write_atomically
 from cnnkit.nn.model import build_model
 from cnnkit.random import generator_for
 from cnnkit.scores import balanced_weights
 from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
+from cnnkit.training.evaluation import Evaluation, evaluate
 from cnnkit.training.familiarity import familiarity_of
 from cnnkit.training.idle_cores import IdleCores
 from cnnkit.training.loop import train
@@ -61,7 +56,7 @@ def prepare(
     started, cores = time.perf_counter(), IdleCores()
     placement = choose_device(config.runtime, device_name)
     with placement.in_force(), out_of_memory_in_words():
-        splits = resident_splits(config, placement, notify, published)
+        splits = load_splits(config.data, config.training.seed, notify, published).to(placement.device)
     if threads is None:
         placement = cores.fit(placement, config.runtime, notify)
     elif config.runtime.threads is None:
@@ -83,37 +78,36 @@ def run_experiment(
     """
     setting = setting or prepare(config, notify, threads=run.threads)
     with setting.placement.in_force():
-        return _run(config, run, notify, setting, remember)
+        started = time.perf_counter()
+        training = _begin_or_restore(config, run, setting, notify)
+        setup_seconds = setting.seconds + time.perf_counter() - started
+
+        begun = describe(training)
+        notify(begun)
+        if training.finished:
+            notify(Note("training had ended; only the test was missing"))
+        try:
+            _train_and_keep(training, setting.splits, run, notify)
+        except TrainingError as error:
+            if not isinstance(error, OutOfMemory):  # another machine may have more
+                write_atomically(run.path / FAILURE, str(error))
+            raise
+        return finish(training, setting.splits, run, begun, setup_seconds, remember)
 
 
-def _run(config: Config, run: RunDir, notify: Listener, setting: Setting, remember: bool) -> RunResult:
-    placement, splits = setting.placement, setting.splits
-    started = time.perf_counter()
+def _begin_or_restore(config: Config, run: RunDir, setting: Setting, notify: Listener) -> Training:
+    """A training that has not taken a step; of a run that was interrupted one that is where it stopped."""
     with out_of_memory_in_words(config.training.batch_size):
-        training = begin(config, placement, splits)
+        training = begin(config, setting.placement, setting.splits)
     run.remove_leftovers()
-    if resuming := (run.path / STATE).is_file():
-        refuse_other_pixels(run, splits)
+    if (run.path / STATE).is_file():
+        refuse_other_pixels(run, setting.splits)
         _restore(training, run)
-        _warn_of_another_machine(run, placement, notify)
+        _warn_of_another_machine(run, setting.placement, notify)
     else:
-        write_environment(run.path, placement)
-        keep_hashes(run.path, splits)
-    setup_seconds = setting.seconds + time.perf_counter() - started
-
-    begun = describe(training)
-    notify(begun)
-    if resuming and training.finished:
-        notify(Note("training had ended; only the test was missing"))
-    try:
-        _train_and_keep(training, splits, run, notify)
-    except TrainingError as error:
-        if not isinstance(error, OutOfMemory):  # another machine may have more
-            write_atomically(run.path / FAILURE, str(error))
-        raise
-    if remember:
-        _remember_training_images(run, splits, placement)
-    return finish(training, splits, run, begun, setup_seconds)
+        write_environment(run.path, setting.placement)
+        keep_hashes(run.path, setting.splits)
+    return training
 
 
 def _restore(training: Training, run: RunDir) -> None:
@@ -128,21 +122,48 @@ def _restore(training: Training, run: RunDir) -> None:
         ) from error
 
 
-def finish(training: Training, splits: Splits, run: RunDir, begun: Begun, setup_seconds: float) -> RunResult:
-    """Looks at the test split, once, with the weights that were kept; writes `result.json`."""
+def finish(
+    training: Training,
+    splits: Splits,
+    run: RunDir,
+    begun: Begun,
+    setup_seconds: float,
+    remember: bool = False,
+) -> RunResult:
+    """Looks at the test split, once, with the weights that were kept; writes `result.json`.
+
+    remember: as for `run_experiment`.
+    """
     weights = load_weights(run.path)
     if weights.config != training.config:
         raise RunError(
             f"{weights.source} is not what was trained here: another program wrote it; "
             "train into another folder"
         )
+    if remember:
+        _remember_training_images(weights, run, splits, training.placement)
     started = time.perf_counter()
-    test = measure(weights, splits.test, training.placement)
+    test = evaluate(weights.model, splits.test, training.placement, weights.temperature)
     eval_seconds = time.perf_counter() - started
-    tested = None if splits.tested is None else splits.tested.numpy().astype("<u4").tobytes()
-    run.write_predictions(kept_bytes(test.predictions, splits.info.classes), tested)
+    run.write_predictions(test.predictions, splits.info.classes, splits.tested)
+    result = _result_of(training, splits, run, begun, test, (setup_seconds, eval_seconds))
+    (run.path / FAILURE).unlink(missing_ok=True)  # of an earlier try
+    run.keep_result(result)
+    return result
+
+
+def _result_of(
+    training: Training,
+    splits: Splits,
+    run: RunDir,
+    begun: Begun,
+    test: Evaluation,
+    seconds: tuple[float, float],
+) -> RunResult:
+    """seconds: to set up, and to test."""
     config, best = training.config, training.history[training.best_epoch - 1]
-    result = RunResult(
+    setup_seconds, eval_seconds = seconds
+    return RunResult(
         run=str(run.path),
         test_accuracy=test.accuracy,
         test_loss=test.loss,
@@ -169,9 +190,6 @@ def finish(training: Training, splits: Splits, run: RunDir, begun: Begun, setup_
         test_balanced_accuracy=test.scores.balanced_accuracy,
         test_macro_f1=test.scores.macro_f1,
     )
-    (run.path / FAILURE).unlink(missing_ok=True)  # of an earlier try
-    run.keep_result(result)
-    return result
 
 
 def _train_and_keep(training: Training, splits: Splits, run: RunDir, notify: Listener) -> None:
@@ -195,9 +213,8 @@ def _train_and_keep(training: Training, splits: Splits, run: RunDir, notify: Lis
             )
 
 
-def _remember_training_images(run: RunDir, splits: Splits, placement: Placement) -> None:
+def _remember_training_images(weights: Weights, run: RunDir, splits: Splits, placement: Placement) -> None:
     """Keeps with the best weights what tells images that are unlike the training images."""
-    weights = load_weights(run.path)
     model = weights.model.to(placement.device)
     generator = generator_for(weights.config.training.seed, "familiarity")
     with out_of_memory_in_words():
@@ -250,42 +267,3 @@ def _warn_of_another_machine(run: RunDir, placement: Placement, notify: Listener
     }
     if changed := [f"{key} {before.get(key)} → {now[key]}" for key in now if before.get(key) != now[key]]:
         notify(Note(f"resumed with another {', '.join(changed)}: the weights will not be bitwise the same"))
-
-
-def write_environment(folder: Path, placement: Placement | None = None) -> None:
-    """Keeps versions, device, git commit of the current folder and command line.
-
-    placement: None where cnnkit does not train itself.
-    """
-    own = (
-        {}
-        if placement is None
-        else {
-            "torch": torch.__version__,
-            "device": str(placement.device),
-            "device_name": placement.name,
-            "precision": placement.precision,
-            "threads": placement.threads,
-        }
-    )
-    environment = {
-        "cnnkit": cnnkit.__version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "platform": platform.platform(),
-        **own,
-        "git_commit": _git("rev-parse", "HEAD"),
-        "git_changes": None if (changes := _git("status", "--porcelain")) is None else bool(changes),
-        "command": ["cnnkit", *sys.argv[1:]] if sys.argv[0].endswith("__main__.py") else sys.argv,
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
-    write_json(folder / ENVIRONMENT, environment)
-
-
-@functools.cache  # else each trial would start two processes
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

@@ -6,15 +6,12 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from cnnkit.config.geometry import head_features
-from cnnkit.config.schema import ModelConfig, StageConfig
+from cnnkit.config.model import ModelConfig, StageConfig
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.datasets import ImageInfo
 from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import POOLINGS
-from cnnkit.nn.convolution import SameConv2d
-from cnnkit.nn.layers import Dropout, Normalize
-from cnnkit.nn.pooling import Downsampling, HeadLayer
+from cnnkit.nn.layers import Downsampling, Dropout, HeadLayer, Normalize, SameConv2d
 from cnnkit.random import generator_for
 
 
@@ -104,7 +101,7 @@ class CNN(nn.Module):
             channels = stage.out_channels
         self.head = HeadLayer(HEADS[config.head_choice.name], channels, config.head_choice)
         self.dense = nn.Sequential()
-        units = head_features(config, info.shape)
+        units = config.head_features(info.shape)
         for number, outputs in enumerate((*config.hidden, info.classes), 1):
             if config.dropout:
                 self.dense.add_module(f"dropout{number}", Dropout(config.dropout))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cnnkit.config.schema import ModelConfig
+from cnnkit.config.model import ModelConfig
 from cnnkit.errors import UsageError
 from cnnkit.families.datasets import ImageInfo
 from cnnkit.nn.exported import IMAGES, LOGITS

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cnnkit.families.settings import LEARNED
-from cnnkit.nn.convolution import SameConv2d
+from cnnkit.nn.layers import SameConv2d
 from cnnkit.nn.means import Power, largest_of, power_mean, wider
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cnnkit.config.schema import ModelConfig
+from cnnkit.config.model import ModelConfig
 from cnnkit.errors import OwnCodeError
 from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.nn.tried import ACTIVATION, HEAD, POOLING, Case, problem_of, seconds_against_max

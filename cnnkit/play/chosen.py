@@ -8,7 +8,7 @@ from pathlib import Path
 from cnnkit.comparison.function_study import is_of_function
 from cnnkit.comparison.sentence import verdict_alone
 from cnnkit.comparison.study_file import load_study, no_networks
-from cnnkit.config.schema import ModelConfig
+from cnnkit.config.model import ModelConfig
 from cnnkit.errors import UsageError
 from cnnkit.experiment.checkpoints import Weights, kept_config, load_weights
 from cnnkit.experiment.latest import followed, latest_run

@@ -7,17 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cnnkit.config.schema import ModelConfig
+from cnnkit.config.model import ModelConfig
 from cnnkit.errors import UsageError
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.families.settings import Choice
 from cnnkit.nn import heads, pools
-from cnnkit.nn.convolution import SameConv2d
+from cnnkit.nn.layers import Downsampling, SameConv2d
 from cnnkit.nn.means import Power
 from cnnkit.nn.model import CNN, Stage
-from cnnkit.nn.pooling import Downsampling
 from cnnkit.own.names import shown
 
 HOMES = ("cnnkit.nn.pools", "cnnkit.nn.heads", "torch.nn")  # of the classes that the scripts know

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cnnkit.families.poolings import POOLINGS
+from cnnkit.nn.layers import Downsampling
 from cnnkit.nn.model import CNN
-from cnnkit.nn.pooling import Downsampling
 from cnnkit.probe.shift import DIRECTIONS, shifted
 
 SEEN = 0.0455  # of the strongest gradient: what a Gaussian has left at two and a half of its deviations

@@ -13,7 +13,7 @@ from cnnkit.comparison.probe_file import VERSION, Probe, ProbedTrial, read_probe
 from cnnkit.comparison.study_file import load_study, no_networks, trial_folder
 from cnnkit.comparison.study_records import TrialEntry
 from cnnkit.comparison.verdicts import Observed, judge
-from cnnkit.config.own_code import own_classes, tell_of
+from cnnkit.config.own_code import tell_of
 from cnnkit.config.schema import Config
 from cnnkit.data.sources import with_root
 from cnnkit.errors import DamagedFile, RunError, UsageError
@@ -161,7 +161,7 @@ def _to_ask(
         if not run.finished:
             continue
         stamp = sha256(read_kept(run.path / BEST, any_size=True))
-        named = [] if stamp in known else own_classes(run.config.model)
+        named = [] if stamp in known else run.config.model.own_classes
         if refused := [one for one in named if not is_trusted(one)]:
             untrusted[entry.level] = refused[0]
         else:

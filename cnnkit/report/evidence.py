@@ -8,15 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnnkit.config.geometry import Cells, cells_of
 from cnnkit.config.images import DataConfig
+from cnnkit.config.model import Cells
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.nn.evidence import above_mean, evidence
 from cnnkit.nn.model import CNN
 from cnnkit.report.image_captions import Hits, evidence_caption, hits_caption
 from cnnkit.report.images import input_image, objects_alone, signed_image
-from cnnkit.training.batches import in_order
 
 LOOKED_AT = 500  # test images that are measured, and of which the shown ones are chosen
 CHUNK = 50  # images at once
@@ -124,7 +123,7 @@ def evidence_view(
 
 
 def _cells(model: CNN) -> Cells:
-    return cells_of(model.config, model.info.shape)
+    return model.config.cells(model.info.shape)
 
 
 def _has_grid(cells: Cells) -> bool:
@@ -140,10 +139,10 @@ def object_sides(data: DataConfig, images: int) -> list[int]:
 def _measure(series: int, name: str, weights: Weights, images: ImageDataset) -> LevelEvidence:
     model = weights.model.eval()
     maps, answers = [], []
-    for chunk, labels in in_order(images, CHUNK):
-        maps.append(above_mean(evidence(model, chunk), labels))
+    for chunk in images.batches(CHUNK):
+        maps.append(above_mean(evidence(model, chunk.images), chunk.labels))
         with torch.inference_mode():
-            answers.append(model(chunk).argmax(1))
+            answers.append(model(chunk.images).argmax(1))
     return LevelEvidence(series, name, _cells(model), torch.cat(maps), torch.cat(answers))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from cnnkit.config.geometry import Cells
+from cnnkit.config.model import Cells
 from cnnkit.families.heads import HEADS
 from cnnkit.words import counted, listed
 

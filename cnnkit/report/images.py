@@ -25,9 +25,8 @@ from cnnkit.errors import CnnkitError, UsageError
 from cnnkit.events import ignore
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.families.poolings import POOLINGS
-from cnnkit.nn.convolution import SameConv2d
+from cnnkit.nn.layers import Downsampling, SameConv2d
 from cnnkit.nn.model import CNN, Stage
-from cnnkit.nn.pooling import Downsampling
 
 POSITIVE, NEGATIVE = (213, 94, 0), (0, 114, 178)  # Okabe and Ito's vermillion and blue
 CHANNELS_SHOWN = 3  # maps of a stage that a reader sees before unfolding the others

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from cnnkit.config.load import config_text
-from cnnkit.config.own_code import own_classes
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.errors import CnnkitError, OwnCodeError, RunError
@@ -43,7 +42,7 @@ def run_view(run: RunDir, root: Path | None = None) -> dict[str, Any]:
     try:
         weights = load_weights(run.path)
     except OwnCodeError:
-        own = own_classes(run.config.model)
+        own = run.config.model.own_classes
         sections = ("mistakes", "filters", "maps", "evidence")
         parts.failures |= dict.fromkeys(sections, not_run(own[0]) if own else "")
     except (CnnkitError, OSError):

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import cnnkit
 from cnnkit import scores
 from cnnkit.config.load import flat
 from cnnkit.config.schema import Config
@@ -18,6 +17,7 @@ from cnnkit.filenames import METRICS, RESULT
 from cnnkit.report.filters import first_filters
 from cnnkit.report.trials import mean_confusion
 from cnnkit.tracking.messages import Confusion, Filters, Message, Opened, Row, Scalars
+from cnnkit.version import __version__
 
 SPLITS = ("clean_train", "train", "val")
 LEFT_OUT = ("epoch", "step")  # of a record: the axis, and what follows from it
@@ -33,7 +33,7 @@ def opened(
     run: RunDir, parameters: Mapping[str, Any], goes_on: bool, parent: str = "", **tags: str
 ) -> Opened:
     """parameters: as `parameters_of` gives them. parent: as in `Opened`."""
-    name, tags = run.path.resolve().name, {"cnnkit": cnnkit.__version__, **tags}
+    name, tags = run.path.resolve().name, {"cnnkit": __version__, **tags}
     return Opened(str(run.path), name, parameters, tags, parent, goes_on)
 
 

@@ -1,8 +1,10 @@
 """Where the arithmetic happens: device, precision, threads, memory."""
 
 import contextlib
+import ctypes
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +14,10 @@ import torch
 from cnnkit.config.runtime import RuntimeConfig
 from cnnkit.errors import NO_MEMORY, OutOfMemory, UsageError
 from cnnkit.processes import available_cpus
-from cnnkit.training.startup import keep_freed_memory
 
 CPU_INFO = Path("/proc/cpuinfo")
+BESIDE_GPU = 4  # threads: the CPU then has only small things to do, and many threads wait for each other
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # cuBLAS is deterministic only with a workspace of fixed size
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,21 @@ class Placement:
         return platform.processor() or platform.machine()
 
 
-BESIDE_GPU = 4  # threads: the CPU then has only small things to do, and many threads wait for each other
-WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # cuBLAS is deterministic only with a workspace of fixed size
+def keep_freed_memory() -> None:
+    """Tells glibc to keep freed blocks instead of giving each back to the system.
+
+    A training step frees and asks for the same feature maps again and again; giving them back costs
+    a page fault for every 4 KiB of them. Uncropped and in float32 fast.yaml trains in 3.3 s with this and in
+    4.1 without, on two cores; where maps are small there is no difference, and off Linux this does nothing.
+    """
+    if sys.platform != "linux":
+        return
+    m_trim_threshold, m_top_pad, m_mmap_threshold = -1, -2, -3  # the constants of glibc's malloc.h
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(m_mmap_threshold, 32 << 20)
+        mallopt(m_trim_threshold, 1 << 30)
+        mallopt(m_top_pad, 64 << 20)
 
 
 def _set_deterministic(wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""What a model is worth: sums and counts over a split, divided last."""
+"""What a model is worth: sums and counts over a split, divided last; and its temperature, fitted."""
 
 import math
 from collections.abc import Sequence
@@ -16,11 +16,15 @@ from cnnkit.nn.model import CNN
 from cnnkit.nn.onnx_network import OnnxNetwork
 from cnnkit.scores import ClassScores, class_scores
 from cnnkit.stats import wilson_interval
-from cnnkit.training.batches import in_order
-from cnnkit.training.device import Placement
+from cnnkit.training.device import Placement, out_of_memory_in_words
 
 LARGEST_BATCH = 1000  # images; at 100 fast.yaml is a third slower, at 5000 mnist.yaml almost by half
 BATCH_MEMORY = 512 << 20  # bytes of feature maps that a batch may need
+COLDEST, HOTTEST = 0.05, 20.0
+# PRIOR * (s - log s) nats are added to the loss of all images, s = 1 / T. With T from 144 images of `digits`
+# the loss on its other held-out images is 0.029 nats, as without a temperature; with no prior it is 0.137.
+PRIOR = 10.0
+HALVINGS = 30  # of the bracket: T is then known to 6e-9 of itself
 
 
 @dataclass(frozen=True)
@@ -115,15 +119,19 @@ def evaluation_batch(model: nn.Module) -> int:
 def evaluate(
     model: nn.Module, dataset: ImageDataset, placement: Placement, temperature: float | None = None
 ) -> Evaluation:
-    """Measures a model on a split that lies on its device. Waits for the device at the end alone."""
+    """Measures a model on a split that lies on the device. Waits for the device at the end alone.
+
+    Raises OutOfMemory.
+    """
     losses, answers = [], []
     was_training = model.training
-    model.eval()
-    with torch.inference_mode(), placement.autocast():
-        for images, labels in in_order(dataset, evaluation_batch(model)):
-            logits = model(images).float()
-            losses.append(F.cross_entropy(logits, labels, reduction="sum"))
-            answers.append(logits)
+    with out_of_memory_in_words():  # its own batches: a smaller training batch would not help
+        model.to(placement.device).eval()
+        with torch.inference_mode(), placement.autocast():
+            for batch in dataset.batches(evaluation_batch(model)):
+                logits = model(batch.images).float()
+                losses.append(F.cross_entropy(logits, batch.labels, reduction="sum"))
+                answers.append(logits)
     model.train(was_training)
     logits, labels = torch.cat(answers).cpu(), dataset.labels.cpu()
     predictions, classes = logits.argmax(1), logits.shape[1]
@@ -150,3 +158,24 @@ def predict(
     model.eval()
     with torch.inference_mode(), placement.autocast():
         return probabilities_of(model(images).float(), temperature)
+
+
+def fit_temperature(logits: Tensor, labels: Tensor) -> float:
+    """The temperature T at which softmax(logits / T) is most likely to have given these labels.
+
+    logits (N, classes), labels (N,), of images that nothing was trained on. No class changes its rank, so
+    the accuracy stays: Guo et al., "On calibration of modern neural networks", ICML 2017, section 4.2.
+    The loss is convex in 1 / T; the root of its derivative is bracketed and halved, in float64.
+
+    Where every image is right the loss falls for ever as T goes to 0, and a few images know little. So
+    1 / T has a prior, a Gamma distribution with its mode at 1: with few images, or with images that tell
+    nothing, T stays near 1, and the loss stays convex. T is always from `COLDEST` to `HOTTEST`.
+    """
+    logits = logits.double()
+    of_truth = logits.gather(1, labels[:, None]).sum()
+    low, high = 1 / HOTTEST, 1 / COLDEST
+    for _ in range(HALVINGS):
+        middle = (low * high) ** 0.5
+        slope = (torch.softmax(logits * middle, 1) * logits).sum() - of_truth + PRIOR * (1 - 1 / middle)
+        low, high = (low, middle) if slope > 0 else (middle, high)
+    return float(1 / (low * high) ** 0.5)

@@ -1,22 +1,24 @@
-"""`train()`: the loop over epochs and steps. `Steps` takes the steps."""
+"""`train()`: the loop over epochs and steps, and `EagerSteps`, which takes them on a CPU."""
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from cnnkit.data.dataset import ImageDataset, Splits
 from cnnkit.errors import TrainingError
 from cnnkit.events import EpochRecord, Listener, StepDone, ignore
 from cnnkit.random import generator_for
+from cnnkit.training.augmentation import augment
 from cnnkit.training.device import out_of_memory_in_words
-from cnnkit.training.evaluation import evaluate
+from cnnkit.training.evaluation import evaluate, fit_temperature
 from cnnkit.training.optimizers import learning_rate_at
 from cnnkit.training.stack import Stack
-from cnnkit.training.state import EpochUnderWay, Steps, Training
-from cnnkit.training.step import EagerSteps
-from cnnkit.training.temperature import fit_temperature
+from cnnkit.training.state import EpochUnderWay, Steps, Training, orders
 
 SAMPLED = 2000  # training images
 
@@ -103,6 +105,62 @@ def run_epoch(
     return going_on
 
 
+class EagerSteps:
+    """The steps of one training on these images, taken from the host, one operation after the other.
+
+    The loss is looked at after each step, where that is free.
+    """
+
+    def __init__(self, training: Training, images: ImageDataset) -> None:
+        self.training, self.images = training, images
+        self.trainings: Sequence[Training] = [training]
+        self.count = training.steps_per_epoch
+        self.device = training.placement.device
+        self.context: AbstractContextManager[object] = nullcontext()
+        self.watched = self.device.type == "cpu"  # on a GPU, reading a loss would wait for the device
+
+    def begin(self, epoch: int) -> EpochUnderWay:
+        config = self.training.config.training
+        self.batches = orders(len(self.images), config.batch_size, config.seed, epoch, self.device)
+        if self.training.under_way is None:
+            self.training.under_way = EpochUnderWay(
+                torch.zeros(self.count, device=self.device),
+                torch.zeros((), dtype=torch.int64, device=self.device),
+            )
+            self.training.seed_generators(epoch)
+        self.training.model.train()
+        return self.training.under_way
+
+    def images_until(self, step: int) -> int:
+        return len(self.images) if step == self.count else step * self.training.config.training.batch_size
+
+    def take(self, epoch: int, step: int) -> None:
+        training, config, now = self.training, self.training.config.training, self.training.under_way
+        assert now is not None
+        batch = self.images[self.batches[step]]
+        for group in training.optimizer.param_groups:
+            group["lr"] = learning_rate_at(config, (epoch - 1) * self.count + step, self.count)
+        images = augment(batch.images, training.config.data.augment, training.augmentation_generator)
+        with training.placement.autocast():
+            logits = training.model(images).float()
+        loss = F.cross_entropy(
+            logits, batch.labels, weight=training.class_weights, label_smoothing=config.label_smoothing
+        )
+        training.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if config.gradient_clip:
+            nn.utils.clip_grad_norm_(training.model.parameters(), config.gradient_clip)
+        training.optimizer.step()
+        if training.averaged:
+            training.averaged.update_parameters(training.model)
+        now.losses[step] = loss.detach() * len(batch)
+        now.correct += (logits.detach().argmax(1) == batch.labels).sum()
+
+    def keep(self, now: EpochUnderWay, seconds: Callable[[], float]) -> None:
+        now.losses = now.losses.cpu()  # waits for the device
+        now.seconds = seconds()
+
+
 def _step_done(steps: Steps, now: EpochUnderWay, epoch: int) -> StepDone:
     epochs, speed = steps.trainings[0].config.training.epochs, now.images / now.seconds
     loss, accuracy = (now.mean_loss, now.accuracy) if steps.watched else (None, None)
@@ -148,11 +206,10 @@ def _measured(training: Training, splits: Splits) -> EpochRecord:
     _stop_unless_finite(now, epoch)
     training.under_way = None
     held_out = None
-    with out_of_memory_in_words():  # here a smaller training batch would not help
-        sample = training_sample(splits.train, training.config.training.seed)
-        clean = evaluate(training.kept_model, sample, training.placement)
-        if len(splits.validation):
-            held_out = evaluate(training.kept_model, splits.validation, training.placement)
+    sample = training_sample(splits.train, training.config.training.seed)
+    clean = evaluate(training.kept_model, sample, training.placement)
+    if len(splits.validation):
+        held_out = evaluate(training.kept_model, splits.validation, training.placement)
     if not all(math.isfinite(measured.loss) for measured in (clean, held_out) if measured):
         raise TrainingError(f"the loss after epoch {epoch} is not finite; lower training.learning_rate")
     return EpochRecord(

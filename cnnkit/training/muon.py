@@ -49,7 +49,7 @@ class Muon(torch.optim.AdamW):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         groups = self.param_groups
         self.param_groups = [group for group in groups if group["momentum"] is None]
-        inspect.unwrap(torch.optim.AdamW.step)(self)  # without the compiler; see startup.py
+        inspect.unwrap(torch.optim.AdamW.step)(self)  # without the compiler; see optimizers.py
         self.param_groups = groups
         for group in groups:
             for matrix in group["params"] if group["momentum"] is not None else ():

@@ -10,13 +10,11 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.events import Listener, ignore
-from cnnkit.random import generator_for
 from cnnkit.training.augmentation import changed, draws_for
-from cnnkit.training.batches import orders
 from cnnkit.training.cuda_graph import WARM_UP, PutBack, RateOnDevice, Replayed, can_be_recorded
 from cnnkit.training.optimizers import learning_rate_at, make_optimizer
 from cnnkit.training.stacked_model import Alone, SideBySide, side_by_side
-from cnnkit.training.state import DRAWING_USES, EpochUnderWay, Training
+from cnnkit.training.state import DRAWING_USES, EpochUnderWay, Training, orders
 
 
 class Stack:
@@ -99,8 +97,8 @@ class Stack:
         begun = single or EpochUnderWay(torch.zeros_like(self.losses[0]), torch.zeros_like(self.correct[0]))
         self.begun_at = begun.step
         for row, training in enumerate(self.trainings):
-            generator = generator_for(training.config.training.seed, "order", epoch, device=self.device)
-            drawn = orders(self.shares.shape[1], size, generator)
+            seed = training.config.training.seed
+            drawn = orders(self.shares.shape[1], size, seed, epoch, self.device)
             order = self.shares[row][torch.cat(drawn)]
             self.order[row] = order[: self.full * size].view(self.full, size)
             self.rest[row] = order[self.full * size :]

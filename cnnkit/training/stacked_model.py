@@ -10,10 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from cnnkit.nn.convolution import SameConv2d
-from cnnkit.nn.layers import Dropout, Normalize
+from cnnkit.nn.layers import Downsampling, Dropout, HeadLayer, Normalize, SameConv2d
 from cnnkit.nn.model import CNN, Stage
-from cnnkit.nn.pooling import Downsampling, HeadLayer
 
 
 class Alone(nn.Module):

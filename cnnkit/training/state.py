@@ -143,6 +143,20 @@ class Training:
         self.generator(use).manual_seed(generator_for(self.config.training.seed, use, epoch).initial_seed())
 
 
+def orders(count: int, batch_size: int, seed: int, epoch: int, device: torch.device | str) -> list[Tensor]:
+    """The order of one epoch of `count` images: every index once, in batches, on the device.
+
+    The last batch holds what is left. A single image left joins the batch before it, since batch
+    normalisation has nothing to average over in one.
+    """
+    generator = generator_for(seed, "order", epoch, device=device)
+    order = torch.randperm(count, generator=generator, device=device)
+    batches = list(order.split(batch_size))
+    if batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
+
+
 class Steps(Protocol):
     """A way to take the optimizer steps of an epoch: of one training, or of several side by side.
 

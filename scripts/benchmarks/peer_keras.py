@@ -24,7 +24,7 @@ from keras import layers
 
 from benchmarks import reference
 from benchmarks.peer_settings import Peer, peer_from_arguments
-from cnnkit.config.schema import ModelConfig, StageConfig
+from cnnkit.config.model import ModelConfig, StageConfig
 from cnnkit.data.dataset import ImageDataset
 
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}

@@ -1,4 +1,4 @@
-/* The layers between poolings, as `cnnkit/nn/convolution.py` and torch compute them, outside training. */
+/* The layers between poolings, as `cnnkit/nn/layers.py` and torch compute them, outside training. */
 
 /* Maps with `before` zeros at the left and the top, and `after` at the right and the bottom. */
 function padded(maps, before, after) {
