@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from browsers import chromium
@@ -28,6 +29,7 @@ from cnnkit.filenames import BEST, PLAY, REPORT, RESULT, TRIALS
 from cnnkit.play.chosen import CHAPTER_OF, chosen, latest
 from cnnkit.play.page import in_script, page_of, policy_of, write_play
 from cnnkit.report.page import write_report
+from made_photos import KEPT_OUT, TUNED_ON, to_image
 from played import MOVES, OVERFLOWING, axe_finds, drawn_digit, each_part, touch
 
 Capture = pytest.CaptureFixture[str]
@@ -176,6 +178,24 @@ def test_a_file_is_answered_and_what_is_no_image_is_told(opened: Any, picture: P
     assert (torch.tensor(seen) - pixels).abs().max() <= 1
     opened.get_by_role("button", name="copy a link").click()
     opened.get_by_text("an image file does not fit into a link").wait_for()
+
+
+def test_a_photo_of_unevenly_lit_ruled_paper_is_answered_as_predict_answers_it(
+    opened: Any, study: Path, tmp_path: Path
+) -> None:
+    config = next(iter(chosen([study]).weights.values())).config
+    digits = load_data(config.data).test.images[:3, 0].numpy()
+    for kind in ("shadow", "squared paper"):
+        photo = tmp_path / f"{kind}.png"
+        to_image((TUNED_ON | KEPT_OUT)[kind](digits, np.random.default_rng(1))).save(photo)
+        opened.evaluate("() => page.results.clear()")
+        opened.locator("input[type=file]").set_input_files(photo)
+        opened.wait_for_function("() => page.results.size === 4")
+        framed_there = framed(photo, photo, DATASETS["digits"])
+        seen = opened.evaluate("() => [...page.results.get(page.networks[0]).image.data]")
+        assert (torch.tensor(seen) - framed_there.pixels.flatten()).abs().max() <= 1
+        found = torch.tensor(shown_probabilities(opened))
+        assert found.argmax(1).tolist() == expected(study, framed_there.pixels).argmax(1).tolist()
 
 
 @pytest.mark.parametrize("way", ["drop", "paste"])
