@@ -34,7 +34,7 @@ from played import MOVES, OVERFLOWING, axe_finds, drawn_digit, each_part, touch
 
 Capture = pytest.CaptureFixture[str]
 STRATEGIES = ["stride", "max", "avg", "concat"]
-WIDTHS = (360, 800, 1280)
+WIDTHS = (360, 768, 1280)
 SEVEN = [(70, 60), (200, 60), (160, 140), (130, 230)]
 FIVE = [[(190, 50), (100, 55), (95, 130), (170, 140), (180, 200), (90, 220)], [(100, 52), (200, 48)]]
 GIVEN = """([way, base64]) => {
@@ -256,6 +256,16 @@ def test_every_step_shows_its_maps_and_a_cell_says_where_it_comes_from(opened: A
             assert "It sees" in opened.locator(".sums").first.inner_text()
     opened.locator(".last select").first.select_option("3")
     assert "logit of 3" in opened.locator(".last").inner_text()
+
+
+def test_a_map_opens_below_its_row_and_stays_where_it_was_pressed(opened: Any) -> None:
+    step = opened.locator(".step").nth(4)
+    chosen_map = step.locator("button.map").first
+    chosen_map.scroll_into_view_if_needed()
+    before = chosen_map.bounding_box()
+    chosen_map.click()
+    assert abs(chosen_map.bounding_box()["y"] - before["y"]) < 2
+    assert step.evaluate("row => row.nextElementSibling.className") == "bench"
 
 
 def test_every_dense_unit_is_the_dot_product_that_is_written_out(opened: Any) -> None:
