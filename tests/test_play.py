@@ -259,6 +259,7 @@ def test_every_step_shows_its_maps_and_a_cell_says_where_it_comes_from(opened: A
 
 
 def test_a_map_opens_below_its_row_and_stays_where_it_was_pressed(opened: Any) -> None:
+    opened.evaluate("() => { document.documentElement.style.overflowAnchor = 'none'; }")  # as in Safari
     step = opened.locator(".step").nth(4)
     chosen_map = step.locator("button.map").first
     chosen_map.scroll_into_view_if_needed()

@@ -17,7 +17,7 @@ from cnnkit.data.prepare import load_dataset
 from cnnkit.errors import ImageError
 from cnnkit.families.datasets import DATASETS
 from cnnkit.play.page import COMPUTING, FRAMING, frame_of, script_of
-from made_photos import KEPT_OUT, TUNED_ON, to_image
+from made_photos import KEPT_OUT, TUNED_ON, drawing, rules, to_image
 
 FRAMED = """([width, height, data, frame]) => {
   try {
@@ -56,11 +56,21 @@ def framed_as_predict_does(page: Any, photo: Image.Image) -> str:
     return str(told)
 
 
+def digits() -> Any:
+    return load_dataset("digits", Path()).test.images[:3, 0].numpy()
+
+
 @pytest.mark.parametrize("kind", TUNED_ON | KEPT_OUT)
 def test_every_kind_of_photo_is_framed_as_predict_frames_it(scripts: Any, kind: str) -> None:
-    digits = load_dataset("digits", Path()).test.images[:3, 0].numpy()
-    photo = (TUNED_ON | KEPT_OUT)[kind](digits, np.random.default_rng(3))
+    photo = (TUNED_ON | KEPT_OUT)[kind](digits(), np.random.default_rng(3))
     framed_as_predict_does(scripts, to_image(photo))
+
+
+@pytest.mark.parametrize("turns", [(0,), (90,), (4, 94)], ids=str)
+def test_lines_as_dark_as_the_ink_are_taken_away(scripts: Any, turns: tuple[int, ...]) -> None:
+    ink = drawing(digits()[0], np.random.default_rng(3))
+    lines = np.maximum.reduce([rules(45, turn, 3, 0.8) for turn in turns])
+    framed_as_predict_does(scripts, to_image(1 - np.maximum(0.8 * ink, lines)))
 
 
 @pytest.mark.parametrize("size", [(61, 78), (33, 200), (4, 50), (1, 40)], ids=str)
