@@ -131,12 +131,11 @@ function placed(small, frame, width, height) {
 function photograph(picture, frame, width, height) {
   const channels = frame.shape[0], result = tensor([channels, height, width]);
   const { width: w, height: h, data } = picture;
-  const onPaper = i => [0, 1, 2].map(n => 255 + ((data[4 * i + n] - 255) * data[4 * i + 3]) / 255);
+  const onPaper = (i, n) => 255 + ((data[4 * i + n] - 255) * data[4 * i + 3]) / 255;
   const planes = Array.from({ length: channels }, () => plane(w, h));
   for (let i = 0; i < w * h; i++) {
-    const [r, g, b] = onPaper(i);
-    if (channels === 1) planes[0].data[i] = 0.299 * r + 0.587 * g + 0.114 * b;
-    else [r, g, b].forEach((value, c) => (planes[c].data[i] = value));
+    if (channels === 1) planes[0].data[i] = 0.299 * onPaper(i, 0) + 0.587 * onPaper(i, 1) + 0.114 * onPaper(i, 2);
+    else for (let c = 0; c < 3; c++) planes[c].data[i] = onPaper(i, c);
   }
   const [fitted, left, top] = fitting(w, h, width, height, frame.fit);
   planes.forEach((one, c) => {
