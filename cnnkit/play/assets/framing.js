@@ -51,7 +51,7 @@ function inkOfPhoto(grey) {
   const { width, height } = grey, found = withoutLighting(grey), strongest = quantileOf(found.data, STROKES);
   if (strongest < FAINTEST_INK) throw new Error("It shows nothing: no ink stands out from the paper.");
   const ink = plane(width, height, found.data.map(x => Math.min(x / strongest, 1)));
-  const plain = withoutLines(Uint8Array.from(ink.data, x => x > FAINT), width, height);
+  const plain = withoutLines(maskOf(ink.data, FAINT), width, height);
   const mask = clearStrokes(plane(width, height, ink.data.map((x, i) => x * plain[i])));
   // A line from edge to edge, and nothing else, is the drawing.
   return { ink, mask: mask.includes(1) ? mask : clearStrokes(ink) };
@@ -187,7 +187,7 @@ function framed(picture, frame, even = false) {
   else {
     ink = lightOnDark(grey, ground, darker);
     if (frame.strokes) {
-      let mask = Uint8Array.from(ink.data, x => x > INK);
+      let mask = maskOf(ink.data, INK);
       if (!even && largestOf(edge) - smallestOf(edge) > EVEN * contrast) ({ ink, mask } = inkOfPhoto(grey));
       const found = drawingAlone(ink, mask);
       ink = found.ink;

@@ -34,9 +34,15 @@ function connected(mask, width, height) {
   return { labels, parts };
 }
 
+function maskOf(values, least) {
+  const mask = new Uint8Array(values.length);
+  for (let i = 0; i < mask.length; i++) mask[i] = values[i] > least ? 1 : 0;
+  return mask;
+}
+
 /* A mask of the connected pixels above FAINT of which one is above CLEAR. ink: a plane. */
 function clearStrokes({ width, height, data }) {
-  const { parts } = connected(Uint8Array.from(data, x => x > FAINT), width, height), clear = new Uint8Array(data.length);
+  const { parts } = connected(maskOf(data, FAINT), width, height), clear = new Uint8Array(data.length);
   for (const { pixels } of parts) if (pixels.some(p => data[p] > CLEAR)) pixels.forEach(p => (clear[p] = 1));
   return clear;
 }
