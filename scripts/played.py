@@ -16,14 +16,17 @@ from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import ORDERS, POOLINGS
 from cnnkit.nn.model import CNN, build_model
 
-COMPUTE = """cases => cases.map(({network, shape, images, cells}) => {
-  const built = unpacked(network);
-  return images.map(pixels => {
-    const result = computed(built, tensor(shape, Float32Array.from(pixels)));
-    const told = cells ? evidence(built, result.maps) : null;
-    return {logits: [...result.logits], evidence: told, missing: notComputable(built)};
-  });
-})"""
+COMPUTE = """({network, images, cells}) => {
+  const built = unpacked(network), {shape: [count, ...shape], data} = decoded(images);
+  const size = data.length / count;
+  const told = {missing: notComputable(built), logits: [], evidence: []};
+  for (let n = 0; n < count; n++) {
+    const result = computed(built, tensor(shape, data.slice(n * size, (n + 1) * size)));
+    told.logits.push([...result.logits]);
+    if (cells) told.evidence.push(evidence(built, result.maps));
+  }
+  return told;
+}"""
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -140,7 +143,8 @@ def every_activation() -> Iterator[tuple[str, ...]]:
 def perturbed(config: Config, size: float = 0.3) -> CNN:
     """A network away from its start, in every weight and buffer; its filters fit into float16.
 
-    size: of the change of each weight, in units of its layer's largest weight.
+    size: of the change of each weight, in units of its layer's largest weight. Its logits of random images
+    deviate by 5 around 0, as those of a trained network do: so that images get different classes.
     """
     model = build_model(config.model, config.data.info, 3, 100.0, 70.0).eval()
     generator = torch.Generator().manual_seed(1)
@@ -154,4 +158,10 @@ def perturbed(config: Config, size: float = 0.3) -> CNN:
                 buffer.uniform_(-1, 1, generator=generator)
             elif "running_var" in name:
                 buffer.uniform_(0.5, 2, generator=generator)
+        last, images = model.dense[-1], torch.randint(0, 256, (32, *model.info.shape), generator=generator)
+        assert isinstance(last, torch.nn.Linear)
+        logits = model(images.float())
+        gain = 5 / logits.std(0).clamp(min=0.05)
+        last.bias.copy_((last.bias - logits.mean(0)) * gain)
+        last.weight.copy_((last.weight * gain[:, None]).half())
     return model

@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from browsers import chromium
@@ -28,11 +29,12 @@ from cnnkit.filenames import BEST, PLAY, REPORT, RESULT, TRIALS
 from cnnkit.play.chosen import CHAPTER_OF, chosen, latest
 from cnnkit.play.page import in_script, page_of, policy_of, write_play
 from cnnkit.report.page import write_report
+from made_photos import KEPT_OUT, TUNED_ON, to_image
 from played import MOVES, OVERFLOWING, axe_finds, drawn_digit, each_part, touch
 
 Capture = pytest.CaptureFixture[str]
 STRATEGIES = ["stride", "max", "avg", "concat"]
-WIDTHS = (360, 800, 1280)
+WIDTHS = (360, 768, 1280)
 SEVEN = [(70, 60), (200, 60), (160, 140), (130, 230)]
 FIVE = [[(190, 50), (100, 55), (95, 130), (170, 140), (180, 200), (90, 220)], [(100, 52), (200, 48)]]
 GIVEN = """([way, base64]) => {
@@ -178,6 +180,24 @@ def test_a_file_is_answered_and_what_is_no_image_is_told(opened: Any, picture: P
     opened.get_by_text("an image file does not fit into a link").wait_for()
 
 
+def test_a_photo_of_unevenly_lit_ruled_paper_is_answered_as_predict_answers_it(
+    opened: Any, study: Path, tmp_path: Path
+) -> None:
+    config = next(iter(chosen([study]).weights.values())).config
+    digits = load_data(config.data).test.images[:3, 0].numpy()
+    for kind in ("shadow", "squared paper"):
+        photo = tmp_path / f"{kind}.png"
+        to_image((TUNED_ON | KEPT_OUT)[kind](digits, np.random.default_rng(1))).save(photo)
+        opened.evaluate("() => page.results.clear()")
+        opened.locator("input[type=file]").set_input_files(photo)
+        opened.wait_for_function("() => page.results.size === 4")
+        framed_there = framed(photo, photo, DATASETS["digits"])
+        seen = opened.evaluate("() => [...page.results.get(page.networks[0]).image.data]")
+        assert (torch.tensor(seen) - framed_there.pixels.flatten()).abs().max() <= 1
+        found = torch.tensor(shown_probabilities(opened))
+        assert found.argmax(1).tolist() == expected(study, framed_there.pixels).argmax(1).tolist()
+
+
 @pytest.mark.parametrize("way", ["drop", "paste"])
 def test_a_file_is_dropped_or_pasted(opened: Any, picture: Path, way: str) -> None:
     opened.evaluate(GIVEN, [way, base64.b64encode(picture.read_bytes()).decode()])
@@ -236,6 +256,17 @@ def test_every_step_shows_its_maps_and_a_cell_says_where_it_comes_from(opened: A
             assert "It sees" in opened.locator(".sums").first.inner_text()
     opened.locator(".last select").first.select_option("3")
     assert "logit of 3" in opened.locator(".last").inner_text()
+
+
+def test_a_map_opens_below_its_row_and_stays_where_it_was_pressed(opened: Any) -> None:
+    opened.evaluate("() => { document.documentElement.style.overflowAnchor = 'none'; }")  # as in Safari
+    step = opened.locator(".step").nth(4)
+    chosen_map = step.locator("button.map").first
+    chosen_map.scroll_into_view_if_needed()
+    before = chosen_map.bounding_box()
+    chosen_map.click()
+    assert abs(chosen_map.bounding_box()["y"] - before["y"]) < 2
+    assert step.evaluate("row => row.nextElementSibling.className") == "bench"
 
 
 def test_every_dense_unit_is_the_dot_product_that_is_written_out(opened: Any) -> None:

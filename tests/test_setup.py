@@ -44,7 +44,9 @@ def checkout(tmp_path: Path) -> Path:
 def setup(checkout: Path, tmp_path: Path) -> Setup:
     """`setup(python=…, uv=…, HOME=…)`: runs scripts/setup where only these programs are on the PATH."""
 
-    def run(python: str = PYTHON.format(too_old=0), uv: str = "", **environment: str) -> object:
+    def run(
+        *arguments: str, python: str = PYTHON.format(too_old=0), uv: str = "", **environment: str
+    ) -> object:
         programs = tmp_path / "programs"
         programs.mkdir(exist_ok=True)
         for name in TOOLS:
@@ -56,7 +58,11 @@ def setup(checkout: Path, tmp_path: Path) -> Setup:
                 (programs / name).chmod(0o755)
         surroundings = {"PATH": str(programs), "HOME": str(tmp_path), **environment}
         return subprocess.run(
-            [checkout / "scripts/setup"], env=surroundings, capture_output=True, text=True, cwd=tmp_path
+            [checkout / "scripts/setup", *arguments],
+            env=surroundings,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
         )
 
     return run  # type: ignore[return-value]
@@ -84,6 +90,22 @@ def test_it_installs_in_a_path_with_spaces_and_umlauts_and_the_second_time_does_
     (checkout / "constraints.txt").write_text("torch==2.15.0\n")
     setup(uv=fake_uv(tmp_path))
     assert (tmp_path / "calls").read_text() != calls
+
+
+def test_plain_leaves_the_test_extras_out_until_they_are_asked_for(setup: Setup, tmp_path: Path) -> None:
+    def calls() -> list[str]:
+        return (tmp_path / "calls").read_text().splitlines()
+
+    setup("plain", uv=fake_uv(tmp_path))
+    assert "--editable . cache=" in calls()[-1]
+    plain = calls()
+    assert setup("plain", uv=fake_uv(tmp_path)).returncode == 0
+    assert calls() == plain
+    setup(uv=fake_uv(tmp_path))
+    assert "--editable .[test] cache=" in calls()[-1]
+    whole = calls()
+    setup("plain", uv=fake_uv(tmp_path))
+    assert calls() == whole
 
 
 @pytest.mark.parametrize("name", ["HOME", "XDG_CACHE_HOME"])

@@ -49,8 +49,8 @@ def play_command(
         paths = [latest()]
         print_note(Note(f"the latest: {paths[0]}"))
     page = write_play(paths, out, float32=float32, notify=print_note, root=root)
-    kind = "full" if float32 else "half"
-    print_note(Note(f"weights in {kind} precision: a page of {page.stat().st_size / 1e6:.1f} MB"))
+    kind, size = "full" if float32 else "half", page.stat().st_size / 1e6
+    print_note(Note(f"a page of {size:.1f} MB, weights in {kind} precision; open it in a browser:"))
     print_path(page)
     if out is None and (page.parent / REPORT).is_file():
         write_report(page.parent, root=root)  # which then links to the page

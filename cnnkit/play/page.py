@@ -10,6 +10,7 @@ from typing import Any
 from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.families.activations import ACTIVATIONS
+from cnnkit.families.datasets import DatasetInfo
 from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.filenames import PLAY
@@ -22,7 +23,7 @@ from cnnkit.report.template import render
 
 ASSETS = Path(__file__).parent / "assets"
 COMPUTING = ("tensors", "layers", "pools", "heads", "network")
-FRAMING = ("resizing", "strokes", "framing")
+FRAMING = ("resizing", "paper", "strokes", "framing")
 SHOWING = ("elements", "pictures", "drawing", "sources", "answers", "arithmetic", "inside", "last_layers")
 LESSON = (
     "lesson",
@@ -111,26 +112,23 @@ def in_script(content: Any) -> str:
 
 
 def _network(name: str, weights: Weights, shown: Chosen, float32: bool) -> dict[str, object]:
-    data = weights.config.data
-    info = data.info
-    frame = {
-        "shape": list(info.shape),
-        "crop": info.crop,
-        "photographs": info.photographs,
-        "strokes": info.strokes,
-        "ink_share": info.ink_share,
-        "centred_by": info.centred_by,
-        "resampling": info.resampling,
-        "fit": info.fit,
-        "as_is": info.shown_as_is,
-    }
+    info = weights.config.data.info
     return {
         "name": name,
         "series": shown.series[name] % 8,
         "marker": shape_of(shown.series[name]),
         "classes": list(info.class_names),
-        "frame": frame,
+        "frame": frame_of(info),
         **network_view(weights.model, weights.temperature, float32),
+    }
+
+
+def frame_of(info: DatasetInfo) -> dict[str, object]:
+    """How a picture becomes what a network of this data set takes: what `framing.js` must know."""
+    names = ("crop", "photographs", "strokes", "ink_share", "centred_by", "resampling", "fit")
+    return {name: getattr(info, name) for name in names} | {
+        "shape": list(info.shape),
+        "as_is": info.shown_as_is,
     }
 
 

@@ -75,10 +75,10 @@ function convolutionArithmetic(step, channel, row, column, input = 0) {
   const told = `${counted(size * size, "product")}, their sum: ${short(shown.sum)}${more ? `${more} = ${short(total)}` : ""}`;
   return [
     element("div", { class: "equation scroll" },
-      numbersTable(shown.values, size, inputs > 1 ? `map ${shown.input}` : "values"), sign("×"),
+      numbersTable(shown.values, size, inputs > 1 ? `map ${shown.input + 1}` : "values"), sign("×"),
       numbersTable(shown.weights, size, "filter"), sign("="), numbersTable(shown.products, size, "products")),
     element("p", {}, told),
-    inputs > 2 ? element("p", { class: "muted" }, `Most comes from ${mostOf(sums).map(one => `map ${one.input}: ${short(one.sum)}`).join(", ")}.`) : null,
+    inputs > 2 ? element("p", { class: "muted" }, `Most comes from ${mostOf(sums).map(one => `map ${one.input + 1}: ${short(one.sum)}`).join(", ")}.`) : null,
   ];
 }
 

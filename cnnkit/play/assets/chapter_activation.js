@@ -6,6 +6,8 @@ function curveOf(f, at) {
   return svgElement("svg", { class: "plot", viewBox: "0 0 300 210", role: "img", "aria-label": "the curve of the activation" },
     svgElement("line", { class: "axis", x1: 0, x2: 300, y1: py(0), y2: py(0) }),
     svgElement("line", { class: "axis", x1: px(0), x2: px(0), y1: 0, y2: 210 }),
+    ...[[left, 0, 2, -4, "start"], [right, 0, -2, -4, "end"], [0, high, 6, 12, "start"], [0, low, 6, -4, "start"]].map(([x, y, dx, dy, anchor]) =>
+      svgElement("text", { x: px(x) + dx, y: py(y) + dy, "text-anchor": anchor }, minus(String(x || y)))),
     svgElement("polyline", { class: "curve", points: points.join(" ") }),
     svgElement("circle", { class: "dot", cx: px(at), cy: py(f(at)), r: 5 }));
 }

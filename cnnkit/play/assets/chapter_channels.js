@@ -27,7 +27,7 @@ CHAPTERS.push({
       fill(result, figure(imageCanvas(image, true, "the colour image"), "the image"),
         ...names.map((name, c) => figure(mapCanvas(tensor(image.shape, image.data.map(x => (weights[c] * x) / 255)), c, 1, `the ${name} channel, weighted`), `${short(weights[c], 1)} × ${name}`)),
         figure(mapCanvas(sum, 0, Math.max(1, strongestOf(sum.data)), "the sum"), "the sum: orange above 0, blue below"));
-      told.textContent = `Each cell: ${weights.map((w, c) => `${short(w, 1)} × ${names[c]}`).join(" + ")}. This filter is 1 × 1; a larger one has such numbers for each of its places.`;
+      told.textContent = `Each cell: ${weights.map((w, c) => times(short(w, 1), names[c])).join(" + ")}. This filter is 1 × 1; a larger one has such numbers for each of its places.`;
     };
     draw();
     return [

@@ -14,7 +14,7 @@ CHAPTERS.push({
       const layer = { weight: tensor([3, 3], Float32Array.from(TOY_WEIGHTS.flat())), bias: tensor([3]) };
       const logits = dense(tensor([3], Float32Array.from(features)), layer).data, best = logits.indexOf(Math.max(...logits));
       const rows = TOY_CLASSES.map((name, c) => element("tr", {}, element("th", { scope: "row" }, name),
-        element("td", {}, TOY_WEIGHTS[c].map((w, i) => `${short(features[i], 1)} × ${short(w, 1)}`).join(" + ")),
+        element("td", {}, TOY_WEIGHTS[c].map((w, i) => times(short(features[i], 1), short(w, 1))).join(" + ")),
         element("td", { class: "num" }, element(c === best ? "b" : "span", {}, short(logits[c])))));
       fill(out, element("table", { class: "results" }, element("thead", {}, element("tr", {}, ...["class", "feature × weight", "logit"].map(word => element("th", { scope: "col" }, word)))),
         element("tbody", {}, ...rows)));

@@ -85,7 +85,7 @@ CHAPTERS.push({
         fill(sums, ...convolutionArithmetic(step, 0, row, column));
       }
       const share = (rows * columns) / (image.shape[1] * image.shape[2]);
-      told.textContent = `${grid(image.shape)} pixels become ${rows} × ${columns} cells: ${(100 * share).toFixed(0)} % of the grid is left.` +
+      told.textContent = `${grid(image.shape)} pixels become ${times(rows, columns)} cells: ${(100 * share).toFixed(0)} % of the grid is left.` +
         (size === 1 && / edge/.test(state.name) ? " One number has no neighbours: it finds no edge." : "");
       fill(maps, figure(from, "the image, and what the filter covers"), figure(to, "the map: point at a cell"));
       point(...[rows, columns].map((count, i) => Math.min(Math.round(state.place[i] * count), count - 1)));

@@ -67,5 +67,6 @@ function short(value, digits = 2) {
   return minus(Number(text) === 0 ? text.replace("-", "") : text);
 }
 const percent = share => (share > 0.9995 && share < 1 ? ">99.9 %" : share > 0 && share < 0.0005 ? "<0.1 %" : `${(100 * share).toFixed(1)} %`);
-const grid = shape => (shape.length === 3 ? `${shape[1]} × ${shape[2]}` : `${shape[0]}`);
+const times = (a, b) => `${a}\u00a0×\u00a0${b}`; // on one line
+const grid = shape => (shape.length === 3 ? times(shape[1], shape[2]) : `${shape[0]}`);
 const counted = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;

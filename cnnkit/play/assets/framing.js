@@ -2,7 +2,9 @@
 
 const FAINTEST = 0.02; // of black to white: less contrast is one colour
 const INK = 0.2; // of the strongest contrast: what counts as ink
-const EVEN = 0.1; // of the strongest contrast: paper whose edges vary less is evenly lit
+const FAINTEST_INK = 0.05; // of the paper's light: ink on uneven paper that takes less cannot be told from grain
+const STROKES = 0.995; // of a picture's pixels at most are fainter than the strokes of its drawing
+const EVEN = 0.1; // of the strongest contrast: paper whose edges vary less is evenly lit and has no lines
 const MOSTLY = 0.5; // of all ink: a drawing with less of it does not stand out
 const LONGEST_SIDE = 640; // pixels; larger pictures are made smaller first
 
@@ -44,10 +46,25 @@ function lightOnDark(grey, ground, darker) {
   return ink;
 }
 
+/* Ink of a photo of paper that is lit unevenly or ruled, up to 1, and a mask of its clear strokes. */
+function inkOfPhoto(grey) {
+  const { width, height } = grey, found = withoutLighting(grey), strongest = quantileOf(found.data, STROKES);
+  if (strongest < FAINTEST_INK) throw new Error("It shows nothing: no ink stands out from the paper.");
+  const ink = plane(width, height, found.data.map(x => Math.min(x / strongest, 1)));
+  const plain = withoutLines(maskOf(ink.data, FAINT), width, height);
+  const mask = clearStrokes(plane(width, height, ink.data.map((x, i) => x * plain[i])));
+  // A line from edge to edge, and nothing else, is the drawing.
+  return { ink, mask: mask.includes(1) ? mask : clearStrokes(ink) };
+}
+
+function quantileOf(values, share) {
+  const ordered = values.slice().sort(), place = share * (values.length - 1), before = Math.floor(place);
+  return ordered[before] + (place - before) * ((ordered[before + 1] ?? 0) - ordered[before]);
+}
+
 /* The largest drawing alone, with the soft edge of its strokes: the fainter pixels up to 3 away. */
-function drawingAlone(ink) {
-  const { width, height } = ink, mask = new Uint8Array(ink.data.length);
-  for (let i = 0; i < mask.length; i++) mask[i] = ink.data[i] > INK ? 1 : 0;
+function drawingAlone(ink, mask) {
+  const { width, height } = ink;
   const { chosen, others, share } = mainDrawing(mask, width, height);
   let wide = chosen;
   for (let n = 0; n < 3; n++) {
@@ -114,12 +131,11 @@ function placed(small, frame, width, height) {
 function photograph(picture, frame, width, height) {
   const channels = frame.shape[0], result = tensor([channels, height, width]);
   const { width: w, height: h, data } = picture;
-  const onPaper = i => [0, 1, 2].map(n => 255 + ((data[4 * i + n] - 255) * data[4 * i + 3]) / 255);
+  const onPaper = (i, n) => 255 + ((data[4 * i + n] - 255) * data[4 * i + 3]) / 255;
   const planes = Array.from({ length: channels }, () => plane(w, h));
   for (let i = 0; i < w * h; i++) {
-    const [r, g, b] = onPaper(i);
-    if (channels === 1) planes[0].data[i] = 0.299 * r + 0.587 * g + 0.114 * b;
-    else [r, g, b].forEach((value, c) => (planes[c].data[i] = value));
+    if (channels === 1) planes[0].data[i] = 0.299 * onPaper(i, 0) + 0.587 * onPaper(i, 1) + 0.114 * onPaper(i, 2);
+    else for (let c = 0; c < 3; c++) planes[c].data[i] = onPaper(i, c);
   }
   const [fitted, left, top] = fitting(w, h, width, height, frame.fit);
   planes.forEach((one, c) => {
@@ -171,9 +187,9 @@ function framed(picture, frame, even = false) {
   else {
     ink = lightOnDark(grey, ground, darker);
     if (frame.strokes) {
-      if (!even && largestOf(edge) - smallestOf(edge) > EVEN * contrast)
-        throw new Error("The paper is not evenly lit. `cnnkit predict` can take shadows and lines away; this page cannot.");
-      const found = drawingAlone(ink);
+      let mask = maskOf(ink.data, INK);
+      if (!even && largestOf(edge) - smallestOf(edge) > EVEN * contrast) ({ ink, mask } = inkOfPhoto(grey));
+      const found = drawingAlone(ink, mask);
       ink = found.ink;
       warning = remarkOf(found);
     }

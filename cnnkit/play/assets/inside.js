@@ -10,10 +10,11 @@ function insideView(networks) {
   const state = { network: networks[0], result: null, step: 0, channel: 0, input: null, cell: null, unfolded: new Set() };
   const steps = element("div", { class: "steps" }), bench = element("div", { class: "bench", "aria-live": "off" });
   const last = element("div", { class: "last" });
-  const view = element("div", {}, steps, bench, last);
+  const view = element("div", {}, steps, last);
   const redraw = () => {
     if (!state.result) return;
-    fill(steps, ...stepRows(state, redraw));
+    const rows = stepRows(state, redraw);
+    fill(steps, ...rows.slice(0, state.step + 1), bench, ...rows.slice(state.step + 1));
     drawBench(bench, state);
   };
   view.show = (network, result) => {
@@ -36,13 +37,15 @@ function stepRows(state, redraw) {
     const [channels] = step.maps.shape, strongest = strongestOf(step.maps.data);
     const all = state.unfolded.has(number), shown = all ? channels : Math.min(channels, FEW_MAPS);
     const choose = channel => {
+      const place = () => document.querySelector(`[data-map="${number}-${channel}"]`), top = () => place().getBoundingClientRect().top, before = top();
       Object.assign(state, { step: number, channel, input: null, cell: null });
       redraw();
-      document.querySelector(`[data-map="${number}-${channel}"]`)?.focus({ preventScroll: true });
+      place().focus({ preventScroll: true });
+      scrollBy({ top: top() - before, behavior: "instant" }); // the map that was pressed stays where it was
     };
     const maps = Array.from({ length: shown }, (_, channel) => {
       const chosen = number === state.step && channel === state.channel;
-      const label = `stage ${step.stage + 1}, ${titleOf(step)}, map ${channel}`;
+      const label = `stage ${step.stage + 1}, ${titleOf(step)}, map ${channel + 1}`;
       return element("button", { type: "button", class: "map", "data-map": `${number}-${channel}`,
         "aria-pressed": String(chosen), "aria-label": label, onclick: () => choose(channel) },
         mapCanvas(step.maps, channel, strongest, label));
@@ -68,7 +71,7 @@ function drawBench(bench, state) {
   const before = pointable(mapCanvas(step.given, shownBefore, strongestOf(step.given.data), "the map before"), beforeRows, beforeColumns);
   const sums = element("div", { class: "sums", "aria-live": "polite" });
   const after = pointable(mapCanvas(step.maps, state.channel, strongestOf(step.maps.data), "the chosen map"), rows, columns, point,
-    `map ${state.channel} of the ${titleOf(step)}`);
+    `map ${state.channel + 1} of the ${titleOf(step)}`);
 
   function point(row, column) {
     state.cell = [row, column];
@@ -76,7 +79,7 @@ function drawBench(bench, state) {
     const source = sourceOf(step, row, column), field = receptiveField(result.steps, state.step, row, column);
     before.mark(source.top, source.left, source.height, source.width);
     image.mark(field.top, field.left, field.height, field.width);
-    fill(sums, element("p", { class: "muted" }, `Cell in row ${row + 1}, column ${column + 1}. It sees ${field.height} × ${field.width} pixels of the image.`),
+    fill(sums, element("p", { class: "muted" }, `Cell in row ${row + 1}, column ${column + 1}. It sees ${times(field.height, field.width)} pixels of the image.`),
       ...arithmeticOf(step, state.channel, row, column, shownBefore));
   }
 
@@ -86,14 +89,14 @@ function drawBench(bench, state) {
     bench.querySelector("select").focus({ preventScroll: true });
   };
   const inputs = from === null && step.given.shape[0] > 1
-    ? choice("map before", Array.from({ length: step.given.shape[0] }, (_, i) => [String(i), `map ${i}`]), String(shownBefore), chooseBefore) : null;
+    ? choice("map before", Array.from({ length: step.given.shape[0] }, (_, i) => [String(i), `map ${i + 1}`]), String(shownBefore), chooseBefore) : null;
   const filter = step.kind === "convolution" ? filterFigure(step, state.channel, shownBefore) : null;
-  const beforeWords = state.step === 0 ? "the image, with mean 0" : `map ${shownBefore} before${from === null && step.given.shape[0] > 1 ? `, one of ${step.given.shape[0]}` : ""}`;
+  const beforeWords = state.step === 0 ? "the image, with mean 0" : `map ${shownBefore + 1} before${from === null && step.given.shape[0] > 1 ? `, one of ${step.given.shape[0]}` : ""}`;
   fill(bench,
-    element("h3", {}, `Map ${state.channel} after the ${titleOf(step)} of stage ${step.stage + 1}`),
+    element("h3", {}, `Stage ${step.stage + 1}, ${titleOf(step)}: map ${state.channel + 1}`),
     element("p", { class: "muted" }, "Point at a cell of the last map, or choose it with arrow keys."),
     element("div", { class: "large-maps" }, figure(image, "what the cell sees of the image"), figure(before, beforeWords), filter,
-      figure(after, `map ${state.channel}`)),
+      figure(after, `map ${state.channel + 1}`)),
     inputs, sums);
   point(...(state.cell ?? strongestCell(step.maps, state.channel)));
 }
@@ -117,6 +120,6 @@ function strongestInput(step, channel) {
 function filterFigure(step, channel, input) {
   const [, inputs, size] = step.layer.weight.shape, cells = size * size, start = (channel * inputs + input) * cells;
   const weights = tensor([1, size, size], step.layer.weight.data.slice(start, start + cells));
-  const words = `filter ${channel}, ${size} × ${size}${inputs > 1 ? `, its part for map ${input}` : ""}`;
+  const words = `filter ${channel + 1}, ${times(size, size)}${inputs > 1 ? `, its part for map ${input + 1}` : ""}`;
   return figure(mapCanvas(weights, 0, strongestOf(weights.data), words), words);
 }

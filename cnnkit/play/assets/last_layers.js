@@ -33,22 +33,22 @@ function evidencePart(network, result, of) {
   }
   const strongest = values.indexOf(Math.max(...values));
   point(Math.floor(strongest / columns), strongest % columns);
-  return element("div", {}, element("h4", {}, `Evidence of each of ${rows} × ${columns} cells for ${network.classes[of]}`),
+  return element("div", {}, element("h4", {}, `Evidence of each of ${times(rows, columns)} cells for ${network.classes[of]}`),
     figure(picture, "orange: for it, blue: against"), told);
 }
 
 /* What a feature is that the first dense layer sees. maps: the last ones. */
 function featureName(head, maps, i) {
   const [channels, , columns] = maps.shape, cell = Math.floor(i / channels);
-  if (head === "flatten") return `map ${i % channels}, row ${Math.floor(cell / columns) + 1}, column ${(cell % columns) + 1}`;
-  if (head === "concat") return `${i < channels ? "max" : "avg"} of map ${i % channels}`;
-  return `${head} of map ${i}`;
+  if (head === "flatten") return `map\u00a0${(i % channels) + 1}, row\u00a0${Math.floor(cell / columns) + 1}, column\u00a0${(cell % columns) + 1}`;
+  if (head === "concat") return `${i < channels ? "max" : "avg"} of map ${(i % channels) + 1}`;
+  return `${head} of map ${i + 1}`;
 }
 
 /* The dot product of one unit of layer `number`: [its words, its products, the largest first]. */
 function termsOf(network, result, number, unit) {
   const { layer, given } = result.layers[number], inputs = given.shape[0];
-  const nameOf = i => (number ? `unit ${i}` : featureName(network.head.name, result.maps, i));
+  const nameOf = i => (number ? `unit ${i + 1}` : featureName(network.head.name, result.maps, i));
   return Array.from({ length: inputs }, (_, i) => {
     const value = given.data[i], weight = layer.weight.data[unit * inputs + i];
     return { i, name: nameOf(i), value, weight, product: value * weight };
@@ -76,9 +76,9 @@ function dotParts(network, result, of, units, choose) {
       parts.push(element("div", {}, element("h4", {}, `The dot product for ${name}`), termsTable(terms, bias, `logit of ${name}`),
         element("p", { class: "muted" }, `Softmax makes probabilities of the ${result.logits.length} logits: ${percent(result.probabilities[of])} here.`)));
     else {
-      const after = result.layers[number].values.data[unit], all = Array.from(result.layers[number].values.data, (_, i) => [String(i), `unit ${i}`]);
+      const after = result.layers[number].values.data[unit], all = Array.from(result.layers[number].values.data, (_, i) => [String(i), `unit ${i + 1}`]);
       const at = number;
-      parts.push(element("div", {}, element("h4", {}, `The dot product of unit ${unit} of dense layer ${number + 1}`),
+      parts.push(element("div", {}, element("h4", {}, `The dot product of unit ${unit + 1} of dense layer ${number + 1}`),
         choice(`unit of layer ${number + 1}`, all, String(unit), value => choose(at, Number(value)), { "data-layer": number }), termsTable(terms, bias, "sum"),
         element("p", { class: "muted" }, `After ${network.activation} the unit is ${short(after)}: a feature of the next layer.`)));
     }

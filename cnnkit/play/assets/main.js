@@ -92,7 +92,7 @@ function started() {
   function showSeen() {
     const { image } = page.results.get(able[0]);
     fill(seen, imageCanvas(image, able[0].frame.as_is, "what the network sees"),
-      element("p", { class: "muted" }, `What ${able.length > 1 ? "the networks see" : "the network sees"}: ${image.shape[2]} × ${image.shape[1]} pixels, framed as the training images are.`));
+      element("p", { class: "muted" }, seenInWords(able.length > 1 ? "the networks see" : "the network sees", able[0].frame, image.shape)));
   }
 
   function showInside() {
@@ -121,6 +121,11 @@ function started() {
   addEventListener("hashchange", () => /[=]/.test(location.hash) && restore());
   restore();
   return page;
+}
+
+function seenInWords(who, { crop }, [, height, width]) {
+  const whole = times(width + 2 * crop, height + 2 * crop), framed = "framed as the training images are";
+  return crop ? `What ${who}: of ${whole} pixels, ${framed}, the middle ${times(width, height)}.` : `What ${who}: ${whole} pixels, ${framed}.`;
 }
 
 const page = started();

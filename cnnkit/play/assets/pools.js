@@ -39,7 +39,7 @@ function expectation(values) {
 }
 
 function medianOf(values) {
-  const ordered = [...values].sort((a, b) => a - b), middle = values.length >> 1;
+  const ordered = new Float64Array(values).sort(), middle = values.length >> 1;
   return values.length % 2 ? ordered[middle] : (ordered[middle - 1] + ordered[middle]) / 2;
 }
 

@@ -17,7 +17,7 @@ function seenOfSample(sample, frame) {
   return framed(pictureOf(sample), frame);
 }
 
-const SIDE_OF_FILE = 1600; // pixels; a larger picture is made smaller by the browser
+const SIDE_OF_FILE = 4096; // pixels; a larger picture is made smaller by the browser, which blurs otherwise than `predict`
 
 /* An image file -> RGBA bytes; throws an Error in words where it is none. */
 async function pictureOfFile(file) {

@@ -1,5 +1,6 @@
 /* The strokes of one drawing among all ink, as `cnnkit/data/strokes.py` finds them. */
 
+const FAINT = 0.35, CLEAR = 0.6; // of the strongest ink: a stroke is clear somewhere, and nowhere fainter
 const GAP = 0.15; // of the largest stroke's extent: two strokes nearer than this may be one drawing
 const DUST = 0.12; // of the largest stroke's pixels: less is no object of its own
 const SPECK = 0.02; // of the largest stroke's pixels: less belongs to no drawing
@@ -31,6 +32,19 @@ function connected(mask, width, height) {
     parts.push({ ...box, pixels: queue.subarray(first, found) });
   }
   return { labels, parts };
+}
+
+function maskOf(values, least) {
+  const mask = new Uint8Array(values.length);
+  for (let i = 0; i < mask.length; i++) mask[i] = values[i] > least ? 1 : 0;
+  return mask;
+}
+
+/* A mask of the connected pixels above FAINT of which one is above CLEAR. ink: a plane. */
+function clearStrokes({ width, height, data }) {
+  const { parts } = connected(maskOf(data, FAINT), width, height), clear = new Uint8Array(data.length);
+  for (const { pixels } of parts) if (pixels.some(p => data[p] > CLEAR)) pixels.forEach(p => (clear[p] = 1));
+  return clear;
 }
 
 /* What touches the picture's edge is rather a shadow: it counts a fifth. */
