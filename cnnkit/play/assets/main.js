@@ -125,7 +125,7 @@ function started() {
 
 function seenInWords(who, { crop }, [, height, width]) {
   const whole = times(width + 2 * crop, height + 2 * crop), framed = "framed as the training images are";
-  return crop ? `What ${who}: of ${whole} pixels, ${framed}, the middle ${times(width, height)}.` : `What ${who}: ${whole} pixels, ${framed}.`;
+  return crop ? `What ${who}: the middle ${times(width, height)} of ${whole} pixels, ${framed}.` : `What ${who}: ${whole} pixels, ${framed}.`;
 }
 
 const page = started();
