@@ -209,7 +209,7 @@ def test_a_file_that_answers_otherwise_is_not_written_and_its_layer_is_named(
     write = OnnxDraft.of.__func__  # type: ignore[attr-defined]
 
     def spoil(cls: type[OnnxDraft], *given: Any) -> OnnxDraft:
-        return OnnxDraft(spoiled_onnx(write(cls, *given).content, layer))
+        return OnnxDraft(spoiled_onnx(write(cls, *given).model, layer))
 
     monkeypatch.setattr(OnnxDraft, "of", classmethod(spoil))
     outcome = call(capsys, "export", finished, "--out", "bad.onnx")

@@ -142,7 +142,7 @@ def test_every_combination_is_a_level_with_its_own_configuration(tiny: Tiny) -> 
 
 
 def test_two_ways_to_write_a_value_are_refused(tiny: Tiny) -> None:
-    with pytest.raises(UsageError, match=r"is max, which is there twice"):
+    with pytest.raises(UsageError, match=r"and max train the same network here"):
         plan_study(tiny(), "model.pooling", ["max", ["max", "max"]], beside={"model.dropout": [0, 0.5]})
 
 
@@ -502,9 +502,8 @@ def test_each_combination_is_tuned_over_the_same_points_and_that_is_verified(tmp
     plan = plan_study(base, "model.pooling", ["stride", "avg"], 2, beside={"model.order": orders})
     events: list[StudyEvent] = []
     results = run_study(with_tuning(plan, 3), tmp_path, Here(tmp_path / TRIALS), events.append)
-    study, begun = load_study(tmp_path), events[0]
+    study, begun = load_study(tmp_path), next(e for e in events if isinstance(e, TuningBegun))
     names = ["stride, activation_first/pooling_first", *(f"avg, {order}" for order in orders)]
-    assert isinstance(begun, TuningBegun)
     assert begun.what == f"{'; '.join(names)}; each over 3 points of {rate}"
     assert begun.trainings == 3 * 3
     for level in study.levels:
@@ -535,7 +534,7 @@ def test_the_order_of_a_pooling_of_single_values_makes_no_second_network(tiny: T
     )
     images = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 255
     torch.testing.assert_close(first(images), second(images))
-    with pytest.raises(UsageError, match="pooling_first is activation_first, which is there twice"):
+    with pytest.raises(UsageError, match="pooling_first and activation_first train the same network here"):
         plan_study(tiny("model.pool_size=1", f"model.pooling={pooling}"), "model.order", orders)
 
 

@@ -135,6 +135,29 @@ def test_what_is_no_exported_file_is_told_in_words(run: Path) -> None:
         open_run(Path(shutil.copy(run / "best-int8.onnx", run / "copy.onnx"))).export()
 
 
+@pytest.mark.parametrize("name", ["best.onnx", "best-int8.onnx"])
+def test_a_flipped_bit_anywhere_in_an_exported_file_is_noticed(run: Path, name: str, capsys: Capture) -> None:
+    whole = (run / name).read_bytes()
+    assert open_run(run / name).weights
+    for share in (0.01, 0.3, 0.5, 0.8, 0.99):
+        damaged = bytearray(whole)
+        damaged[int(share * len(whole))] ^= 1
+        (run / name).write_bytes(damaged)
+        with pytest.raises(RunError, match="damaged"):
+            _ = open_run(run / name).weights
+    assert "damaged" in call(capsys, "eval", str(run / name)).err
+
+
+def test_onnx_reads_the_checksum_as_an_entry_of_the_metadata(run: Path) -> None:
+    model = onnx.load(run / "best.onnx")
+    (entry,) = (e for e in model.metadata_props if e.key == "checksum")
+    content = (run / "best.onnx").read_bytes()
+    assert content.endswith(entry.value.encode())
+    model.metadata_props.remove(entry)
+    onnx.save(model, run / "written-anew.onnx")  # by another program, or by an older version: no checksum
+    assert open_run(run / "written-anew.onnx").weights
+
+
 def test_int8_tells_what_it_costs_and_gains(finished: Path, capsys: Capture) -> None:
     kept = json.loads((finished / "best-int8.onnx.json").read_text())["int8"]
     assert kept["calibration_images"] == 512

@@ -51,8 +51,7 @@ def levels_of(base: Config, key: str, values: Sequence[Any]) -> list[Level]:
         level = Level(value_at(config, key), config, cost_of(config))
         for other in levels:
             if spelled_out(config) == spelled_out(other.config):
-                twice = level.name if level.name == other.name else f"{level.name} is {other.name}, which"
-                raise UsageError(f"{key}: {twice} is there twice")
+                raise UsageError(f"{key}: {_twice(level.name, other.name)}")
         levels.append(level)
     _refuse_one_value(key, values)
     return levels
@@ -121,9 +120,12 @@ def _refuse_twice(axis: int, factor: FactorPlan, levels: Sequence[Level]) -> Non
     for number, name in enumerate(factor.names):
         networks = tuple(network[numbers] for numbers in sorted(network) if numbers[axis] == number)
         if networks in made:
-            twice = name if made[networks] == name else f"{name} is {made[networks]}, which"
-            raise UsageError(f"{factor.key}: {twice} is there twice")
+            raise UsageError(f"{factor.key}: {_twice(name, made[networks])}")
         made[networks] = name
+
+
+def _twice(name: str, other: str) -> str:
+    return f"{name} is there twice" if name == other else f"{name} and {other} train the same network here"
 
 
 def _name(level: Level, factors: Sequence[FactorPlan]) -> str:

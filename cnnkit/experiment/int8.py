@@ -60,7 +60,7 @@ def quantized(draft: OnnxDraft, train: Tensor) -> OnnxDraft:
 
     with tempfile.TemporaryDirectory() as folder, _silent():
         source, made = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
-        source.write_bytes(draft.content)
+        source.write_bytes(draft.model)
         quantize_static(source, made, Reader(), per_channel=True)
         return OnnxDraft(made.read_bytes(), draft.opset)
 

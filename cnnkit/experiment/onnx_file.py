@@ -18,10 +18,16 @@ from cnnkit.experiment.checkpoints import Weights, learn_texts, load_weights
 from cnnkit.experiment.no_run import did_you_mean
 from cnnkit.experiment.torch_file import quiet
 from cnnkit.filenames import ONNX_SUFFIX
+from cnnkit.kept import sha256
 from cnnkit.nn.exported import IMAGES, LOGITS, PROBABILITIES
 from cnnkit.nn.onnx_network import OnnxNetwork, open_session
 
 SCOPES = "pkg.torch.onnx.name_scopes"  # what torch calls the layers that a node belongs to
+
+# One more entry of a model's metadata (field 14 of ONNX's ModelProto): "checksum", and the 64 digits that
+# follow. Protobuf takes fields in any order, so the entry may stand behind the model whose SHA-256 it holds.
+SEAL = b"\x72\x4c\x0a\x08checksum\x12\x40"
+DIGITS = 64
 
 LIBRARIES = ("onnx", "onnxscript", "onnxruntime")  # of the extra `onnx`
 
@@ -60,6 +66,7 @@ def load_onnx(path: Path) -> OnnxFile:
         raise UsageError(f"{path}: no such ONNX file{did_you_mean(path)}") from error
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}") from error
+    _refuse_changed(content, path)
     session = _opened(content, path)
     told: dict[str, str] = session.get_modelmeta().custom_metadata_map
     if "config" not in told:
@@ -75,6 +82,13 @@ def load_onnx(path: Path) -> OnnxFile:
         session = _opened(content, path, runtime.threads)
     model = OnnxNetwork(session, config.model, config.data.info)
     return OnnxFile(model, config.model_copy(update={"runtime": runtime}), path, temperature)
+
+
+def _refuse_changed(content: bytes, path: Path) -> None:
+    """Files of older versions, or that another program has written anew, need not end in a checksum."""
+    model, seal, digits = content[: -DIGITS - len(SEAL)], content[-DIGITS - len(SEAL) :], content[-DIGITS:]
+    if seal.startswith(SEAL) and digits != sha256(model).encode():
+        raise RunError(f"{path} is damaged or was changed: it has another checksum; export the run again")
 
 
 def _opened(content: bytes, path: Path, threads: int | None = None) -> Any:
@@ -93,11 +107,16 @@ def whole_images(config: Config) -> Config:
 
 @dataclass(frozen=True)
 class OnnxDraft:
-    """An ONNX file that is not written yet."""
+    """An ONNX file that is not written yet. model: as onnx serialises it."""
 
-    content: bytes
+    model: bytes
     opset: int | None = None
     suffix = ONNX_SUFFIX
+
+    @property
+    def content(self) -> bytes:
+        """What the file holds: the model with its checksum."""
+        return self.model + SEAL + sha256(self.model).encode()
 
     @classmethod
     def of(cls, program: torch.export.ExportedProgram, metadata: Mapping[str, str]) -> "OnnxDraft":
@@ -128,14 +147,14 @@ class OnnxDraft:
 
     def answers(self) -> Callable[[Tensor], Tensor]:
         """What gives the logits of images."""
-        session = open_session(self.content, torch.get_num_threads())
+        session = open_session(self.model, torch.get_num_threads())
         return lambda pixels: torch.from_numpy(session.run([LOGITS], {IMAGES: pixels.numpy()})[0])
 
     def layers(self, pixels: Tensor) -> Iterator[tuple[str, Tensor]]:
         """What the nodes make of images, in their order: (layer as torch names it, values)."""
         import onnx
 
-        model, places = onnx.load_from_string(self.content), dict[str, str]()
+        model, places = onnx.load_from_string(self.model), dict[str, str]()
         for node in model.graph.node:
             scopes = next((prop.value for prop in node.metadata_props if prop.key == SCOPES), "[]")
             *layers, _ = ast.literal_eval(scopes) or [""]

@@ -22,7 +22,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
         *("--workers", "1", "--out", STUDY, "--json"),
     ),
 )
-WORDS = re.compile(r"memory|GB|fit|finite|larger|weights|too |no layer", re.IGNORECASE)
+WORDS = re.compile(r"memory|GB|fit|finite|larger|weights|too |no layer|same network", re.IGNORECASE)
 
 
 def prepare(workshop: Workshop) -> Attempt:

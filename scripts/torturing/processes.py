@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 LONGEST = 90.0  # seconds that a command may take
-GRACE = 10.0  # seconds in which the children of a killed command must have gone
+GRACE = 60.0  # seconds in which the children of a killed command must have gone: they may still import torch
 OUT, ERR, COUNT = ".out.txt", ".err.txt", ".count.txt"  # in the folder of a try
 TRACEBACK = "Traceback (most recent call last)"
 
