@@ -96,6 +96,14 @@ def test_an_option_of_one_value_is_not_given_twice(capsys: Capture) -> None:
             assert told in outcome.err, words
 
 
+def test_an_option_is_never_the_value_of_the_one_before_it(capsys: Capture) -> None:
+    for path, parameter in single_valued():
+        following = next(p.opts[0] for p in reversed(COMMANDS[path].params) if p.param_type_name == "option")
+        outcome = call(capsys, *path.split(), *needed(COMMANDS[path]), parameter.opts[0], following)
+        assert outcome.code == 2
+        assert f"{parameter.opts[0]} needs a value, and {following} follows it" in outcome.err, path
+
+
 def test_an_option_may_be_repeated_with_the_same_value(capsys: Capture) -> None:
     assert call(capsys, "summary", "--config", "digits", "--config", "digits", "--json", "--json").code == 0
 

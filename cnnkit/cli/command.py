@@ -1,6 +1,7 @@
 """Commands that drop no option in silence: one that cannot act is refused."""
 
 import copy
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -19,6 +20,8 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         args = list(_one_by_one(args, TAKES_ALL.get(self.name or "", "")))
         words = list(args)
+        if not ctx.resilient_parsing:
+            _refuse_missing_values(self, words)
         rest: list[str] = super().parse_args(ctx, args)
         if not ctx.resilient_parsing:  # while a shell completes, a line may be wrong
             _refuse_two_values(self, ctx, words)
@@ -42,6 +45,18 @@ def _one_by_one(words: list[str], option: str) -> Iterator[str]:
         elif collecting and words[place - 1] != option:
             yield option
         yield word
+
+
+def _refuse_missing_values(command: Command, words: list[str]) -> None:
+    """The parser would take an option that follows for the value."""
+    options: list[Any] = [p for p in command.params if p.param_type_name == "option"]
+    names = {name for option in options for name in option.opts}
+    of_value = {name for option in options if not (option.is_flag or option.count) for name in option.opts}
+    for word, following in itertools.pairwise(words):
+        if word == "--":
+            return
+        if word in of_value and following in names:
+            raise UsageError(f"{word} needs a value, and {following} follows it")
 
 
 def _refuse_two_values(command: Command, ctx: Any, words: list[str]) -> None:
