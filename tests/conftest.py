@@ -74,7 +74,7 @@ def trials_here(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """A comparison draws no page, which takes longer than its small trainings."""
-    monkeypatch.setattr("cnnkit.report.page.write_report", lambda study, **_: study / REPORT)
+    monkeypatch.setattr("cnnkit.report.page.write_report", lambda study, *_, **__: study / REPORT)
 
 
 @pytest.fixture
