@@ -635,6 +635,16 @@ def test_pooling_strategies_are_compared_on_own_images_and_verified(
     assert compared.code == 0, compared.err
     verified = call(capsys, "compare", "--verify", out)
     assert verified.code == 0, verified.err
+    moved = photos.rename(tmp_path / "moved")
+    deep = ("compare", "--verify", out, "--deep")
+    lost = call(capsys, *deep)
+    assert (lost.code, "add --root PATH" in lost.err) == (1, True)
+    found = call(capsys, *deep, "--root", moved)
+    assert (found.code, "give every prediction" in found.out) == (0, True), found.err
+    assert cnnkit.open_study(out).verify(deep=True, root=moved).trials
+    (moved / "blue" / "00.png").write_bytes((moved / "blue" / "01.png").read_bytes())
+    assert call(capsys, *deep, "--root", moved).code == 1
+    assert call(capsys, *deep[:-1], "--root", moved).code == 2  # nothing looks at images
 
 
 def test_images_that_belong_together_are_in_one_split(photos: Path) -> None:
