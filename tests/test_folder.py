@@ -445,6 +445,7 @@ def test_images_are_decoded_once_and_as_many_as_are_missing(
     assert count == 25 + 36  # 24 were whole
     begun, *_, ended = [note for note in told if isinstance(note, Prepared)]
     assert (begun.done, ended.done, ended.images) == (24, 60, 60)
+    assert [note.done for note in told if note.text == "prepared 60 images"] == [60]  # told when it is true
     again = load_data(own(photos).data)
     assert count == 61
     assert torch.equal(whole.train.images, again.train.images)
@@ -653,7 +654,11 @@ def test_images_that_belong_together_are_in_one_split(photos: Path) -> None:
         rows += [f"{name}/{number:02}.png,{name},{name}{number // 4}" for number in range(20)]
     (photos / "all.csv").write_text("\n".join(rows))
     config = own(photos, "data.validation=0.25")
-    splits = load_splits(config.data, seed=0)
+    notes: list[Note] = []
+    splits = load_splits(config.data, 0, notes.append)
+    assert "60 images in 15 groups" in notes[0].text
+    assert re.search(r"about \d+ to validate on \(held out in whole groups, by the seed\)", notes[0].text)
+    assert "to test on (held out in whole groups, the same for each seed)" in notes[0].text
     groups = []
     for part in (splits.train, splits.validation, splits.test):
         held = {image.permute(1, 2, 0).contiguous().numpy().tobytes() for image in part.images}
