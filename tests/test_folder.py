@@ -23,6 +23,7 @@ from cnnkit.config.load import config_text, load_config, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.data import prepared
 from cnnkit.data.dataset import Published
+from cnnkit.data.own_images import load_image
 from cnnkit.data.pictures import decoded, pixels_of
 from cnnkit.data.prepare import load_data, load_splits, paths_of
 from cnnkit.errors import ConfigError, DataError, ImageError
@@ -125,6 +126,13 @@ def test_every_mode_becomes_red_green_blue() -> None:
     assert np.array_equal(pixels(encoded(Image.fromarray(wide), "PNG"), 1)[0], np.asarray(image.convert("L")))
     cmyk = pixels(encoded(image.convert("CMYK"), "TIFF")).astype(int)
     assert np.abs(cmyk - channels_first(image)).max() <= 2
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_pixels_of_a_photo_may_be_written_to(photos: Path, channels: int) -> None:
+    info = own(photos, f"data.channels={channels}").data.info
+    found = load_image(photos / "blue" / "00.png", info).pixels  # torch warns of what may only be read
+    assert found.shape == (1, channels, 12, 12)
 
 
 def test_an_animation_shows_its_first_frame() -> None:
