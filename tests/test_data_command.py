@@ -15,6 +15,7 @@ from support import call
 
 from cnnkit.config.first import first_configuration, fitting_size
 from cnnkit.config.load import load_config
+from cnnkit.data import sheet
 from cnnkit.data.near_duplicates import near_duplicates
 from cnnkit.data.prepare import load_data
 from cnnkit.events import Note
@@ -282,14 +283,32 @@ def test_stages_are_added_until_the_grid_is_small(pets: Path, side: int, stages:
 def test_a_sheet_shows_what_the_network_sees(pets: Path, capsys: Capture) -> None:
     mirrored(scene(2)).save(pets / "test" / "dog" / "near.png")
     call(capsys, "data", pets, "--sheet", "sheet.png")
-    with Image.open("sheet.png") as sheet:
-        shown = np.asarray(sheet.convert("RGB")).astype(int)
+    with Image.open("sheet.png") as drawn:
+        shown = np.asarray(drawn.convert("RGB")).astype(int)
     tile = np.asarray(scene(1)).repeat(2, 0).repeat(2, 1)  # the second cat, twice as large
     assert any(
         np.array_equal(shown[top : top + 64, left : left + 64], tile)
         for top in range(shown.shape[0] - 63)
         for left in range(4, shown.shape[1] - 63, 68)
     )
+
+
+@pytest.mark.parametrize("fonts", [(), sheet.FONTS])
+def test_a_sheet_names_classes_in_any_script(
+    tmp_path: Path, fonts: tuple[str, ...], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("é", "犬", "क", "л", "猫")
+    for number, name in enumerate(names):
+        (tmp_path / "any" / name).mkdir(parents=True)
+        for image in range(4):
+            scene(4 * number + image).save(tmp_path / "any" / name / f"{image}.png")
+    monkeypatch.setattr(sheet, "FONTS", fonts)
+    call(capsys, "data", tmp_path / "any", "--sheet", "any.png")
+    with Image.open("any.png") as drawn:
+        rows = np.asarray(drawn.convert("L")).astype(int)
+    height = sheet.TEXT + 64 + sheet.GAP
+    titles = {rows[top : top + sheet.TEXT].tobytes() for top in range(sheet.GAP, 5 * height, height)}
+    assert len(titles) == len(names)  # letters that a font does not have all look the same
 
 
 # Which images are meant

@@ -23,6 +23,7 @@ from cnnkit.config.load import config_text, load_config, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.data import prepared
 from cnnkit.data.dataset import Published
+from cnnkit.data.own_images import load_image
 from cnnkit.data.pictures import decoded, pixels_of
 from cnnkit.data.prepare import load_data, load_splits, paths_of
 from cnnkit.errors import ConfigError, DataError, ImageError
@@ -125,6 +126,13 @@ def test_every_mode_becomes_red_green_blue() -> None:
     assert np.array_equal(pixels(encoded(Image.fromarray(wide), "PNG"), 1)[0], np.asarray(image.convert("L")))
     cmyk = pixels(encoded(image.convert("CMYK"), "TIFF")).astype(int)
     assert np.abs(cmyk - channels_first(image)).max() <= 2
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_pixels_of_a_photo_may_be_written_to(photos: Path, channels: int) -> None:
+    info = own(photos, f"data.channels={channels}").data.info
+    found = load_image(photos / "blue" / "00.png", info).pixels  # torch warns of what may only be read
+    assert found.shape == (1, channels, 12, 12)
 
 
 def test_an_animation_shows_its_first_frame() -> None:
@@ -445,6 +453,7 @@ def test_images_are_decoded_once_and_as_many_as_are_missing(
     assert count == 25 + 36  # 24 were whole
     begun, *_, ended = [note for note in told if isinstance(note, Prepared)]
     assert (begun.done, ended.done, ended.images) == (24, 60, 60)
+    assert [note.done for note in told if note.text == "prepared 60 images"] == [60]  # told when it is true
     again = load_data(own(photos).data)
     assert count == 61
     assert torch.equal(whole.train.images, again.train.images)
@@ -635,6 +644,16 @@ def test_pooling_strategies_are_compared_on_own_images_and_verified(
     assert compared.code == 0, compared.err
     verified = call(capsys, "compare", "--verify", out)
     assert verified.code == 0, verified.err
+    moved = photos.rename(tmp_path / "moved")
+    deep = ("compare", "--verify", out, "--deep")
+    lost = call(capsys, *deep)
+    assert (lost.code, "add --root PATH" in lost.err) == (1, True)
+    found = call(capsys, *deep, "--root", moved)
+    assert (found.code, "give every prediction" in found.out) == (0, True), found.err
+    assert cnnkit.open_study(out).verify(deep=True, root=moved).trials
+    (moved / "blue" / "00.png").write_bytes((moved / "blue" / "01.png").read_bytes())
+    assert call(capsys, *deep, "--root", moved).code == 1
+    assert call(capsys, *deep[:-1], "--root", moved).code == 2  # nothing looks at images
 
 
 def test_images_that_belong_together_are_in_one_split(photos: Path) -> None:
@@ -643,7 +662,11 @@ def test_images_that_belong_together_are_in_one_split(photos: Path) -> None:
         rows += [f"{name}/{number:02}.png,{name},{name}{number // 4}" for number in range(20)]
     (photos / "all.csv").write_text("\n".join(rows))
     config = own(photos, "data.validation=0.25")
-    splits = load_splits(config.data, seed=0)
+    notes: list[Note] = []
+    splits = load_splits(config.data, 0, notes.append)
+    assert "60 images in 15 groups" in notes[0].text
+    assert re.search(r"about \d+ to validate on \(held out in whole groups, by the seed\)", notes[0].text)
+    assert "to test on (held out in whole groups, the same for each seed)" in notes[0].text
     groups = []
     for part in (splits.train, splits.validation, splits.test):
         held = {image.permute(1, 2, 0).contiguous().numpy().tobytes() for image in part.images}

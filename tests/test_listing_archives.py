@@ -51,6 +51,12 @@ def test_a_table_in_an_archive_is_read(tmp_path: Path) -> None:
         assert f"line 2 {out}" in refusal(zipped(tmp_path / "b.zip", "i/1.jpg", text=text))
 
 
+def test_arrays_in_an_archive_are_told_to_be_unpacked(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("deep/images.npy", b"")
+    assert "holds arrays, deep/images.npy, which" in refusal(tmp_path / "a.zip")
+
+
 @pytest.mark.parametrize(
     "name", ["../a/1.jpg", "/a/1.jpg", "a/../../1.jpg", "C:\\a\\1.jpg", "a\\..\\..\\1.jpg"]
 )

@@ -59,12 +59,13 @@ class Study(Drawn):
         """Every pair of levels: difference with interval, verdict, evidence."""
         return self.results.pairs
 
-    def verify(self, deep: bool = False) -> StudyResults:
+    def verify(self, deep: bool = False, *, root: str | Path | None = None) -> StudyResults:
         """Computes every number again from the kept files. Raises RunError where one differs.
 
-        deep: also evaluates the kept weights again. Raises DataError where the images are missing.
+        deep: also evaluates the kept weights again; root: where the images lie now. Raises DataError where
+        they are missing.
         """
-        return verify(self.path, deep)
+        return verify(self.path, deep, root=as_path(root))
 
     def probe(
         self,

@@ -94,7 +94,7 @@ def _refuse_exclusions(command: Command, ctx: Any) -> None:
         if _is_given(command, ctx, one) and _is_given(command, ctx, other):
             raise UsageError(told(one, other, why))
     for one, other, why in NEEDS.get(command.name or "", []):
-        if _is_given(command, ctx, one) and not _is_given(command, ctx, other):
+        if _is_given(command, ctx, one) and not any(_is_given(command, ctx, o) for o in other.split(" or ")):
             raise UsageError(f"{one} needs {other}: {why}; name it with {other}")
 
 

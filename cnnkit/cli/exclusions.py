@@ -40,7 +40,7 @@ ALONE: dict[str, list[tuple[str, tuple[str, ...], str]]] = {
     "compare": [
         (
             "--verify",
-            ("--json", "--deep", "--trust"),
+            ("--json", "--deep", "--root", "--trust"),
             "it computes a finished study again, and trains nothing",
         ),
         (
@@ -52,16 +52,17 @@ ALONE: dict[str, list[tuple[str, tuple[str, ...], str]]] = {
     "data": [("--cache", ("--clear", "--json"), "it tells what is kept of all images")],
 }
 
-# By command: an option that does nothing without another one, and the reason.
+# By command: an option that does nothing without another one, or one of two, and the reason.
 WHERE_IT_LIES = ("--resume", "--out", "a study goes on in its folder")
 WHAT_IT_KEPT = ("--deep", "--verify", "it evaluates the weights that a study has kept")
 WHERE_IMAGES_LIE = ("--root", "--resume", "a new one has data.root")
+WHERE_THEY_LIE = ("--root", "--resume or --verify", "a new one has data.root")
 WHAT_IS_SHARED_OUT = ("--shard", "--seeds", "no shard can know when the whole study is decided")
 WHAT_IS_TUNED = ("--tune-keys", "--tune", "it names what is tuned")
 NEEDS = {
     "train": [WHERE_IMAGES_LIE, ("--trust", "--resume", "the code that you name yourself runs without it")],
     "compare": [
-        *(WHERE_IT_LIES, WHERE_IMAGES_LIE, WHAT_IT_KEPT, WHAT_IS_TUNED, WHAT_IS_SHARED_OUT),
+        *(WHERE_IT_LIES, WHERE_THEY_LIE, WHAT_IT_KEPT, WHAT_IS_TUNED, WHAT_IS_SHARED_OUT),
         ("--merge", "--out", "the whole study gets a folder of its own"),
     ],
     "compare-pooling": [WHERE_IT_LIES, WHERE_IMAGES_LIE, WHAT_IS_TUNED, WHAT_IS_SHARED_OUT],

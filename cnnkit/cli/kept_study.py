@@ -52,6 +52,8 @@ def draw_report(study: "Study", as_json: bool) -> Path:
 
 def verify_study(folder: Path, deep: bool, request: Request) -> None:
     """Computes a study's numbers again, and tells what was checked."""
+    if request.root is not None and not deep:
+        raise UsageError("--root needs --deep: nothing else of --verify looks at images")
     if request.trust:
         if not deep:
             raise UsageError("--trust needs --deep: nothing else of --verify runs code of a study")
@@ -65,7 +67,7 @@ def verify_study(folder: Path, deep: bool, request: Request) -> None:
     from cnnkit.filenames import RESULTS
 
     checked: list[str] = []
-    results = verify(folder, deep, checked.append)
+    results = verify(folder, deep, checked.append, request.root)
     if request.as_json:
         print_json(results.to_dict())
     else:

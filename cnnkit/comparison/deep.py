@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from cnnkit.comparison.trial_records import TrialFacts
 from cnnkit.config.images import DataConfig
 from cnnkit.data.dataset import ImageDataset, Published
 from cnnkit.data.prepare import load_data, load_splits
-from cnnkit.data.sources import with_own_root
+from cnnkit.data.sources import with_root
 from cnnkit.errors import RunError
 from cnnkit.events import ignore
 from cnnkit.experiment.checkpoints import Weights, load_weights
@@ -33,13 +34,15 @@ APART = {"bf16": (0.05, 0.01), "float32": (0.001, 0.0001)}
 TIED = 0.002  # the share of validation images that may be ties: no prediction of theirs is kept
 
 
-def evaluate_again(runs: Sequence[RunDir]) -> Iterator[str]:
+def evaluate_again(runs: Sequence[RunDir], root: Path | None = None) -> Iterator[str]:
     """Evaluates the weights of runs again, and makes again what follows from configuration, data and seed.
 
-    Gives what was found, and what could not be checked, a sentence each. Raises RunError, with the file,
-    where something is not what was kept.
+    root: where the images lie now. Gives what was found, and what could not be checked, a sentence each.
+    Raises RunError, with the file, where something is not what was kept, DataError without the images.
     """
-    seen = [_seen_again(run) for run in runs]
+    _images.cache_clear()  # the files may have changed since a verification before
+    _hash_of_images.cache_clear()
+    seen = [_seen_again(run, root) for run in runs]
     apart, hashed = sum(one.apart for one in seen), sum(one.hashed for one in seen)
     if apart:
         yield f"the weights, evaluated again, give all predictions but {apart}, which are ties up to rounding"
@@ -65,14 +68,14 @@ class _Seen(NamedTuple):
     hashed: bool
 
 
-def _seen_again(run: RunDir) -> _Seen:
+def _seen_again(run: RunDir, root: Path | None) -> _Seen:
     weights, config = load_weights(run.path), run.config
     if weights.config != config:
         raise RunError(f"{run.path / BEST} holds another configuration than {run.path / CONFIG}")
     placement = choose_device(config.runtime)
     with placement.in_force():
-        splits = load_splits(config.data, config.training.seed, published=_images(config.data))
-        hashed = _compare_hashes(run, Setting(placement, splits, 0.0))
+        splits = load_splits(config.data, config.training.seed, published=_images(config.data, root))
+        hashed = _compare_hashes(run, Setting(placement, splits, 0.0), root)
         if len(splits.validation):
             again = _evaluated(weights, splits.validation, placement)
             _compare_figures(run, "val", again, placement)
@@ -87,13 +90,13 @@ def _evaluated(weights: Weights, images: ImageDataset, placement: Placement) -> 
     return evaluate(weights.model, images.to(placement.device), placement, weights.temperature)
 
 
-def _compare_hashes(run: RunDir, setting: Setting) -> bool:
+def _compare_hashes(run: RunDir, setting: Setting, root: Path | None) -> bool:
     """False where another version of cnnkit or torch, or another processor, may make others."""
     made = [run.environment.get(name) for name in ("cnnkit", "torch", "device_name")]
     if made != [__version__, torch.__version__, setting.placement.name]:
         return False
     facts: TrialFacts = run.record(TRIAL, TrialFacts)
-    trial = Trial(facts.level, run.config, _hash_of_images(run.config.data))
+    trial = Trial(facts.level, run.config, _hash_of_images(run.config.data, root))
     again = {"data": trial.data, **shared_hashes(trial, setting), "id": trial.id, "seed": trial.seed}
     kept = {**facts.hashes, "id": facts.id, "seed": facts.seed}
     if other := [name for name in again if kept.get(name) != again[name]]:
@@ -175,10 +178,10 @@ def _compare_loss(run: RunDir, name: str, kept: float | None, again: float, rela
 
 
 @functools.lru_cache(maxsize=1)  # the trials of a study share them
-def _images(data: DataConfig) -> Published:
-    return load_data(with_own_root(data, ignore))
+def _images(data: DataConfig, root: Path | None) -> Published:
+    return load_data(with_root(data, root, ignore))
 
 
 @functools.lru_cache(maxsize=1)
-def _hash_of_images(data: DataConfig) -> str:
-    return data_hash(_images(data))
+def _hash_of_images(data: DataConfig, root: Path | None) -> str:
+    return data_hash(_images(data, root))

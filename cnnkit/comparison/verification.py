@@ -58,11 +58,14 @@ ROUNDED = (
 EFFECTS = ("factors", "interactions", "dependence")  # all of them means and statistics
 
 
-def verify(folder: Path, deep: bool = False, told: Callable[[str], None] = ignore) -> StudyResults:
+def verify(
+    folder: Path, deep: bool = False, told: Callable[[str], None] = ignore, root: Path | None = None
+) -> StudyResults:
     """Computes a study's numbers again; returns them. Raises RunError, with what does not fit, in which file.
 
     Counts and accuracies must be the same; statistics may differ by `ROUNDING`, relative, because another
-    version of SciPy rounds differently. deep: also evaluates the kept weights, which takes the images.
+    version of SciPy rounds differently. deep: also evaluates the kept weights, which takes the images;
+    root: where these lie now.
     told: is given what was checked from what, and what could not be, a sentence each.
     """
     if not (folder / RESULTS).exists():
@@ -98,7 +101,7 @@ def verify(folder: Path, deep: bool = False, told: Callable[[str], None] = ignor
     if deep:
         from cnnkit.comparison.deep import evaluate_again
 
-        for sentence in evaluate_again(runs):
+        for sentence in evaluate_again(runs, root):
             told(sentence)
     if without:
         of = counted(len(without), "trial")

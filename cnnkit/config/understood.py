@@ -17,6 +17,8 @@ def understood(data: DataConfig, listing: Listing) -> tuple[str, str]:
     where = "" if listing.container in ("folder", "arrays") else f" in a .{listing.container}"
     classes = f"{len(listing.classes):,} classes ({listed(names)})"
     images = counted(len(listing.paths), "image")
+    if listing.groups is not None:
+        images += f" in {counted(len(set(listing.groups.tolist())), 'group')}"
     found = f"{Path(data.root or '').name}: {listing.kind}{where}, {classes}, {images}"
     return found, f"splits: {', '.join(_splits(data, listing))}"
 
@@ -26,11 +28,14 @@ def _splits(data: DataConfig, listing: Listing) -> list[str]:
     validation = test = own
     if data.redrawn:
         validation = test = "drawn anew for each seed"
+    held_out = "held out" if listing.groups is None else "held out in whole groups"
+    about = ""
     if VALIDATION not in listing.own_splits:
-        validation = "held out, by the seed"
+        validation = f"{held_out}, by the seed"
+        about = "" if listing.groups is None else "about "  # no seed is known here, and groups differ in size
     if TEST not in listing.own_splits and not data.redrawn:
-        test = "held out, the same for each seed"
-    told = [f"{data.train_images:,} images to train on"]
+        test = f"{held_out}, the same for each seed"
+    told = [f"{about}{data.train_images:,} images to train on"]
     if data.validation_images:
-        told.append(f"{data.validation_images:,} to validate on ({validation})")
+        told.append(f"{about}{data.validation_images:,} to validate on ({validation})")
     return [*told, f"{data.info.test_images:,} to test on ({test})"]

@@ -100,7 +100,8 @@ def _photograph(source: bytes | Bytes, name: object, info: DatasetInfo) -> Bytes
     crop, (channels, height, width) = info.crop, info.shape
     with quiet():
         whole = pixels_of(source, name, channels, (height + 2 * crop, width + 2 * crop), info.fit)
-    return np.ascontiguousarray(whole[:, crop : crop + height, crop : crop + width])
+    part = whole[:, crop : crop + height, crop : crop + width]
+    return part.copy()  # Pillow lends pixels that may only be read
 
 
 def _smaller(grey: Any) -> Any:

@@ -126,12 +126,14 @@ def _prepare(files: Files, listing: Listing, fit: Fit, notify: NoteListener) -> 
         notify(Note(f"{taken:,} of {counted(images, 'image')} have not changed: their pixels are kept"))
     missing = np.flatnonzero((hashes <= DAMAGED) | (shapes[:, 0] == 0))
     done, damaged = images - len(missing), dict[int, str]()
-    notify(Prepared(f"preparing {counted(images, 'image')} of {listing.root}", done, images))
+    going_on = f"preparing {counted(images, 'image')} of {listing.root}"
+    notify(Prepared(going_on, done, images))
     with contextlib.closing(_decoded(files, listing, fit, missing)) as chunks:
         for count, unread in chunks:
             done += count
             damaged |= unread
-            notify(Prepared(f"prepared {counted(images, 'image')}", done, images))
+            told = f"prepared {counted(images, 'image')}" if done == images else going_on
+            notify(Prepared(told, done, images))
     pixels.flush()
     hashes.flush()
     shapes.flush()

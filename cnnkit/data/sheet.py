@@ -1,5 +1,6 @@
 """A sheet of a person's own images as the network will see them: a row for each class."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ PAIRS = 10  # nearly equal images that are shown side by side
 TILE = 64  # pixels: the shorter side of an image on the sheet, at least; small images are enlarged
 GAP = 4
 TEXT = 18  # pixels: the height of a line of text
+FONTS = (  # looked for where systems keep theirs: Pillow's own has no letters but the English ones
+    *("DejaVuSans.ttf", "NotoSans-Regular.ttf", "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf"),
+    *("arial.ttf", "msyh.ttc", "malgun.ttf", "Nirmala.ttf"),
+)
 
 
 def draw_sheet(found: Inspection, path: Path) -> None:
@@ -32,7 +37,8 @@ def draw_sheet(found: Inspection, path: Path) -> None:
     sheet = Image.new("RGB", (GAP + tile_width * COLUMNS, tall), "white")
     pen, top = ImageDraw.Draw(sheet), GAP
     for title, images in rows:
-        pen.text((GAP, top), visible(title), fill="black", font_size=TEXT - 5)
+        text, font = _drawable(visible(title))
+        pen.text((GAP, top), text, fill="black", font=font)
         top += TEXT
         for column, i in enumerate(images):
             tile = Image.fromarray(_tile(found.prepared.pixels[found.prepared.places[i]], factor))
@@ -40,6 +46,25 @@ def draw_sheet(found: Inspection, path: Path) -> None:
         top += tile_height if images else 0
     with path.open("xb") as file:
         sheet.save(file, "PNG")
+
+
+def _drawable(text: str) -> tuple[str, Any]:
+    """The text and a font that has all its letters; without such a font, other letters by their numbers."""
+    from PIL import ImageFont
+
+    own = ImageFont.load_default(TEXT - 5)
+    if _has_all(own, text):
+        return text, own
+    for name in FONTS:
+        with contextlib.suppress(OSError):
+            if _has_all(font := ImageFont.truetype(name, TEXT - 5), text):
+                return text, font
+    return text.encode("ascii", "backslashreplace").decode(), own
+
+
+def _has_all(font: Any, text: str) -> bool:
+    box = bytes(font.getmask("\uffff"))  # what is drawn in place of a letter that is missing
+    return text.isascii() or all(letter == " " or bytes(font.getmask(letter)) != box for letter in set(text))
 
 
 def _class_rows(found: Inspection) -> list[tuple[str, list[int]]]:

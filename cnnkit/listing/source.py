@@ -52,7 +52,7 @@ def _listed(root: Path, name: str, test: float | None, test_seed: int) -> Listin
     if kind in folders.TABLES:
         return _of_table_alone(root, name, test, test_seed)
     if kind in ("zip", "tar"):
-        return _of_tree(archives.tree_of(root, kind), root, name, test, test_seed)
+        return _of_archive(archives.tree_of(root, kind), root, name, test, test_seed)
     if kind == "npz":
         return arrays.listing_of(root, None, test, test_seed)
     if kind == "npy":
@@ -70,6 +70,15 @@ def _of_table_alone(root: Path, name: str, test: float | None, test_seed: int) -
     text = tables.text_of(tree, root.name, name)
     rows = tables.rows_of(tree, root.name, text, tables.columns_of(text, name), name)
     return finished(rows, root, tree.container, tree.passed, None, test, test_seed)
+
+
+def _of_archive(tree: Tree, root: Path, name: str, test: float | None, test_seed: int) -> Listing:
+    if tree.arrays and not any(tree.folders.values()) and not tree.tables:
+        raise SourceError(
+            f"{name} holds arrays, {some(tree.arrays)}, which cannot be mapped from an archive; "
+            "unpack it, and name the .npz, or the folder of .npy files"
+        )
+    return _of_tree(tree, root, name, test, test_seed)
 
 
 def _of_tree(tree: Tree, root: Path, name: str, test: float | None, test_seed: int) -> Listing:
