@@ -1,6 +1,7 @@
 """Level + seed, fitted to the accuracies of a study: differences between levels, and their noise."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -52,20 +53,33 @@ def fit_contrasts(values: Floats, weights: Floats, resolution: float = 0.0) -> F
     with np.errstate(invalid="ignore", divide="ignore"):
         means = np.nansum(differences, 1) / np.where(seeds, seeds, np.nan)
         own = np.nansum((differences - means[:, None]) ** 2, 1) / np.where(seeds > 1, seeds - 1, np.nan)
-    effect, residual, df = _additive_fit(values)
-    if (wild := _wild(values)).any():
-        _, residual, df = _additive_fit(values[~wild])
+    fit = _additive_fit(values)
+    tame = _without_wild(values, fit)
+    residual, df = tame.variance, tame.df
     own, scale = np.nan_to_num(own), (weights**2).sum(1)
     noisy = own > NOISY * scale * residual
     variance = np.maximum(np.maximum(scale * residual, own), scale / 2 * resolution**2)
-    return Fit(effect, means, seeds, variance, np.where(noisy, np.minimum(seeds - 1, df), df))
+    return Fit(fit.effect, means, seeds, variance, np.where(noisy, np.minimum(seeds - 1, df), df))
 
 
-def _additive_fit(values: Floats) -> tuple[Floats, float, int]:
-    """(effects of the levels, residual variance, its degrees of freedom); 0 of them where nothing is left.
+class Additive(NamedTuple):
+    """Level + seed. effect: of each level. left: (levels, seeds), residuals. df: their degrees of freedom."""
 
-    Within each seed values are taken from their mean, which leaves normal equations of the levels alone.
-    """
+    effect: Floats
+    left: Floats
+    df: int
+
+    @property
+    def squares(self) -> float:
+        return float((self.left**2).sum())
+
+    @property
+    def variance(self) -> float:
+        return self.squares / self.df if self.df else 0.0
+
+
+def _additive_fit(values: Floats) -> Additive:
+    """Within each seed values are taken from their mean, which leaves equations of the levels alone."""
     there = np.isfinite(values)
     there &= there.sum(0) > 1  # a seed of one level alone says nothing of differences
     centred = _centred(values, there)
@@ -77,43 +91,34 @@ def _additive_fit(values: Floats) -> tuple[Floats, float, int]:
     effect = directions @ (directions.T @ centred.sum(1) / eigenvalues)
     left = centred - _centred(np.broadcast_to(effect[:, None], values.shape), there)
     df = int(there.sum() - there.any(0).sum() - known.sum())
-    residual = float((left**2).sum()) / df if df > 0 else 0.0
-    return np.where(there.any(1), effect, np.nan), residual, max(df, 0)
+    return Additive(np.where(there.any(1), effect, np.nan), left, max(df, 0))
 
 
-def _wild(values: Floats) -> Bools:
-    """(levels,): whose noise is so much larger than that of the others that it tells nothing of theirs.
+def _without_wild(values: Floats, fit: Additive) -> Additive:
+    """The fit without levels whose noise is so much larger than the others' that it tells nothing of theirs.
 
     A level that fails to learn with some seeds would otherwise hide each difference between all others. Of
-    three levels or more the noisiest is tested against the rest, and so on: F has the usual distribution.
+    three levels or more the noisiest is tested against the rest, and so on.
     """
     from scipy.special import fdtrc
 
-    wild = np.zeros(len(values), bool)
-    while (left := np.flatnonzero(~wild)).size > 2:
-        ratios = [_noise_ratio(values, int(level), left[left != level]) for level in left]
-        chances = [
-            float(fdtrc(df, df_rest, ratio)) if df and df_rest else 1.0 for ratio, df, df_rest in ratios
-        ]
-        noisiest = int(np.argmin(chances))
-        if chances[noisiest] * left.size >= BY_CHANCE:
+    while len(values) > 2:
+        noisiest = int(np.argmax((fit.left**2).sum(1) / np.maximum(np.isfinite(values).sum(1) - 1, 1)))
+        others = np.delete(values, noisiest, 0)
+        of_others = _additive_fit(others)
+        ratio, *df = _noise_ratio(fit, of_others)
+        if ratio == 0 or fdtrc(*df, ratio) * len(values) >= BY_CHANCE:
             break
-        wild[left[noisiest]] = True
-    return wild
+        values, fit = others, of_others
+    return fit
 
 
-def _noise_ratio(values: Floats, level: int, rest: NDArray[np.int64]) -> tuple[float, int, int]:
-    """(F, its degrees of freedom): the variance of a level about the mean of the rest, by theirs."""
-    effect, residual, df = _additive_fit(values[rest])
-    others = values[rest] - np.where(np.isfinite(effect), effect, np.nan)[:, None]
-    there = np.isfinite(others)
-    count = there.sum(0)
-    both = np.isfinite(values[level]) & (count > 0)
-    if both.sum() < 2 or residual <= 0:
+def _noise_ratio(fit: Additive, of_others: Additive) -> tuple[float, int, int]:
+    """(F, its degrees of freedom): what one level more adds to the residuals, by those of the others."""
+    added = fit.df - of_others.df
+    if added < 1 or of_others.variance == 0:
         return 0.0, 0, 0
-    mean = np.where(there, others, 0.0).sum(0)[both] / count[both]
-    distance = (values[level][both] - mean) / np.sqrt(1 + 1 / count[both])
-    return float(distance.var(ddof=1)) / residual, int(both.sum()) - 1, df
+    return (fit.squares - of_others.squares) / added / of_others.variance, added, of_others.df
 
 
 def _centred(values: Floats, there: Bools) -> Floats:

@@ -258,3 +258,15 @@ def test_another_winner_is_found() -> None:
     outcomes = [planted_factors.watched(cell, np.random.default_rng([6, i]), 12) for i in range(12)]
     assert sum(outcome.stop_yes for outcome in outcomes) >= 11
     assert np.mean([outcome.stop_trainings for outcome in outcomes]) < 8 * 9
+
+
+def test_two_seeds_decide_nothing_however_alike_they_are() -> None:
+    """Else 8 % of studies with one combination of wild noise told an effect that is not there."""
+    watch = FactorialWatch(Design(np.arange(8).reshape(4, 2)), margin=0.5)
+    values = np.random.default_rng(2).normal(size=(4, 2, 3)) * 0.01
+    values[3, 1] += 9
+    watch.look(values[..., :2])
+    families = [*watch.main, watch.interactions[0, 1]]
+    assert not any(family.different.any() or family.equivalent.any() for family in families)
+    watch.look(values)
+    assert watch.main[0].different.any()

@@ -752,6 +752,8 @@ def test_all_that_are_known_are_listed_with_formula_and_cost(capsys: Capture) ->
         assert f"\n{name} " in f"\n{listed}"
         assert entry.formula.split()[0] in listed
     assert "products for a value: 13" in " ".join(listed.split())  # soft: 3k² + 1
+    assert "products for a value: 256" in " ".join(listed.split())  # conv: k² of each map
+    assert "for cells of 2 × 2 values, among 64 maps" in listed
 
 
 def test_one_is_drawn_in_the_terminal_and_as_a_file(capsys: Capture) -> None:

@@ -481,6 +481,13 @@ def test_all_networks_are_asked_the_same_images_and_half_of_them_alone_has_parts
         assert all(0 <= value <= 1.5 for value in trial.figures.values())
 
 
+def test_one_network_was_asked_and_two_were(probed: Path) -> None:
+    probe = study.read_probe(probed)
+    assert probe is not None
+    for count, told in ((1, "1 network was asked"), (2, "2 networks were asked")):
+        assert replace(probe, trials=probe.trials[:count]).told.startswith(told)
+
+
 def test_a_network_is_asked_once(probed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (probed / PROBE).read_bytes()
     asked: list[Any] = []

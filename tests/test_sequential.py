@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from cnnkit.additive import _additive_fit, _noise_ratio, _wild, fit_pairs
+from cnnkit.additive import _additive_fit, _noise_ratio, _without_wild, fit_pairs
 from cnnkit.closed_testing import closed_over_partitions, closed_over_subsets, pair_indices, partitions
 from cnnkit.image_error import default_margin, image_error, image_error_of_redrawn
 from cnnkit.sequential import ENOUGH, PRIOR, Watch, e_values, look, reach
@@ -141,7 +141,7 @@ def test_a_level_of_twice_the_noise_counts_with_its_own() -> None:
     values = np.random.default_rng(7).normal(size=(4, 8)) * [[1], [1], [1], [2]]
     fit = fit_pairs(values)
     own = np.array([(values[i] - values[j]).var(ddof=1) for i, j in itertools.combinations(range(4), 2)])
-    common = 2 * _additive_fit(values)[1]
+    common = 2 * _additive_fit(values).variance
     assert fit.variance == pytest.approx(np.maximum(own, common))
     assert fit.df.tolist() == np.where(own > 1.1 * common, 7, 21).tolist()
 
@@ -160,12 +160,32 @@ def test_a_wild_level_changes_nothing_between_the_others(missing: int) -> None:
 
 @pytest.mark.parametrize("levels", [3, 6])
 def test_the_noise_of_a_level_against_the_others_is_f_where_all_are_alike(levels: int) -> None:
-    generator, rest = np.random.default_rng(8), np.arange(1, levels)
+    generator = np.random.default_rng(8)
     studies = generator.normal(size=(600, levels, 5)) + generator.normal(size=(600, 1, 5))
-    ratios = [_noise_ratio(values, 0, rest) for values in studies]
+    fits = [_additive_fit(values) for values in studies]
+    ratios = [_noise_ratio(fit, _additive_fit(values[1:])) for values, fit in zip(studies, fits, strict=True)]
     assert {ratio[1:] for ratio in ratios} == {(4, (levels - 2) * 4)}
     assert stats.kstest([ratio[0] for ratio in ratios], stats.f(4, (levels - 2) * 4).cdf).pvalue > 0.001
-    assert sum(_wild(values).any() for values in studies) <= 4  # 0.6 are expected
+    tame = [_without_wild(values, fit) for values, fit in zip(studies, fits, strict=True)]
+    assert sum(len(fit.effect) < levels for fit in tame) <= 4  # 0.6 are expected
+
+
+def test_the_noise_of_a_level_is_that_of_nested_models_also_where_seeds_are_missing() -> None:
+    values = np.random.default_rng(9).normal(size=(4, 7))
+    values[1, 3:], values[2, 5:], values[0, 1] = np.nan, np.nan, np.nan
+
+    def left(rows: list[int]) -> tuple[float, int]:
+        """(sum of squares, degrees of freedom) of the residuals of level + seed."""
+        level, seed = np.nonzero(np.isfinite(values[rows]))
+        design = np.column_stack([np.eye(len(rows))[level], np.eye(7)[seed]])
+        observed = values[rows][level, seed]
+        rest = observed - design @ np.linalg.pinv(design) @ observed
+        return float(rest @ rest), len(rest) - int(np.linalg.matrix_rank(design))
+
+    (of_all, df_of_all), (of_others, df) = left([0, 1, 2, 3]), left([1, 2, 3])
+    ratio, *told = _noise_ratio(_additive_fit(values), _additive_fit(values[1:]))
+    assert told == [df_of_all - df, df]
+    assert ratio == pytest.approx((of_all - of_others) / (df_of_all - df) / (of_others / df))
 
 
 def test_differences_are_never_known_better_than_by_one_image() -> None:
@@ -341,7 +361,8 @@ def test_effects_are_the_means_and_the_residuals_those_of_two_way_tables_however
     rng = np.random.default_rng(levels)
     for seeds in (2, 3, 7):
         values = rng.normal(0.95, 0.01, (levels, seeds))
-        effect, residual, df = _additive_fit(values)
+        fit = _additive_fit(values)
+        effect, residual, df = fit.effect, fit.variance, fit.df
         means = values.mean(1)
         left = values - means[:, None] - values.mean(0) + values.mean()
         assert df == (levels - 1) * (seeds - 1)

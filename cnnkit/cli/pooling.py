@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 pooling_app = App(help="Poolings: list them, see what one does, begin your own.", no_args_is_help=True)
 SHADES = " ░▒▓█"
 K, CHANNELS = 2, 1  # of what is drawn
+MAPS = 64  # of what is told of costs
 
 START = '''"""A pooling of your own. Compare it: cnnkit compare-pooling fast --strategies max,{file}:{name}"""
 
@@ -90,19 +91,20 @@ def list_command() -> None:
             told = "cannot be used: its package names no module:Class"
         say(out, f"{name:<{widest}}  {told}", hang=widest + 2)
     say(out, "")
+    say(out, f"products and weights: for cells of {K} × {K} values, among {MAPS} maps")
     say(out, "your own: cnnkit pooling new my_pool.py")
 
 
 def _cost(entry: "Pooling") -> str:
-    """For cells of 2 × 2 values: those of a map of 64."""
+    """For cells of K × K values: those of one of `MAPS` maps."""
     from cnnkit.families.settings import Choice
 
     try:
-        weights, products = entry.own_cost(Choice(entry.name, _defaults(entry)), K, 64, 1)
+        weights, products = entry.own_cost(Choice(entry.name, _defaults(entry)), K, MAPS, 1)
     except UsageError as error:
         return str(error)
-    each = f"products for a value: {products / 64:g}" if entry.counted else "products not known"
-    return each + (f", weights for a map: {weights / 64:g}" if weights else "")
+    each = f"products for a value: {products / MAPS:g}" if entry.counted else "products not known"
+    return each + (f", weights for a map: {weights / MAPS:g}" if weights else "")
 
 
 def _defaults(entry: "Pooling") -> dict[str, float | str]:

@@ -52,10 +52,11 @@ class Probe(Record):
     @property
     def told(self) -> str:
         """Who was asked what, in words."""
-        networks = counted(len(self.trials), "network")
+        count = len(self.trials)
+        networks = f"{counted(count, 'network')} {'was' if count == 1 else 'were'} asked"
         if self.asked < self.images:
-            return f"{networks} were asked all {self.asked:,} test images"
-        return f"{networks} were asked the same {counted(self.asked, 'test image')}, chosen at random"
+            return f"{networks} all {self.asked:,} test images"
+        return f"{networks} the same {counted(self.asked, 'test image')}, chosen at random"
 
 
 def read_probe(folder: Path) -> Probe | None:
