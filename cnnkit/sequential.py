@@ -76,22 +76,32 @@ def least_decided(fit: Fit, seeds: int) -> float | None:
 
 @dataclass(frozen=True)
 class Look:
-    """What one look tells, for each pair; `within` for each level.
+    """What one look tells, for each pair.
 
     unequal: evidence against each hypothesis of `joined_pairs`. different: evidence of a difference, closed.
-    equivalent: evidence that the difference is less than the margin, closed. within: closed evidence that no
-    other level is better by the margin or more. half_width: of the interval around `fit.difference`; it
-    leaves out 0 where `different` is enough. near_half_width: of one that lies within the margin where
-    `equivalent` is enough.
+    equivalent: evidence that the difference is less than the margin, closed. not_better: (levels, levels),
+    evidence that the second is not better than the first by the margin or more; infinite for itself.
+    half_width: of the interval around `fit.difference`; it leaves out 0 where `different` is enough.
+    near_half_width: of one that lies within the margin where `equivalent` is enough.
     """
 
     fit: Fit
     unequal: Floats
     different: Floats
     equivalent: Floats
-    within: Floats
+    not_better: Floats
     half_width: Floats
     near_half_width: Floats
+
+    def within(self, beaten: Bools) -> Floats:
+        """(levels,): closed evidence that no other level is better by the margin or more.
+
+        Of all levels at least one is the best, so at most `levels - 1` of the hypotheses are true. beaten:
+        (levels,), worse than some other. These are not asked: if a level is worse than another, and that one
+        is not better by the margin, then neither is the first.
+        """
+        others = np.where(beaten, np.inf, self.not_better)
+        return closed_over_subsets(others.min(1), len(beaten) - 1)
 
 
 def look(accuracies: ArrayLike, margin: float, resolution: float = 0.0) -> Look:
@@ -108,7 +118,10 @@ def look_at(fit: Fit, margin: float) -> Look:
     unequal, different = closed_over_partitions(evidence, levels)
     equivalent = closed_over_subsets(near)
     widths = half_widths(fit, (evidence, near), (different, equivalent))
-    return Look(fit, unequal, different, equivalent, _within_margin_of_best(sides, levels), *widths)
+    not_better = np.full((levels, levels), np.inf)
+    first, second = pair_indices(levels)
+    not_better[first, second], not_better[second, first] = sides
+    return Look(fit, unequal, different, equivalent, not_better, *widths)
 
 
 def evidence_of_room(fit: Fit, room: Floats) -> Floats:
@@ -121,17 +134,6 @@ def half_widths(fit: Fit, alone: Sequence[Floats], closed: Sequence[Floats]) -> 
     with np.errstate(divide="ignore", invalid="ignore"):
         needed = ENOUGH * (np.array(alone) / np.array(closed))
     return reach(fit.seeds, fit.variance, fit.df, np.nan_to_num(needed, nan=np.inf))
-
-
-def _within_margin_of_best(sides: Sequence[Floats], levels: int) -> Floats:
-    """sides: per pair the evidence that the first, and that the second, is less than the margin below.
-
-    Of all levels at least one is the best, so at most `levels - 1` of the hypotheses are true.
-    """
-    least = np.full((levels, levels), np.inf)
-    first, second = pair_indices(levels)
-    least[first, second], least[second, first] = sides
-    return closed_over_subsets(least.min(1), levels - 1)
 
 
 class Decided:
@@ -179,7 +181,7 @@ class Watch(Decided):
             joined = joined_pairs(self.levels)
             self.evidence = np.where(joined, self._unequal[:, None], np.inf).min(0)
         self.near = np.maximum(self.near, seen.equivalent)
-        self.within_margin = np.maximum(self.within_margin, seen.within)
+        self.within_margin = np.maximum(self.within_margin, seen.within(self.beaten(seen)))
         return seen
 
     @property
