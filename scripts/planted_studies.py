@@ -68,6 +68,7 @@ CELLS = (
     Cell("mnist", (4.3, 3.7, 1.7, 0.0), known=36),
     Cell("leader-2", (2.0, 0.0, 0.0, 0.0), known=35),
     Cell("leader-3", (3.0, 0.0, 0.0, 0.0), known=21),
+    Cell("margin-ahead", (0.001 / SIGMA, 0.0, 0.0, -4.0)),
     Cell("two-ahead", (2.0, 2.0, 0.0, 0.0), known=41),
     Cell("pair-2", (2.0, 0.0), known=17),
     Cell("pair-3", (3.0, 0.0), known=12),
