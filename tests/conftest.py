@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,19 @@ def tiny() -> Callable[..., Config]:
 def run(finished: Path, tmp_path: Path) -> Path:
     """A copy, for a test to spoil, of the run that a module's own fixture `finished` has trained."""
     return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+@pytest.fixture(scope="module")
+def scripts() -> Iterator[Any]:
+    """A page in a browser with the scripts of `cnnkit play` that compute and frame."""
+    from browsers import chromium
+
+    from cnnkit.play.page import COMPUTING, FRAMING, script_of
+
+    with chromium() as browser:
+        page = browser.new_page()
+        page.add_script_tag(content=script_of((*COMPUTING, *FRAMING)))
+        yield page
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """What the page computes is what torch computes: every pooling, order, head and activation."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from browsers import chromium
 from sources import for_shipped
 from support import Tiny
 from torch import Tensor
@@ -16,7 +14,6 @@ from cnnkit.config.load import load_config, shipped_configs
 from cnnkit.nn.evidence import evidence
 from cnnkit.nn.model import CNN
 from cnnkit.play.networks import network_view, packed_tensor
-from cnnkit.play.page import COMPUTING, FRAMING, script_of
 from played import COMPUTE, every_activation, every_head, every_pooling, perturbed
 
 WITH_SETTINGS = (
@@ -30,15 +27,6 @@ WITH_SETTINGS = (
     ("model.pool_size=[3,1]", "model.pooling=blur"),
     ("model.pool_size=[3,1]", "model.pooling=gated"),
 )
-
-
-@pytest.fixture(scope="module")
-def scripts() -> Iterator[Any]:
-    """A page with the scripts that compute and frame."""
-    with chromium() as browser:
-        page = browser.new_page()
-        page.add_script_tag(content=script_of((*COMPUTING, *FRAMING)))
-        yield page
 
 
 def computed(page: Any, model: CNN, images: Tensor, cells: bool = False) -> Any:

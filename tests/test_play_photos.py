@@ -2,21 +2,19 @@
 
 import base64
 import re
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from browsers import chromium
 from PIL import Image
 
 from cnnkit.data.own_images import framed
 from cnnkit.data.prepare import load_dataset
 from cnnkit.errors import ImageError
 from cnnkit.families.datasets import DATASETS
-from cnnkit.play.page import COMPUTING, FRAMING, frame_of, script_of
+from cnnkit.play.page import frame_of
 from made_photos import KEPT_OUT, TUNED_ON, drawing, rules, to_image
 
 FRAMED = """([width, height, data, frame]) => {
@@ -28,15 +26,6 @@ FRAMED = """([width, height, data, frame]) => {
   }
 }"""
 MNIST = DATASETS["mnist"]
-
-
-@pytest.fixture(scope="module")
-def scripts() -> Iterator[Any]:
-    """A page with the scripts that frame."""
-    with chromium() as browser:
-        page = browser.new_page()
-        page.add_script_tag(content=script_of((*COMPUTING, *FRAMING)))
-        yield page
 
 
 def framed_as_predict_does(page: Any, photo: Image.Image) -> str:
