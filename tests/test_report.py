@@ -501,6 +501,7 @@ SOME = st.floats(1e-6, 1e6) | st.floats(1e-15, 1e-9) | st.floats(365_000, 367_00
 @given(st.lists(SOME, min_size=1, max_size=9), st.booleans(), st.booleans())
 @example([366112.0, 365869.0], False, False)
 @example([1e-13, 2e-13], False, False)
+@example([1e-15, 1.0000000000000003e-15], False, False)
 def test_values_and_ticks_lie_on_their_axis(values: list[float], log: bool, zero: bool) -> None:
     axis = axis_over(values, log=log, from_zero=zero)
     assert all(0 <= axis.share(value) <= 1 for value in values)

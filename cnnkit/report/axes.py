@@ -8,6 +8,7 @@ from typing import NamedTuple
 WIDTH, HEIGHT = 360, 236  # of a panel, in SVG units: about a phone's width in pixels
 LEFT, RIGHT, TOP, BOTTOM = 50, 12, 10, 40
 MOST_RATIO = 20  # beyond it an axis is logarithmic
+ALIKE = 1e-9  # of the larger: labels have 12 digits
 
 
 class Tick(NamedTuple):
@@ -61,7 +62,9 @@ def axis_over(values: Sequence[float], log: bool = False, from_zero: bool = Fals
         return Axis(low / 1.15, high * 1.15, log=True)
     if from_zero and low >= 0:
         return Axis(0.0, high * 1.08 or 1.0)
-    room = (high - low) * 0.07 or abs(high) * 0.01 or 1.0
+    far = max(abs(low), abs(high))
+    alike = high - low <= ALIKE * far  # but for rounding: ticks between them would have the same label
+    room = (far * 0.01 or 1.0) if alike else (high - low) * 0.07
     return Axis(low - room, high + room)
 
 
