@@ -34,6 +34,7 @@ def results_of(
     seeds: int = 4,
     within: float = 1.0,
     lead: float = 0.1,
+    image_error: float = 0.02,
 ) -> StudyResults:
     """A study whose best level is stride. verdicts: of each other level against it; each a `lead` behind."""
     names = ["stride", *verdicts]
@@ -45,7 +46,7 @@ def results_of(
             verdict = OPPOSITE[verdicts[b]] if a == "stride" else UNDECIDED
             told = (needed or {}).get(b) if a == "stride" else None
             interval = Interval(gap, gap - 0.01, gap + 0.01)
-            pairs.append(PairResult(a, b, seeds, interval, verdict, 1.0, 1.0, 0.001, told))
+            pairs.append(PairResult(a, b, seeds, interval, verdict, 1.0, 1.0, image_error, told))
     for name in names:
         pair = next((pair for pair in pairs if (pair.a, pair.b) == ("stride", name)), None)
         levels.append(
@@ -102,6 +103,16 @@ def test_each_kind_of_verdict_has_its_words() -> None:
     assert "better than avg on these test images, by 3.00 points or more: more test images" in told
     assert "concat is as good, within ±0.1 points on these test images" in told
     assert "whether it is better than mixed is undecided" in told
+
+
+def test_far_behind_on_these_images_more_seeds_would_tell_too() -> None:
+    one = results_of({"max": WORSE_HERE, "avg": WORSE_HERE}, lead=0.02, image_error=0.009)
+    assert "better than max on these test images, by 1.00 points or more: more test images" in sentence(one)
+    assert "better than avg on these test images, by 3.00 points or more: more seeds or more" in sentence(one)
+    unknown = replace(one.levels[2].to_best, difference=Interval(-0.04, None, None))
+    levels = [*one.levels[:2], replace(one.levels[2], to_best=unknown)]
+    told = sentence(replace(one, levels=levels))
+    assert "better than avg on these test images: more seeds or more test images would tell" in told
 
 
 def test_a_leader_that_none_is_much_better_than_is_told_so() -> None:

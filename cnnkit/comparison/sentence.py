@@ -25,6 +25,7 @@ from cnnkit.sequential import ENOUGH
 from cnnkit.words import TIMES, counted, listed, short_key
 
 Levels = Sequence[LevelResult | MarginalResult]
+FAR = 4.0  # standard errors from the choice of images: enough for a hundred pairs
 
 
 def sentence(results: StudyResults) -> str:
@@ -82,6 +83,11 @@ class Ranking:
     def needed(self, level: str) -> SeedRange | None:
         """How many seeds would decide between the best and another level."""
         return pair_in(self.pairs, self.levels[0].name, level).seeds_needed
+
+    def images_would_tell(self, level: LevelResult | MarginalResult) -> bool:
+        """Whether more seeds, on these images, would tell the best from this level over other images, too."""
+        pair = pair_in(self.pairs, self.levels[0].name, level.name)
+        return pair.image_error is not None and abs(pair.difference.mean) > FAR * pair.image_error
 
 
 def verdict_alone(results: StudyResults) -> str:
@@ -205,11 +211,28 @@ def _worse(levels: Levels, ranking: Ranking, all_of: str = "") -> str:
 
 
 def _worse_here(levels: Levels, ranking: Ranking) -> str:
-    here = f"it is better than {_names(levels)} on {ranking.these_images}, by {_least_lead(levels)}: "
-    if ranking.test_images:
+    """Far ones are not told apart by too few seeds, so that more of them would tell as well."""
+    far = [level for level in levels if ranking.images_would_tell(level)]
+    near = [level for level in levels if level not in far]
+    if not ranking.test_images:
+        told = [(levels, "whether on others too, accuracies alone cannot tell")]
+    else:
         more = ranking.these_images.replace("these", "more")
-        return f"{here}{more} would tell whether on others too, more seeds would not"
-    return here + "whether on others too, accuracies alone cannot tell"
+        told = [
+            (near, f"{more} would tell whether on others too, more seeds would not"),
+            (far, f"more seeds or {more} would tell whether on others too"),
+        ]
+    return "; ".join(
+        f"it is better than {_names(some)} on {ranking.these_images}{_by_how_much(some)}: {what}"
+        for some, what in told
+        if some
+    )
+
+
+def _by_how_much(levels: Levels) -> str:
+    """Empty where few seeds tell that there is a difference, but not how large it is."""
+    known = [level for level in levels if level.to_best and level.to_best.difference.high is not None]
+    return f", by {_least_lead(levels)}" if len(known) == len(levels) else ""
 
 
 def _least_lead(levels: Levels) -> str:
