@@ -86,6 +86,12 @@ CELLS = (
     Cell("mirrored-folds", PAIR, learner=Learner(mirrored=True)),
     Cell("mirrored-four", FLAT, learner=Learner(folds=2, noise=0.0, mirrored=True)),
 )
+# What a verdict promises: sizes of the test set, unequal noise, related levels, how many trainings it takes.
+MAIN = (
+    *("equal-10000", "equal-1000", "equal-360", "equal-noisy", "equal-related", "equal-blocks"),
+    *("population-10000", "population-1000"),
+    *("mnist", "leader-2", "leader-3", "two-ahead", "pair-2", "pair-3"),
+)
 
 
 @dataclass(frozen=True)
@@ -121,16 +127,18 @@ def image_study(cell: Cell, generator: np.random.Generator) -> Planted:
     """
     assert cell.images is not None
     levels, spread = len(cell.gaps), np.hypot(1, 2)
-    ease = 2.41 * spread + 2 * generator.normal(size=cell.images)
+
+    def draw(*shape: int) -> NDArray[np.float32]:
+        return generator.standard_normal(shape, np.float32)
+
+    ease = 2.41 * spread + 2 * draw(cell.images)
     ease = ease[ease < 6]  # the others are always right
-    own = cell.per_image * generator.normal(size=(levels, 1, len(ease)))
-    shift = 0.03 * (
-        generator.normal(size=(1, MOST_SEEDS, 1)) + generator.normal(size=(levels, MOST_SEEDS, 1))
-    )
-    chance = generator.normal(size=(levels, MOST_SEEDS, len(ease)))
+    own = cell.per_image * draw(levels, 1, len(ease))
+    shift = 0.03 * (draw(1, MOST_SEEDS, 1) + draw(levels, MOST_SEEDS, 1))
+    chance = draw(levels, MOST_SEEDS, len(ease))
     right = ease + own + shift + chance > 0
     wrong = (~right).sum(2)
-    missed = ndtr(-(ease + own[:, 0]) / np.sqrt(1 + 2 * 0.03**2)).sum(1)
+    missed = ndtr(-(ease + own[:, 0]).astype(float) / np.sqrt(1 + 2 * 0.03**2)).sum(1)
     return Planted(1 - wrong / cell.images, right, 1 - missed / cell.images)
 
 
