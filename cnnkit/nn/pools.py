@@ -158,26 +158,20 @@ class PowerMean(Pool):
 
 
 class Blur(Pool):
-    """Beyond the edge there are no values: a maximum there is one of fewer."""
+    """Beyond the edge there are no values: a maximum there is one of fewer.
 
-    def __init__(self, k: int, channels: int) -> None:
-        super().__init__(k, channels)
-        self.binomial = [math.comb(2 * k - 2, i) / 4 ** (k - 1) for i in range(2 * k - 1)]
+    A binomial filter is a sum of two neighbours, taken again and again; the last time k places apart.
+    """
 
     def forward(self, maps: Tensor) -> Tensor:
         around = F.pad(maps, (self.k - 1,) * 4, value=-math.inf)
-        filtered = wider(F.max_pool2d(around, self.k, stride=1))
-        for dimension in (2, 3):  # the filter is a product of one along each side
-            filtered = self._filtered(filtered, dimension, maps.shape[dimension] // self.k)
+        times = 2 * self.k - 2
+        filtered = (
+            wider(F.max_pool2d(around, self.k, stride=1)) / 4**times
+        )  # before the sums, which may overflow
+        for left in reversed(range(times)):
+            filtered = F.avg_pool2d(filtered, 2, stride=1 if left else self.k, divisor_override=1)
         return filtered.to(maps.dtype)
-
-    def _filtered(self, maps: Tensor, dimension: int, count: int) -> Tensor:
-        """count: of the places, k apart, at which the filter is laid."""
-        width = self.k * (count - 1) + 1
-        parts = (maps.narrow(dimension, first, width) for first in range(len(self.binomial)))
-        places = [part[:, :, :: self.k] if dimension == 2 else part[..., :: self.k] for part in parts]
-        filtered: Tensor = sum(b * place for b, place in zip(self.binomial, places, strict=True))
-        return filtered
 
 
 class Stochastic(Pool):
