@@ -45,11 +45,16 @@ class Measured:
     run's own; None: its own.
     """
 
-    weights: Network
+    weights: Network = field(repr=False)
     split: str
     images: ImageDataset
     evaluation: Evaluation
     other: OtherImages | None = None
+
+    @property
+    def accuracy(self) -> float:
+        """The share of the images that are right, 0 … 1."""
+        return self.evaluation.accuracy
 
     @property
     def stem(self) -> str:

@@ -27,7 +27,7 @@ PRIOR = 10.0
 HALVINGS = 30  # of the bracket: T is then known to 6e-9 of itself
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """What a model answered to a split of N images.
 
@@ -42,6 +42,9 @@ class Evaluation:
     labels: Tensor
     predictions: Tensor
     temperature: float | None = None
+
+    def __repr__(self) -> str:
+        return f"Evaluation({self.correct} of {self.images} right, {self.accuracy:.2%}, loss {self.loss:.4f})"
 
     @property
     def images(self) -> int:
