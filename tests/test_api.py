@@ -31,23 +31,6 @@ PUBLIC = [
     "train",
 ]
 
-TYPED = """
-import cnnkit
-
-config = cnnkit.load_config("fast", {"model.pooling": "avg"})
-config = cnnkit.Config(model={"pooling": "avg"}, tracking=["mlflow"])
-images = cnnkit.load_images(config)
-run = cnnkit.train(config, out="runs/avg")
-accuracy: float = run.evaluate("test").accuracy + run.result.test_accuracy
-losses: list[float] = [epoch.train_loss for epoch in run.metrics]
-answers: list[str] = [image.best for image in run.predict(["one.png"]) + run.predict(images.test.images)]
-parameters = cnnkit.build_model(config, images.train).parameters()
-study = cnnkit.compare(config, {"model.pooling": ["max", "avg"]}, seeds=10, out="studies/a")
-verdicts: list[str] = [pair.verdict for pair in study.pairs]
-means: list[float] = [level.accuracy.mean for level in study.verify().levels]
-print(study.report().name, study.results.key)
-"""
-
 
 @pytest.fixture
 def config(tmp_path: Path) -> cnnkit.Config:
@@ -147,15 +130,6 @@ def test_what_is_measured_and_loaded_prints_as_a_line(run: cnnkit.Run) -> None:
     assert right in repr(measured)
     assert "train=ImageDataset(1293 images, (1, 8, 8), 10 classes)" in repr(images)
     assert len(repr(measured)) < 300 > len(repr(images))
-
-
-def test_a_typed_script_of_a_user_passes_the_strict_checks_of_mypy(tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text(TYPED)
-    strict = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--config-file="]
-    search = {**os.environ, "MYPYPATH": str(Path(cnnkit.__file__).parents[1])}
-    command = [*strict, "--cache-dir", str(tmp_path / "cache"), "script.py"]
-    done = subprocess.run(command, cwd=tmp_path, env=search, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_temperature_is_fitted_on_the_validation_images_and_travels_with_each_weights_file(

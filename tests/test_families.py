@@ -1,5 +1,6 @@
 """Registries: what is registered is validated, built, costed and drawn by nothing but its own entry."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -139,7 +140,7 @@ def test_a_new_head_activation_optimizer_and_schedule_are_used() -> None:
     HEADS.register(LAST)
     ACTIVATIONS.register(Activation("softsign", "torch.nn:Softsign"))
     OPTIMIZERS.register(Optimizer("rprop", "torch.optim:Rprop", settings=()))
-    SCHEDULES.register(Schedule("halves", lambda share, gamma: 0.5 if share >= 0.5 else 1.0))
+    SCHEDULES.register(Schedule("halves", lambda share, gamma: 0.5 if share >= 0.5 else 1.0, "half"))
     model = build_model(ModelConfig(head="last", activation="softsign", hidden=()), info((1, 8, 8)), seed=0)
     assert model.head(torch.arange(8.0).view(1, 2, 2, 2)).tolist() == [[3.0, 7.0]]
     assert model.dense[-1].in_features == 64
@@ -147,6 +148,38 @@ def test_a_new_head_activation_optimizer_and_schedule_are_used() -> None:
     config = TrainingConfig(optimizer="rprop", schedule="halves", epochs=2, learning_rate=0.5)
     assert isinstance(make_optimizer(model, config, torch.device("cpu")), torch.optim.Rprop)
     assert [learning_rate_at(config, step, 2) for step in range(4)] == [0.5, 0.5, 0.25, 0.25]
+
+
+def test_the_words_of_a_key_name_the_optimizers_and_schedules_that_use_it() -> None:
+    words = {key: str(field.description) for key, field in TrainingConfig.model_fields.items()}
+    told = {key: [name for name in OPTIMIZERS if re.search(rf"\b{name}\b", words[key])] for key in words}
+    assert told["momentum"] == [name for name, entry in OPTIMIZERS.items() if "momentum" in entry.settings]
+    assert told["betas"] == [name for name, entry in OPTIMIZERS.items() if "betas" in entry.settings]
+    assert told["weight_decay"] == [name for name, entry in OPTIMIZERS.items() if entry.decoupled]
+    assert all(f"{name}: {entry.summary}" in words["schedule"] for name, entry in SCHEDULES.items())
+    assert [name for name in SCHEDULES if f" for {name}" in words["warmup"]] == ["one_cycle"]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_weight_decay_shrinks_the_weights_themselves_where_that_is_said(name: str) -> None:
+    """Then w' = (1 − rate · decay) · w − step, and the step is the one without decay."""
+
+    def weights_of_steps(decay: float) -> list[Tensor]:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+        config = TrainingConfig(optimizer=name, weight_decay=decay, learning_rate=0.1)
+        optimizer, weights = make_optimizer(model, config, torch.device("cpu")), [model[0].weight.clone()]
+        for _ in range(2):
+            for parameter in model.parameters():
+                parameter.grad = torch.arange(float(parameter.numel())).view_as(parameter) - 4.5
+            optimizer.step()
+            weights.append(model[0].weight.clone())
+        return weights
+
+    first, second, third = weights_of_steps(0.0)
+    kept = 1 - 0.1 * 0.5
+    expected = kept * (kept * first - (first - second)) - (second - third)
+    assert torch.allclose(weights_of_steps(0.5)[-1], expected, atol=1e-5) == OPTIMIZERS[name].decoupled
 
 
 @pytest.mark.parametrize("name", POOLINGS)
