@@ -23,11 +23,11 @@ from cnnkit.config.own_code import own_classes_of
 from cnnkit.errors import CnnkitError, UsageError
 from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import LABELS, LAST, LOCK, STATE, STUDY, TRIAL, TRIALS
+from cnnkit.filenames import LABELS, LAST, LOCK, OWN, STATE, STUDY, TRIAL, TRIALS
 from cnnkit.files import PART, copy_folder, remove_parts, write_atomically, write_json
 from cnnkit.kept import sealed
 from cnnkit.locks import alone_at
-from cnnkit.own.sources import OWN, keep, references_in
+from cnnkit.own.sources import keep, references_in
 from cnnkit.words import counted, listed
 
 SHOWN = 4  # trainings, in a message

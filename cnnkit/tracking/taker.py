@@ -20,6 +20,7 @@ from typing import BinaryIO
 from cnnkit import signals
 from cnnkit.errors import DamagedFile
 from cnnkit.families.registry import load_class
+from cnnkit.filenames import tracker_file
 from cnnkit.files import write_json
 from cnnkit.kept import parse_json, read_kept
 from cnnkit.tracking import pictures
@@ -117,7 +118,7 @@ class Taker:
 
 def memory_path(folder: str | Path, name: str) -> Path:
     """Where a run directory or a study keeps what finds it again in a tracker. name: of the tracker."""
-    return Path(folder) / f"tracked-{name}.json"
+    return Path(folder) / tracker_file(name)
 
 
 def kept_memory(folder: str | Path, name: str) -> Memory:
