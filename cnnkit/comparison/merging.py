@@ -33,6 +33,7 @@ from cnnkit.words import counted, listed
 SHOWN = 4  # trainings, in a message
 NOT_TAKEN = (LOCK, STATE, LAST, f".*{PART}")  # of a trial
 VERSIONS = ("cnnkit", "torch")  # which all trials have to share
+HASH_OF_IMAGES = "the hash of the images"
 
 
 @dataclass(frozen=True)
@@ -150,13 +151,10 @@ def _data_of(sources: Sequence[Source]) -> str:
     values: dict[str, dict[str, RunDir]] = defaultdict(dict)
     for source in sources:
         for entry in source.study.trials:
+            run = RunDir(trial_folder(source.path, entry.folder))
             with contextlib.suppress(CnnkitError):
-                run = RunDir(trial_folder(source.path, entry.folder))
-                if run.finished:
-                    facts: TrialFacts = run.record(TRIAL, TrialFacts)
-                    values["the hash of the images"].setdefault(facts.hashes["data"], run)
-                    for name in VERSIONS:
-                        values[f"the version of {name}"].setdefault(str(run.environment.get(name)), run)
+                for name, value in _shared_by_trials(run).items() if run.finished else ():
+                    values[name].setdefault(value, run)
     for name, found in values.items():
         if len(found) > 1:
             (one, first), (other, second), *_ = found.items()
@@ -166,7 +164,14 @@ def _data_of(sources: Sequence[Source]) -> str:
             )
     if not values:
         raise UsageError("no training has ended in any of them: there is nothing to merge yet")
-    return next(iter(values["the hash of the images"]))
+    return next(iter(values[HASH_OF_IMAGES]))
+
+
+def _shared_by_trials(run: RunDir) -> dict[str, str]:
+    """What all trials of a study have alike, in words, and its value."""
+    facts: TrialFacts = run.record(TRIAL, TrialFacts)
+    versions = {f"the version of {name}": str(run.environment.get(name)) for name in VERSIONS}
+    return {HASH_OF_IMAGES: facts.hashes["data"], **versions}
 
 
 def _write_plan(sources: Sequence[Source], plan: StudyPlan, trials: Sequence[Trial], folder: Path) -> None:

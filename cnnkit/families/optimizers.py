@@ -9,6 +9,8 @@ from cnnkit.families.registry import Registry
 class Optimizer:
     """name: the word in a configuration. path: `module:Class` of a torch optimizer.
 
+    Networks that train side by side share one, so it must step each value by its own gradient alone; the
+    exception is `by_matrix`.
     settings: the keys of the section `training` that it uses besides `learning_rate`. Each is also the name
     of the class's argument. fused: whether the class has a kernel for all weights at once.
     by_matrix: whether the class must be told which weights are matrices, and of how many networks.
