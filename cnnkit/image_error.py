@@ -48,9 +48,8 @@ def image_error(differences: ArrayLike, classes: NDArray[np.integer] | None = No
     if n < 2 or images < 2:
         return OfImages(math.inf, 1.0)
     of_one = np.zeros(images, int)
-    centred, sizes = from_class_means(
-        values, of_one if classes is None else classes
-    )  # and from the mean of the seed
+    # The mean of each seed is subtracted, too.
+    centred, sizes = from_class_means(values, of_one if classes is None else classes)
     if sizes.min() < 2:  # a class of one image tells nothing of others
         return OfImages(math.inf, 1.0)
     wider = sizes / (sizes - 1)
@@ -79,9 +78,9 @@ def assumed_error(share: float, images: int, others: int | None = None) -> float
     """The standard error of a difference from the test images alone, before anything is trained.
 
     share: `image_share`. others: where each seed chooses its test images, how many it learns from; None: all
-    seeds have the same test images. Two levels are taken to disagree on `DISAGREE` of the images, whatever the seed, half
-    of them in favour of each. On real studies it was 0.01 to 0.1 % (MNIST, digits, 99 % right) and up to
-    3 % (90 % right); on four times as many the error is twice as large.
+    seeds have the same test images. Two levels are taken to disagree on `DISAGREE` of the images, whatever
+    the seed, half of them in favour of each. On real studies it was 0.01 to 0.1 % (MNIST, digits, 99 % right)
+    and up to 3 % (90 % right); on four times as many the error is twice as large.
     """
     return share * math.sqrt(DISAGREE * images * (1 if others is None else images / others))
 

@@ -52,9 +52,8 @@ class ImagesOfSeed(NamedTuple):
             return None
         error = assumed_error(self.share, self.images, self.pool - self.images if self.pool else None)
         reach = max(least_of_images(1.0, n * (n - 1) // 2, SHARE) for n in values)
-        return max(
-            reach * error, (reach * error) ** 2 / DISAGREE
-        )  # values that differ by d disagree on d or more
+        # Two values that differ by d disagree on a share d of the images or more.
+        return max(reach * error, (reach * error) ** 2 / DISAGREE)
 
 
 def few_of_a_class(

@@ -242,7 +242,7 @@ def of_images_in(observed: Observed, fit: Fit, contrast: int, weights: Floats) -
 def interval_of(
     margin: float, seen: Look | Effects, pair: int, mean: float, verdict: str, elsewhere: float
 ) -> Interval:
-    """The interval that agrees with the verdict. For one of an earlier look it is cut at 0, or at the margin."""
+    """The interval that agrees with the verdict; cut at 0 or the margin for a verdict of an earlier look."""
     if verdict == EQUIVALENT:
         half = float(seen.near_half_width[pair])
         return Interval(mean, max(mean - half, -margin), min(mean + half, margin))
