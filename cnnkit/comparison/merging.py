@@ -151,8 +151,8 @@ def _data_of(sources: Sequence[Source]) -> str:
     values: dict[str, dict[str, RunDir]] = defaultdict(dict)
     for source in sources:
         for entry in source.study.trials:
-            run = RunDir(trial_folder(source.path, entry.folder))
             with contextlib.suppress(CnnkitError):
+                run = RunDir(trial_folder(source.path, entry.folder))
                 for name, value in _shared_by_trials(run).items() if run.finished else ():
                     values[name].setdefault(value, run)
     for name, found in values.items():

@@ -54,7 +54,7 @@ class Taker:
         self.lost, self.complained = 0, False
 
     def take_all(self) -> bool:
-        """Hands over what waits; whether nothing is left. What fails is told once, and waits."""
+        """Hands over what waits; returns whether nothing is left. What fails is told once, and waits."""
         while self.waiting:
             message, several = self._next()
             try:
@@ -71,7 +71,7 @@ class Taker:
         return True
 
     def _next(self) -> tuple[Message, int]:
-        """What comes next, and how many messages it is: numbers of one run are taken together."""
+        """(what comes next, of how many messages): numbers of one run are taken together."""
         first, several = self.waiting[0], 1
         if not isinstance(first, Scalars):
             return first, 1
