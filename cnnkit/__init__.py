@@ -15,10 +15,10 @@ TYPE_CHECKING = False  # typing itself takes 5 ms to import, in which Ctrl-C wou
 if TYPE_CHECKING:
     from typing import Any
 
+    from cnnkit.api.configuration import load_config
     from cnnkit.api.functions import (
         build_model,
         compare,
-        load_config,
         load_images,
         merge,
         open_run,
@@ -82,10 +82,10 @@ __all__ = [
 
 # The module of each of them, where it is not cnnkit.errors.
 _MODULES = {
+    "cnnkit.api.configuration": ("load_config",),
     "cnnkit.api.functions": (
         "build_model",
         "compare",
-        "load_config",
         "load_images",
         "merge",
         "open_run",

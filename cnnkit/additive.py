@@ -11,19 +11,19 @@ from cnnkit.closed_testing import pair_weights
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-NOISY = 1.1  # times the common variance: beyond it a pair's own degrees of freedom count
-BY_CHANCE = 0.001  # of studies of equal noise, in which a level counts as wild
-NO_DIRECTION = 1e-9  # of the largest eigenvalue: less is 0, but for rounding; 12 levels round to 1e-15
+NOISY = 1.1  # times the common variance; a pair with more has its own degrees of freedom
+BY_CHANCE = 0.001  # the share of studies with equal noise in which a level is called wild
+NO_DIRECTION = 1e-9  # times the largest eigenvalue: smaller ones are rounding errors (1e-15, 12 levels)
 
 
 @dataclass(frozen=True)
 class Fit:
     """What a look at the accuracies knows of each pair, or of other contrasts of levels.
 
-    effect: of each level, over the seeds that it has; of the additive fit, mean 0. NaN where it has none.
-    difference: of the means over the seeds that both have, first minus second, NaN where there are none.
-    seeds: how many those are. variance: of a difference between two trainings of a seed. df: its degrees of
-    freedom.
+    effect: of each level, by the additive fit; their mean is 0. NaN for a level without an accuracy.
+    difference: first minus second, the mean over the seeds that both have; NaN where there are none.
+    seeds: how many seeds both have. variance: of the difference between two trainings with the same seed.
+    df: its degrees of freedom.
     """
 
     effect: Floats
@@ -40,12 +40,12 @@ def fit_pairs(accuracies: ArrayLike, resolution: float = 0.0) -> Fit:
 
 
 def fit_contrasts(values: Floats, weights: Floats, resolution: float = 0.0) -> Fit:
-    """Level + seed, fitted by least squares; all levels together tell the variance, but for wild ones.
+    """Level + seed, fitted by least squares. The variance comes from all levels but the wild ones.
 
     weights: (contrasts, levels), of sum 0, such as 1 and -1 for a pair. A seed counts for a contrast where
-    it has all the levels that the contrast weighs. A contrast has the residual variance times the sum of its
-    squared weights, but never less than its own (one level may be noisier than the others), nor than that of
-    a pair which differs by `resolution`, one test image's share.
+    it has all the levels that the contrast weighs. The variance of a contrast is the residual variance times
+    the sum of its squared weights. It is at least what the contrast itself shows, because one level may be
+    noisier than the others, and at least that of a pair that differs by `resolution`, one test image's share.
     """
     known = np.isfinite(values)
     differences = np.where((weights != 0) @ ~known, np.nan, weights @ np.where(known, values, 0.0))
@@ -79,7 +79,7 @@ class Additive(NamedTuple):
 
 
 def _additive_fit(values: Floats) -> Additive:
-    """Within each seed values are taken from their mean, which leaves equations of the levels alone."""
+    """Subtracts the mean of each seed; what is left are equations for the levels alone."""
     there = np.isfinite(values)
     there &= there.sum(0) > 1  # a seed of one level alone says nothing of differences
     centred = _centred(values, there)
@@ -95,10 +95,10 @@ def _additive_fit(values: Floats) -> Additive:
 
 
 def _without_wild(values: Floats, fit: Additive) -> Additive:
-    """The fit without levels whose noise is so much larger than the others' that it tells nothing of theirs.
+    """The fit without wild levels, whose noise is far larger than that of the others.
 
-    A level that fails to learn with some seeds would otherwise hide each difference between all others. Of
-    three levels or more the noisiest is tested against the rest, and so on.
+    A level that fails to learn with some seeds would otherwise hide all differences between the others. While
+    there are three levels or more, the noisiest is tested against the rest, and left out if it is wild.
     """
     from scipy.special import fdtrc
 
@@ -114,7 +114,7 @@ def _without_wild(values: Floats, fit: Additive) -> Additive:
 
 
 def _noise_ratio(fit: Additive, of_others: Additive) -> tuple[float, int, int]:
-    """(F, its degrees of freedom): what one level more adds to the residuals, by those of the others."""
+    """(F, its degrees of freedom): the residual variance of one more level, divided by that of the others."""
     added = fit.df - of_others.df
     if added < 1 or of_others.variance == 0:
         return 0.0, 0, 0

@@ -52,10 +52,10 @@ def joined_pairs(levels: int) -> Bools:
 def closed_over_partitions(evidence: Floats, levels: int) -> tuple[Floats, Floats]:
     """Evidence against each hypothesis, and for each pair what is left if all are tested together.
 
-    A hypothesis is tested with the mean evidence of the pairs that it calls equal. A pair is left with the
-    least of the hypotheses that call it equal: Vovk & Wang, "E-values: calibration, combination and
-    applications", Annals of Statistics 2021. With more than `EXACT_LEVELS` levels the least of all sets of
-    pairs takes its place: it is smaller, so it decides later but not wrongly more often.
+    The evidence against a hypothesis is the mean over the pairs that it calls equal. What is left for a pair
+    is the smallest evidence of all hypotheses that call it equal: Vovk & Wang, "E-values: calibration,
+    combination and applications", Annals of Statistics 2021. With more than `EXACT_LEVELS` levels all sets of
+    pairs are taken instead. That gives less evidence, so a study decides later, but no more often wrongly.
     """
     if levels > EXACT_LEVELS:
         return evidence, closed_over_subsets(evidence)
@@ -65,12 +65,15 @@ def closed_over_partitions(evidence: Floats, levels: int) -> tuple[Floats, Float
 
 
 def closed_over_subsets(evidence: Floats, largest: int | None = None) -> Floats:
-    """For each hypothesis the least mean evidence of all sets, of at most `largest`, that it is in."""
+    """For each hypothesis: the smallest mean evidence of any set of hypotheses that it is in.
+
+    largest: how many hypotheses a set has at most; None: all.
+    """
     size = np.arange(1, len(evidence) + 1)
     rank = np.argsort(evidence, kind="stable")
     ascending = evidence[rank]
     sums = np.cumsum(ascending)
-    before = ascending[:, None] + np.concatenate([[0.0], sums[:-1]])  # with the smallest of those before it
+    before = ascending[:, None] + np.concatenate([[0.0], sums[:-1]])  # of a set: this one and the smallest
     means = np.where(size <= size[:, None], before, sums) / size
     closed = np.empty(len(evidence))
     closed[rank] = means[:, : largest or len(evidence)].min(1)

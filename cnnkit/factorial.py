@@ -4,12 +4,13 @@ A study trains every combination of the factors' values with the same seeds. Acc
 float, an axis for each factor, NaN where a combination was not trained with a seed. Each effect is a contrast
 of combinations, taken within each seed. All contrasts share the residual variance of combination + seed.
 
-Evidence is as in `cnnkit.sequential`: it may be looked at after every seed. Each question has 5 % of its own:
-the main effects of one factor, the interactions of two factors, and the two answers to whether the winner
-depends on a factor. Within a question the 5 % hold for all contrasts together.
+Evidence is as in `cnnkit.sequential`: it may be looked at after every seed. Each question is answered wrongly
+in at most 5 % of studies. The questions are: the main effects of one factor, the interactions of two factors,
+and whether the winner depends on a factor, once for yes and once for no. The 5 % hold for all contrasts of a
+question together.
 
-Accuracies of the trainings that did not fail say nothing of a combination that fails: an answer that rests on
-one is not known, whatever its evidence.
+Where a training of a combination failed, its other trainings do not stand for it: an answer that rests on it
+is "not known", whatever the evidence.
 """
 
 import itertools
@@ -22,8 +23,8 @@ from cnnkit.additive import Bools, Fit, Floats, fit_contrasts
 from cnnkit.closed_testing import closed_over_subsets, pair_indices
 from cnnkit.sequential import ENOUGH, Decided, Look, Watch, e_values, evidence_of_room, half_widths, look_at
 
-# Before them nothing is decided. Of two seeds a combination of wild noise may happen to look calm, and the
-# many others then count as if they knew its noise: 8 % of such studies told an effect that is not there.
+# Fewer decide nothing. With two seeds a very noisy combination may look calm by chance, and the noise of the
+# others is then taken for its own: 8 % of such studies told an effect that is not there.
 FEWEST_SEEDS = 3
 
 
@@ -119,9 +120,9 @@ class Dependence:
     def look(self, fit: Fit) -> None:
         """fit: of the differences in `Design.simple`, flat.
 
-        That a value is best everywhere is tested with the mean evidence that another beats it in a place. So
-        no value is wrongly called beaten in more than 5 % of studies, and one value alone must stay for "no
-        value is best everywhere" to be wrong.
+        The evidence against "this value is best everywhere" is the mean, over all other values and places, of
+        the evidence that the other one beats it there. So a value that is best everywhere is called beaten in
+        at most 5 % of studies; "no value is best everywhere" is wrong only where that happens.
         """
         worse = self._against(evidence_of_room(fit, -fit.difference), evidence_of_room(fit, fit.difference))
         others = self.places * (self.levels - 1)
@@ -145,7 +146,7 @@ class Dependence:
 
     @property
     def anywhere(self) -> Bools:
-        """(levels,): which are in no place worse than another by the margin or more."""
+        """(levels,): whether a value is nowhere worse than another by the margin or more."""
         return np.asarray(self.best_anywhere >= ENOUGH)
 
     @property
@@ -217,19 +218,19 @@ class FactorialWatch:
         return FactorialLook(fit.effect, main, twos, simple)
 
     def failing(self, factor: int) -> Bools:
-        """(values of the factor,): with which a combination failed."""
+        """(values of the factor,): whether a training of a combination with the value failed."""
         others = tuple(i for i in range(self.failed.ndim) if i != factor)
         return np.asarray(self.failed.any(others))
 
     def leader(self, factor: int) -> int:
-        """The value of the best marginal mean, of those that are not beaten and that do not fail."""
+        """The value with the best marginal mean, among those that are not beaten and did not fail."""
         return self.main[factor].leader(self._main_looks[factor], self.failing(factor))
 
     @property
     def decided(self) -> bool:
-        """Whether the leader of each factor is known, and whether the first one's depends on the others.
+        """Whether the leaders of all factors are known, and whether that of the first depends on the others.
 
-        Where a combination fails the second is never known; no further seeds are needed for it.
+        Where a combination failed, the second is never known, and further seeds would not help.
         """
         if not self._main_looks:
             return False

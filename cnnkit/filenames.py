@@ -5,7 +5,7 @@ from pathlib import Path
 RUNS = Path("runs")
 """The folder, below the current one, of runs and studies that are given no other."""
 
-# In a run directory. `eval-<split>.json` and `confusion-<split>.svg` are named in `experiment.measure`.
+# In a run directory.
 CONFIG = "config.yaml"
 ENVIRONMENT = "environment.json"
 IMAGES = "images.json"
@@ -35,3 +35,20 @@ TRIAL = "trial.json"
 # In both a study's folder and a run directory.
 REPORT = "report.html"
 PLAY = "play.html"
+OWN = "own"  # the folder of copies of a person's own code
+EVENT_FILES = "tb"  # the folder of TensorBoard's
+
+
+def evaluation_file(measured: str) -> str:
+    """Of a run directory. measured: a split, or the name of another source."""
+    return f"eval-{measured}.json"
+
+
+def confusion_picture(measured: str) -> str:
+    """The one beside `evaluation_file`."""
+    return f"confusion-{measured}.svg"
+
+
+def tracker_file(tracker: str) -> str:
+    """What finds a tracked run or study again in a tracker."""
+    return f"tracked-{tracker}.json"

@@ -1,4 +1,4 @@
-"""What the choice of test images puts into a difference of accuracies: other images, other differences."""
+"""How much a difference of accuracies depends on the choice of test images."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ LARGEST_MARGIN = 99.99  # percentage points: one of 100 would tell nothing
 
 @dataclass(frozen=True)
 class OfImages:
-    """What the choice of test images puts into a difference. error: standard error; df: how well known."""
+    """How much a difference depends on the choice of test images. error: its standard error; df: of that."""
 
     error: float
     df: float
@@ -31,21 +31,25 @@ class OfImages:
 
 
 def image_error(differences: ArrayLike, classes: NDArray[np.integer] | None = None) -> OfImages:
-    """differences: (seeds, images), of whether each of a pair is right: −1, 0 or 1; or of `image_scores`.
+    """The error of the mean of differences over the same images with several seeds.
 
-    classes: (images,), where other images would have as many of each class: only what varies within a class
-    then counts (stratified sampling: Cochran, "Sampling techniques", 1977). None: of each as they come.
+    differences: (seeds, images), −1, 0 or 1: first right minus second right; or a difference of
+    `image_scores`. classes: (images,), where other images would have as many of each class: then only the
+    variance within a class counts (stratified sampling: Cochran, "Sampling techniques", 1977). None: the
+    numbers of each class would vary.
 
-    The variance over images of the mean over seeds, less what seeds put into it (several readers and several
-    cases, both random: Obuchowski & Rockette 1995). Where few images differ it is known badly; its degrees
-    of freedom follow from the kurtosis (O'Neill, "Some useful moment results in sampling problems", 2014).
+    It is the variance over images of the mean over seeds, minus the part that comes from the seeds (readers
+    and cases, both random: Obuchowski & Rockette 1995). Where few images differ the estimate is rough; its
+    degrees of freedom follow from the kurtosis (O'Neill, "Some useful moment results in sampling problems",
+    2014).
     """
     values = np.asarray(differences, float)
     n, images = values.shape
     if n < 2 or images < 2:
         return OfImages(math.inf, 1.0)
     of_one = np.zeros(images, int)
-    centred, sizes = from_class_means(values, of_one if classes is None else classes)  # seeds' levels, too
+    # The mean of each seed is subtracted, too.
+    centred, sizes = from_class_means(values, of_one if classes is None else classes)
     if sizes.min() < 2:  # a class of one image tells nothing of others
         return OfImages(math.inf, 1.0)
     wider = sizes / (sizes - 1)
@@ -59,12 +63,12 @@ def image_error(differences: ArrayLike, classes: NDArray[np.integer] | None = No
 
 
 def image_error_of_redrawn(variance: float, df: float, tested: int, others: int) -> OfImages:
-    """Where each seed tests on other images, `tested` of them, and learns from the `others`.
+    """The same where each seed tests on images of its own, `tested` of them, and learns from the `others`.
 
     variance: of the difference in one seed, and its degrees of freedom. Seeds have images in common, whether
     they test on them or learn from them, so the variance of a mean of any number of seeds stays above this
     share of one seed's: Nadeau & Bengio, "Inference for the generalization error", Machine Learning 2003; for
-    folds that are dealt again Bouckaert & Frank, PAKDD 2004. It counts the seeds' own noise as if it were the
+    folds that are drawn again Bouckaert & Frank, PAKDD 2004. It counts the seeds' own noise as if it were the
     images', so it is too large rather than too small.
     """
     return OfImages(math.sqrt(variance * tested / others), max(1.0, df))
@@ -73,18 +77,18 @@ def image_error_of_redrawn(variance: float, df: float, tested: int, others: int)
 def assumed_error(share: float, images: int, others: int | None = None) -> float:
     """The standard error of a difference from the test images alone, before anything is trained.
 
-    share: `image_share`. others: from how many images a seed learns that chooses its test images; None: all
-    have the same ones. Two levels are taken to disagree on `DISAGREE` of the images, whatever the seed, half
-    of them in favour of each. On real studies it was 0.01 to 0.1 % (MNIST, digits, 99 % right) and up to
-    3 % (90 % right); on four times as many the error is twice as large.
+    share: `image_share`. others: where each seed chooses its test images, how many it learns from; None: all
+    seeds have the same test images. Two levels are taken to disagree on `DISAGREE` of the images, whatever
+    the seed, half of them in favour of each. On real studies it was 0.01 to 0.1 % (MNIST, digits, 99 % right)
+    and up to 3 % (90 % right); on four times as many the error is twice as large.
     """
     return share * math.sqrt(DISAGREE * images * (1 if others is None else images / others))
 
 
 def least_of_images(error: float, pairs: int, share: float) -> float:
-    """A difference that is larger than what the images make of it in this share of studies, with many seeds.
+    """The smallest true difference that is found in this share of studies, if seeds are plenty.
 
-    error: standard error of the images. pairs: of which all verdicts hold together.
+    error: the standard error that comes from the images. pairs: how many verdicts hold together.
     """
     from scipy.stats import norm
 

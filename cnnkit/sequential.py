@@ -30,9 +30,9 @@ PRIOR = 0.5  # the weight g of the mixture, in seeds; small: it expects differen
 def e_values(distance: ArrayLike, seeds: ArrayLike, variance: Floats, df: ArrayLike) -> Floats:
     """Evidence that a true difference is not 0, from an estimate this far away from 0; NaN: no estimate.
 
-    A normal mixture over the true difference: the test martingale of Wang & Ramdas, arXiv 2310.03722, for
-    what is known of t alone; see Lindon et al., arXiv 2210.08589, and, with a flat mixture, Lai, "On
-    confidence sequences", Annals of Statistics 1976. It is 1 where nothing is known.
+    The likelihood ratio of the t statistic, averaged over a normal distribution of the true difference: the
+    test martingale of Wang & Ramdas, arXiv 2310.03722; see Lindon et al., arXiv 2210.08589, and, with a flat
+    distribution, Lai, "On confidence sequences", Annals of Statistics 1976. It is 1 where nothing is known.
     """
     n, squared, df = np.asarray(seeds, float), np.square(np.asarray(distance, float)), np.asarray(df, float)
     q = PRIOR / (PRIOR + n)
@@ -44,7 +44,10 @@ def e_values(distance: ArrayLike, seeds: ArrayLike, variance: Floats, df: ArrayL
 
 
 def reach(seeds: ArrayLike, variance: ArrayLike, df: ArrayLike, enough: ArrayLike = ENOUGH) -> Floats:
-    """The distance at which `e_values` is `enough`: half a confidence sequence, maybe infinite."""
+    """The distance from 0 at which `e_values` is `enough`: half the width of a confidence sequence.
+
+    It may be infinite.
+    """
     n, enough, df = (np.asarray(value, float) for value in (seeds, enough, df))
     q = PRIOR / (PRIOR + n)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -54,10 +57,10 @@ def reach(seeds: ArrayLike, variance: ArrayLike, df: ArrayLike, enough: ArrayLik
 
 
 def least_decided(fit: Fit, seeds: int) -> float | None:
-    """A difference that so many seeds in all decide in the share `SHARE` of studies, or in more.
+    """The smallest lead that is decided in a share `SHARE` of studies with so many seeds in all.
 
-    It is one by which a level is ahead of all others, whose noise is as in `fit`: the median of its pairs.
-    That the noise is only estimated counts, too: t is noncentral. None: two seeds or more have to be known.
+    A level leads all others by as much. The noise is the median of the pairs in `fit`; it is only estimated,
+    so t is noncentral. None: fewer than two seeds are known.
     """
     from scipy.stats import nct
 
@@ -66,7 +69,7 @@ def least_decided(fit: Fit, seeds: int) -> float | None:
         return None
     seen, variance = int(fit.seeds[known].max()), float(np.median(fit.variance[known]))
     levels, df, n = len(fit.effect), int(fit.df[known].max()), max(seeds, seen)
-    sizes = range(2, levels + 1)  # of the leader's group in a partition: the others may be joined, too
+    sizes = range(2, levels + 1)  # of the leader's group; the other levels may be one group, too
     joined = max((math.comb(m, 2) + math.comb(levels - m, 2)) / (m - 1) for m in sizes)
     needed = reach(n, 1.0, df * (n - 1) / (seen - 1), ENOUGH * joined) * math.sqrt(n)
     if not needed < math.inf:
@@ -97,8 +100,8 @@ class Look:
         """(levels,): closed evidence that no other level is better by the margin or more.
 
         Of all levels at least one is the best, so at most `levels - 1` of the hypotheses are true. beaten:
-        (levels,), worse than some other. These are not asked: if a level is worse than another, and that one
-        is not better by the margin, then neither is the first.
+        (levels,), whether a level is worse than some other. Beaten levels are left out: the level that beats
+        one is better still, so it is enough that this level is not better by the margin.
         """
         others = np.where(beaten, np.inf, self.not_better)
         return closed_over_subsets(others.min(1), len(beaten) - 1)
@@ -130,7 +133,10 @@ def evidence_of_room(fit: Fit, room: Floats) -> Floats:
 
 
 def half_widths(fit: Fit, alone: Sequence[Floats], closed: Sequence[Floats]) -> Floats:
-    """Of intervals that decide where the closed evidence does, a row for each kind of evidence."""
+    """Half widths of intervals that agree with the closed evidence: a row for each kind of evidence.
+
+    alone, closed: the evidence of each pair, and what is left of it if all are tested together.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         needed = ENOUGH * (np.array(alone) / np.array(closed))
     return reach(fit.seeds, fit.variance, fit.df, np.nan_to_num(needed, nan=np.inf))
@@ -186,11 +192,11 @@ class Watch(Decided):
 
     @property
     def within(self) -> Bools:
-        """(levels,): than which no other is better by the margin or more."""
+        """(levels,): whether no other level is better than this one by the margin or more."""
         return np.asarray(self.within_margin >= ENOUGH)
 
     def beaten(self, seen: Look, by: Bools | None = None) -> Bools:
-        """(levels,): which are worse than some other level. They need no further trainings.
+        """(levels,): whether a level is worse than some other. It needs no further trainings.
 
         by: the levels that count as better; None: all.
         """
@@ -204,7 +210,7 @@ class Watch(Decided):
     def leader(self, seen: Look, failing: Bools) -> int:
         """The best level that is not beaten; one of those that never failed, if there is any.
 
-        failing: (levels,), of which a training failed.
+        failing: (levels,), whether a training of the level failed.
         """
         known = np.isfinite(seen.fit.effect)
         going = known & ~self.beaten(seen, by=~failing)

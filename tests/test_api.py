@@ -66,7 +66,7 @@ def test_import_cnnkit_loads_nothing_but_itself() -> None:
 
 
 def test_loading_a_configuration_from_python_loads_no_torch() -> None:
-    code = "import sys, cnnkit; cnnkit.Config(); sys.exit('torch' in sys.modules)"
+    code = "import sys, cnnkit as c; c.load_config('digits'); c.Config(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -118,10 +118,18 @@ def test_the_model_of_a_run_has_the_accuracy_that_the_run_tells(run: cnnkit.Run)
 
 
 def test_evaluating_again_gives_the_test_result_and_keeps_it(run: cnnkit.Run) -> None:
+    assert run.evaluate("test").accuracy == run.result.test_accuracy
     measured = run.evaluate("test").evaluation
-    assert measured.accuracy == run.result.test_accuracy
     assert measured.calibration() == run.result.calibration
     assert (run.path / "eval-test.json").is_file()
+
+
+def test_what_is_measured_and_loaded_prints_as_a_line(run: cnnkit.Run) -> None:
+    measured, images = run.evaluate("test"), cnnkit.load_images(run.config)
+    right = f"{measured.evaluation.correct} of 360 right, {measured.accuracy:.2%}"
+    assert right in repr(measured)
+    assert "train=ImageDataset(1293 images, (1, 8, 8), 10 classes)" in repr(images)
+    assert len(repr(measured)) < 300 > len(repr(images))
 
 
 def test_the_temperature_is_fitted_on_the_validation_images_and_travels_with_each_weights_file(

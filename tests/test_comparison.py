@@ -250,12 +250,16 @@ def test_a_trial_that_is_no_longer_whole_is_run_again(
     assert verify(finished)
 
 
-def test_verify_allows_a_statistic_the_rounding_of_another_scipy(finished: Path) -> None:
+@pytest.mark.parametrize(("relative", "fine"), [(1e-7, True), (-1e-7, True), (1e-5, False)])
+def test_verify_allows_a_statistic_the_rounding_of_another_scipy_and_no_more(
+    finished: Path, relative: float, fine: bool
+) -> None:
     results = kept_json(finished / RESULTS)
-    results["pairs"][0]["different"] *= 1 + 1e-9
-    results["levels"][0]["sampling_error"] *= 1 - 1e-9
+    assert results["levels"][0]["sampling_error"] > 0.001
+    results["levels"][0]["sampling_error"] *= 1 + relative
     keep_json(finished / RESULTS, results)
-    assert verify(finished)
+    with contextlib.nullcontext() if fine else pytest.raises(RunError, match="sampling_error"):
+        verify(finished)
 
 
 def change_a_hash(folder: Path) -> str:

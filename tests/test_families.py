@@ -1,5 +1,6 @@
 """Registries: what is registered is validated, built, costed and drawn by nothing but its own entry."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -137,16 +138,50 @@ def test_four_poolings_or_heads_are_compared_unless_all_are_asked_for() -> None:
 
 def test_a_new_head_activation_optimizer_and_schedule_are_used() -> None:
     HEADS.register(LAST)
-    ACTIVATIONS.register(Activation("softsign", "torch.nn:Softsign"))
-    OPTIMIZERS.register(Optimizer("rprop", "torch.optim:Rprop", settings=()))
-    SCHEDULES.register(Schedule("halves", lambda share, gamma: 0.5 if share >= 0.5 else 1.0))
-    model = build_model(ModelConfig(head="last", activation="softsign", hidden=()), info((1, 8, 8)), seed=0)
+    ACTIVATIONS.register(Activation("new_activation", "torch.nn:Softsign"))
+    OPTIMIZERS.register(Optimizer("new_optimizer", "torch.optim:Rprop", settings=()))
+    SCHEDULES.register(Schedule("new_schedule", lambda share, gamma: 0.5 if share >= 0.5 else 1.0, "half"))
+    model = build_model(
+        ModelConfig(head="last", activation="new_activation", hidden=()), info((1, 8, 8)), seed=0
+    )
     assert model.head(torch.arange(8.0).view(1, 2, 2, 2)).tolist() == [[3.0, 7.0]]
     assert model.dense[-1].in_features == 64
     assert sum(isinstance(layer, nn.Softsign) for layer in model.modules()) == 2
-    config = TrainingConfig(optimizer="rprop", schedule="halves", epochs=2, learning_rate=0.5)
+    config = TrainingConfig(optimizer="new_optimizer", schedule="new_schedule", epochs=2, learning_rate=0.5)
     assert isinstance(make_optimizer(model, config, torch.device("cpu")), torch.optim.Rprop)
     assert [learning_rate_at(config, step, 2) for step in range(4)] == [0.5, 0.5, 0.25, 0.25]
+
+
+def test_the_words_of_a_key_name_the_optimizers_and_schedules_that_use_it() -> None:
+    words = {key: str(field.description) for key, field in TrainingConfig.model_fields.items()}
+    told = {key: [name for name in OPTIMIZERS if re.search(rf"\b{name}\b", words[key])] for key in words}
+    assert told["momentum"] == [name for name, entry in OPTIMIZERS.items() if "momentum" in entry.settings]
+    assert told["betas"] == [name for name, entry in OPTIMIZERS.items() if "betas" in entry.settings]
+    assert told["weight_decay"] == [name for name, entry in OPTIMIZERS.items() if entry.decoupled]
+    assert all(f"{name}: {entry.summary}" in words["schedule"] for name, entry in SCHEDULES.items())
+    assert [name for name in SCHEDULES if f" for {name}" in words["warmup"]] == ["one_cycle"]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_weight_decay_shrinks_the_weights_themselves_where_that_is_said(name: str) -> None:
+    """Then w' = (1 − rate · decay) · w − step, and the step is the one without decay."""
+
+    def weights_of_steps(decay: float) -> list[Tensor]:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+        config = TrainingConfig(optimizer=name, weight_decay=decay, learning_rate=0.1)
+        optimizer, weights = make_optimizer(model, config, torch.device("cpu")), [model[0].weight.clone()]
+        for _ in range(2):
+            for parameter in model.parameters():
+                parameter.grad = torch.arange(float(parameter.numel())).view_as(parameter) - 4.5
+            optimizer.step()
+            weights.append(model[0].weight.clone())
+        return weights
+
+    first, second, third = weights_of_steps(0.0)
+    kept = 1 - 0.1 * 0.5
+    expected = kept * (kept * first - (first - second)) - (second - third)
+    assert torch.allclose(weights_of_steps(0.5)[-1], expected, atol=1e-5) == OPTIMIZERS[name].decoupled
 
 
 @pytest.mark.parametrize("name", POOLINGS)
@@ -155,7 +190,7 @@ def test_a_new_head_activation_optimizer_and_schedule_are_used() -> None:
 def test_a_cell_sees_as_far_as_any_pixel_changes_it(
     name: str, pool_size: tuple[int, int], convolutions: int | tuple[int, int]
 ) -> None:
-    """All weights are equal, so every pixel that can change a cell does, for some image."""
+    """All weights are equal, so every pixel that can change a cell does so in some image."""
     sizes = {"kernel_sizes": (3, 4), "pool_size": pool_size, "convolutions": convolutions}
     config = ModelConfig(channels=(1, 1), pooling=name, batch_norm=False, **sizes)
     model = build_model(config, info((1, 24, 84)), seed=0).double().eval()
@@ -164,11 +199,12 @@ def test_a_cell_sees_as_far_as_any_pixel_changes_it(
     cells = config.cells((1, 24, 84))
     torch.manual_seed(0)
     base = torch.rand(8, 1, 24, 84, dtype=torch.float64)
+    signs = torch.tensor([1.0, -1.0]).repeat(4)[:, None, None]  # a maximum shows the one, a minimum the other
     with torch.no_grad():
         maps = [model.stages(base)[:, 0, cells.rows // 2, cells.columns // 2]]
         for column in range(84):
             other = base.clone()
-            other[..., column] = 10 * torch.rand(8, 1, 24, dtype=torch.float64)
+            other[..., column] = 10 * signs * torch.rand(8, 1, 24, dtype=torch.float64)
             maps.append(model.stages(other)[:, 0, cells.rows // 2, cells.columns // 2])
     changed = (torch.stack(maps[1:]) != maps[0]).any(1).nonzero()[:, 0]
     assert changed.max() - changed.min() + 1 == cells.sees

@@ -86,6 +86,25 @@ except BaseException:
 
 
 @posix_signals
+def test_ctrl_c_in_an_import_beside_running_trials_stops_them_after_the_import(tmp_path: Path) -> None:
+    library = "import signal; signal.raise_signal(signal.SIGINT); print('imported')"
+    (tmp_path / "library.py").write_text(library)
+    code = """
+import time
+from cnnkit.signals import answer_ctrl_c, raised
+answer_ctrl_c()
+try:
+    with raised() as received:
+        import library
+        time.sleep(60)
+except KeyboardInterrupt:
+    print("stopped by", received)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "imported\nstopped by [2]\n", "")
+
+
+@posix_signals
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="there are no process groups here")
 def test_ctrl_c_while_workers_import_is_answered_in_one_line(tiny_file: os.PathLike[str]) -> None:
     """The process that workers are forked from is in the terminal's group, too."""

@@ -96,10 +96,10 @@ class Run(Drawn):
         """Measures the best weights on a split: "test", which None means, "validation" or "train".
 
         data: another folder of labelled images, or another source of them; None as split then means all of
-        its images. root: where the run's own images lie now. `.evaluation` holds accuracy, loss, confusion
-        and the rest, `.other` which classes do not match, `.table()` a row an image. Numbers and a picture
-        are kept as `eval-<name>.json` and `confusion-<name>.svg` beside the weights, where that folder takes
-        files; notify is told where it does not. device: instead of the configured one.
+        its images. root: where the run's own images lie now. `.accuracy` is a fraction; `.evaluation` holds
+        loss, confusion and the rest, `.other` which classes do not match, `.table()` a row an image. Numbers
+        and a picture are kept as `eval-<name>.json` and `confusion-<name>.svg` beside the weights, where
+        that folder takes files; notify is told where it does not. device: instead of the configured one.
         Raises UsageError where the split is empty, DataError where the images are not to be had.
         """
         from cnnkit.report.confusion import draw_confusion

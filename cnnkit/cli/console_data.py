@@ -38,11 +38,14 @@ def print_inspection(found: "Inspection") -> None:
         print_warning(_with_first(words_of_labels(found.contradicting), pairs))
     _print_near(found)
     if damaged := found.prepared.damaged:
-        told = f"{counted(len(damaged), 'image')} cannot be read"
-        told += "; mend or remove them, or set data.damaged: skip"
-        print_warning(_with_first(told, [damaged[i] for i in sorted(damaged)]))
+        _print_damaged([damaged[i] for i in sorted(damaged)])
     for warning in found.listing.warnings:
         print_warning(warning)
+
+
+def _print_damaged(complaints: list[str]) -> None:
+    cannot = f"{counted(len(complaints), 'image')} cannot be read"
+    print_warning(_with_first(f"{cannot}; mend or remove them, or set data.damaged: skip", complaints))
 
 
 def _print_classes(found: "Inspection") -> None:

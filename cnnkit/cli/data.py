@@ -98,11 +98,15 @@ def _prepare_published(name: str, root: Path | None, as_json: bool) -> None:
         say(out, f"{info.title}: {len(train):,} training and {len(test):,} test images from {where}")
 
 
+def _refuse_unwritable(option: str, file: Path | None) -> None:
+    if file is not None and (file.exists() or not file.absolute().parent.is_dir()):
+        why = "this is there already" if file.exists() else "its folder is not there"
+        raise UsageError(f"{option} {file}: {why}; name another file")
+
+
 def _show_own(path: Path, sheet: Path | None, yaml: Path | None, as_json: bool) -> None:
-    for option, file in (("--sheet", sheet), ("--yaml", yaml)):
-        if file is not None and (file.exists() or not file.absolute().parent.is_dir()):
-            why = "this is there already" if file.exists() else "its folder is not there"
-            raise UsageError(f"{option} {file}: {why}; name another file")
+    _refuse_unwritable("--sheet", sheet)
+    _refuse_unwritable("--yaml", yaml)
     text, config = _configuration(path, yaml)
     from cnnkit.api.progress import print_note
     from cnnkit.cli.console_data import print_inspection, print_kept

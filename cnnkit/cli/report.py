@@ -10,8 +10,7 @@ from cnnkit.cli.completion import complete_run_or_study
 from cnnkit.cli.options import RootOption, TrustOption, csv_option
 from cnnkit.cli.runs import latest_named
 from cnnkit.errors import UsageError
-from cnnkit.filenames import CONFIG
-from cnnkit.own.sources import OWN
+from cnnkit.filenames import CONFIG, OWN
 
 if TYPE_CHECKING:
     from cnnkit.api.run import Run

@@ -17,19 +17,20 @@ from cnnkit.words import listed
 if TYPE_CHECKING:
     from cnnkit.comparison.pair_records import PairResult
 
-FEWEST_SEEDS = 3  # before them too little is known of the noise
+FEWEST_SEEDS = 3  # with fewer, too little is known of the noise
 FEW_OF_A_CLASS = 20  # test images: the standard error of a recall is then 5 to 11 points
 SHARE_TOLD = "in two of three studies"
 
 
 @dataclass(frozen=True)
 class CanTell(Record):
-    """The least differences that are found in two of three studies; fractions. Half as much: in one of three
-    at most.
+    """The smallest differences that are found in two of three studies, as fractions.
 
-    images: with these test images, for other images, whatever the seeds, if two values disagree on
-    `DISAGREE` of them; None: they are not known. images_seen: the same from how much they disagreed; None
-    before two seeds. seeds: by `most_seeds` seeds, from the noise so far; None before three.
+    A difference of half the size is found in one of three studies at most.
+    images: so that it holds for other images, too: found with these test images and any number of seeds, if
+    two values disagree on `DISAGREE` of them; None: the images are not known. images_seen: the same, with the
+    disagreement that was seen; None with fewer than two seeds. seeds: found with `most_seeds` seeds, with the
+    noise so far; None with fewer than three.
     """
 
     images: float | None
@@ -51,13 +52,17 @@ class ImagesOfSeed(NamedTuple):
             return None
         error = assumed_error(self.share, self.images, self.pool - self.images if self.pool else None)
         reach = max(least_of_images(1.0, n * (n - 1) // 2, SHARE) for n in values)
-        return max(reach * error, (reach * error) ** 2 / DISAGREE)  # no fewer than they differ by disagree
+        # Two values that differ by d disagree on a share d of the images or more.
+        return max(reach * error, (reach * error) ** 2 / DISAGREE)
 
 
 def few_of_a_class(
     metric: str, labels: NDArray[np.int64], tested: int, names: Sequence[str]
 ) -> Iterator[str]:
-    """What a person should know of a metric in which classes count alike. labels: of all images."""
+    """A warning, where a metric gives each class the same weight and a class has few test images.
+
+    labels: of all images. tested: how many of them are test images.
+    """
     counts = np.bincount(labels) * tested / len(labels)
     few = [names[k] for k in np.flatnonzero((counts > 0) & (counts < FEW_OF_A_CLASS)).tolist()]
     if metric != ACCURACY and few:
@@ -69,7 +74,7 @@ def few_of_a_class(
 
 
 def by_images_seen(families: Iterable[Sequence["PairResult"]]) -> float | None:
-    """families: pairs whose verdicts hold together."""
+    """`CanTell.images_seen`. families: groups of pairs whose verdicts hold together."""
     found = [
         least_of_images(float(np.median(errors)), len(pairs), SHARE)
         for pairs in families
@@ -79,7 +84,7 @@ def by_images_seen(families: Iterable[Sequence["PairResult"]]) -> float | None:
 
 
 def by_seeds(fits: Iterable[Fit], seeds: int, most: int) -> float | None:
-    """fits: of each key, after so many seeds."""
+    """`CanTell.seeds`. fits: of each key, after so many seeds."""
     found = [least_decided(fit, most) for fit in fits] if seeds >= FEWEST_SEEDS else []
     return max((one for one in found if one is not None), default=None)
 

@@ -152,7 +152,7 @@ class Course(Generic[T]):
         return SeedDone(self.looked_at, standings, self.decided, self._can_tell(factors))
 
     def _can_tell(self, judge: Judge | FactorsJudge) -> str:
-        """What the seeds that are left can show, in words; empty where none are, or it is decided."""
+        """What the seeds that are left can show, in words; empty if none are left, or all is decided."""
         most = len(self.seeds)
         if self.decided or not FEWEST_SEEDS < self.looked_at < most:
             return ""

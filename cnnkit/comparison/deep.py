@@ -109,7 +109,7 @@ def _apart(result: RunResult, placement: Placement) -> tuple[float, float]:
 
 
 def _compare_figures(run: RunDir, of: str, again: Evaluation, placement: Placement) -> None:
-    """Loss and accuracy of images whose predictions are not kept: as many as may be ties may differ.
+    """Loss and accuracy of images whose predictions are not kept. So many as may be ties may differ.
 
     of: what the names of the figures begin with.
     """

@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -12,9 +12,14 @@ from cnnkit.comparison.kept_runs import is_kept, told_of_none
 from cnnkit.errors import UsageError
 from cnnkit.files import PART
 from cnnkit.locks import alone_at
-from cnnkit.own.sources import OWN
 
-FOLDERS = (names.TRIALS, names.TUNING, OWN, "tb")
+
+def _pattern(file: Callable[[str], str], part: str) -> str:
+    """Matches the names that a function of `filenames` gives. part: matches what it is given."""
+    return re.escape(file("PART")).replace("PART", part)
+
+
+FOLDERS = (names.TRIALS, names.TUNING, names.OWN, names.EVENT_FILES)
 FILES = (
     *(names.ENVIRONMENT, names.IMAGES, names.METRICS, names.BEST, names.LAST, names.STATE, names.TESTED),
     *(names.PREDICTIONS, names.MANIFEST, names.FAILURE, names.CURVES, names.TRIAL, names.LABELS),
@@ -23,8 +28,9 @@ FILES = (
 RESULTS = (names.RESULT, names.RESULTS)  # removed first: what is left is not taken for finished
 KNOWN_BY = (names.CONFIG, names.STUDY)  # removed last: what is left can be deleted again
 PATTERNS = (
-    r"tracked-\w+\.json",
-    r"(eval|confusion)-.*\.(json|svg)",
+    _pattern(names.tracker_file, r"\w+"),
+    _pattern(names.evaluation_file, ".*"),
+    _pattern(names.confusion_picture, ".*"),
     r"(best|last)(-int8)?\.(onnx|pt2)(\.json)?",
     rf"\..*{re.escape(PART)}",
 )

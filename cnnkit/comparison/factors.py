@@ -69,9 +69,9 @@ NO_EFFECTS = Effects([], [], [], [])
 def judge_factors(
     study: OfSeveralKeys, observed: Observed, seeds: Sequence[int], looks: Sequence[LookResult]
 ) -> tuple[list[LookResult], Effects]:
-    """The looks, which tell when such a study is decided, then all effects after the last one.
+    """(the looks, each with whether the study is decided then; all effects after the last look).
 
-    There are no effects before a seed has all combinations. seeds: their numbers.
+    There are no effects until one seed has trained all combinations. seeds: the numbers of the seeds.
     """
     if not observed.has_whole_seed:
         return [replace(look, decided=False) for look in looks], NO_EFFECTS
@@ -92,7 +92,7 @@ def means_over(weights: Floats, accuracies: Floats) -> Floats:
 
 
 def means_at(study: OfSeveralKeys, results: StudyResults, given: int) -> list[list[Interval]]:
-    """What was compared, of each value of the first key, at each value of another one, over all the rest."""
+    """The mean of each value of the first key at each value of another one, over all other keys."""
     levels = {level.name: level for level in results.levels}
     accuracies = np.full((len(study.levels), len(results.seeds)), np.nan)
     for network, plan in enumerate(study.levels):
@@ -157,7 +157,7 @@ class FactorsJudge:
                 yield Standing(name, mean, len(own), failures[number], judge.state(number))
 
     def main_effects(self, observed: Observed, seeds: Sequence[int]) -> list[FactorResult]:
-        """After the last look, which was at these. seeds: their numbers."""
+        """One result a key. observed: what the last look was at. seeds: the numbers of its seeds."""
         return [self._main_effect(axis, observed, seeds) for axis in range(len(self.judges))]
 
     def _main_effect(self, axis: int, observed: Observed, seeds: Sequence[int]) -> FactorResult:
@@ -189,7 +189,7 @@ class FactorsJudge:
         return FactorResult(factor.key, levels, pairs, within)
 
     def interactions(self, observed: Observed) -> Iterator[InteractionResult]:
-        """Of each two keys, of each two values of both."""
+        """One result for each two keys, and for each two values of both."""
         assert self.seen is not None
         for (one, other), of_two in self.watch.interactions.items():
             seen, weights = self.seen.interactions[one, other], self.design.interaction(one, other)
@@ -224,7 +224,7 @@ class FactorsJudge:
                 )
 
     def _failed(self, observed: Observed, weights: Floats) -> list[str]:
-        """The combinations with a weight of which a training failed."""
+        """The names of the combinations with a weight other than 0 of which a training failed."""
         rests_on = observed.failed.any(1) & (weights != 0)
         return [name for name, failed in zip(observed.names, rests_on.tolist(), strict=True) if failed]
 

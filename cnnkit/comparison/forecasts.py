@@ -43,7 +43,7 @@ class StudyForecast:
 
 
 def forecast_study(study: StudyPlan, executor: Executor, published: Published) -> StudyForecast | None:
-    """None where it is not known: other machines (Ray) train at another speed."""
+    """The forecast; None with Ray, because other machines train at another speed."""
     runtime = study.base.runtime
     if runtime.device == "auto":
         return None

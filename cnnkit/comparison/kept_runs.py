@@ -25,9 +25,9 @@ from cnnkit.errors import CnnkitError, ConfigError, DamagedFile, UsageError
 from cnnkit.experiment.latest import LATEST, followed
 from cnnkit.experiment.no_run import did_you_mean, what_is_no_run
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import BEST, CONFIG, RESULTS, RUNS, STUDY, TRIALS, TUNING
+from cnnkit.filenames import BEST, CONFIG, OWN, RESULTS, RUNS, STUDY, TRIALS, TUNING
 from cnnkit.kept import read_kept
-from cnnkit.own.sources import OWN, Source
+from cnnkit.own.sources import Source
 from cnnkit.records import Record
 from cnnkit.tables import Column, Table
 from cnnkit.words import listed

@@ -23,16 +23,17 @@ from cnnkit.config.own_code import own_classes_of
 from cnnkit.errors import CnnkitError, UsageError
 from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import LABELS, LAST, LOCK, STATE, STUDY, TRIAL, TRIALS
+from cnnkit.filenames import LABELS, LAST, LOCK, OWN, STATE, STUDY, TRIAL, TRIALS
 from cnnkit.files import PART, copy_folder, remove_parts, write_atomically, write_json
 from cnnkit.kept import sealed
 from cnnkit.locks import alone_at
-from cnnkit.own.sources import OWN, keep, references_in
+from cnnkit.own.sources import keep, references_in
 from cnnkit.words import counted, listed
 
 SHOWN = 4  # trainings, in a message
 NOT_TAKEN = (LOCK, STATE, LAST, f".*{PART}")  # of a trial
 VERSIONS = ("cnnkit", "torch")  # which all trials have to share
+HASH_OF_IMAGES = "the hash of the images"
 
 
 @dataclass(frozen=True)
@@ -152,11 +153,8 @@ def _data_of(sources: Sequence[Source]) -> str:
         for entry in source.study.trials:
             with contextlib.suppress(CnnkitError):
                 run = RunDir(trial_folder(source.path, entry.folder))
-                if run.finished:
-                    facts: TrialFacts = run.record(TRIAL, TrialFacts)
-                    values["the hash of the images"].setdefault(facts.hashes["data"], run)
-                    for name in VERSIONS:
-                        values[f"the version of {name}"].setdefault(str(run.environment.get(name)), run)
+                for name, value in _shared_by_trials(run).items() if run.finished else ():
+                    values[name].setdefault(value, run)
     for name, found in values.items():
         if len(found) > 1:
             (one, first), (other, second), *_ = found.items()
@@ -166,7 +164,14 @@ def _data_of(sources: Sequence[Source]) -> str:
             )
     if not values:
         raise UsageError("no training has ended in any of them: there is nothing to merge yet")
-    return next(iter(values["the hash of the images"]))
+    return next(iter(values[HASH_OF_IMAGES]))
+
+
+def _shared_by_trials(run: RunDir) -> dict[str, str]:
+    """What all trials of a study have alike, in words, and its value."""
+    facts: TrialFacts = run.record(TRIAL, TrialFacts)
+    versions = {f"the version of {name}": str(run.environment.get(name)) for name in VERSIONS}
+    return {HASH_OF_IMAGES: facts.hashes["data"], **versions}
 
 
 def _write_plan(sources: Sequence[Source], plan: StudyPlan, trials: Sequence[Trial], folder: Path) -> None:

@@ -264,7 +264,7 @@ class StudyResults(Record):
 
     @property
     def decided(self) -> bool:
-        """Whether the leader is known: all others are settled, or none is better by the margin or more."""
+        """Whether the leader is known: each other level is settled, or none is better by the margin."""
         return bool(self.looks) and self.looks[-1].decided
 
     @property

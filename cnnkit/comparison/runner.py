@@ -32,11 +32,11 @@ from cnnkit.data.prepare import all_tested, load_data
 from cnnkit.errors import Interrupted, RunError
 from cnnkit.events import Note, SeedDone, StudyBegun, StudyEvent, StudyListener, TrialDone, ignore
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import LABELS, RESULTS, STUDY, TRIALS, TRIALS_TABLE, TUNING
+from cnnkit.filenames import LABELS, OWN, RESULTS, STUDY, TRIALS, TRIALS_TABLE, TUNING
 from cnnkit.files import remove_parts, write_atomically, write_json
 from cnnkit.kept import sealed, sha256
 from cnnkit.locks import alone_at
-from cnnkit.own.sources import OWN, handed_over, keep
+from cnnkit.own.sources import handed_over, keep
 from cnnkit.scores import ACCURACY, METRICS
 from cnnkit.training.idle_cores import IdleCores
 from cnnkit.words import TIMES, counted, listed

@@ -38,7 +38,7 @@ def sentence(results: StudyResults) -> str:
 
 
 def how_tuned(results: StudyResults) -> list[str]:
-    """That each level was tuned; empty if not."""
+    """A sentence where each level was tuned; else nothing."""
     if results.tuning and results.levels:
         each = "Each combination" if TIMES in results.key else "Each"
         return [f"{each} was tuned first, {results.tuning}, on validation images."]
@@ -54,7 +54,7 @@ def _seeds_without_effect(results: StudyResults) -> Iterator[str]:
 
 
 def changes_of_the_margin(results: StudyResults) -> list[str]:
-    """That the margin was changed after results were known, and what was decided before; empty if not."""
+    """A sentence where the margin was changed after results were known, with what was decided before."""
     told = [(earlier.margin, len(earlier.seeds), earlier.sentence) for earlier in results.history]
     before = [
         f"With ±{margin:g} points and {counted(seeds, 'seed')}: “{words}”"
@@ -236,7 +236,7 @@ def _by_how_much(levels: Levels) -> str:
 
 
 def _least_lead(levels: Levels) -> str:
-    """How far the best is ahead of each of them at least: the nearest end of their intervals."""
+    """By how much the best is ahead of each other level at least: the nearest end of the intervals."""
     high = [o.to_best.difference.high for o in levels if o.to_best and o.to_best.difference.high is not None]
     least = -max(high, default=0.0) * 100
     if least < 0.0005:

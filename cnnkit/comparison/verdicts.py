@@ -34,9 +34,9 @@ from cnnkit.sequential import ENOUGH, Look, Watch, reach
 from cnnkit.stats import MOST_SEEDS, Interval
 
 FEWEST_SEEDS = 2  # of a look: one seed says nothing of the noise
-MOST_EVIDENCE = 1e12  # that is told
-BEATEN = "beaten"  # what else is told of a level so far: that it is the best, or a verdict
-FEWEST_TOLD = 8  # seeds: a smaller number that would decide is not known well enough to be told
+MOST_EVIDENCE = 1e12  # larger numbers are told as this one
+BEATEN = "beaten"  # the state of a level that is worse than another; see `Judge.state`
+FEWEST_TOLD = 8  # seeds: where fewer might decide, this number is told, for the estimate is rough
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Observed:
     (levels, seeds), where a training failed. scores: (levels, seeds, images), which test image was classified
     right, or `image_scores` of another metric; 0 without a training; None where only accuracies are known.
     images: how many test images; 0: not known. pool: out of how many each seed chooses them; 0: all seeds
-    have the same ones. Of another metric than accuracy also: share: `image_share`; classes: (images,), whose
-    other images would have as many; None with a pool; plain: accuracies.
+    have the same ones. Of another metric than accuracy also: share: `image_share`; classes: (images,), the
+    class of each, of which other test images would have as many; None with a pool; plain: the accuracies.
     """
 
     names: Sequence[str]
@@ -180,13 +180,13 @@ def judge(observed: Observed, margin: float) -> tuple[Judge, list[LookResult], l
     judge = Judge(observed.names, margin, observed.resolution)
     seeds = observed.accuracies.shape[1]
     looks = [judge.look(observed.first(n)) for n in range(FEWEST_SEEDS, seeds + 1)]
-    if not looks:  # a single seed: there are differences, and nothing is known of them
+    if not looks:  # a single seed: there are differences, but their noise is not known
         judge.look(observed)
     return judge, looks, list(pairs_of(judge, observed))
 
 
 def pairs_of(judge: Judge, observed: Observed) -> Iterator[PairResult]:
-    """A verdict on every pair, after the last look, which was at these."""
+    """A verdict on every pair. observed: what the last look of the judge was at."""
     seen, watch = judge.seen, judge.watch
     assert seen is not None
     first, second = pair_indices(len(judge.names))
@@ -195,7 +195,7 @@ def pairs_of(judge: Judge, observed: Observed) -> Iterator[PairResult]:
         of_images = of_images_in(observed, seen.fit, pair, judge.weights[pair])
         elsewhere = of_images.half_width(float(seen.half_width[pair]), len(first)) if of_images else math.inf
         verdict = _verdict(judge, pair, a, b, mean, elsewhere)
-        told = verdict == UNDECIDED and not judge.failing[[a, b]].any()  # of that no seeds are the remedy
+        told = verdict == UNDECIDED and not judge.failing[[a, b]].any()  # more seeds mend no failure
         yield PairResult(
             judge.names[a],
             judge.names[b],
@@ -222,7 +222,7 @@ def _verdict(judge: Judge, pair: int, a: int, b: int, mean: float, elsewhere: fl
 
 
 def of_images_in(observed: Observed, fit: Fit, contrast: int, weights: Floats) -> OfImages | None:
-    """What the choice of images puts into a contrast; None where that is not known.
+    """How much a contrast depends on the choice of test images; None where that is not known.
 
     weights: (rows of `observed`,), of the contrast.
     """
@@ -242,7 +242,7 @@ def of_images_in(observed: Observed, fit: Fit, contrast: int, weights: Floats) -
 def interval_of(
     margin: float, seen: Look | Effects, pair: int, mean: float, verdict: str, elsewhere: float
 ) -> Interval:
-    """The one that makes the verdict. If that was made at an earlier look it ends at 0, or at the margin."""
+    """The interval that agrees with the verdict; cut at 0 or the margin for a verdict of an earlier look."""
     if verdict == EQUIVALENT:
         half = float(seen.near_half_width[pair])
         return Interval(mean, max(mean - half, -margin), min(mean + half, margin))
@@ -258,7 +258,7 @@ def interval_of(
 
 
 def _seeds_needed(judge: Judge, pair: int) -> SeedRange | None:
-    """With how many seeds in all the pair would be decided, were its true difference near what it is now.
+    """How many seeds in all would decide the pair, if its true difference is near the one seen so far.
 
     Near: within one standard error. The evidence must be enough for all pairs together.
     """
@@ -281,6 +281,6 @@ def _seeds_needed(judge: Judge, pair: int) -> SeedRange | None:
 
 
 def fewest_seeds(levels: int) -> int:
-    """Seeds below which no pair of so many levels can be called different, whatever comes out."""
+    """The fewest seeds with which a pair of so many levels can be called different at all."""
     seeds = np.arange(FEWEST_SEEDS, 10)
     return int(seeds[np.isfinite(reach(seeds, 1.0, (levels - 1) * (seeds - 1)))][0])

@@ -23,6 +23,7 @@ REDRAWN_KEYS = frozenset({"data.dataset", "data.folds", "data.resample_test"})
 CROP_KEYS = frozenset({"data.dataset", "data.crop"})
 GRID_KEYS = CROP_KEYS | {"data.scene.size", "model.channels", "model.kernel_sizes", "model.pool_size"}
 SIGN_KEYS = frozenset({"model.pooling", "model.head", "model.activation", "model.order"})
+ONLY_POSITIVE = "takes only values of 0 or more, and"
 LAYER_KEYS = GRID_KEYS | {"model.convolutions", "model.pooling", "model.head", "model.hidden"}
 
 
@@ -35,7 +36,8 @@ def complaints_about(data: DataConfig, model: ModelConfig, training: TrainingCon
     if complaints := list(_crop_complaints(data, info)):
         yield from complaints  # what follows from a grid that is not there would only confuse
     else:
-        yield from _sign_complaints(model)
+        yield from _signs_of_poolings(model)
+        yield from _signs_of_head(model)
         yield from grid_complaints(model, info.shape)
         yield from _layer_complaints(model, info, training.batch_size)
 
@@ -54,31 +56,32 @@ def _own_image_complaints(data: DataConfig) -> Iterator[Complaint]:
         yield Complaint("data.crop", "is not for your own images", "choose data.size and data.fit", CROP_KEYS)
 
 
-def _sign_complaints(model: ModelConfig) -> Iterator[Complaint]:
-    """Of poolings and of a head that take no negative values, where they would get some."""
+def _signs_of_poolings(model: ModelConfig) -> Iterator[Complaint]:
+    """Of poolings that take no negative values, where they would get some."""
     positive = ACTIVATIONS[model.activation].no_negatives
     able = listed([name for name, activation in ACTIVATIONS.items() if activation.no_negatives], "or")
-    only = "takes only values of 0 or more, and"
     for name in dict.fromkeys(s.pooling for s in model.stages if POOLINGS[s.pooling].no_negatives):
         if any(stage.pools_first for stage in model.stages if stage.pooling == name):
-            made, remedy = (
-                "with order: pooling_first it comes before the activation",
-                "activation_first",
-            )
+            made = "with order: pooling_first it comes before the activation"
+            remedy = "activation_first"
         elif not positive:
             made, remedy = f"{shown(model.activation)} gives it others", f"the activation {able}"
         else:
             continue
-        yield Complaint(
-            "model.pooling", f"{shown(name)} {only} {made}", f"choose {remedy}, or another pooling", SIGN_KEYS
-        )
+        words = f"{shown(name)} {ONLY_POSITIVE} {made}"
+        yield Complaint("model.pooling", words, f"choose {remedy}, or another pooling", SIGN_KEYS)
+
+
+def _signs_of_head(model: ModelConfig) -> Iterator[Complaint]:
+    """Of a head that takes no negative values, where it would get some."""
+    positive = ACTIVATIONS[model.activation].no_negatives
     last, head = model.stages[-1], model.head_choice.name
     negative = not last.pools_first and POOLINGS[last.pooling].makes_negatives
     if HEADS[head].no_negatives and (negative or not positive):
         maker, other = (last.pooling, "pooling") if negative else (model.activation, "activation")
         maker, head = shown(maker), shown(head)
         words = f"choose another {other} or another head"
-        yield Complaint("model.head", f"{head} {only} {maker} gives it others", words, SIGN_KEYS)
+        yield Complaint("model.head", f"{head} {ONLY_POSITIVE} {maker} gives it others", words, SIGN_KEYS)
 
 
 def _crop_complaints(data: DataConfig, info: DatasetInfo) -> Iterator[Complaint]:

@@ -11,6 +11,7 @@ from cnnkit.config.suggestions import dotted_keys, nearest_key
 from cnnkit.config.types import LARGEST
 from cnnkit.errors import UsageError
 from cnnkit.families.optimizers import OPTIMIZERS
+from cnnkit.families.schedules import SCHEDULES
 from cnnkit.words import listed
 
 Number = int | float
@@ -66,7 +67,9 @@ TUNABLE = {
     "training.momentum": Tunable(_evenly(0.99, low=0.5), _uses("momentum")),
     "training.batch_size": Tunable(_batch_sizes),
     "training.warmup": Tunable(_evenly(0.5)),
-    "training.gamma": Tunable(_evenly(0.95, low=0.4), lambda config: config.training.schedule == "step"),
+    "training.gamma": Tunable(
+        _evenly(0.95, low=0.4), lambda config: SCHEDULES[config.training.schedule].takes_gamma
+    ),
     "training.label_smoothing": Tunable(_evenly(0.2)),
     "training.gradient_clip": Tunable(lambda config: Range(0.1, 10, log=True)),
     "training.weight_averaging": Tunable(lambda config: Range(choices=(0.0, 0.9, 0.99, 0.999))),

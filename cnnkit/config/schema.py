@@ -4,7 +4,8 @@ Each section has its own file: `images`, `model`, `training` and `runtime`. The 
 `cnnkit config schema` and the error messages all come from here. Nothing here imports torch.
 """
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -30,6 +31,18 @@ class Config(Section):
     tracking: Listed[TrackerName] = Field(
         (), description="trackers that are told of the training; it is computed alike with and without them"
     )
+
+    if TYPE_CHECKING:  # for people's own type checks: every key has a default, and a section may be a dict
+
+        def __init__(
+            self,
+            *,
+            data: DataConfig | Mapping[str, Any] = ...,
+            model: ModelConfig | Mapping[str, Any] = ...,
+            training: TrainingConfig | Mapping[str, Any] = ...,
+            runtime: RuntimeConfig | Mapping[str, Any] = ...,
+            tracking: Sequence[str] = ...,
+        ) -> None: ...
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Config":

@@ -8,11 +8,17 @@ from cnnkit.config.choices import OneOf
 from cnnkit.config.types import Count, NonNegative, Positive, Probability, Section
 from cnnkit.families.optimizers import OPTIMIZERS
 from cnnkit.families.schedules import SCHEDULES
+from cnnkit.words import listed
 
 BALANCED = "balanced"
 MONITORS = ("accuracy", "loss", "balanced_accuracy", "macro_f1")
 OptimizerName = Annotated[str, OneOf(OPTIMIZERS)]
 ScheduleName = Annotated[str, OneOf(SCHEDULES)]
+WARMUPS = ", ".join(f"{entry.warmup:g} for {entry.name}" for entry in SCHEDULES.values() if entry.warmup)
+
+
+def _optimizers_with(setting: str) -> str:
+    return listed([entry.name for entry in OPTIMIZERS.values() if setting in entry.settings])
 
 
 class TrainingConfig(Section):
@@ -24,17 +30,25 @@ class TrainingConfig(Section):
     learning_rate: Positive = Field(0.005, description="its peak")
     schedule: ScheduleName = Field(
         "one_cycle",
-        description="the learning rate after its warm-up: one_cycle and cosine fall along a cosine, linear "
-        "along a line, both to 0; step multiplies it by `gamma` after each epoch",
+        description="the learning rate after its warm-up; "
+        + "; ".join(f"{entry.name}: {entry.summary}" for entry in SCHEDULES.values()),
     )
     warmup: Annotated[float, Field(ge=0, lt=1)] | None = Field(
-        None, description="share of all steps in which the rate rises; null: 0.25 for one_cycle, else 0"
+        None, description=f"share of all steps in which the rate rises; null: {WARMUPS}, else 0"
     )
-    gamma: Annotated[float, Field(gt=0, le=1)] = Field(0.7, description="factor of the step schedule")
-    weight_decay: NonNegative = Field(0.0, description="L2 penalty; decoupled for adamw")
-    momentum: Probability = Field(0.9, description="of sgd, muon and rmsprop")
+    gamma: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.7,
+        description="factor of the schedule "
+        + listed([name for name, entry in SCHEDULES.items() if entry.takes_gamma]),
+    )
+    weight_decay: NonNegative = Field(
+        0.0,
+        description="L2 penalty; decoupled for "
+        + listed([name for name, entry in OPTIMIZERS.items() if entry.decoupled]),
+    )
+    momentum: Probability = Field(0.9, description=f"of {_optimizers_with('momentum')}")
     betas: Annotated[tuple[Probability, Probability], Field(strict=False)] = Field(
-        (0.9, 0.999), description="decay of the two running means of adam, adamw, muon and nadam"
+        (0.9, 0.999), description=f"decay of the two running means of {_optimizers_with('betas')}"
     )
     label_smoothing: Probability = Field(0.0, description="share of the target spread over all classes")
     class_weights: Annotated[str, OneOf(("none", BALANCED))] = Field(

@@ -11,7 +11,7 @@ from cnnkit.families.datasets import ImageInfo
 CHUNK = 2**12  # images that are gathered at once where all of a data set are looked at
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ImageDataset:
     """Some images of a tensor, in the order of `rows`; they are copied only where they are looked at.
 
@@ -29,6 +29,10 @@ class ImageDataset:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        classes = len(self.info.class_names)
+        return f"ImageDataset({len(self)} images, {tuple(self.stored.shape[1:])}, {classes} classes)"
 
     @property
     def images(self) -> Tensor:
@@ -95,7 +99,7 @@ class Splits:
     train: ImageDataset
     validation: ImageDataset
     test: ImageDataset
-    tested: Tensor | None = None
+    tested: Tensor | None = field(default=None, repr=False)
     hashes: Mapping[str, str] = field(default_factory=dict)
 
     @property

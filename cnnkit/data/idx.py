@@ -67,7 +67,6 @@ def read_idx(path: Path, dimensions: int) -> Tensor:
 
     Raises DataError where the file is truncated, is not IDX, or differs from the published MNIST file.
     """
-
     raw = _unpacked(path)
     if len(raw) < 4 + 4 * dimensions:
         raise _damaged(path, f"is truncated: {len(raw)} bytes")

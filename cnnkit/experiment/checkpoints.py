@@ -17,10 +17,10 @@ from cnnkit.errors import ConfigError, DamagedFile, RunError, UsageError
 from cnnkit.experiment.manifest import read_checked
 from cnnkit.experiment.no_run import did_you_mean
 from cnnkit.experiment.run_dir import RunDir, open_run, resume_command
-from cnnkit.filenames import BEST, CONFIG, LAST, STATE, WEIGHTS_SUFFIX
+from cnnkit.filenames import BEST, CONFIG, LAST, OWN, STATE, WEIGHTS_SUFFIX
 from cnnkit.kept import parse_json
 from cnnkit.nn.model import CNN, build_model
-from cnnkit.own.sources import OWN, learn, packed, unpack
+from cnnkit.own.sources import learn, packed, unpack
 from cnnkit.tensor_files import load_tensors, parse_tensors, save_tensors
 from cnnkit.training.evaluation import COLDEST, HOTTEST
 from cnnkit.training.familiarity import Familiarity

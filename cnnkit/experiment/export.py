@@ -22,10 +22,10 @@ from cnnkit.experiment.onnx_file import OnnxDraft, OnnxFile, whole_images
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.experiment.torch_file import EXAMPLES, TorchDraft, traced
 from cnnkit.families.datasets import DatasetInfo
-from cnnkit.filenames import BEST
+from cnnkit.filenames import BEST, OWN
 from cnnkit.files import write_atomically, write_json
 from cnnkit.nn.exported import Exported
-from cnnkit.own.sources import OWN, packed
+from cnnkit.own.sources import packed
 from cnnkit.records import Record
 from cnnkit.training.device import choose_device
 from cnnkit.version import __version__

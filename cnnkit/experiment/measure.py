@@ -22,7 +22,7 @@ from cnnkit.experiment.onnx_file import OnnxFile
 from cnnkit.experiment.other_images import OtherImages, holds_the_same, other_images
 from cnnkit.experiment.pixel_hashes import other_pixels
 from cnnkit.experiment.trained_on import training_hashes, words_of_known
-from cnnkit.filenames import BEST
+from cnnkit.filenames import BEST, evaluation_file
 from cnnkit.files import write_json
 from cnnkit.tables import Column, Table
 from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
@@ -45,11 +45,16 @@ class Measured:
     run's own; None: its own.
     """
 
-    weights: Network
+    weights: Network = field(repr=False)
     split: str
     images: ImageDataset
     evaluation: Evaluation
     other: OtherImages | None = None
+
+    @property
+    def accuracy(self) -> float:
+        """The share of the images that are right, 0 … 1."""
+        return self.evaluation.accuracy
 
     @property
     def stem(self) -> str:
@@ -169,7 +174,7 @@ def _no_images(split: str | None, other: OtherImages | None) -> CnnkitError:
 def _keep(measured: Measured, notify: NoteListener) -> None:
     """Writes the numbers beside the weights. Those of another source of the same name are replaced."""
     folder, content = measured.weights.source.parent, measured.to_dict()
-    path = folder / f"eval-{measured.stem}.json"
+    path = folder / evaluation_file(measured.stem)
     try:
         with contextlib.suppress(FileNotFoundError, ValueError, AttributeError):
             before = json.loads(path.read_text(encoding="utf-8")).get("data")

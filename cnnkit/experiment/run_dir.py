@@ -27,6 +27,7 @@ from cnnkit.filenames import (
     FAILURE,
     LAST,
     METRICS,
+    OWN,
     PREDICTIONS,
     RESULT,
     STATE,
@@ -34,7 +35,7 @@ from cnnkit.filenames import (
 )
 from cnnkit.files import json_text, remove_parts, write_atomically
 from cnnkit.kept import parse_json, read_kept
-from cnnkit.own.sources import OWN, learn, learn_from_weights
+from cnnkit.own.sources import learn, learn_from_weights
 from cnnkit.records import Record, validated
 
 Fact = str | bool | int | float | list[str] | None  # of the environment

@@ -51,7 +51,8 @@ def prepare(
     """Finds the device and the data. Raises UsageError or DataError where they are not to be had.
 
     device_name: instead of the configured one. published: the images, where they are known already.
-    threads: with which an interrupted run began, so that it goes on bitwise; None: as many as cores are idle.
+    threads: how many an interrupted run began with, so that its weights stay the same bit for bit; None: as
+    many as cores are idle.
     """
     started, cores = time.perf_counter(), IdleCores()
     placement = choose_device(config.runtime, device_name)
@@ -96,7 +97,7 @@ def run_experiment(
 
 
 def _begin_or_restore(config: Config, run: RunDir, setting: Setting, notify: Listener) -> Training:
-    """A training that has not taken a step; of a run that was interrupted one that is where it stopped."""
+    """A training before its first step, or where an interrupted run stopped."""
     with out_of_memory_in_words(config.training.batch_size):
         training = begin(config, setting.placement, setting.splits)
     run.remove_leftovers()
@@ -130,7 +131,7 @@ def finish(
     setup_seconds: float,
     remember: bool = False,
 ) -> RunResult:
-    """Looks at the test split, once, with the weights that were kept; writes `result.json`.
+    """Measures the kept weights on the test split, once, and writes `result.json`.
 
     remember: as for `run_experiment`.
     """
@@ -202,7 +203,7 @@ def _train_and_keep(training: Training, splits: Splits, run: RunDir, notify: Lis
         if best:
             save_weights(run, BEST, training.kept_model, config, temperature)
         run.write_metrics(training.history)
-        save_state(run, training.state(), config)  # last: it says that the others are whole
+        save_state(run, training.state(), config)  # last: where it is there, the others are whole
 
     with signals.collected() as received:
         whole = train(training, splits, on_event=notify, on_epoch=keep, stop_requested=lambda: bool(received))
@@ -214,7 +215,7 @@ def _train_and_keep(training: Training, splits: Splits, run: RunDir, notify: Lis
 
 
 def _remember_training_images(weights: Weights, run: RunDir, splits: Splits, placement: Placement) -> None:
-    """Keeps with the best weights what tells images that are unlike the training images."""
+    """Keeps with the best weights what `predict` needs to warn of images unlike the training images."""
     model = weights.model.to(placement.device)
     generator = generator_for(weights.config.training.seed, "familiarity")
     with out_of_memory_in_words():

@@ -11,11 +11,10 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from cnnkit.errors import DamagedFile, OwnCodeError
-from cnnkit.filenames import CONFIG, TRIALS
+from cnnkit.filenames import CONFIG, OWN, TRIALS
 from cnnkit.files import write_atomically
 from cnnkit.own.names import DIGITS, Reference, reference
 
-OWN = "own"  # the folder of copies in a run or a study
 LARGEST = 1 << 20  # bytes of a file
 LARGEST_HEADER = 64 << 20  # bytes, of a weights file
 GROUPS = {"pooling": "cnnkit.poolings", "head": "cnnkit.heads", "activation": "cnnkit.activations"}

@@ -37,9 +37,10 @@ Change = Callable[[Tensor], Tensor]
 
 @contextmanager
 def watched(model: CNN, change: dict[int, Change] | None = None) -> Iterator[list[Watched]]:
-    """While it is open, each stage's pooling is watched. change: by stage, what is done to its maps after.
+    """Records, in a `with` block, the maps of each stage before and after its pooling.
 
-    Poolings compute what they always do, the long way: without short cuts through the convolution.
+    change: by stage, a function of the maps after it. Poolings compute the same values as always, but no
+    convolution skips places.
     """
     with ExitStack() as stack:
         seen = []
@@ -189,9 +190,9 @@ def _first_maps(model: CNN, images: Tensor) -> Tensor:
 
 
 def silenced(model: CNN, stage: int, part: int) -> Callable[[Tensor], Tensor]:
-    """What takes the information out of one part of a stage's maps: each map becomes its own mean.
+    """A function that removes the information from one part of a stage's maps: each becomes its own mean.
 
-    Its level stays, so that what follows is not surprised by silence alone.
+    The mean of each map stays, so the next layers see values as large as before.
     """
     parts = len(downsamplings(model)[stage].parts)
 

@@ -8,7 +8,7 @@ DIRECTIONS = {"left": (0, -1), "right": (0, 1), "up": (-1, 0), "down": (1, 0)}
 
 
 def shifted(images: Tensor, down: int, right: int) -> Tensor:
-    """(N, C, H, W) -> the same, moved; negative: up, left. What comes in from outside repeats the border."""
+    """(N, C, H, W) -> the same, moved; negative: up, left. Pixels from outside repeat the border."""
     height, width = images.shape[2:]
     room = max(abs(down), abs(right))
     padded = F.pad(images.float(), (room,) * 4, "replicate").to(images.dtype)

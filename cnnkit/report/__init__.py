@@ -1,4 +1,4 @@
 """One HTML page that shows a run or a study, drawn from kept files only.
 
-May import: `cnnkit.comparison` and the layers below it.
+May import: `cnnkit.comparison`, `cnnkit.probe` and the layers below them.
 """

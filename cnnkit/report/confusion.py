@@ -11,6 +11,7 @@ from torch import Tensor
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.data.prepare import load_splits
 from cnnkit.experiment.measure import Measured
+from cnnkit.filenames import confusion_picture
 from cnnkit.files import write_atomically
 from cnnkit.report.crops import crop_note, whole_image
 from cnnkit.report.heat import mistakes_map
@@ -32,7 +33,7 @@ def draw_confusion(measured: Measured) -> Path:
         images, evaluation.predictions, evaluation.confidences, data.crop, data.info.shown_as_is
     )
     title = f"{evaluation.accuracy:.2%} of {evaluation.images:,} {measured.which} right"
-    path = measured.weights.source.parent / f"confusion-{measured.stem}.svg"
+    path = measured.weights.source.parent / confusion_picture(measured.stem)
     write_atomically(path, confusion_svg(evaluation.confusion, names, mistakes, title))
     return path
 

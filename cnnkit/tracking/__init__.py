@@ -1,5 +1,5 @@
 """What trackers are told of a run or a study, and the processes that bring it to them.
 
-Imports everything below but the command line and `api`. A process of its own, `taker`, imports a tracker's
-library and never torch.
+A process of its own, `taker`, imports a tracker's library and never torch.
+May import: `cnnkit.report` and the layers below it.
 """

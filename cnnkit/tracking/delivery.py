@@ -20,7 +20,8 @@ from cnnkit.tracking.messages import Message
 from cnnkit.words import counted
 
 MOST_WAITING = 10_000  # messages
-# Seconds after the end: in which nothing is taken, and in all. MLflow's first database took 35 on busy cores.
+# Seconds to wait after the end: while nothing is taken, and in all. MLflow's first database took 35 s on busy
+# cores.
 QUIET, LONGEST = 10.0, 60.0
 # The process imports what this one can, but nothing that only happens to lie in the current folder.
 TAKER = (
@@ -61,7 +62,7 @@ class Delivery:
                     self._lost += 1
 
     def close(self, latest: float) -> None:
-        """Waits until all is taken, or nothing was for a while. latest: as `time.monotonic` has it."""
+        """Waits until all messages are taken, or none was for a while. latest: as `time.monotonic` has it."""
         while self._sender.is_alive() and time.monotonic() < self._until(latest):
             self._sender.join(0.02)
         if self._process and self._sender.is_alive():

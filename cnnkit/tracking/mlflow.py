@@ -22,7 +22,7 @@ STATES: Mapping[State, str] = {"finished": "FINISHED", "failed": "FAILED", "kill
 AT_ONCE = 100  # parameters; of numbers MLflow takes 1,000
 LONGEST_VALUE = 500  # characters that every version takes
 NOT_IN_NAMES = re.compile(r"[^\w.\-/ ]")
-GONE = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST")  # and others will fail alike
+GONE = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST")  # trying again would fail, too
 Batch = list[Any]
 
 

@@ -20,6 +20,7 @@ from typing import BinaryIO
 from cnnkit import signals
 from cnnkit.errors import DamagedFile
 from cnnkit.families.registry import load_class
+from cnnkit.filenames import tracker_file
 from cnnkit.files import write_json
 from cnnkit.kept import parse_json, read_kept
 from cnnkit.tracking import pictures
@@ -53,7 +54,7 @@ class Taker:
         self.lost, self.complained = 0, False
 
     def take_all(self) -> bool:
-        """Hands over what waits; whether nothing is left. What fails is told once, and waits."""
+        """Hands over what waits; returns whether nothing is left. What fails is told once, and waits."""
         while self.waiting:
             message, several = self._next()
             try:
@@ -70,7 +71,7 @@ class Taker:
         return True
 
     def _next(self) -> tuple[Message, int]:
-        """What comes next, and how many messages it is: numbers of one run are taken together."""
+        """(what comes next, of how many messages): numbers of one run are taken together."""
         first, several = self.waiting[0], 1
         if not isinstance(first, Scalars):
             return first, 1
@@ -117,7 +118,7 @@ class Taker:
 
 def memory_path(folder: str | Path, name: str) -> Path:
     """Where a run directory or a study keeps what finds it again in a tracker. name: of the tracker."""
-    return Path(folder) / f"tracked-{name}.json"
+    return Path(folder) / tracker_file(name)
 
 
 def kept_memory(folder: str | Path, name: str) -> Memory:

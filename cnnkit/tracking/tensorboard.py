@@ -7,9 +7,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from cnnkit.filenames import EVENT_FILES
 from cnnkit.tracking.messages import Memory, Opened, Row, State, Tracked
 
-FOLDER = "tb"
 EVENTS = "events.out.tfevents.*"
 WITHOUT_TENSORFLOW = "tensorboard.compat.notf"  # where this module is, TensorBoard imports no TensorFlow
 
@@ -22,7 +22,7 @@ class TensorBoardRun:
         from tensorboard.plugins.hparams import summary_v2 as hparams
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-        folder = Path(opened.folder) / FOLDER
+        folder = Path(opened.folder) / EVENT_FILES
         self.memory: Memory = {}
         self._there = _steps_in(folder) if opened.goes_on else {}
         if not opened.goes_on:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +51,9 @@ class TrialMessages:
         result = None if error else kept_point(run.path)
         return _ended(run, told, [_validated(result, _changed(run))] if result else [], (), error)
 
-    def _opened(self, run: RunDir, parameters: dict[str, Any], tags: dict[str, str], goes_on: bool) -> Opened:
+    def _opened(
+        self, run: RunDir, parameters: dict[str, object], tags: dict[str, str], goes_on: bool
+    ) -> Opened:
         return opened(run, parameters, goes_on, str(self.folder), **tags)
 
     def _returned(self, trial: FunctionTrial) -> list[Row]:
@@ -106,13 +107,13 @@ def _validated(result: PointResult, seconds: float) -> Row:
     return Row(result.best_epoch, {**values, "seconds": result.train_seconds}, seconds)
 
 
-def _given(study: FunctionStudy, trial: FunctionTrial) -> dict[str, Any]:
+def _given(study: FunctionStudy, trial: FunctionTrial) -> dict[str, object]:
     """What a function is called with."""
     values = trial.value if study.factors else {study.key: trial.value}
     return {"function": study.function, **values, "seed": trial.seed}
 
 
-def _parameters(study: StudyFile, entry: TrialEntry, run: RunDir) -> dict[str, Any]:
+def _parameters(study: StudyFile, entry: TrialEntry, run: RunDir) -> dict[str, object]:
     """Those of a trial: kept with it, or planned where it never began."""
     if (run.path / CONFIG).is_file():
         return parameters_of(run.config)

@@ -1,4 +1,4 @@
-"""What a model is worth: sums and counts over a split, divided last; and its temperature, fitted."""
+"""Measures a model on a split, as sums and counts that are divided last; fits its temperature."""
 
 import math
 from collections.abc import Sequence
@@ -24,10 +24,10 @@ COLDEST, HOTTEST = 0.05, 20.0
 # PRIOR * (s - log s) nats are added to the loss of all images, s = 1 / T. With T from 144 images of `digits`
 # the loss on its other held-out images is 0.029 nats, as without a temperature; with no prior it is 0.137.
 PRIOR = 10.0
-HALVINGS = 30  # of the bracket: T is then known to 6e-9 of itself
+HALVINGS = 30  # of the interval in which T lies: its relative error is then 6e-9
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """What a model answered to a split of N images.
 
@@ -42,6 +42,9 @@ class Evaluation:
     labels: Tensor
     predictions: Tensor
     temperature: float | None = None
+
+    def __repr__(self) -> str:
+        return f"Evaluation({self.correct} of {self.images} right, {self.accuracy:.2%}, loss {self.loss:.4f})"
 
     @property
     def images(self) -> int:
@@ -167,7 +170,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     the accuracy stays: Guo et al., "On calibration of modern neural networks", ICML 2017, section 4.2.
     The loss is convex in 1 / T; the root of its derivative is bracketed and halved, in float64.
 
-    Where every image is right the loss falls for ever as T goes to 0, and a few images know little. So
+    Where every image is right, the loss falls for ever as T goes to 0; and few images tell little. So
     1 / T has a prior, a Gamma distribution with its mode at 1: with few images, or with images that tell
     nothing, T stays near 1, and the loss stays convex. T is always from `COLDEST` to `HOTTEST`.
     """

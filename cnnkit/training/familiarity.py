@@ -15,10 +15,10 @@ from cnnkit.nn.model import CNN
 from cnnkit.training.device import Placement
 from cnnkit.training.evaluation import evaluation_batch
 
-AXES = 32  # of the features' variance, the largest: with 64 letters are told from digits no better
+AXES = 32  # along which the features vary most; with 64 axes letters are told from digits no better
 MOST_POINTS = 5_000  # training images remembered; 20,000 took 0.49 s instead of 0.15 and told no letter more
-FEWEST_HONEST = 100  # validation images: of fewer, one in a hundred cannot be told
-HONEST = 0.99  # of the validation images, those that shall not be warned about
+FEWEST_HONEST = 100  # validation images; fewer do not tell how far one in a hundred lies
+HONEST = 0.99  # the share of the validation images that get no warning
 CHUNK = 500  # images compared with all points at once
 
 
@@ -83,7 +83,8 @@ def familiarity_of(
     """Remembers training images, and how far from them the validation images lie.
 
     generator: draws which are remembered, and where the search for the axes begins. None where fewer than
-    `FEWEST_HONEST` images were held out: the training images themselves lie nearer than honest images do.
+    `FEWEST_HONEST` images were held out. Training images cannot take their place: they lie nearer than new
+    images do.
     """
     if len(validation) < FEWEST_HONEST:
         return None
@@ -95,7 +96,7 @@ def familiarity_of(
     narrow = torch.uint8 if train.info.classes <= 256 else torch.int32
     known = Familiarity(mean, axes, points, chosen.labels.cpu().to(narrow), torch.ones(()))
     distances = known._distances(*_features(model, validation, placement))
-    measured = distances[distances.isfinite()]  # of a class without points there is no distance
+    measured = distances[distances.isfinite()]  # it is infinite where the class has no points
     if not len(measured):
         return None
     return Familiarity(mean, axes, points, known.classes, measured.quantile(HONEST))

@@ -12,7 +12,9 @@ from cnnkit.training.device import Placement
 from cnnkit.words import counted
 
 SYSTEM_TIMES = Path("/proc/stat")
-LEAST_SECONDS = 0.1  # the system counts in hundredths of a second: one on each of two cores is 0.2 cores here
+LEAST_SECONDS = (
+    0.1  # the system counts in hundredths of a second, which are 0.2 cores here if two cores are off by one
+)
 SECOND_LOOK = 0.2  # seconds
 WORTH_A_THREAD = 0.75  # of a core; with less of it, one thread more makes a run slower
 
@@ -26,7 +28,7 @@ class IdleCores:
     def count(self, least: float = LEAST_SECONDS) -> float:
         """The mean number since the creation; infinite where it is not known.
 
-        least: seconds since the creation, which are waited for.
+        least: waits until so many seconds have passed since the creation.
         """
         time.sleep(max(0.0, self.started + least - time.perf_counter()))
         free = _free_seconds() - self.free
@@ -49,8 +51,8 @@ class IdleCores:
     def too_few(self, threads: int) -> float | None:
         """How many cores are free, where these are too few for so many threads; else None.
 
-        Where cores seem busy a second look decides: one of 11 starts on two quiet cores was told 1.7 free
-        cores, the others 1.89 to 1.99. What was busy for a moment is free then.
+        Where cores seem busy they are counted again, because a core may be busy for a moment only: at 11
+        starts on two quiet cores one count was 1.7, and the others were 1.89 to 1.99.
         """
         free = self.count()
         if _busy(free, threads):

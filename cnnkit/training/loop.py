@@ -34,9 +34,8 @@ def train(
 ) -> bool:
     """Trains until finished; returns False where it was asked to stop after a step.
 
-    on_epoch(best): called after each epoch, to keep the weights; best: whether they are the best so
-    far, by `training.monitor`, then by validation loss; each epoch is the best so far where nothing is held
-    out.
+    on_epoch(best): called after each epoch, to keep the weights. best: whether they are the best so far, by
+    `training.monitor`, then by validation loss. Where nothing is held out, each epoch is the best so far.
     steps: by default those that suit the device. Raises TrainingError where the loss stops being finite or
     memory runs out.
     """

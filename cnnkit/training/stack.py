@@ -18,13 +18,13 @@ from cnnkit.training.state import DRAWING_USES, EpochUnderWay, Training, orders
 
 
 class Stack:
-    """The steps of S trainings of equal configuration but for the seed, and of equally many images, as one.
+    """S trainings whose steps are taken together. They differ only in their seeds.
 
     Everything a step needs lies on the device: the images, once for all trainings; the indices and the order
     of each training's own images; the epoch's learning rates; the number of the step; losses and counts of
-    right predictions. So every step is the same work: it can be recorded, and the host waits for none.
-    The trainings share no numbers. Beside others a training differs only by rounding, because wide layers
-    may sum in another order.
+    right predictions. So each step is the same work. It can be recorded, and the host never waits for one.
+    The trainings share no numbers. A training beside others differs from one alone only by rounding, because
+    wide layers may sum in another order.
 
     shares: for each training the indices (n,) of its images. rate_on_device: whether the optimizer reads
     its learning rate there; None: on CUDA, where its step can be recorded.
@@ -73,7 +73,7 @@ class Stack:
         count, size = len(self.trainings), self.config.training.batch_size
         self.shares, images = shares, shares.shape[1]
         self.count = self.trainings[0].steps_per_epoch
-        self.full = self.count - bool(images % size)  # without a shorter or longer last one
+        self.full = self.count - bool(images % size)  # full batches; the last may be shorter or longer
         self.order = torch.zeros(count, self.full, size, dtype=torch.int64, device=self.device)
         self.rest = torch.zeros(count, images - self.full * size, dtype=torch.int64, device=self.device)
         self.rates = torch.zeros(self.count, device=self.device)
@@ -117,7 +117,7 @@ class Stack:
         return begun
 
     def rehearse(self, record: Callable[[Callable[[], None]], None]) -> None:
-        """Takes steps, or records one, and puts everything back, before the clock of an epoch starts."""
+        """Takes some steps, or records one, before an epoch is timed; then restores every state."""
         averaging, means = self.averaging, [mean for mean, _ in self.averages]
         own = (*self.network.tensors.values(), *means, self.losses, self.correct, self.at)
         with PutBack(own, self.generators, self.optimizer), self.context:
