@@ -1,10 +1,14 @@
 """Trackers are told all of a training, and never stop one."""
 
 import json
+import math
 import queue
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -184,12 +188,14 @@ def test_what_finds_no_room_in_the_queue_is_dropped_and_told(
 ) -> None:
     monkeypatch.setenv("FAKE", "hangs")
     monkeypatch.setattr(delivery, "QUIET", 1.0)
+    monkeypatch.setattr(delivery, "SILENT", 0.1)
     monkeypatch.setattr(delivery, "MOST_WAITING", 2)
     heard: list[str] = []
     deliveries = delivery.Deliveries(["fake"], notes(heard))
     row = Row(1, {"a" * 100_000: 1.0}, 0.0)  # more than a pipe holds
     deliveries.tell(Opened(str(tmp_path), "a", {}), *[Scalars(str(tmp_path), [row])] * 20)
     deliveries.close()
+    assert heard[0] == "waiting for fake to take the rest"
     assert "messages could not be delivered" in heard[-1]
 
 
@@ -270,6 +276,68 @@ def test_what_failed_is_tried_again_while_messages_come(tmp_path: Path) -> None:
     assert Recording.taken == [[1]]
 
 
+@pytest.mark.parametrize("held", [1, taker.MOST_HELD, taker.MOST_HELD + 1])
+def test_a_tracker_that_has_used_its_share_takes_nothing_until_the_end_or_much_waits(
+    held: int, tmp_path: Path
+) -> None:
+    Recording.taken, seen = [], list[int]()
+    own = taker.Taker("own", Recording, lambda _: None)  # type: ignore[arg-type]
+    waiting: queue.Queue[Message | None] = queue.Queue()
+    for _ in range(held):
+        waiting.put(Opened(str(tmp_path), "a", {}))
+    rests = iter([0.001] * 3)
+
+    def rest() -> float:
+        left = next(rests, None)
+        if left is None and not seen:
+            seen.append(len(own.runs))
+            waiting.put(None)
+        return left or 1000.0
+
+    taker.run(own, waiting, rest)
+    assert seen == [held > taker.MOST_HELD]
+    assert (len(own.runs), len(own.waiting)) == (1, 0)
+
+
+def test_a_share_is_of_the_time_since_the_training_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, used = 1000.0, 3.0
+    monkeypatch.setattr(taker, "time", SimpleNamespace(monotonic=lambda: now, process_time=lambda: used))
+    rest = taker.resting(0.02, age=100.0)
+    assert rest() == pytest.approx(3.0 / 0.02 - 100.0)
+    now += 49.0
+    assert rest() == pytest.approx(1.0)
+    now += 2.0
+    assert rest() == 0.0
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize("share", [1e-9, math.inf])
+def test_a_short_training_is_told_at_its_end_and_a_long_one_before(
+    share: float, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, before, started = tmp_path / "run", list[bool](), list[bool]()
+
+    def start(*command: Any, **given: Any) -> subprocess.Popen[bytes]:
+        started.append(True)
+        return subprocess.Popen(*command, **given)
+
+    monkeypatch.setattr(delivery, "SHARE", share)
+    monkeypatch.setattr(delivery, "subprocess", SimpleNamespace(Popen=start, PIPE=subprocess.PIPE))
+
+    def listen(event: object) -> None:
+        if isinstance(event, EpochRecord) and event.epoch == 2:
+            latest = time.monotonic() + (0.0 if share < 1 else 100.0)
+            while not told(home, "row") and time.monotonic() < latest:
+                time.sleep(0.02)
+            before.append(bool(told(home, "opened")))
+            assert started == [True] * (share > 1)
+
+    train(tiny("tracking=[fake]"), "run", progress=listen)
+    assert before == [share > 1]
+    assert [step for step, _ in told(home, "row")] == [1, 2, 2]
+    assert told(home, "end") == [["finished"]]
+
+
 def test_tracking_changes_no_identity_and_no_plan(tiny: Tiny) -> None:
     plain, tracked = tiny(), tiny("tracking=[tensorboard, mlflow]")
     assert Trial("a", plain, "data").id == Trial("a", tracked, "data").id
@@ -317,7 +385,7 @@ def test_a_comparison_is_a_run_with_the_verdict_and_one_for_each_trial(tiny: Tin
         assert epoch["loss/train"] == cnnkit.open_run(trial).metrics[0].train_loss
         assert result["test/accuracy"] == cnnkit.open_run(trial).result.test_accuracy
         assert told(trial, "end") == [["finished"]]
-    assert not [note for note in heard if "tracker" in note or "fake" in note]
+    assert not [note for note in heard if "tracker" in note or note.startswith("fake: ")]
     assert "tracking: []" in json.loads((home / STUDY).read_text())["config"]
 
 

@@ -17,11 +17,15 @@ from cnnkit.events import Note, NoteListener
 from cnnkit.families.trackers import TRACKERS, Tracker
 from cnnkit.signals import ctrl_c_blocked
 from cnnkit.tracking.messages import Message
-from cnnkit.words import counted
+from cnnkit.words import counted, listed
 
 MOST_WAITING = 10_000  # messages
 # Seconds after the end: in which nothing is taken, and in all. MLflow's first database took 35 on busy cores.
 QUIET, LONGEST = 10.0, 60.0
+SILENT = 1.0  # seconds after the end until a person is told what is waited for
+# What a tracker's process may use of one processor while something trains, as a share of the time since that
+# began: it cannot cost the training more, not even where all processors train.
+SHARE = 0.02
 # The process imports what this one can, but nothing that only happens to lie in the current folder.
 TAKER = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -37,6 +41,7 @@ class Delivery:
         self.complaints: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._queue: queue.Queue[Message | None] = queue.Queue(MOST_WAITING)
         self._lost, self._killed = 0, False
+        self._began, self._ended = time.monotonic(), threading.Event()
         self._answered = False  # a busy machine may take long to import a library, and to make a database
         self._last_taken = time.monotonic()
         self._process: subprocess.Popen[bytes] | None = None
@@ -52,6 +57,7 @@ class Delivery:
     def end(self) -> None:
         """No message comes after this."""
         self._last_taken = time.monotonic()
+        self._ended.set()
         while True:
             try:
                 return self._queue.put_nowait(None)
@@ -59,6 +65,11 @@ class Delivery:
                 with contextlib.suppress(queue.Empty):
                     self._queue.get_nowait()
                     self._lost += 1
+
+    def is_done(self, latest: float) -> bool:
+        """Whether nothing is under way any more; waits for it. latest: as `time.monotonic` has it."""
+        self._sender.join(max(0.0, latest - time.monotonic()))
+        return not self._sender.is_alive()
 
     def close(self, latest: float) -> None:
         """Waits until all is taken, or nothing was for a while. latest: as `time.monotonic` has it."""
@@ -79,9 +90,20 @@ class Delivery:
         self.complaints.put(f"{self.tracker.name}: {words}")
 
     def _send(self) -> None:
-        """The thread: starts the process, and writes to it until the end."""
+        """The thread: starts the process when its share is reached, or at the end, and writes to it."""
+        training = not self._ended.wait(self.tracker.seconds / SHARE)
+        pace = (str(SHARE), str(time.monotonic() - self._began)) if training else ()
         environment = json.dumps([path for path in sys.path if path])
-        command = [sys.executable, "-I", "-c", TAKER, environment, self.tracker.name, self.tracker.path]
+        command = [
+            sys.executable,
+            "-I",
+            "-c",
+            TAKER,
+            environment,
+            self.tracker.name,
+            self.tracker.path,
+            *pace,
+        ]
         try:
             with ctrl_c_blocked() if hasattr(os, "fork") else contextlib.nullcontext():
                 self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -146,9 +168,11 @@ class Deliveries:
 
     def close(self) -> None:
         """Waits some seconds for what is under way; the rest is dropped, and told."""
-        latest = time.monotonic() + LONGEST
+        now = time.monotonic()
         for delivery in self._open:
             delivery.end()
+        if slow := [one.tracker.name for one in self._open if not one.is_done(now + SILENT)]:
+            self.notify(Note(f"waiting for {listed(slow)} to take the rest"))
         for delivery in self._open:
-            delivery.close(latest)
+            delivery.close(now + LONGEST)
         self.pass_on()
