@@ -27,13 +27,14 @@ from cnnkit.comparison.trial import Trial
 from cnnkit.config.load import config_text, flat, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import TrainingError, UsageError
-from cnnkit.events import EpochRecord, Listener, Note
+from cnnkit.events import EpochRecord, Listener, Note, TrialDone
 from cnnkit.families.trackers import TRACKERS, Tracker
 from cnnkit.filenames import PREDICTIONS, RESULT, STUDY
 from cnnkit.stats import MOST_SEEDS
 from cnnkit.tracking import delivery, taker
 from cnnkit.tracking.messages import Ended, Message, Opened, Refused, Row, Scalars, Text
 from cnnkit.tracking.pictures import CELL, LETTER, LONGEST_NAME, MARGIN, confusion_picture, filters_picture
+from cnnkit.tracking.run import tracked_before
 from cnnkit.tracking.study import tracked_study, verdict
 
 # A whole tracker in one file, which keeps what it is told in `fake.jsonl` of the run directory.
@@ -494,6 +495,25 @@ def test_a_trial_that_fails_is_told_with_its_reason(tiny: Tiny, tmp_path: Path) 
     assert told(failed, "text") == [["failure", "lost", "lost"]]
     ((_, parameters, _, _),) = told(failed, "opened")
     assert parameters == {**told_parameters(home), "training.learning_rate": 0.5, "training.seed": 0}
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_study_that_is_killed_before_a_tracker_begins_goes_on_with_it(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "SHARE", 1e-9)
+    home, remembered = tmp_path / "study", list[list[str]]()
+
+    def listen(event: object) -> None:
+        if isinstance(event, TrialDone):
+            remembered.append([*tracked_before(home), *told(home, "opened")])
+
+    with tracked_study(["fake"], None, notes([])) as tracked:
+        assert tracked is not None
+        plan = plan_study(tiny("training.epochs=1"), "model.dropout", [0, 0.5], 1)
+        run_study(plan, home, Here(home / "trials"), tracked.at(home, listen))
+    assert remembered == [["fake"], ["fake"]]
+    assert [going_on for *_, going_on in told(home, "opened")] == [False]
 
 
 def test_a_confusion_is_drawn_with_a_cell_for_each_pair_and_filters_in_rows_of_eight() -> None:

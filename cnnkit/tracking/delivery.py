@@ -11,12 +11,15 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO, Any
 
 from cnnkit.events import Note, NoteListener
 from cnnkit.families.trackers import TRACKERS, Tracker
+from cnnkit.files import write_json
 from cnnkit.signals import ctrl_c_blocked
 from cnnkit.tracking.messages import Message
+from cnnkit.tracking.taker import ENDED, memory_path
 from cnnkit.words import counted, listed
 
 MOST_WAITING = 10_000  # messages
@@ -159,6 +162,12 @@ class Deliveries:
         for delivery in self._open:
             for message in messages:
                 delivery.put(message)
+
+    def remember(self, folder: Path) -> None:
+        """Keeps in a folder which trackers are told of it, before the first of them has taken anything."""
+        for path in (memory_path(folder, delivery.tracker.name) for delivery in self._open):
+            if not path.is_file():
+                write_json(path, {ENDED: False})
 
     def pass_on(self) -> None:
         """Tells what trackers complained of since."""
