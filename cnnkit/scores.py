@@ -60,9 +60,11 @@ def class_scores(confusion: ArrayLike) -> ClassScores:
     return ClassScores(counts.sum(1), counts.sum(0), counts.diagonal())
 
 
-def confusion_of(truth: NDArray[np.integer], answers: NDArray[np.integer]) -> NDArray[np.int64]:
-    """(N,), (N,) -> (K, K), K one more than the largest of them."""
-    classes = 1 + int(max(truth.max(initial=0), answers.max(initial=0)))
+def confusion_of(
+    truth: NDArray[np.integer], answers: NDArray[np.integer], classes: int = 0
+) -> NDArray[np.int64]:
+    """(N,), (N,) -> (K, K), rows the truth. K: `classes`; 0: one more than the largest of them."""
+    classes = classes or 1 + int(max(truth.max(initial=0), answers.max(initial=0)))
     pairs = truth.astype(np.int64) * classes + answers
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 

@@ -161,6 +161,8 @@ def test_the_command_prints_the_list_in_three_forms(home: Path, capsys: Capture)
     assert float(rows[-1]["accuracy"]) == pytest.approx(wanted[-1]["accuracy"])
     Path("empty").mkdir()
     assert call(capsys, "runs", "empty").out == "no run or study in empty\n"
+    none = call(capsys, "runs", home, "--filter", "training.epochs=7")
+    assert (none.code, none.out) == (0, f"no run or study in {home} fits\n")
 
 
 def test_a_damaged_result_is_told_with_its_reason(home: Path, tmp_path: Path) -> None:

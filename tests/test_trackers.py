@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import json
+import math
 import os
 import socket
 import subprocess
@@ -222,8 +223,9 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 @server_there
 @posix_signals
 def test_a_server_that_is_killed_in_the_middle_stops_no_training_and_is_told_the_rest_later(
-    server: Server, tiny: Tiny, tmp_path: Path
+    server: Server, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(delivery, "SHARE", math.inf)  # at once, not after minutes
     heard: list[str] = []
 
     def listen(event: object) -> None:

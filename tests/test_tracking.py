@@ -1,10 +1,14 @@
 """Trackers are told all of a training, and never stop one."""
 
 import json
+import math
 import queue
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,13 +27,14 @@ from cnnkit.comparison.trial import Trial
 from cnnkit.config.load import config_text, flat, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import TrainingError, UsageError
-from cnnkit.events import EpochRecord, Listener, Note
+from cnnkit.events import EpochRecord, Listener, Note, TrialDone
 from cnnkit.families.trackers import TRACKERS, Tracker
 from cnnkit.filenames import PREDICTIONS, RESULT, STUDY
 from cnnkit.stats import MOST_SEEDS
 from cnnkit.tracking import delivery, taker
 from cnnkit.tracking.messages import Ended, Message, Opened, Refused, Row, Scalars, Text
 from cnnkit.tracking.pictures import CELL, LETTER, LONGEST_NAME, MARGIN, confusion_picture, filters_picture
+from cnnkit.tracking.run import tracked_before
 from cnnkit.tracking.study import tracked_study, verdict
 
 # A whole tracker in one file, which keeps what it is told in `fake.jsonl` of the run directory.
@@ -184,12 +189,14 @@ def test_what_finds_no_room_in_the_queue_is_dropped_and_told(
 ) -> None:
     monkeypatch.setenv("FAKE", "hangs")
     monkeypatch.setattr(delivery, "QUIET", 1.0)
+    monkeypatch.setattr(delivery, "SILENT", 0.1)
     monkeypatch.setattr(delivery, "MOST_WAITING", 2)
     heard: list[str] = []
     deliveries = delivery.Deliveries(["fake"], notes(heard))
     row = Row(1, {"a" * 100_000: 1.0}, 0.0)  # more than a pipe holds
     deliveries.tell(Opened(str(tmp_path), "a", {}), *[Scalars(str(tmp_path), [row])] * 20)
     deliveries.close()
+    assert heard[0] == "waiting for fake to take the rest"
     assert "messages could not be delivered" in heard[-1]
 
 
@@ -270,6 +277,68 @@ def test_what_failed_is_tried_again_while_messages_come(tmp_path: Path) -> None:
     assert Recording.taken == [[1]]
 
 
+@pytest.mark.parametrize("held", [1, taker.MOST_HELD, taker.MOST_HELD + 1])
+def test_a_tracker_that_has_used_its_share_takes_nothing_until_the_end_or_much_waits(
+    held: int, tmp_path: Path
+) -> None:
+    Recording.taken, seen = [], list[int]()
+    own = taker.Taker("own", Recording, lambda _: None)  # type: ignore[arg-type]
+    waiting: queue.Queue[Message | None] = queue.Queue()
+    for _ in range(held):
+        waiting.put(Opened(str(tmp_path), "a", {}))
+    rests = iter([0.001] * 3)
+
+    def rest() -> float:
+        left = next(rests, None)
+        if left is None and not seen:
+            seen.append(len(own.runs))
+            waiting.put(None)
+        return left or 1000.0
+
+    taker.run(own, waiting, rest)
+    assert seen == [held > taker.MOST_HELD]
+    assert (len(own.runs), len(own.waiting)) == (1, 0)
+
+
+def test_a_share_is_of_the_time_since_the_training_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, used = 1000.0, 3.0
+    monkeypatch.setattr(taker, "time", SimpleNamespace(monotonic=lambda: now, process_time=lambda: used))
+    rest = taker.resting(0.02, age=100.0)
+    assert rest() == pytest.approx(3.0 / 0.02 - 100.0)
+    now += 49.0
+    assert rest() == pytest.approx(1.0)
+    now += 2.0
+    assert rest() == 0.0
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize("share", [1e-9, math.inf])
+def test_a_short_training_is_told_at_its_end_and_a_long_one_before(
+    share: float, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, before, started = tmp_path / "run", list[bool](), list[bool]()
+
+    def start(*command: Any, **given: Any) -> subprocess.Popen[bytes]:
+        started.append(True)
+        return subprocess.Popen(*command, **given)
+
+    monkeypatch.setattr(delivery, "SHARE", share)
+    monkeypatch.setattr(delivery, "subprocess", SimpleNamespace(Popen=start, PIPE=subprocess.PIPE))
+
+    def listen(event: object) -> None:
+        if isinstance(event, EpochRecord) and event.epoch == 2:
+            latest = time.monotonic() + (0.0 if share < 1 else 100.0)
+            while not told(home, "row") and time.monotonic() < latest:
+                time.sleep(0.02)
+            before.append(bool(told(home, "opened")))
+            assert started == [True] * (share > 1)
+
+    train(tiny("tracking=[fake]"), "run", progress=listen)
+    assert before == [share > 1]
+    assert [step for step, _ in told(home, "row")] == [1, 2, 2]
+    assert told(home, "end") == [["finished"]]
+
+
 def test_tracking_changes_no_identity_and_no_plan(tiny: Tiny) -> None:
     plain, tracked = tiny(), tiny("tracking=[tensorboard, mlflow]")
     assert Trial("a", plain, "data").id == Trial("a", tracked, "data").id
@@ -317,7 +386,7 @@ def test_a_comparison_is_a_run_with_the_verdict_and_one_for_each_trial(tiny: Tin
         assert epoch["loss/train"] == cnnkit.open_run(trial).metrics[0].train_loss
         assert result["test/accuracy"] == cnnkit.open_run(trial).result.test_accuracy
         assert told(trial, "end") == [["finished"]]
-    assert not [note for note in heard if "tracker" in note or "fake" in note]
+    assert not [note for note in heard if "tracker" in note or note.startswith("fake: ")]
     assert "tracking: []" in json.loads((home / STUDY).read_text())["config"]
 
 
@@ -426,6 +495,25 @@ def test_a_trial_that_fails_is_told_with_its_reason(tiny: Tiny, tmp_path: Path) 
     assert told(failed, "text") == [["failure", "lost", "lost"]]
     ((_, parameters, _, _),) = told(failed, "opened")
     assert parameters == {**told_parameters(home), "training.learning_rate": 0.5, "training.seed": 0}
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_study_that_is_killed_before_a_tracker_begins_goes_on_with_it(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "SHARE", 1e-9)
+    home, remembered = tmp_path / "study", list[list[str]]()
+
+    def listen(event: object) -> None:
+        if isinstance(event, TrialDone):
+            remembered.append([*tracked_before(home), *told(home, "opened")])
+
+    with tracked_study(["fake"], None, notes([])) as tracked:
+        assert tracked is not None
+        plan = plan_study(tiny("training.epochs=1"), "model.dropout", [0, 0.5], 1)
+        run_study(plan, home, Here(home / "trials"), tracked.at(home, listen))
+    assert remembered == [["fake"], ["fake"]]
+    assert [going_on for *_, going_on in told(home, "opened")] == [False]
 
 
 def test_a_confusion_is_drawn_with_a_cell_for_each_pair_and_filters_in_rows_of_eight() -> None:

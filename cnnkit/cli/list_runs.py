@@ -146,7 +146,7 @@ def _list(folder: Path, filters: Sequence[str], by: str, table: Path | None, as_
     if as_json:
         print_json({"runs": [run.to_dict() for run in runs], **({"csv": str(table)} if table else {})})
     else:
-        _show(runs, folder, table)
+        _show(runs, f"no run or study in {folder}{' fits' if filters else ''}", table)
 
 
 def _compare(first: Path, second: Path, table: Path | None, as_json: bool) -> None:
@@ -164,13 +164,14 @@ def _compare(first: Path, second: Path, table: Path | None, as_json: bool) -> No
         _told_of(table)
 
 
-def _show(runs: "list[KeptRun]", folder: Path, table: Path | None) -> None:
+def _show(runs: "list[KeptRun]", none: str, table: Path | None) -> None:
+    """none: what is said where there is no run."""
     from cnnkit.api.progress import say
     from cnnkit.cli.console import make_table, out, print_table
     from cnnkit.words import in_one_line
 
     if not runs:
-        say(out, f"no run or study in {folder}")
+        say(out, none)
     else:
         shown = make_table("name", "state", "accuracy", "seconds", "date", "data", "strategy")
         for run in runs:

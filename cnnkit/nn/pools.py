@@ -166,9 +166,8 @@ class Blur(Pool):
     def forward(self, maps: Tensor) -> Tensor:
         around = F.pad(maps, (self.k - 1,) * 4, value=-math.inf)
         times = 2 * self.k - 2
-        filtered = (
-            wider(F.max_pool2d(around, self.k, stride=1)) / 4**times
-        )  # before the sums, which may overflow
+        # Divided before the sums, which may overflow.
+        filtered = wider(F.max_pool2d(around, self.k, stride=1)) / 4**times
         for left in reversed(range(times)):
             filtered = F.avg_pool2d(filtered, 2, stride=1 if left else self.k, divisor_override=1)
         return filtered.to(maps.dtype)

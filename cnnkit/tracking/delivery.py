@@ -11,18 +11,25 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO, Any
 
 from cnnkit.events import Note, NoteListener
 from cnnkit.families.trackers import TRACKERS, Tracker
+from cnnkit.files import write_json
 from cnnkit.signals import ctrl_c_blocked
 from cnnkit.tracking.messages import Message
-from cnnkit.words import counted
+from cnnkit.tracking.taker import ENDED, memory_path
+from cnnkit.words import counted, listed
 
 MOST_WAITING = 10_000  # messages
 # Seconds to wait after the end: while nothing is taken, and in all. MLflow's first database took 35 s on busy
 # cores.
 QUIET, LONGEST = 10.0, 60.0
+SILENT = 1.0  # seconds after the end until a person is told what is waited for
+# What a tracker's process may use of one processor while something trains, as a share of the time since that
+# began: it cannot cost the training more, not even where all processors train.
+SHARE = 0.02
 # The process imports what this one can, but nothing that only happens to lie in the current folder.
 TAKER = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -38,6 +45,7 @@ class Delivery:
         self.complaints: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._queue: queue.Queue[Message | None] = queue.Queue(MOST_WAITING)
         self._lost, self._killed = 0, False
+        self._began, self._ended = time.monotonic(), threading.Event()
         self._answered = False  # a busy machine may take long to import a library, and to make a database
         self._last_taken = time.monotonic()
         self._process: subprocess.Popen[bytes] | None = None
@@ -53,6 +61,7 @@ class Delivery:
     def end(self) -> None:
         """No message comes after this."""
         self._last_taken = time.monotonic()
+        self._ended.set()
         while True:
             try:
                 return self._queue.put_nowait(None)
@@ -60,6 +69,11 @@ class Delivery:
                 with contextlib.suppress(queue.Empty):
                     self._queue.get_nowait()
                     self._lost += 1
+
+    def is_done(self, latest: float) -> bool:
+        """Whether nothing is under way any more; waits for it. latest: as `time.monotonic` has it."""
+        self._sender.join(max(0.0, latest - time.monotonic()))
+        return not self._sender.is_alive()
 
     def close(self, latest: float) -> None:
         """Waits until all messages are taken, or none was for a while. latest: as `time.monotonic` has it."""
@@ -80,9 +94,20 @@ class Delivery:
         self.complaints.put(f"{self.tracker.name}: {words}")
 
     def _send(self) -> None:
-        """The thread: starts the process, and writes to it until the end."""
+        """The thread: starts the process when its share is reached, or at the end, and writes to it."""
+        training = not self._ended.wait(self.tracker.seconds / SHARE)
+        pace = (str(SHARE), str(time.monotonic() - self._began)) if training else ()
         environment = json.dumps([path for path in sys.path if path])
-        command = [sys.executable, "-I", "-c", TAKER, environment, self.tracker.name, self.tracker.path]
+        command = [
+            sys.executable,
+            "-I",
+            "-c",
+            TAKER,
+            environment,
+            self.tracker.name,
+            self.tracker.path,
+            *pace,
+        ]
         try:
             with ctrl_c_blocked() if hasattr(os, "fork") else contextlib.nullcontext():
                 self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -139,6 +164,12 @@ class Deliveries:
             for message in messages:
                 delivery.put(message)
 
+    def remember(self, folder: Path) -> None:
+        """Keeps in a folder which trackers are told of it, before the first of them has taken anything."""
+        for path in (memory_path(folder, delivery.tracker.name) for delivery in self._open):
+            if not path.is_file():
+                write_json(path, {ENDED: False})
+
     def pass_on(self) -> None:
         """Tells what trackers complained of since."""
         for delivery in self._open:
@@ -147,9 +178,11 @@ class Deliveries:
 
     def close(self) -> None:
         """Waits some seconds for what is under way; the rest is dropped, and told."""
-        latest = time.monotonic() + LONGEST
+        now = time.monotonic()
         for delivery in self._open:
             delivery.end()
+        if slow := [one.tracker.name for one in self._open if not one.is_done(now + SILENT)]:
+            self.notify(Note(f"waiting for {listed(slow)} to take the rest"))
         for delivery in self._open:
-            delivery.close(latest)
+            delivery.close(now + LONGEST)
         self.pass_on()

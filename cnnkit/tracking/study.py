@@ -129,7 +129,9 @@ class TrackedStudy:
         study, known = any_study(self.folder), self.trials is not None
         self.trials = TrialMessages(self.folder, study)
         if not known:
-            self.deliveries.tell(self._opened(study, event))
+            told = self._opened(study, event)
+            self.deliveries.remember(self.folder)  # however it ends, it goes on with the same trackers
+            self.deliveries.tell(told)
         if isinstance(event, TuningBegun):
             return  # it is not known yet which trainings the study has
         for level, name in tuned_in(study):

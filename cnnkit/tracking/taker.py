@@ -11,6 +11,7 @@ import pickle
 import queue
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,8 +41,10 @@ from cnnkit.tracking.messages import (
 
 AGAIN = 2.0  # seconds until what failed is tried again
 LOWEST = 19  # niceness: the training comes first
+MOST_HELD = 200  # messages other than numbers; more are taken at once, lest too much is left for the end
 ENDED = "ended"  # in what is kept of a tracked run: whether all of it was taken
 Say = Callable[[dict[str, object]], None]
+Rest = Callable[[], float]
 
 
 class Taker:
@@ -54,21 +57,31 @@ class Taker:
         self.lost, self.complained = 0, False
 
     def take_all(self) -> bool:
-        """Hands over what waits; returns whether nothing is left. What fails is told once, and waits."""
+        """Hands over what waits; returns whether nothing is left."""
         while self.waiting:
-            message, several = self._next()
-            try:
-                self._take(message)
-            except Refused as error:
-                self._complain(error)
-                self.lost += several
-            except Exception as error:  # of a library, a server, a disk: none may stop a training
-                self._complain(error)
+            if not self.take_next():
                 return False
-            for _ in range(several):
-                self.waiting.popleft()
-            self.say({"taken": several})
         return True
+
+    def take_next(self) -> bool:
+        """Hands over what comes next; returns whether that is done. What fails is told once, and waits."""
+        message, several = self._next()
+        try:
+            self._take(message)
+        except Refused as error:
+            self._complain(error)
+            self.lost += several
+        except Exception as error:  # of a library, a server, a disk: none may stop a training
+            self._complain(error)
+            return False
+        for _ in range(several):
+            self.waiting.popleft()
+        self.say({"taken": several})
+        return True
+
+    @property
+    def holds_much(self) -> bool:
+        return sum(not isinstance(message, Scalars) for message in self.waiting) > MOST_HELD
 
     def _next(self) -> tuple[Message, int]:
         """(what comes next, of how many messages): numbers of one run are taken together."""
@@ -134,19 +147,41 @@ def _in_one_line(error: Exception) -> str:
     return words if len(words) <= 200 else f"{words[:199]}…"
 
 
-def run(taker: Taker, messages: "queue.Queue[Message | None]", again: float = AGAIN) -> None:
-    """Takes messages until None comes; then tries once more, and tells how many are lost."""
-    going, whole = True, True
+def run(
+    taker: Taker,
+    messages: "queue.Queue[Message | None]",
+    rest: Rest = lambda: 0.0,
+    again: float = AGAIN,
+) -> None:
+    """Takes messages until None comes; then all of them, and tells how many are lost.
+
+    rest: for how many seconds nothing should be taken now. again: seconds until what failed is tried again.
+    """
+    going, taken = True, True
+
+    def wait() -> float:
+        return 0.0 if taker.holds_much else rest()
+
     while going:
+        pause = max(wait(), 0.0 if taken else again) if taker.waiting else None
         with contextlib.suppress(queue.Empty):
-            new = messages.get(timeout=None if whole else again)
+            new = messages.get(timeout=pause)
             while new is not None:
                 taker.waiting.append(new)
                 new = messages.get_nowait()
             going = False
-        whole = taker.take_all()
+        if not going:
+            taker.take_all()
+        elif not wait():
+            taken = taker.take_next()
     if lost := taker.lost + len(taker.waiting):
         taker.say({"lost": lost})
+
+
+def resting(share: float, age: float) -> Rest:
+    """`rest` of `run`, of a process with that share of a processor. age: seconds that count already."""
+    began = time.monotonic() - age
+    return lambda: max(0.0, time.process_time() / share - (time.monotonic() - began))
 
 
 def _read(source: BinaryIO, messages: "queue.Queue[Message | None]") -> None:
@@ -156,10 +191,13 @@ def _read(source: BinaryIO, messages: "queue.Queue[Message | None]") -> None:
     messages.put(None)
 
 
-def main(name: str, path: str) -> None:
-    """The process. path: `module:Class` of the tracker. What libraries print is not shown."""
+def main(name: str, path: str, share: str = "", age: str = "") -> None:
+    """The process. path: `module:Class` of the tracker. What libraries print is not shown.
+
+    share, age: as in `resting`, while something trains; without them nothing does.
+    """
     signals.ignore_ctrl_c()
-    if hasattr(os, "nice"):
+    if share and hasattr(os, "nice"):
         os.nice(LOWEST)
     source, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "w", encoding="utf-8")
     silent = os.open(os.devnull, os.O_WRONLY)
@@ -172,5 +210,6 @@ def main(name: str, path: str) -> None:
 
     messages: queue.Queue[Message | None] = queue.Queue()
     threading.Thread(target=_read, args=(source, messages), daemon=True).start()
-    run(Taker(name, lambda *opened: load_class(path)(*opened), say), messages)
+    own = Taker(name, lambda *opened: load_class(path)(*opened), say)
+    run(own, messages, resting(float(share), float(age)) if share else lambda: 0.0)
     os._exit(0)  # some libraries leave threads that would be waited for

@@ -14,8 +14,6 @@ from cnnkit.events import EpochRecord
 from cnnkit.experiment.checkpoints import load_weights
 from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.filenames import METRICS, RESULT
-from cnnkit.report.filters import first_filters
-from cnnkit.report.trials import mean_confusion
 from cnnkit.tracking.messages import Confusion, Filters, Message, Opened, Row, Scalars
 from cnnkit.version import __version__
 
@@ -69,9 +67,11 @@ def result_row(result: RunResult, seconds: float) -> Row:
 
 def outcome(run: RunDir, config: Config, labels: NDArray[np.int64]) -> Iterator[Message]:
     """Of a run that has finished: its test result and its pictures. labels: of the test images, (images,)."""
+    from cnnkit.report.filters import first_filters  # which takes time to import: after the training
+
     folder, names = str(run.path), config.data.info.class_names
     ended = (run.path / RESULT).stat().st_mtime
     yield Scalars(folder, [result_row(run.result, ended)])
-    predicted = run.predicted(len(names))
-    yield Confusion(folder, mean_confusion(predicted[None], labels, len(names)), names)
+    counts = scores.confusion_of(labels, run.predicted(len(names)), len(names))
+    yield Confusion(folder, counts.astype(float), names)
     yield Filters(folder, first_filters(load_weights(run.path).model).numpy())
