@@ -175,9 +175,9 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     """
     low, high = COLDEST, HOTTEST
     for _ in range(HALVINGS):
-        middle = (low * high) ** 0.5
+        middle = float((low * high) ** 0.5)
         low, high = (middle, high) if overconfidence(logits, labels, middle) > 0 else (low, middle)
-    return (low * high) ** 0.5
+    return float((low * high) ** 0.5)
 
 
 def overconfidence(logits: Tensor, labels: Tensor, temperature: float) -> float:
