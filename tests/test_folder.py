@@ -21,7 +21,7 @@ from support import SIGKILL, call, exit_code, posix_signals, start
 import cnnkit
 from cnnkit.config.load import config_text, load_config, parse_config
 from cnnkit.config.schema import Config
-from cnnkit.data import prepared
+from cnnkit.data import decoding, prepared
 from cnnkit.data.dataset import Published
 from cnnkit.data.own_images import load_image
 from cnnkit.data.pictures import decoded, pixels_of
@@ -443,7 +443,7 @@ def test_images_are_decoded_once_and_as_many_as_are_missing(
             raise KeyboardInterrupt
         return decoded(*arguments)
 
-    monkeypatch.setattr(prepared, "decoded", counting)
+    monkeypatch.setattr(decoding, "decoded", counting)
     monkeypatch.setattr(prepared, "CHUNK", 10)
     stop_at = 25
     with pytest.raises(KeyboardInterrupt):
@@ -500,7 +500,7 @@ def test_where_some_files_have_changed_only_these_are_decoded(
             raise KeyboardInterrupt
         return decoded(raw, name, *rest)
 
-    monkeypatch.setattr(prepared, "decoded", counting)
+    monkeypatch.setattr(decoding, "decoded", counting)
     with pytest.raises(KeyboardInterrupt) if stopped else contextlib.nullcontext():
         load_data(own(photos).data)
     left = 60 - len(decoded_now[: 49 if stopped else 60])
@@ -526,7 +526,7 @@ def test_of_a_changed_archive_every_image_is_decoded(
     load_data(own(archive).data)
     count: list[str] = []
     monkeypatch.setattr(
-        prepared, "decoded", lambda raw, name, *rest: count.append(name) or decoded(raw, name, *rest)
+        decoding, "decoded", lambda raw, name, *rest: count.append(name) or decoded(raw, name, *rest)
     )
     os.utime(archive, ns=(1, 1))
     load_data(own(archive).data)
@@ -538,7 +538,7 @@ def test_other_splits_of_the_same_files_are_not_decoded_again(
 ) -> None:
     count: list[str] = []
     monkeypatch.setattr(
-        prepared, "decoded", lambda raw, name, *rest: count.append(name) or decoded(raw, name, *rest)
+        decoding, "decoded", lambda raw, name, *rest: count.append(name) or decoded(raw, name, *rest)
     )
     first = own(photos)
     cnnkit.train(first, tmp_path / "run", progress=False).evaluate(data=photos)
@@ -593,7 +593,7 @@ def _prepare_slowly(root: str, stop_after: int) -> None:
             os.kill(os.getpid(), SIGKILL)
         return decoded(*arguments)
 
-    prepared.decoded = dying  # type: ignore[assignment]
+    decoding.decoded = dying  # type: ignore[assignment]
     load_data(own(Path(root)).data)
 
 

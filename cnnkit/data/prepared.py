@@ -11,29 +11,28 @@ from collections.abc import Generator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from cnnkit.data.pictures import Bytes, decoded, quiet
+from cnnkit.data.decoding import Part, begin, begin_process, decode
+from cnnkit.data.pictures import Bytes
 from cnnkit.data.prepared_files import (
     DAMAGED,
     Files,
     Fit,
     digest,
-    hash_of,
     make_room,
     remove_older,
     take_unchanged,
     whole,
 )
-from cnnkit.errors import CnnkitError, DataError, ImageError
+from cnnkit.errors import DataError
 from cnnkit.events import Note, NoteListener, Prepared
 from cnnkit.files import write_json
-from cnnkit.listing import Listing, reader
-from cnnkit.processes import available_cpus, begin_worker, main_module_hidden
+from cnnkit.listing import Listing
+from cnnkit.processes import available_cpus, main_module_hidden
 from cnnkit.words import counted
 
 VERSION = 2  # of what is in the files: raise it where the same image becomes other pixels
@@ -147,62 +146,19 @@ def _decoded(
     files: Files, listing: Listing, fit: Fit, missing: NDArray[np.int64]
 ) -> Generator[tuple[int, dict[int, str]]]:
     """Decodes the missing images into the files; yields (how many, what cannot be read) for each chunk."""
-    chunks = [missing[first : first + CHUNK].tolist() for first in range(0, len(missing), CHUNK)]
+    parts = [missing[first : first + CHUNK] for first in range(0, len(missing), CHUNK)]
+    told = listing.root, listing.container, files, len(listing.paths), fit
     if len(missing) <= FEW:
-        _begin(files, listing, fit)
-        yield from map(_decode, chunks)
+        begin(*told)
+        for part in parts:
+            yield decode(Part.of(listing, part))
         return
     context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads
-    pool = ProcessPoolExecutor(
-        min(available_cpus(), len(chunks)), context, _begin_worker, (files, listing, fit)
-    )
+    pool = ProcessPoolExecutor(min(available_cpus(), len(parts)), context, begin_process, told)
     try:
         with main_module_hidden():
-            ended = [pool.submit(_decode, chunk) for chunk in chunks]
+            ended = [pool.submit(decode, Part.of(listing, part)) for part in parts]
         for future in as_completed(ended):
             yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-@dataclass
-class _Work:
-    """What a process needs to decode; kept for its whole life."""
-
-    listing: Listing
-    fit: Fit
-    read: Any
-    pixels: Any
-    hashes: Any
-    shapes: Any
-
-
-_work: list[_Work] = []
-
-
-def _begin_worker(files: Files, listing: Listing, fit: Fit) -> None:
-    begin_worker()
-    _begin(files, listing, fit)
-
-
-def _begin(files: Files, listing: Listing, fit: Fit) -> None:
-    mapped = map(np.asarray, files.mapped(len(listing.paths), fit, "r+"))  # a memmap is slower to index
-    _work[:] = [_Work(listing, fit, reader(listing), *mapped)]
-
-
-def _decode(chunk: list[int]) -> tuple[int, dict[int, str]]:
-    work, unread = _work[0], dict[int, str]()
-    fit = work.fit
-    with quiet():
-        for i in chunk:
-            name = work.listing.paths[i]
-            try:
-                image, shape = decoded(work.read(i), name, fit.channels, fit.size, fit.how)
-            except (CnnkitError, OSError) as error:
-                reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-                unread[i] = reason if isinstance(error, ImageError) else f"{name} cannot be read: {reason}"
-                work.hashes[i] = DAMAGED
-                continue
-            work.pixels[i], work.shapes[i] = image, shape
-            work.hashes[i] = hash_of(image)
-    return len(chunk), unread

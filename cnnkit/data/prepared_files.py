@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from cnnkit.data.pictures import Bytes
@@ -120,6 +119,8 @@ def _older(files: Files, ending: str) -> Iterator[Path]:
 
 def remove_older(files: Files) -> None:
     """Takes away what the same folder became before one of its files changed, but not from who is at it."""
+    from filelock import FileLock, Timeout
+
     for stem in {path.with_suffix("") for path in _older(files, "")}:
         older = Files(stem)
         with contextlib.suppress(Timeout, OSError):  # another process maps a file (Windows)
