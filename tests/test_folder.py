@@ -620,6 +620,19 @@ def test_several_processes_decode_the_same_as_one(photos: Path, monkeypatch: pyt
         assert torch.equal(one.images, other.images)
 
 
+def test_no_process_is_started_where_the_images_are_prepared(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepared, "FEW", 0)
+    started: list[object] = []
+    pool = prepared.ProcessPoolExecutor
+    monkeypatch.setattr(prepared, "ProcessPoolExecutor", lambda *a: started.append(a) or pool(*a))
+    load_data(own(photos).data)
+    assert len(started) == 1  # before the listing, and not again for the decoding
+    load_data(own(photos).data)
+    assert len(started) == 1
+
+
 def test_images_are_mapped_and_not_held(photos: Path) -> None:
     splits = load_splits(own(photos).data, seed=0)
     parts = (splits.train, splits.validation, splits.test)

@@ -5,15 +5,16 @@ Nothing here imports torch or concurrent.futures: each process starts with these
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cnnkit.data.pictures import Bytes, decoded, quiet
+from cnnkit.data.pictures import Bytes, decoded, import_formats, quiet
 from cnnkit.data.prepared_files import DAMAGED, Files, Fit, hash_of
 from cnnkit.errors import CnnkitError, ImageError
-from cnnkit.listing import Listing, source_reader
+from cnnkit.listing import Listing, ReadMember, source_reader
 from cnnkit.processes import begin_worker
 
 AHEAD = 2**22  # bytes of files that are read before they are decoded: both are faster in blocks
@@ -36,34 +37,51 @@ class Part:
         return cls(numbers.tolist(), paths, of.tolist(), listing.sizes[numbers].tolist())
 
 
-@dataclass
-class _Work:
-    """What a process needs to decode; kept for its whole life."""
+@dataclass(frozen=True)
+class Whole:
+    """What all parts of a listing have in common: where its images lie, what they become, and where.
+
+    images: how many there are.
+    """
+
+    root: Path
+    container: str
+    files: Files
+    images: int
+    fit: Fit
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a process needs to decode parts of a listing. pixels, hashes, shapes: arrays on the files."""
 
     fit: Fit
-    read: Any
+    read: ReadMember
     pixels: Any
     hashes: Any
     shapes: Any
 
 
-_work: list[_Work] = []
+def begin(whole: Whole) -> Work:
+    mapped = map(np.asarray, whole.files.mapped(whole.images, whole.fit, "r+"))  # a memmap is slower to index
+    return Work(whole.fit, source_reader(whole.root, whole.container), *mapped)
 
 
-def begin_process(root: Path, container: str, files: Files, images: int, fit: Fit) -> None:
+def begin_process() -> None:
     begin_worker()
-    begin(root, container, files, images, fit)
+    import_formats()
 
 
-def begin(root: Path, container: str, files: Files, images: int, fit: Fit) -> None:
-    """Call it before `decode`. images: of the whole listing."""
-    mapped = map(np.asarray, files.mapped(images, fit, "r+"))  # a memmap is slower to index
-    _work[:] = [_Work(fit, source_reader(root, container), *mapped)]
+def decode_in_process(whole: Whole, part: Part) -> tuple[int, dict[int, str]]:
+    return decode(_begun(whole), part)
 
 
-def decode(part: Part) -> tuple[int, dict[int, str]]:
+_begun = lru_cache(maxsize=1)(begin)  # of a process that ends with the listing
+
+
+def decode(work: Work, part: Part) -> tuple[int, dict[int, str]]:
     """Writes pixels, shape and then hash of each image; returns (how many, what cannot be used and why)."""
-    work, unread = _work[0], dict[int, str]()
+    unread = dict[int, str]()
     pixels, hashes, shapes, fit = work.pixels, work.hashes, work.shapes, work.fit
     channels, size, how = fit.channels, fit.size, fit.how
     with quiet():
@@ -82,7 +100,7 @@ def decode(part: Part) -> tuple[int, dict[int, str]]:
     return len(part.numbers), unread
 
 
-def _read(part: Part, read: Any) -> Iterator[tuple[int, str, bytes | Bytes | Exception]]:
+def _read(part: Part, read: ReadMember) -> Iterator[tuple[int, str, bytes | Bytes | Exception]]:
     """The images in order, as they are in their files; in place of one that cannot be read the error."""
     ready: list[tuple[int, str, bytes | Bytes | Exception]] = []
     waiting = 0

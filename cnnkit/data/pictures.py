@@ -33,6 +33,13 @@ def quiet() -> Iterator[None]:
         yield
 
 
+def import_formats() -> None:
+    """The usual ones, which else the first image imports."""
+    from PIL import Image
+
+    Image.preinit()
+
+
 def refuse_pipe(path: Path) -> None:
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise ImageError(f"{path} is no file: reading it might never end")

@@ -16,7 +16,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from cnnkit.data.decoding import Part, begin, begin_process, decode
+from cnnkit.data.decoding import Part, Whole, begin, begin_process, decode, decode_in_process
 from cnnkit.data.pictures import Bytes
 from cnnkit.data.prepared_files import (
     DAMAGED,
@@ -26,7 +26,8 @@ from cnnkit.data.prepared_files import (
     make_room,
     remove_older,
     take_unchanged,
-    whole,
+    whole_images,
+    write_keys,
 )
 from cnnkit.errors import DataError
 from cnnkit.events import Note, NoteListener, Prepared
@@ -36,6 +37,7 @@ from cnnkit.processes import available_cpus, main_module_hidden
 from cnnkit.words import counted
 
 VERSION = 2  # of what is in the files: raise it where the same image becomes other pixels
+Pool = ProcessPoolExecutor
 CHUNK = 200  # images that a worker decodes before it tells
 FEW = 400  # images that are decoded here: no process is started for them
 
@@ -71,19 +73,22 @@ class _Stored:
         return PreparedImages(self.pixels, places, self.hashes[places], self.shapes[places], damaged)
 
 
-def prepared_images(listing: Listing, fit: Fit, folder: Path, notify: NoteListener) -> PreparedImages:
+def prepared_images(
+    listing: Listing, fit: Fit, folder: Path, notify: NoteListener, pool: Pool | None = None
+) -> PreparedImages:
     """Decodes what is not decoded yet, in as many processes as there are cores, and maps the file.
 
-    folder: of the cache. Of several processes the first one decodes, and the others wait.
-    Raises DataError where the cache cannot be written.
+    folder: of the cache. pool: of `processes_ahead`. Of several processes the first one decodes, and the
+    others wait. Raises DataError where the cache cannot be written.
     """
-    files, stored = _files(listing, fit, folder), listing.by_place()
+    files = Files(folder / f"{_name(listing.root, fit)}-{listing.stamp[:10]}")
+    stored = listing.by_place()
     try:
         if (found := _finished(files, stored, fit)) is None:
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(files.lock):
                 if (found := _finished(files, stored, fit)) is None:
-                    found = _prepare(files, stored, fit, notify)
+                    found = _prepare(files, stored, fit, notify, pool)
     except OSError as error:
         raise DataError(
             f"the images cannot be prepared in {folder}: {error.strerror}; "
@@ -92,10 +97,37 @@ def prepared_images(listing: Listing, fit: Fit, folder: Path, notify: NoteListen
     return found.as_listed(listing)
 
 
-def _files(listing: Listing, fit: Fit, folder: Path) -> Files:
-    """The name holds what decides about the pixels: where the images lie, what they are, what they become."""
-    home = digest(str(listing.root))[:8]
-    return Files(folder / f"folder-{home}-{digest(repr((VERSION, fit)))[:6]}-{listing.stamp[:10]}")
+def _name(root: Path, fit: Fit) -> str:
+    """It holds what decides about the pixels, but for the files: where they lie, and what they become."""
+    return f"folder-{digest(str(root))[:8]}-{digest(repr((VERSION, fit)))[:6]}"
+
+
+@contextlib.contextmanager
+def processes_ahead(images: int, root: Path, fit: Fit, folder: Path) -> Generator[Pool | None]:
+    """The processes for `prepared_images`, started before the images are listed: both take a while.
+
+    All but one, which would slow down the listing. None where there are few images, or where they seem to be
+    prepared.
+    """
+    if images <= FEW or any(folder.glob(f"{_name(root, fit)}-*.json")):
+        yield None
+        return
+    with _processes(-(-images // CHUNK)) as pool:
+        with main_module_hidden():
+            for _ in range(max(1, available_cpus() - 1)):
+                pool.submit(int)
+        yield pool
+
+
+@contextlib.contextmanager
+def _processes(most: int) -> Generator[Pool]:
+    """A process is started where something is submitted and all others are at work."""
+    context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads
+    pool = ProcessPoolExecutor(min(available_cpus(), most), context, begin_process)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _finished(files: Files, listing: Listing, fit: Fit) -> _Stored | None:
@@ -106,28 +138,28 @@ def _finished(files: Files, listing: Listing, fit: Fit) -> _Stored | None:
         images = len(listing.paths)
         pixels, hashes, shapes = files.mapped(images, fit, "c")
         touched = files.pixels.stat().st_mtime_ns != said["changed"]
-        if touched and whole(pixels, hashes, range(images)) != images - len(damaged):
+        if touched and whole_images(pixels, hashes, range(images)) != images - len(damaged):
             return None
     except (OSError, ValueError, LookupError, AttributeError, TypeError):
         return None
     return _Stored(pixels, hashes, shapes, damaged)
 
 
-def _prepare(files: Files, listing: Listing, fit: Fit, notify: NoteListener) -> _Stored:
+def _prepare(files: Files, listing: Listing, fit: Fit, notify: NoteListener, pool: Pool | None) -> _Stored:
     images = len(listing.paths)
     files.finished.unlink(missing_ok=True)
     make_room(files, images, fit)
     pixels, hashes, shapes = files.mapped(images, fit, "r+")
     begun = np.flatnonzero(hashes > DAMAGED)
     if len(begun):
-        whole(pixels, hashes, begun.tolist())
+        whole_images(pixels, hashes, begun.tolist())
     if taken := take_unchanged(files, listing, fit):
         notify(Note(f"{taken:,} of {counted(images, 'image')} have not changed: their pixels are kept"))
     missing = np.flatnonzero((hashes <= DAMAGED) | (shapes[:, 0] == 0))
     done, damaged = images - len(missing), dict[int, str]()
     going_on = f"preparing {counted(images, 'image')} of {listing.root}"
     notify(Prepared(going_on, done, images))
-    with contextlib.closing(_decoded(files, listing, fit, missing)) as chunks:
+    with contextlib.closing(_decoded(files, listing, fit, missing, pool)) as chunks:
         for count, unread in chunks:
             done += count
             damaged |= unread
@@ -143,22 +175,20 @@ def _prepare(files: Files, listing: Listing, fit: Fit, notify: NoteListener) -> 
 
 
 def _decoded(
-    files: Files, listing: Listing, fit: Fit, missing: NDArray[np.int64]
+    files: Files, listing: Listing, fit: Fit, missing: NDArray[np.int64], pool: Pool | None
 ) -> Generator[tuple[int, dict[int, str]]]:
     """Decodes the missing images into the files; yields (how many, what cannot be read) for each chunk."""
     parts = [missing[first : first + CHUNK] for first in range(0, len(missing), CHUNK)]
-    told = listing.root, listing.container, files, len(listing.paths), fit
+    whole = Whole(listing.root, listing.container, files, len(listing.paths), fit)
     if len(missing) <= FEW:
-        begin(*told)
+        write_keys(files, listing)
+        work = begin(whole)
         for part in parts:
-            yield decode(Part.of(listing, part))
+            yield decode(work, Part.of(listing, part))
         return
-    context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads
-    pool = ProcessPoolExecutor(min(available_cpus(), len(parts)), context, begin_process, told)
-    try:
+    with _processes(len(parts)) if pool is None else contextlib.nullcontext(pool) as pool:
         with main_module_hidden():
-            ended = [pool.submit(decode, Part.of(listing, part)) for part in parts]
+            ended = [pool.submit(decode_in_process, whole, Part.of(listing, part)) for part in parts]
+        write_keys(files, listing)
         for future in as_completed(ended):
             yield future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)

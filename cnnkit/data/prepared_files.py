@@ -81,7 +81,7 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def whole(pixels: Bytes, hashes: NDArray[np.uint64], images: Sequence[int]) -> int:
+def whole_images(pixels: Bytes, hashes: NDArray[np.uint64], images: Sequence[int]) -> int:
     """How many of the images have the pixels that their hash is of; of the others the hash is taken away."""
     for i in images:
         if hashes[i] > DAMAGED and hashes[i] != hash_of(pixels[i]):
@@ -136,10 +136,9 @@ def take_unchanged(files: Files, listing: Listing, fit: Fit) -> int:
     Returns how many were copied. An image is known by path, size and time of change; in archives no member
     has such a time, so of these nothing is copied.
     """
-    if listing.container != "folder":
+    if listing.container != "folder" or not any(_older(files, ".keys")):
         return 0
     keys = _keys(listing)
-    keys.tofile(files.keys)
     pixels, hashes, shapes = files.mapped(len(keys), fit, "r+")
     wanted = {key: i for i, key in enumerate(keys.tolist()) if hashes[i] <= DAMAGED}
     taken = 0
@@ -156,6 +155,11 @@ def take_unchanged(files: Files, listing: Listing, fit: Fit) -> int:
                     del wanted[key]
                     taken += 1
     return taken
+
+
+def write_keys(files: Files, listing: Listing) -> None:
+    if listing.container == "folder":
+        _keys(listing).tofile(files.keys)
 
 
 def _keys(listing: Listing) -> NDArray[np.uint64]:
