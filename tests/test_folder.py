@@ -334,6 +334,32 @@ def test_training_images_that_equal_a_test_image_are_left_out(photos: Path) -> N
         load_data(config.data.model_copy(update={"duplicates": "refuse"}))
 
 
+def test_validation_images_that_equal_a_test_image_are_left_out(photos: Path) -> None:
+    _, config = duplicated(photos)
+    data = config.data.model_copy(update={"validation": 0.5})
+    published = load_data(data)
+    kept = 0
+    for seed in range(3):
+        both = [
+            load_splits(data.model_copy(update={"duplicates": how}), seed, published=published)
+            for how in ("drop", "keep")
+        ]
+        left, whole = ([image.numpy().tobytes() for image in splits.validation.images] for splits in both)
+        tested = {image.numpy().tobytes() for image in both[0].test.images}
+        assert left == [image for image in whole if image not in tested]
+        kept += len(whole) - len(left)
+    assert kept
+
+
+def test_where_all_validation_images_equal_a_test_image_this_is_said(photos: Path) -> None:
+    duplicated(photos)
+    shutil.copytree(photos / "test", photos / "val")
+    config = own(photos)
+    assert "15 validation images equal, pixel by pixel, an image of the test split: left out" in texts(config)
+    with pytest.raises(DataError, match=r"data\.duplicates: keep"):
+        load_splits(config.data, 0)
+
+
 def texts(config: Config) -> list[str]:
     told: list[Note] = []
     load_data(config.data, told.append)

@@ -159,15 +159,22 @@ def _tell_of_duplicates(config: DataConfig, apart: Apart, train: int, notify: No
         return
     judged = torch.ones(len(apart.same), dtype=torch.bool)
     judged[:train] = False
+    held_out = torch.zeros_like(judged)
     if apart.validation is not None:
-        judged[apart.validation] = True
-    both = int(torch.isin(apart.same[~judged], apart.same[judged]).sum())
-    if not both:
-        return
-    told = f"{that_equal(both, 'training image')}, pixel by pixel, an image of the validation or test split"
-    if config.duplicates == "refuse":
-        raise DataError(f"{told}; remove them, or set data.duplicates: drop")
-    notify(Note(f"{told}: {'left out' if config.duplicates == 'drop' else 'kept, as data.duplicates says'}"))
+        held_out[apart.validation] = True
+    told = [
+        f"{that_equal(both, f'{noun} image')}, pixel by pixel, an image of the {others} split"
+        for noun, mask, against, others in (
+            ("training", ~judged & ~held_out, judged | held_out, "validation or test"),
+            ("validation", held_out, judged, "test"),
+        )
+        if (both := int(torch.isin(apart.same[mask], apart.same[against]).sum()))
+    ]
+    if told and config.duplicates == "refuse":
+        raise DataError(f"{'; '.join(told)}; remove them, or set data.duplicates: drop")
+    how = "left out" if config.duplicates == "drop" else "kept, as data.duplicates says"
+    for each in told:
+        notify(Note(f"{each}: {how}"))
 
 
 def _tell_of_redrawn(config: DataConfig, same: Tensor, notify: NoteListener) -> None:
@@ -178,8 +185,13 @@ def _tell_of_redrawn(config: DataConfig, same: Tensor, notify: NoteListener) -> 
     told = f"{that_equal(copies)} another one, pixel by pixel"
     if config.duplicates == "refuse":
         raise DataError(f"{told}, and a seed may part them; remove them, or set data.duplicates: drop")
-    how = "is left out of" if config.duplicates == "drop" else "stays in"
-    notify(Note(f"{told}: a training image that equals a validation or test image {how} a seed's training"))
+    how = "left out" if config.duplicates == "drop" else "kept"
+    notify(
+        Note(
+            f"{told}: of each seed, a training image that equals a validation or test image is {how}, and so is "
+            "a validation image that equals a test image"
+        )
+    )
 
 
 def _tell_of_labels(
