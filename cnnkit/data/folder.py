@@ -188,8 +188,8 @@ def _tell_of_redrawn(config: DataConfig, same: Tensor, notify: NoteListener) -> 
     how = "left out" if config.duplicates == "drop" else "kept"
     notify(
         Note(
-            f"{told}: of each seed, a training image that equals a validation or test image is {how}, and so is "
-            "a validation image that equals a test image"
+            f"{told}: of each seed, a training image that equals a validation or test image is {how}, and so "
+            "is a validation image that equals a test image"
         )
     )
 

@@ -49,6 +49,7 @@ class PreparedImages:
     places: (N,) int64, where the pixels of each image are. hashes: (N,) uint64, equal where pixels are equal.
     shapes: (N, 3) int32, width, height and mode of each image before, as `pictures.Shape`; 0 where damaged.
     damaged: which images could not be read, with the reasons; their pixels are 0.
+    sheet: the file beside them into which a sheet of examples is drawn.
     """
 
     pixels: Bytes
@@ -56,6 +57,7 @@ class PreparedImages:
     hashes: NDArray[np.uint64]
     shapes: NDArray[np.int32]
     damaged: dict[int, str]
+    sheet: Path
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,10 @@ class _Stored:
     shapes: NDArray[np.int32]
     damaged: dict[int, str]
 
-    def as_listed(self, listing: Listing) -> PreparedImages:
+    def as_listed(self, listing: Listing, sheet: Path) -> PreparedImages:
         places, numbers = listing.places, listing.numbers
         damaged = {int(numbers[place]): reason for place, reason in self.damaged.items()}
-        return PreparedImages(self.pixels, places, self.hashes[places], self.shapes[places], damaged)
+        return PreparedImages(self.pixels, places, self.hashes[places], self.shapes[places], damaged, sheet)
 
 
 def prepared_images(
@@ -94,7 +96,7 @@ def prepared_images(
             f"the images cannot be prepared in {folder}: {error.strerror}; "
             "set XDG_CACHE_HOME to a folder that takes files"
         ) from error
-    return found.as_listed(listing)
+    return found.as_listed(listing, files.sheet)
 
 
 def _name(root: Path, fit: Fit) -> str:

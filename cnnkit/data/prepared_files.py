@@ -3,7 +3,8 @@
 Of a listing of N images, in the order of their places, there are: `<name>.pixels`, (N, C, H, W) uint8;
 `<name>.shapes`, what each image was before; `<name>.hashes`, a number for each image, which is written after
 its pixels, so that it says which images are there and whole; `<name>.keys`, by which an image whose file has
-not changed is found again when others have; and `<name>.json`, written last, which says that all are there.
+not changed is found again when others have; `<name>.json`, written last, which says that all are there; and
+`<name>.png`, a sheet of examples, once `cnnkit data` has drawn it.
 """
 
 import contextlib
@@ -61,6 +62,10 @@ class Files:
     @property
     def keys(self) -> Path:
         return self.stem.with_suffix(".keys")
+
+    @property
+    def sheet(self) -> Path:
+        return self.stem.with_suffix(".png")
 
     @property
     def finished(self) -> Path:
@@ -125,8 +130,8 @@ def remove_older(files: Files) -> None:
         older = Files(stem)
         with contextlib.suppress(Timeout, OSError):  # another process maps a file (Windows)
             with FileLock(older.lock, timeout=0):
-                for path in (older.finished, older.keys, older.hashes, older.shapes, older.pixels):
-                    path.unlink(missing_ok=True)
+                for ending in (".json", ".keys", ".png", ".hashes", ".shapes", ".pixels"):
+                    stem.with_suffix(ending).unlink(missing_ok=True)
             older.lock.unlink(missing_ok=True)
 
 
