@@ -33,7 +33,7 @@ from cnnkit.errors import DataError
 from cnnkit.events import Note, NoteListener, Prepared
 from cnnkit.files import write_json
 from cnnkit.listing import Listing
-from cnnkit.processes import available_cpus, main_module_hidden
+from cnnkit.processes import available_cpus, starting_processes
 from cnnkit.words import counted
 
 VERSION = 2  # of what is in the files: raise it where the same image becomes other pixels
@@ -115,7 +115,7 @@ def processes_ahead(images: int, root: Path, fit: Fit, folder: Path) -> Generato
         yield None
         return
     with _processes(-(-images // CHUNK)) as pool:
-        with main_module_hidden():
+        with starting_processes():
             for _ in range(max(1, available_cpus() - 1)):
                 pool.submit(int)
         yield pool
@@ -189,7 +189,7 @@ def _decoded(
             yield decode(work, Part.of(listing, part))
         return
     with _processes(len(parts)) if pool is None else contextlib.nullcontext(pool) as pool:
-        with main_module_hidden():
+        with starting_processes():
             ended = [pool.submit(decode_in_process, whole, Part.of(listing, part)) for part in parts]
         write_keys(files, listing)
         for future in as_completed(ended):
