@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 from cnnkit import signals
@@ -54,6 +55,21 @@ def begin_worker() -> None:
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
+
+
+@contextmanager
+def starting_processes() -> Iterator[None]:
+    """Processes that are started in the block never receive Ctrl-C, which this process answers.
+
+    Nor do they run the user's script again.
+    """
+    if sys.platform == "win32":
+        with main_module_hidden():
+            yield
+        return
+    resource_tracker.ensure_running()  # Start it first: started in the block it would unblock SIGINT.
+    with signals.ctrl_c_blocked(), main_module_hidden():
+        yield
 
 
 @contextmanager

@@ -293,6 +293,21 @@ def test_a_sheet_shows_what_the_network_sees(pets: Path, capsys: Capture) -> Non
     )
 
 
+def test_a_sheet_lies_in_the_cache_where_no_other_place_is_said(
+    pets: Path, own_cache: Path, capsys: Capture
+) -> None:
+    drawn = Path(told(capsys, pets)["sheet"])
+    assert drawn.parent == own_cache
+    assert f"drawn in {drawn}" in call(capsys, "data", pets).out.replace("\n", "")
+    before = drawn.read_bytes()
+    scene(9).save(pets / "test" / "dog" / "03.png")
+    again = Path(told(capsys, pets)["sheet"])
+    assert again.read_bytes() != before
+    assert not drawn.exists()  # of what the folder was before
+    assert call(capsys, "data", "--cache", "--clear").code == 0
+    assert not again.exists()
+
+
 @pytest.mark.parametrize("fonts", [(), sheet.FONTS])
 def test_a_sheet_names_classes_in_any_script(
     tmp_path: Path, fonts: tuple[str, ...], capsys: Capture, monkeypatch: pytest.MonkeyPatch
@@ -351,9 +366,12 @@ def test_the_cache_is_listed_and_cleared_and_nothing_else(
     half = own_cache / f"folder-{'a' * 8}-{'b' * 6}-{'c' * 10}.pixels"
     half.write_bytes(bytes(1000))
     rows = told(capsys, "--cache")["kept"]
-    assert [row["source"] for row in rows] == ["handwritten digits", str(pets), "half prepared"]
-    pixels = 32 * (3 * 32 * 32 + 8 + 12)
-    assert pixels <= rows[1]["bytes"] <= pixels + 1000
+    sizes = {row["source"]: row["bytes"] for row in rows}
+    assert sizes.keys() == {"handwritten digits", str(pets), "half prepared"}
+    assert [*sizes.values()] == sorted(sizes.values(), reverse=True)
+    (drawn,) = own_cache.glob("*.png")
+    pixels = 32 * (3 * 32 * 32 + 8 + 12) + drawn.stat().st_size
+    assert pixels <= sizes[str(pets)] <= pixels + 1000
     assert call(capsys, "data", "--cache", "--clear").code == 0
     assert list(own_cache.iterdir()) == [foreign]
     assert (pets / "test").is_dir()

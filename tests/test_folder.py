@@ -21,7 +21,7 @@ from support import SIGKILL, call, exit_code, posix_signals, start
 import cnnkit
 from cnnkit.config.load import config_text, load_config, parse_config
 from cnnkit.config.schema import Config
-from cnnkit.data import prepared
+from cnnkit.data import decoding, prepared
 from cnnkit.data.dataset import Published
 from cnnkit.data.own_images import load_image
 from cnnkit.data.pictures import decoded, pixels_of
@@ -334,6 +334,32 @@ def test_training_images_that_equal_a_test_image_are_left_out(photos: Path) -> N
         load_data(config.data.model_copy(update={"duplicates": "refuse"}))
 
 
+def test_validation_images_that_equal_a_test_image_are_left_out(photos: Path) -> None:
+    _, config = duplicated(photos)
+    data = config.data.model_copy(update={"validation": 0.5})
+    published = load_data(data)
+    kept = 0
+    for seed in range(3):
+        both = [
+            load_splits(data.model_copy(update={"duplicates": how}), seed, published=published)
+            for how in ("drop", "keep")
+        ]
+        left, whole = ([image.numpy().tobytes() for image in splits.validation.images] for splits in both)
+        tested = {image.numpy().tobytes() for image in both[0].test.images}
+        assert left == [image for image in whole if image not in tested]
+        kept += len(whole) - len(left)
+    assert kept
+
+
+def test_where_all_validation_images_equal_a_test_image_this_is_said(photos: Path) -> None:
+    duplicated(photos)
+    shutil.copytree(photos / "test", photos / "val")
+    config = own(photos)
+    assert "15 validation images equal, pixel by pixel, an image of the test split: left out" in texts(config)
+    with pytest.raises(DataError, match=r"data\.duplicates: keep"):
+        load_splits(config.data, 0)
+
+
 def texts(config: Config) -> list[str]:
     told: list[Note] = []
     load_data(config.data, told.append)
@@ -443,7 +469,7 @@ def test_images_are_decoded_once_and_as_many_as_are_missing(
             raise KeyboardInterrupt
         return decoded(*arguments)
 
-    monkeypatch.setattr(prepared, "decoded", counting)
+    monkeypatch.setattr(decoding, "decoded", counting)
     monkeypatch.setattr(prepared, "CHUNK", 10)
     stop_at = 25
     with pytest.raises(KeyboardInterrupt):
@@ -500,7 +526,7 @@ def test_where_some_files_have_changed_only_these_are_decoded(
             raise KeyboardInterrupt
         return decoded(raw, name, *rest)
 
-    monkeypatch.setattr(prepared, "decoded", counting)
+    monkeypatch.setattr(decoding, "decoded", counting)
     with pytest.raises(KeyboardInterrupt) if stopped else contextlib.nullcontext():
         load_data(own(photos).data)
     left = 60 - len(decoded_now[: 49 if stopped else 60])
@@ -526,7 +552,7 @@ def test_of_a_changed_archive_every_image_is_decoded(
     load_data(own(archive).data)
     count: list[str] = []
     monkeypatch.setattr(
-        prepared, "decoded", lambda raw, name, *rest: count.append(name) or decoded(raw, name, *rest)
+        decoding, "decoded", lambda raw, name, *rest: count.append(name) or decoded(raw, name, *rest)
     )
     os.utime(archive, ns=(1, 1))
     load_data(own(archive).data)
@@ -538,7 +564,7 @@ def test_other_splits_of_the_same_files_are_not_decoded_again(
 ) -> None:
     count: list[str] = []
     monkeypatch.setattr(
-        prepared, "decoded", lambda raw, name, *rest: count.append(name) or decoded(raw, name, *rest)
+        decoding, "decoded", lambda raw, name, *rest: count.append(name) or decoded(raw, name, *rest)
     )
     first = own(photos)
     cnnkit.train(first, tmp_path / "run", progress=False).evaluate(data=photos)
@@ -593,7 +619,7 @@ def _prepare_slowly(root: str, stop_after: int) -> None:
             os.kill(os.getpid(), SIGKILL)
         return decoded(*arguments)
 
-    prepared.decoded = dying  # type: ignore[assignment]
+    decoding.decoded = dying  # type: ignore[assignment]
     load_data(own(Path(root)).data)
 
 
@@ -618,6 +644,19 @@ def test_several_processes_decode_the_same_as_one(photos: Path, monkeypatch: pyt
     together = load_data(own(photos).data)
     for one, other in zip(alone, together, strict=True):
         assert torch.equal(one.images, other.images)
+
+
+def test_no_process_is_started_where_the_images_are_prepared(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepared, "FEW", 0)
+    started: list[object] = []
+    pool = prepared.ProcessPoolExecutor
+    monkeypatch.setattr(prepared, "ProcessPoolExecutor", lambda *a: started.append(a) or pool(*a))
+    load_data(own(photos).data)
+    assert len(started) == 1  # before the listing, and not again for the decoding
+    load_data(own(photos).data)
+    assert len(started) == 1
 
 
 def test_images_are_mapped_and_not_held(photos: Path) -> None:

@@ -42,6 +42,13 @@ def test_each_image_is_read_from_where_it_was_listed(tmp_path: Path) -> None:
         assert [bytes(read(i)).decode() for i in range(6)] == list(PETS)
 
 
+@pytest.mark.parametrize("now", [b"", b"short", b"longer than it was when it was listed"])
+def test_a_file_that_has_changed_since_is_read_as_it_is_now(tmp_path: Path, now: bytes) -> None:
+    listing = list_images(made(tmp_path, *PETS))
+    (tmp_path / listing.paths[1]).write_bytes(now)
+    assert reader(listing)(1) == now
+
+
 @pytest.mark.parametrize(
     ("train", "validation", "test"),
     [("train", "val", "test"), ("Training", "valid", "TESTING"), ("train_set", "Validation Set", "test-set")],

@@ -1,6 +1,7 @@
 """How processes begin: what is set before torch is imported, and which images workers read once."""
 
 import importlib.util
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from cnnkit.comparison import local as executors
 from cnnkit.comparison.processes import worker_context
 from cnnkit.config.augmentation import AugmentConfig
 from cnnkit.config.images import DataConfig
+from cnnkit.processes import starting_processes
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,17 @@ def test_waiting_threads_sleep_soon_unless_somebody_says_otherwise(
         monkeypatch.setenv(name, value)
     sleep_soon()
     assert os.environ.get("GOMP_SPINCOUNT") == expected
+
+
+@posix_signals
+def test_a_process_that_is_started_for_work_does_not_receive_ctrl_c() -> None:
+    code = "import signal as s; print(s.SIGINT in s.pthread_sigmask(s.SIG_BLOCK, ()))"
+    command = [sys.executable, "-c", code]
+    with starting_processes():
+        multiprocessing.get_context("spawn").SimpleQueue()  # starts the resource tracker, if nobody has
+        started = subprocess.run(command, capture_output=True, text=True, check=True)
+    usual = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (started.stdout.strip(), usual.stdout.strip()) == ("True", "False")
 
 
 def test_it_is_said_before_torch_is_imported() -> None:

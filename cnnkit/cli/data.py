@@ -41,7 +41,7 @@ def data_command(
     ] = None,
     sheet: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw some of your own images of each class, as PNG."),
+        typer.Option(metavar="FILE", help="Draw examples of each class there, as PNG; else in the cache."),
     ] = None,
     yaml: Annotated[
         Path | None,
@@ -114,13 +114,12 @@ def _show_own(path: Path, sheet: Path | None, yaml: Path | None, as_json: bool) 
     from cnnkit.data.sheet import draw_sheet
 
     found = inspect(config.data, config.training.seed, print_note)
+    drawn = draw_sheet(found, sheet)
     if as_json:
-        print_json(found.to_dict() | {"configuration": text or None})
+        print_json(found.to_dict() | {"sheet": str(drawn), "configuration": text or None})
     else:
         print_inspection(found)
-    if sheet is not None:
-        draw_sheet(found, sheet)
-        print_kept(f"examples of each class are drawn in {sheet}", as_json)
+        print_kept(f"examples of each class are drawn in {drawn}", as_json)
     if yaml is not None:
         with yaml.open("x", encoding="utf-8") as out:
             out.write(text)

@@ -1,11 +1,10 @@
 """How worker processes start."""
 
 import multiprocessing
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, SpawnContext
 
-from cnnkit.processes import main_module_hidden
-from cnnkit.signals import ctrl_c_blocked
+from cnnkit.processes import starting_processes
 
 
 def worker_context() -> ForkServerContext | SpawnContext:
@@ -24,6 +23,5 @@ def import_ahead() -> None:
     process answers it.
     """
     if isinstance(worker_context(), ForkServerContext):
-        resource_tracker.ensure_running()  # Start it first: started in the block it would unblock SIGINT.
-        with ctrl_c_blocked(), main_module_hidden():
+        with starting_processes():
             forkserver.ensure_running()

@@ -81,7 +81,9 @@ class DataConfig(Section):
     )
     test_seed: OfOwnImages[Annotated[int, Field(ge=0, lt=2**63)]] = Field(0, description="of that share")
     duplicates: OfOwnImages[Annotated[str, OneOf(DUPLICATES)]] = Field(
-        "drop", description="training images that equal a validation or test image: left out, kept, an error"
+        "drop",
+        description="training images that equal a validation or test image, and validation images that equal "
+        "a test image: left out, kept, an error",
     )
     damaged: OfOwnImages[Annotated[str, OneOf(DAMAGED)]] = Field(
         "refuse", description="image files that cannot be read: an error, or left out"

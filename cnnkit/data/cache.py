@@ -13,7 +13,8 @@ from filelock import FileLock, Timeout
 
 from cnnkit.families.datasets import DATASETS
 
-FOLDERS = re.compile(r"(folder-[0-9a-f]{8}-[0-9a-f]{6}-[0-9a-f]{10})\.(pixels|hashes|shapes|keys|json|lock)")
+ENDINGS = "pixels|hashes|shapes|keys|json|png|lock"
+FOLDERS = re.compile(rf"(folder-[0-9a-f]{{8}}-[0-9a-f]{{6}}-[0-9a-f]{{10}})\.({ENDINGS})")
 SETS = re.compile(rf"(({'|'.join(map(re.escape, DATASETS))})-([0-9a-f]{{8}}|bundled))\.safetensors")
 HALF = "half prepared"
 IN_USE = "in use by another process"

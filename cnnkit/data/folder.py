@@ -1,6 +1,8 @@
 """A person's own images, as `data.dataset: folder` describes them, as tensors that are mapped from a file."""
 
 import shlex
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +13,7 @@ from cnnkit.config.images import DataConfig, listing_of
 from cnnkit.config.understood import understood
 from cnnkit.data.dataset import Apart, ImageDataset, Published
 from cnnkit.data.equal_images import that_equal, with_other_labels, words_of_labels
-from cnnkit.data.prepared import PreparedImages, prepared_images
+from cnnkit.data.prepared import Pool, PreparedImages, prepared_images, processes_ahead
 from cnnkit.data.prepared_files import Fit
 from cnnkit.data.sources import cache_folder
 from cnnkit.errors import ChangedSource, DataError
@@ -28,11 +30,12 @@ def load_folder(config: DataConfig, notify: NoteListener) -> Published:
     Raises DataError where the folder is not what the configuration was read with, or where images cannot be
     used and `data.damaged` or `data.duplicates` does not say how to go on.
     """
-    listing = listing_now(config)
-    notify(Note("\n".join(understood(config, listing))))
-    for remark in remarks(listing):
-        notify(Note(remark))
-    found, decoded = _prepared_now(config, listing, notify)
+    with decoders_ahead(config) as pool:
+        listing = listing_now(config)
+        notify(Note("\n".join(understood(config, listing))))
+        for remark in remarks(listing):
+            notify(Note(remark))
+        found, decoded = _prepared_now(config, listing, notify, pool)
     usable = _usable(config, listing, found, notify)
     published = published_of(config, listing, found, usable)
     _tell_of_duplicates(config, published.apart, len(published.train), notify)
@@ -54,13 +57,32 @@ def listing_now(config: DataConfig) -> Listing:
     return listing
 
 
-def prepared_folder(config: DataConfig, listing: Listing, notify: NoteListener) -> PreparedImages:
+def prepared_folder(
+    config: DataConfig, listing: Listing, notify: NoteListener, pool: Pool | None = None
+) -> PreparedImages:
+    """pool: of `decoders_ahead`."""
+    return prepared_images(listing, _fit(config), _cache(), notify, pool)
+
+
+def decoders_ahead(config: DataConfig) -> AbstractContextManager[Pool | None]:
+    """Processes that decode, if it seems that there is much to decode."""
+    assert config.images is not None
+    assert config.root is not None
+    return processes_ahead(sum(config.images), Path(config.root), _fit(config), _cache())
+
+
+def _fit(config: DataConfig) -> Fit:
     info = config.source
-    fit = Fit(info.shape[0], info.shape[1:], info.fit)
-    return prepared_images(listing, fit, cache_folder() / "prepared", notify)
+    return Fit(info.shape[0], info.shape[1:], info.fit)
 
 
-def _prepared_now(config: DataConfig, listing: Listing, notify: NoteListener) -> tuple[PreparedImages, bool]:
+def _cache() -> Path:
+    return cache_folder() / "prepared"
+
+
+def _prepared_now(
+    config: DataConfig, listing: Listing, notify: NoteListener, pool: Pool | None
+) -> tuple[PreparedImages, bool]:
     """The prepared images, and whether some were decoded now: no command has looked at them before."""
     decoded = False
 
@@ -69,7 +91,7 @@ def _prepared_now(config: DataConfig, listing: Listing, notify: NoteListener) ->
         decoded |= isinstance(note, Prepared)
         notify(note)
 
-    return prepared_folder(config, listing, listen), decoded
+    return prepared_folder(config, listing, listen, pool), decoded
 
 
 def published_of(config: DataConfig, listing: Listing, found: PreparedImages, usable: Tensor) -> Published:
@@ -137,15 +159,22 @@ def _tell_of_duplicates(config: DataConfig, apart: Apart, train: int, notify: No
         return
     judged = torch.ones(len(apart.same), dtype=torch.bool)
     judged[:train] = False
+    held_out = torch.zeros_like(judged)
     if apart.validation is not None:
-        judged[apart.validation] = True
-    both = int(torch.isin(apart.same[~judged], apart.same[judged]).sum())
-    if not both:
-        return
-    told = f"{that_equal(both, 'training image')}, pixel by pixel, an image of the validation or test split"
-    if config.duplicates == "refuse":
-        raise DataError(f"{told}; remove them, or set data.duplicates: drop")
-    notify(Note(f"{told}: {'left out' if config.duplicates == 'drop' else 'kept, as data.duplicates says'}"))
+        held_out[apart.validation] = True
+    told = [
+        f"{that_equal(both, f'{noun} image')}, pixel by pixel, an image of the {others} split"
+        for noun, mask, against, others in (
+            ("training", ~judged & ~held_out, judged | held_out, "validation or test"),
+            ("validation", held_out, judged, "test"),
+        )
+        if (both := int(torch.isin(apart.same[mask], apart.same[against]).sum()))
+    ]
+    if told and config.duplicates == "refuse":
+        raise DataError(f"{'; '.join(told)}; remove them, or set data.duplicates: drop")
+    how = "left out" if config.duplicates == "drop" else "kept, as data.duplicates says"
+    for each in told:
+        notify(Note(f"{each}: {how}"))
 
 
 def _tell_of_redrawn(config: DataConfig, same: Tensor, notify: NoteListener) -> None:
@@ -156,8 +185,13 @@ def _tell_of_redrawn(config: DataConfig, same: Tensor, notify: NoteListener) -> 
     told = f"{that_equal(copies)} another one, pixel by pixel"
     if config.duplicates == "refuse":
         raise DataError(f"{told}, and a seed may part them; remove them, or set data.duplicates: drop")
-    how = "is left out of" if config.duplicates == "drop" else "stays in"
-    notify(Note(f"{told}: a training image that equals a validation or test image {how} a seed's training"))
+    how = "left out" if config.duplicates == "drop" else "kept"
+    notify(
+        Note(
+            f"{told}: of each seed, a training image that equals a validation or test image is {how}, and so "
+            "is a validation image that equals a test image"
+        )
+    )
 
 
 def _tell_of_labels(

@@ -14,7 +14,7 @@ from cnnkit.config.first import first_configuration, fitting_size
 from cnnkit.config.images import DataConfig
 from cnnkit.config.understood import understood
 from cnnkit.data.equal_images import with_other_labels
-from cnnkit.data.folder import listing_now, prepared_folder, published_of, readable
+from cnnkit.data.folder import decoders_ahead, listing_now, prepared_folder, published_of, readable
 from cnnkit.data.near_duplicates import near_duplicates
 from cnnkit.data.pictures import MODES, WIDE_GREYS, Shape, opened, quiet, shape_of
 from cnnkit.data.prepared import PreparedImages
@@ -148,8 +148,9 @@ def inspect(config: DataConfig, seed: int, notify: NoteListener) -> Inspection:
 
     Raises DataError where the source cannot be used; images that cannot be read are counted only.
     """
-    listing = listing_now(config)
-    found = prepared_folder(config, listing, notify)
+    with decoders_ahead(config) as pool:
+        listing = listing_now(config)
+        found = prepared_folder(config, listing, notify, pool)
     rows = _rows_of_splits(config, listing, found, seed)
     splits = np.full(len(listing.paths), -1)
     for split, members in enumerate(rows):

@@ -11,32 +11,33 @@ from collections.abc import Generator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from cnnkit.data.pictures import Bytes, decoded, quiet
+from cnnkit.data.decoding import Part, Whole, begin, begin_process, decode, decode_in_process
+from cnnkit.data.pictures import Bytes
 from cnnkit.data.prepared_files import (
     DAMAGED,
     Files,
     Fit,
     digest,
-    hash_of,
     make_room,
     remove_older,
     take_unchanged,
-    whole,
+    whole_images,
+    write_keys,
 )
-from cnnkit.errors import CnnkitError, DataError, ImageError
+from cnnkit.errors import DataError
 from cnnkit.events import Note, NoteListener, Prepared
 from cnnkit.files import write_json
-from cnnkit.listing import Listing, reader
-from cnnkit.processes import available_cpus, begin_worker, main_module_hidden
+from cnnkit.listing import Listing
+from cnnkit.processes import available_cpus, starting_processes
 from cnnkit.words import counted
 
 VERSION = 2  # of what is in the files: raise it where the same image becomes other pixels
+Pool = ProcessPoolExecutor
 CHUNK = 200  # images that a worker decodes before it tells
 FEW = 400  # images that are decoded here: no process is started for them
 
@@ -48,6 +49,7 @@ class PreparedImages:
     places: (N,) int64, where the pixels of each image are. hashes: (N,) uint64, equal where pixels are equal.
     shapes: (N, 3) int32, width, height and mode of each image before, as `pictures.Shape`; 0 where damaged.
     damaged: which images could not be read, with the reasons; their pixels are 0.
+    sheet: the file beside them into which a sheet of examples is drawn.
     """
 
     pixels: Bytes
@@ -55,6 +57,7 @@ class PreparedImages:
     hashes: NDArray[np.uint64]
     shapes: NDArray[np.int32]
     damaged: dict[int, str]
+    sheet: Path
 
 
 @dataclass(frozen=True)
@@ -66,37 +69,67 @@ class _Stored:
     shapes: NDArray[np.int32]
     damaged: dict[int, str]
 
-    def as_listed(self, listing: Listing) -> PreparedImages:
+    def as_listed(self, listing: Listing, sheet: Path) -> PreparedImages:
         places, numbers = listing.places, listing.numbers
         damaged = {int(numbers[place]): reason for place, reason in self.damaged.items()}
-        return PreparedImages(self.pixels, places, self.hashes[places], self.shapes[places], damaged)
+        return PreparedImages(self.pixels, places, self.hashes[places], self.shapes[places], damaged, sheet)
 
 
-def prepared_images(listing: Listing, fit: Fit, folder: Path, notify: NoteListener) -> PreparedImages:
+def prepared_images(
+    listing: Listing, fit: Fit, folder: Path, notify: NoteListener, pool: Pool | None = None
+) -> PreparedImages:
     """Decodes what is not decoded yet, in as many processes as there are cores, and maps the file.
 
-    folder: of the cache. Of several processes the first one decodes, and the others wait.
-    Raises DataError where the cache cannot be written.
+    folder: of the cache. pool: of `processes_ahead`. Of several processes the first one decodes, and the
+    others wait. Raises DataError where the cache cannot be written.
     """
-    files, stored = _files(listing, fit, folder), listing.by_place()
+    files = Files(folder / f"{_name(listing.root, fit)}-{listing.stamp[:10]}")
+    stored = listing.by_place()
     try:
         if (found := _finished(files, stored, fit)) is None:
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(files.lock):
                 if (found := _finished(files, stored, fit)) is None:
-                    found = _prepare(files, stored, fit, notify)
+                    found = _prepare(files, stored, fit, notify, pool)
     except OSError as error:
         raise DataError(
             f"the images cannot be prepared in {folder}: {error.strerror}; "
             "set XDG_CACHE_HOME to a folder that takes files"
         ) from error
-    return found.as_listed(listing)
+    return found.as_listed(listing, files.sheet)
 
 
-def _files(listing: Listing, fit: Fit, folder: Path) -> Files:
-    """The name holds what decides about the pixels: where the images lie, what they are, what they become."""
-    home = digest(str(listing.root))[:8]
-    return Files(folder / f"folder-{home}-{digest(repr((VERSION, fit)))[:6]}-{listing.stamp[:10]}")
+def _name(root: Path, fit: Fit) -> str:
+    """It holds what decides about the pixels, but for the files: where they lie, and what they become."""
+    return f"folder-{digest(str(root))[:8]}-{digest(repr((VERSION, fit)))[:6]}"
+
+
+@contextlib.contextmanager
+def processes_ahead(images: int, root: Path, fit: Fit, folder: Path) -> Generator[Pool | None]:
+    """The processes for `prepared_images`, started before the images are listed: both take a while.
+
+    All but one, which would slow down the listing. None where there are few images, or where they seem to be
+    prepared.
+    """
+    if images <= FEW or any(folder.glob(f"{_name(root, fit)}-*.json")):
+        yield None
+        return
+    with _processes(-(-images // CHUNK)) as pool:
+        with starting_processes():
+            for _ in range(max(1, available_cpus() - 1)):
+                pool.submit(int)
+        yield pool
+
+
+@contextlib.contextmanager
+def _processes(most: int) -> Generator[Pool]:
+    """A process is started where something is submitted and all others are at work."""
+    context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads
+    pool = ProcessPoolExecutor(min(available_cpus(), most), context, begin_process)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _finished(files: Files, listing: Listing, fit: Fit) -> _Stored | None:
@@ -107,28 +140,28 @@ def _finished(files: Files, listing: Listing, fit: Fit) -> _Stored | None:
         images = len(listing.paths)
         pixels, hashes, shapes = files.mapped(images, fit, "c")
         touched = files.pixels.stat().st_mtime_ns != said["changed"]
-        if touched and whole(pixels, hashes, range(images)) != images - len(damaged):
+        if touched and whole_images(pixels, hashes, range(images)) != images - len(damaged):
             return None
     except (OSError, ValueError, LookupError, AttributeError, TypeError):
         return None
     return _Stored(pixels, hashes, shapes, damaged)
 
 
-def _prepare(files: Files, listing: Listing, fit: Fit, notify: NoteListener) -> _Stored:
+def _prepare(files: Files, listing: Listing, fit: Fit, notify: NoteListener, pool: Pool | None) -> _Stored:
     images = len(listing.paths)
     files.finished.unlink(missing_ok=True)
     make_room(files, images, fit)
     pixels, hashes, shapes = files.mapped(images, fit, "r+")
     begun = np.flatnonzero(hashes > DAMAGED)
     if len(begun):
-        whole(pixels, hashes, begun.tolist())
+        whole_images(pixels, hashes, begun.tolist())
     if taken := take_unchanged(files, listing, fit):
         notify(Note(f"{taken:,} of {counted(images, 'image')} have not changed: their pixels are kept"))
     missing = np.flatnonzero((hashes <= DAMAGED) | (shapes[:, 0] == 0))
     done, damaged = images - len(missing), dict[int, str]()
     going_on = f"preparing {counted(images, 'image')} of {listing.root}"
     notify(Prepared(going_on, done, images))
-    with contextlib.closing(_decoded(files, listing, fit, missing)) as chunks:
+    with contextlib.closing(_decoded(files, listing, fit, missing, pool)) as chunks:
         for count, unread in chunks:
             done += count
             damaged |= unread
@@ -144,65 +177,20 @@ def _prepare(files: Files, listing: Listing, fit: Fit, notify: NoteListener) -> 
 
 
 def _decoded(
-    files: Files, listing: Listing, fit: Fit, missing: NDArray[np.int64]
+    files: Files, listing: Listing, fit: Fit, missing: NDArray[np.int64], pool: Pool | None
 ) -> Generator[tuple[int, dict[int, str]]]:
     """Decodes the missing images into the files; yields (how many, what cannot be read) for each chunk."""
-    chunks = [missing[first : first + CHUNK].tolist() for first in range(0, len(missing), CHUNK)]
+    parts = [missing[first : first + CHUNK] for first in range(0, len(missing), CHUNK)]
+    whole = Whole(listing.root, listing.container, files, len(listing.paths), fit)
     if len(missing) <= FEW:
-        _begin(files, listing, fit)
-        yield from map(_decode, chunks)
+        write_keys(files, listing)
+        work = begin(whole)
+        for part in parts:
+            yield decode(work, Part.of(listing, part))
         return
-    context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads
-    pool = ProcessPoolExecutor(
-        min(available_cpus(), len(chunks)), context, _begin_worker, (files, listing, fit)
-    )
-    try:
-        with main_module_hidden():
-            ended = [pool.submit(_decode, chunk) for chunk in chunks]
+    with _processes(len(parts)) if pool is None else contextlib.nullcontext(pool) as pool:
+        with starting_processes():
+            ended = [pool.submit(decode_in_process, whole, Part.of(listing, part)) for part in parts]
+        write_keys(files, listing)
         for future in as_completed(ended):
             yield future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-@dataclass
-class _Work:
-    """What a process needs to decode; kept for its whole life."""
-
-    listing: Listing
-    fit: Fit
-    read: Any
-    pixels: Any
-    hashes: Any
-    shapes: Any
-
-
-_work: list[_Work] = []
-
-
-def _begin_worker(files: Files, listing: Listing, fit: Fit) -> None:
-    begin_worker()
-    _begin(files, listing, fit)
-
-
-def _begin(files: Files, listing: Listing, fit: Fit) -> None:
-    mapped = map(np.asarray, files.mapped(len(listing.paths), fit, "r+"))  # a memmap is slower to index
-    _work[:] = [_Work(listing, fit, reader(listing), *mapped)]
-
-
-def _decode(chunk: list[int]) -> tuple[int, dict[int, str]]:
-    work, unread = _work[0], dict[int, str]()
-    fit = work.fit
-    with quiet():
-        for i in chunk:
-            name = work.listing.paths[i]
-            try:
-                image, shape = decoded(work.read(i), name, fit.channels, fit.size, fit.how)
-            except (CnnkitError, OSError) as error:
-                reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-                unread[i] = reason if isinstance(error, ImageError) else f"{name} cannot be read: {reason}"
-                work.hashes[i] = DAMAGED
-                continue
-            work.pixels[i], work.shapes[i] = image, shape
-            work.hashes[i] = hash_of(image)
-    return len(chunk), unread

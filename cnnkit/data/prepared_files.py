@@ -3,7 +3,8 @@
 Of a listing of N images, in the order of their places, there are: `<name>.pixels`, (N, C, H, W) uint8;
 `<name>.shapes`, what each image was before; `<name>.hashes`, a number for each image, which is written after
 its pixels, so that it says which images are there and whole; `<name>.keys`, by which an image whose file has
-not changed is found again when others have; and `<name>.json`, written last, which says that all are there.
+not changed is found again when others have; `<name>.json`, written last, which says that all are there; and
+`<name>.png`, a sheet of examples, once `cnnkit data` has drawn it.
 """
 
 import contextlib
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from cnnkit.data.pictures import Bytes
@@ -64,6 +64,10 @@ class Files:
         return self.stem.with_suffix(".keys")
 
     @property
+    def sheet(self) -> Path:
+        return self.stem.with_suffix(".png")
+
+    @property
     def finished(self) -> Path:
         return self.stem.with_suffix(".json")
 
@@ -82,7 +86,7 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def whole(pixels: Bytes, hashes: NDArray[np.uint64], images: Sequence[int]) -> int:
+def whole_images(pixels: Bytes, hashes: NDArray[np.uint64], images: Sequence[int]) -> int:
     """How many of the images have the pixels that their hash is of; of the others the hash is taken away."""
     for i in images:
         if hashes[i] > DAMAGED and hashes[i] != hash_of(pixels[i]):
@@ -120,12 +124,14 @@ def _older(files: Files, ending: str) -> Iterator[Path]:
 
 def remove_older(files: Files) -> None:
     """Takes away what the same folder became before one of its files changed, but not from who is at it."""
+    from filelock import FileLock, Timeout
+
     for stem in {path.with_suffix("") for path in _older(files, "")}:
         older = Files(stem)
         with contextlib.suppress(Timeout, OSError):  # another process maps a file (Windows)
             with FileLock(older.lock, timeout=0):
-                for path in (older.finished, older.keys, older.hashes, older.shapes, older.pixels):
-                    path.unlink(missing_ok=True)
+                for ending in (".json", ".keys", ".png", ".hashes", ".shapes", ".pixels"):
+                    stem.with_suffix(ending).unlink(missing_ok=True)
             older.lock.unlink(missing_ok=True)
 
 
@@ -135,10 +141,9 @@ def take_unchanged(files: Files, listing: Listing, fit: Fit) -> int:
     Returns how many were copied. An image is known by path, size and time of change; in archives no member
     has such a time, so of these nothing is copied.
     """
-    if listing.container != "folder":
+    if listing.container != "folder" or not any(_older(files, ".keys")):
         return 0
     keys = _keys(listing)
-    keys.tofile(files.keys)
     pixels, hashes, shapes = files.mapped(len(keys), fit, "r+")
     wanted = {key: i for i, key in enumerate(keys.tolist()) if hashes[i] <= DAMAGED}
     taken = 0
@@ -155,6 +160,11 @@ def take_unchanged(files: Files, listing: Listing, fit: Fit) -> int:
                     del wanted[key]
                     taken += 1
     return taken
+
+
+def write_keys(files: Files, listing: Listing) -> None:
+    if listing.container == "folder":
+        _keys(listing).tofile(files.keys)
 
 
 def _keys(listing: Listing) -> NDArray[np.uint64]:

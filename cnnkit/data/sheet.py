@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnkit.data.inspection import Inspection
+from cnnkit.files import written_aside
 from cnnkit.words import visible
 
 COLUMNS = 12  # images of a class
@@ -22,8 +23,12 @@ FONTS = (  # looked for where systems keep theirs: Pillow's own has no letters b
 )
 
 
-def draw_sheet(found: Inspection, path: Path) -> None:
-    """Writes a PNG. Raises FileExistsError where the file is there already."""
+def draw_sheet(found: Inspection, path: Path | None = None) -> Path:
+    """Writes a PNG and returns its path.
+
+    path: None: beside the prepared images, in place of the sheet that was drawn there before.
+    Raises FileExistsError where the file of `path` is there already.
+    """
     from PIL import Image, ImageDraw
 
     rows = _class_rows(found)
@@ -44,8 +49,9 @@ def draw_sheet(found: Inspection, path: Path) -> None:
             tile = Image.fromarray(_tile(found.prepared.pixels[found.prepared.places[i]], factor))
             sheet.paste(tile, (GAP + column * tile_width, top))
         top += tile_height if images else 0
-    with path.open("xb") as file:
-        sheet.save(file, "PNG")
+    with written_aside(found.prepared.sheet) if path is None else path.open("xb") as file:
+        sheet.save(file, "PNG", compress_level=1)  # 6 would take seconds for many large images
+    return path or found.prepared.sheet
 
 
 def _drawable(text: str) -> tuple[str, Any]:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from cnnkit.config.images import DataConfig
 from cnnkit.data.dataset import Published
+from cnnkit.errors import DataError
 from cnnkit.random import generator_for, number_for
 
 
@@ -25,7 +26,8 @@ class Shares(NamedTuple):
 def shares_of(config: DataConfig, published: Published, seed: int) -> Shares:
     """The images of a run. Those that are tested on do not depend on `data.validation`.
 
-    Training images that equal one of the others are left out, where `data.duplicates` says so.
+    Where `data.duplicates` says so, validation images that equal a test image are left out, and training
+    images that equal one of the others. Raises DataError where no validation image is left.
     """
     train, test = published
     apart, labels = published.apart, torch.cat([train.labels, test.labels]).cpu()
@@ -41,9 +43,20 @@ def shares_of(config: DataConfig, published: Published, seed: int) -> Shares:
         validation, rest = held_out_and_rest(config, labels[others], seed)
     validation, rest = others[validation], others[rest]
     if apart.same is not None and config.duplicates != "keep":
-        judged = apart.same[torch.cat([validation, tested])]
-        rest = rest[~torch.isin(apart.same[rest], judged)]
+        validation = _without_equal(validation, tested, apart.same)
+        rest = _without_equal(rest, torch.cat([validation, tested]), apart.same)
     return Shares(rest, validation, tested if config.redrawn else None)
+
+
+def _without_equal(images: Tensor, judged: Tensor, same: Tensor) -> Tensor:
+    """Those of the images that equal none that is judged. same: (N,) equal numbers of equal images."""
+    left = images[~torch.isin(same[images], same[judged])]
+    if len(images) and not len(left):
+        raise DataError(
+            f"each of {len(images):,} images to train or validate on equals, pixel by pixel, one that is "
+            "judged later; name splits that have no image in common, or set data.duplicates: keep"
+        )
+    return left
 
 
 def _all_but(some: Tensor, count: int) -> Tensor:

@@ -196,12 +196,15 @@ def _class_names(arrays: Arrays, key: str, labels: list[NDArray[Any]], name: str
     return names
 
 
-def reader(listing: Listing) -> Callable[[int], NDArray[np.uint8]]:
-    """Image i as (H, W) or (H, W, C) uint8. An array of a .npz is unpacked when its first image is read."""
-    arrays, loaded = Arrays(listing.root), dict[str, NDArray[np.uint8]]()
+def reader(root: Path) -> Callable[[str, int, int], NDArray[np.uint8]]:
+    """An image by its path, such as `train_images[17]`, as (H, W) or (H, W, C) uint8.
 
-    def read(i: int) -> NDArray[np.uint8]:
-        name, _, index = listing.paths[i][:-1].rpartition("[")
+    An array of a .npz is unpacked when its first image is read.
+    """
+    arrays, loaded = Arrays(root), dict[str, NDArray[np.uint8]]()
+
+    def read(path: str, _offset: int, _size: int) -> NDArray[np.uint8]:
+        name, _, index = path[:-1].rpartition("[")
         if name not in loaded:
             loaded[name] = arrays.load(name)
         return np.asarray(loaded[name][int(index)])
