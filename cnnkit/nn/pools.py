@@ -167,7 +167,7 @@ class Blur(Pool):
         around = F.pad(maps, (self.k - 1,) * 4, value=-math.inf)
         times = 2 * self.k - 2
         # Divided before the sums, which may overflow.
-        filtered = wider(F.max_pool2d(around, self.k, stride=1)) / 4**times
+        filtered: Tensor = wider(F.max_pool2d(around, self.k, stride=1)) / 4**times
         for left in reversed(range(times)):
             filtered = F.avg_pool2d(filtered, 2, stride=1 if left else self.k, divisor_override=1)
         return filtered.to(maps.dtype)
