@@ -49,7 +49,7 @@ def _file_reader(base: str) -> ReadMember:
             data = os.read(file, size + 1)
         finally:
             os.close(file)
-        return data if len(data) == size else Path(place).read_bytes()  # it has changed, or was read in part
+        return data if len(data) == size else Path(place).read_bytes()  # changed, or read in part
 
     return read
 
