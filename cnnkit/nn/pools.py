@@ -160,17 +160,15 @@ class PowerMean(Pool):
 class Blur(Pool):
     """Beyond the edge there are no values: a maximum there is one of fewer.
 
-    A binomial filter is a sum of two neighbours, taken again and again; the last time k places apart.
+    A binomial filter is a mean of two neighbours, taken again and again; the last time k places apart.
     """
 
     def forward(self, maps: Tensor) -> Tensor:
         around = F.pad(maps, (self.k - 1,) * 4, value=-math.inf)
-        times = 2 * self.k - 2
-        # Divided before the sums, which may overflow.
-        filtered: Tensor = wider(F.max_pool2d(around, self.k, stride=1)) / 4**times
-        for left in reversed(range(times)):
-            filtered = F.avg_pool2d(filtered, 2, stride=1 if left else self.k, divisor_override=1)
-        return filtered.to(maps.dtype)
+        filtered: Tensor = wider(F.max_pool2d(around, self.k, stride=1)) / 4  # lest a sum of four overflows
+        for left in reversed(range(2 * self.k - 2)):
+            filtered = F.avg_pool2d(filtered, 2, stride=1 if left else self.k)
+        return (filtered * 4).to(maps.dtype)
 
 
 class Stochastic(Pool):
