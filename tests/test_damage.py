@@ -14,7 +14,6 @@ import pytest
 from conftest import TINY
 from support import Here, Outcome, call, finished_run, keep_json, kept_json
 
-from cnnkit.api.functions import open_run
 from cnnkit.comparison.results import rewritten
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import StudyPlan, plan_study
@@ -388,24 +387,6 @@ def test_hashes_that_another_version_made_are_not_judged(study: Path) -> None:
     verify(study, deep=True, told=sentences.append)
     assert any(f"not checked: the hashes in {TRIAL} of 2 trials" in sentence for sentence in sentences)
     assert not any("have the hashes in trial.json" in sentence for sentence in sentences)
-
-
-def test_a_temperature_that_another_version_fitted_is_not_judged(study: Path) -> None:
-    for trial in (study / TRIALS).iterdir():
-        forge_temperature(trial)
-        calibration = open_run(trial).evaluate("test").evaluation.calibration()
-        forge_result(calibration=calibration.to_dict())(trial)
-    forge_results_of(study)
-    with pytest.raises(RunError, match="the temperature is"):
-        verify(study, deep=True)
-    for trial in (study / TRIALS).iterdir():
-        environment = json.loads((trial / ENVIRONMENT).read_text()) | {"cnnkit": "0.2.0"}
-        (trial / ENVIRONMENT).write_text(json.dumps(environment))
-        forge_result()(trial)
-    forge_results_of(study)
-    sentences: list[str] = []
-    verify(study, deep=True, told=sentences.append)
-    assert "not checked: the temperature of 2 trials: another version of cnnkit fitted it" in sentences
 
 
 def test_deep_goes_with_verify_alone(capsys: Told) -> None:

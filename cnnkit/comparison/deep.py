@@ -22,7 +22,7 @@ from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.experiment.train import Setting
 from cnnkit.filenames import BEST, CONFIG, PREDICTIONS, RESULT, TRIAL
 from cnnkit.training.device import Placement, choose_device
-from cnnkit.training.evaluation import Evaluation, evaluate, fit_temperature, overconfidence, predict
+from cnnkit.training.evaluation import Evaluation, evaluate, fit_temperature, predict
 from cnnkit.training.loop import training_sample
 from cnnkit.version import __version__
 from cnnkit.words import counted, listed
@@ -49,8 +49,6 @@ def evaluate_again(runs: Sequence[RunDir], root: Path | None = None) -> Iterator
     else:
         yield f"the weights of {counted(len(runs), 'trial')}, evaluated again, give every prediction"
     yield "they give temperature, calibration and figures on training images again, where those are kept"
-    if old := sum(not one.fitted for one in seen):
-        yield f"not checked: the temperature of {counted(old, 'trial')}: another version of cnnkit fitted it"
     if hashed:
         yield f"data, split, order, augmentation and initial weights have the hashes in {TRIAL}"
     if other := len(runs) - hashed:
@@ -63,12 +61,11 @@ def evaluate_again(runs: Sequence[RunDir], root: Path | None = None) -> Iterator
 class _Seen(NamedTuple):
     """Of one trial. apart: how many predictions are others, all of them ties up to rounding.
 
-    hashed: whether the hashes of what trials share were made again. fitted: whether its temperature was.
+    hashed: whether the hashes of what trials share were made again.
     """
 
     apart: int
     hashed: bool
-    fitted: bool
 
 
 def _seen_again(run: RunDir, root: Path | None) -> _Seen:
@@ -76,19 +73,17 @@ def _seen_again(run: RunDir, root: Path | None) -> _Seen:
     if weights.config != config:
         raise RunError(f"{run.path / BEST} holds another configuration than {run.path / CONFIG}")
     placement = choose_device(config.runtime)
-    fitted = run.environment.get("cnnkit") == __version__  # versions before 0.4.0 took the likeliest one
     with placement.in_force():
         splits = load_splits(config.data, config.training.seed, published=_images(config.data, root))
         hashed = _compare_hashes(run, Setting(placement, splits, 0.0), root)
         if len(splits.validation):
             again = _evaluated(weights, splits.validation, placement)
             _compare_figures(run, "val", again, placement)
-            if fitted:
-                _compare_temperature(run, weights, again, placement)
+            _compare_temperature(run, weights, again, placement)
         if run.result.clean_train_loss is not None:  # 0.1.0 measured none
             sample = training_sample(splits.train, config.training.seed)
             _compare_figures(run, "clean_train", _evaluated(weights, sample, placement), placement)
-        return _Seen(_compare_test(run, weights, splits.test.to(placement.device), placement), hashed, fitted)
+        return _Seen(_compare_test(run, weights, splits.test.to(placement.device), placement), hashed)
 
 
 def _evaluated(weights: Weights, images: ImageDataset, placement: Placement) -> Evaluation:
@@ -121,23 +116,17 @@ def _compare_figures(run: RunDir, of: str, again: Evaluation, placement: Placeme
     loss, accuracy = (getattr(run.result, f"{of}_{name}") for name in ("loss", "accuracy"))
     _compare_loss(run, f"{of}_loss", loss, again.loss, _apart(run.result, placement)[1])
     right = round((accuracy or 0.0) * again.images)
-    if abs(right - again.correct) > _tied(again):
+    if abs(right - again.correct) > max(1, TIED * again.images):
         raise RunError(f"{run.path / RESULT}: {of}_accuracy is {accuracy}, and {again.accuracy} comes out")
-
-
-def _tied(again: Evaluation) -> float:
-    """How many images may be right or wrong by rounding, where their predictions are not kept."""
-    return max(1, TIED * again.images)
 
 
 def _compare_temperature(run: RunDir, weights: Weights, validation: Evaluation, placement: Placement) -> None:
     if weights.temperature is None and run.result.calibration is None:
         return  # 0.1.0 fitted none
-    kept, again = weights.temperature, fit_temperature(validation.logits, validation.labels)
-    if kept is not None and math.isclose(kept, again, rel_tol=_apart(run.result, placement)[0]):
-        return
-    if kept is None or abs(overconfidence(validation.logits, validation.labels, kept)) > _tied(validation):
-        raise RunError(f"{run.path / BEST}: the temperature is {kept}, and {again} comes out")
+    again = fit_temperature(validation.logits, validation.labels)
+    relative = _apart(run.result, placement)[0]
+    if weights.temperature is None or not math.isclose(weights.temperature, again, rel_tol=relative):
+        raise RunError(f"{run.path / BEST}: the temperature is {weights.temperature}, and {again} comes out")
 
 
 def _compare_calibration(run: RunDir, weights: Weights, again: Evaluation, placement: Placement) -> None:
