@@ -195,7 +195,8 @@ class _Questions:
 
 def _figures(run: RunDir, asked: _Questions, device: str | None) -> Found:
     weights = load_weights(run.path)
-    placement = choose_device(weights.config.runtime, device)
+    alone = weights.config.runtime.model_copy(update={"threads": None})  # beside other trials it had fewer
+    placement = choose_device(alone, device)
     with placement.in_force():
         return figures_of(weights.model, asked.of(weights.config), placement)
 
