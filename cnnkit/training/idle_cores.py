@@ -12,9 +12,7 @@ from cnnkit.training.device import Placement
 from cnnkit.words import counted
 
 SYSTEM_TIMES = Path("/proc/stat")
-LEAST_SECONDS = (
-    0.1  # the system counts in hundredths of a second, which are 0.2 cores here if two cores are off by one
-)
+LEAST_SECONDS = 0.1  # the system counts in hundredths of a second: off by one, two cores are off by 0.2
 SECOND_LOOK = 0.2  # seconds
 WORTH_A_THREAD = 0.75  # of a core; with less of it, one thread more makes a run slower
 
