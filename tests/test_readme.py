@@ -108,7 +108,7 @@ def draw_photos() -> None:
 
 def test_the_commands_for_own_images_run_as_they_are_written(capsys: pytest.CaptureFixture[str]) -> None:
     draw_photos()
-    commands = [shlex.split(line) for line in re.findall(r"^\$ cnnkit ([^\n]*)", OWN_IMAGES, re.MULTILINE)]
+    commands = [shlex.split(line) for line in re.findall(r"^\$ cnnkit ([^\n#]*)", OWN_IMAGES, re.MULTILINE)]
     assert [words[0] for words in commands] == ["data", "train", "predict"]
     small = ("--set", "training.epochs=1", "--set", "runtime.threads=1")
     for words in commands:
@@ -121,7 +121,7 @@ def test_the_comparisons_run_as_they_are_written(
     trials_here: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commands = re.findall(r"^(?:\$ )?cnnkit ([^\n#]*)", COMPARISONS, re.MULTILINE)
-    assert len(commands) == 15
+    assert len(commands) == 16
     alike = {re.sub(r"--out (?!fast-study)\S+| *$", "", command).strip(): command for command in commands}
     for number, command in enumerate(alike.values()):  # the others differ in their folder alone
         words = command.replace("--tune 8", "--tune 2").split()
@@ -131,6 +131,8 @@ def test_the_comparisons_run_as_they_are_written(
             words[words.index("--min-seeds")] = "--seeds"
         if "--seeds" in words:
             words[words.index("--seeds") + 1] = "3"
+        elif words[0] == "probe":
+            words += ["--images", "40"]
         elif words[0] != "report" and "--verify" not in words:
             words += ["--seeds", "2" if "fast-study" in words else "1"]
         if not {"fast-study", "--out"} & {*words}:
