@@ -24,9 +24,11 @@ from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import plan_study
 from cnnkit.comparison.study_file import load_study
 from cnnkit.config.load import parse_config
+from cnnkit.config.runtime import RuntimeConfig
 from cnnkit.config.schema import Config
 from cnnkit.data.scenes import make_scenes, scenes_at
 from cnnkit.experiment.checkpoints import load_weights
+from cnnkit.experiment.run_dir import RunDir
 from cnnkit.families.poolings import ORDERS, POOLING_FIRST, POOLINGS
 from cnnkit.filenames import PROBE, TRIALS
 from cnnkit.files import write_json
@@ -65,6 +67,7 @@ from cnnkit.report.page import write_report
 from cnnkit.report.places import places_of
 from cnnkit.report.probed import why
 from cnnkit.stats import Interval
+from cnnkit.training.device import Placement, choose_device
 
 ORDERED = pytest.mark.parametrize(
     ("pooling", "order"),
@@ -505,6 +508,24 @@ def test_a_network_is_asked_once(probed: Path, monkeypatch: pytest.MonkeyPatch) 
     (probed / PROBE).write_text("{")
     probe_study(probed, 50)
     assert len(asked) == 12
+
+
+def test_a_probe_takes_all_cores_where_each_trial_had_a_part_of_them(
+    probed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert RunDir(trial_of(probed)).config.runtime.threads == 1
+    threads: list[int | None] = []
+
+    def chosen(runtime: RuntimeConfig, name: str | None) -> Placement:
+        threads.append(runtime.threads)
+        return choose_device(runtime, name)
+
+    monkeypatch.setattr(study, "choose_device", chosen)
+    monkeypatch.setattr(
+        study, "figures_of", lambda *_: Found({"accuracy": 0.5}, Field(0, 0, (8, 8), [[255]]))
+    )
+    probe_study(probed, 50)
+    assert threads == [None] * 6
 
 
 def test_levels_differ_where_their_seeds_agree_and_reasons_name_the_figures() -> None:
