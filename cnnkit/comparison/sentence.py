@@ -16,7 +16,6 @@ from cnnkit.comparison.pair_records import (
     WORSE,
     WORSE_HERE,
     PairResult,
-    SeedRange,
     pair_in,
 )
 from cnnkit.comparison.records import DependenceResult, LevelResult, MarginalResult, StudyResults
@@ -80,13 +79,13 @@ class Ranking:
     these_images: str
     measure: str
 
-    def needed(self, level: str) -> SeedRange | None:
-        """How many seeds would decide between the best and another level."""
-        return pair_in(self.pairs, self.levels[0].name, level).seeds_needed
+    def pair(self, level: str) -> PairResult:
+        """The best and another level."""
+        return pair_in(self.pairs, self.levels[0].name, level)
 
-    def images_would_tell(self, level: LevelResult | MarginalResult) -> bool:
-        """Whether more seeds, on these images, would tell the best from this level over other images, too."""
-        pair = pair_in(self.pairs, self.levels[0].name, level.name)
+    def seeds_would_tell(self, level: str) -> bool:
+        """Whether more seeds, on these images, would tell the best from a level on other images, too."""
+        pair = self.pair(level)
         return pair.image_error is not None and abs(pair.difference.mean) > FAR * pair.image_error
 
 
@@ -211,8 +210,8 @@ def _worse(levels: Levels, ranking: Ranking, all_of: str = "") -> str:
 
 
 def _worse_here(levels: Levels, ranking: Ranking) -> str:
-    """Far ones are not told apart by too few seeds, so that more of them would tell as well."""
-    far = [level for level in levels if ranking.images_would_tell(level)]
+    """Where a level is far behind, only seeds are too few: more of them would tell as well."""
+    far = [level for level in levels if ranking.seeds_would_tell(level.name)]
     near = [level for level in levels if level not in far]
     if not ranking.test_images:
         told = [(levels, "whether on others too, accuracies alone cannot tell")]
@@ -271,7 +270,7 @@ def _what_would_tell(levels: Levels, ranking: Ranking) -> str:
     """A range for all of them together: how many seeds in all would decide the first, and the last."""
     if (seeds := ranking.seeds) < FEWEST_SEEDS:
         return f"and {counted(seeds, 'seed')} {'is' if seeds == 1 else 'are'} too few to tell"
-    needed = [ranking.needed(level.name) for level in levels]
+    needed = [ranking.pair(level.name).seeds_needed for level in levels]
     known = [one for one in needed if one]
     if not known:
         return "and no number of seeds would tell soon"

@@ -98,16 +98,8 @@ class Delivery:
         training = not self._ended.wait(self.tracker.seconds / SHARE)
         pace = (str(SHARE), str(time.monotonic() - self._began)) if training else ()
         environment = json.dumps([path for path in sys.path if path])
-        command = [
-            sys.executable,
-            "-I",
-            "-c",
-            TAKER,
-            environment,
-            self.tracker.name,
-            self.tracker.path,
-            *pace,
-        ]
+        arguments = (environment, self.tracker.name, self.tracker.path, *pace)
+        command = [sys.executable, "-I", "-c", TAKER, *arguments]
         try:
             with ctrl_c_blocked() if hasattr(os, "fork") else contextlib.nullcontext():
                 self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
