@@ -38,9 +38,7 @@ class {name}(nn.Module):
 
     # (N, C, H, W) -> (N, C, H // k, W // k). What k does not divide is dropped at the bottom and the right.
     def forward(self, maps: Tensor) -> Tensor:
-        k, (height, width) = self.k, maps.shape[-2:]
-        maps = maps[..., : height // k * k, : width // k * k]
-        cells = maps.unfold(2, k, k).unfold(3, k, k).flatten(-2)  # (N, C, H // k, W // k, k²)
+        cells = maps.unfold(2, self.k, self.k).unfold(3, self.k, self.k).flatten(-2)  # (N, C, h, w, k²)
         return self.share * cells.amax(-1) + (1 - self.share) * cells.mean(-1)
 '''
 
