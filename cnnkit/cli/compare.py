@@ -25,6 +25,7 @@ from cnnkit.families.poolings import ORDERS, POOLINGS
 
 if TYPE_CHECKING:
     from cnnkit.api.study import Study
+    from cnnkit.comparison.study import StudyPlan
     from cnnkit.config.schema import Config
 
 
@@ -151,6 +152,28 @@ def _without_unfit(request: Request, base: "Config | None", varied: dict[str, li
         say(err, f"without {value}: {why}")
 
 
+def _trust(request: Request, varied: dict[str, list[Any]]) -> None:
+    """Lets a person's own code run: what the values name, and with `--trust` what the study has kept."""
+    from cnnkit.comparison.trusted import trust_kept
+    from cnnkit.config.own_code import trust_values
+
+    trust_values(varied)
+    if request.trust:
+        if request.out is None or not request.resume:
+            raise UsageError(
+                "--trust needs --resume or --verify: the code that you name yourself runs without it"
+            )
+        trust_kept(request.out)
+
+
+def _base(request: Request, source: str | Path) -> "Config":
+    """The configuration that all values share."""
+    from cnnkit.config.load import load_config, with_own_test_images
+
+    base = load_config(source, request.overrides)
+    return with_own_test_images(base, request.folds, request.resample_test)
+
+
 def _compare(request: Request, varied: dict[str, list[Any]], optional: str = "") -> None:
     """varied: the values of each key; empty: what the study in `--out` compares.
 
@@ -162,20 +185,8 @@ def _compare(request: Request, varied: dict[str, list[Any]], optional: str = "")
         refuse_setting(request.overrides, key, f"{key} is what is compared")
     if request.folds is not None:
         refuse_setting(request.overrides, "data.folds", "--folds gives it")
-    from cnnkit.comparison.trusted import trust_kept
-    from cnnkit.config.load import load_config, with_own_test_images
-    from cnnkit.config.own_code import trust_values
-
-    trust_values(varied)
-    if request.trust:
-        if request.out is None or not request.resume:
-            raise UsageError(
-                "--trust needs --resume or --verify: the code that you name yourself runs without it"
-            )
-        trust_kept(request.out)
-    base = None if config is None else load_config(config, request.overrides)
-    if base is not None:
-        base = with_own_test_images(base, request.folds, request.resample_test)
+    _trust(request, varied)
+    base = None if config is None else _base(request, config)
     if optional:
         _without_unfit(request, base, varied, optional)
     if request.executor is ExecutorName.local:
@@ -183,6 +194,11 @@ def _compare(request: Request, varied: dict[str, list[Any]], optional: str = "")
 
         import_ahead()
     plan = planned(request, base, varied)
+    _run(request, plan, Path(str(config)).stem, workers, [*(base.tracking if base else ()), *request.track])
+
+
+def _run(request: Request, plan: "StudyPlan", name: str, workers: int | None, trackers: list[str]) -> None:
+    """Trains what is missing and shows the verdict; where it is interrupted, the verdict so far."""
     from cnnkit.api.progress import print_note
     from cnnkit.api.refusals import anew
     from cnnkit.api.study import run_plan
@@ -191,14 +207,13 @@ def _compare(request: Request, varied: dict[str, list[Any]], optional: str = "")
     from cnnkit.comparison.runner import StudyInterrupted
     from cnnkit.tracking.study import tracked_study
 
-    trackers = [*(base.tracking if base else ()), *request.track]
     with tracked_study(trackers, request.out, print_note) as tracked:
         try:
             with StudyProgress() as progress, nullcontext() if request.resume else anew():
                 study = run_plan(
                     plan,
                     request.out,
-                    name=Path(str(config)).stem,
+                    name=name,
                     workers=workers,
                     executor=request.executor.value,
                     ray_address=request.ray_address,

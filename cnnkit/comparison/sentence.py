@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cnnkit.comparison.intervals import FEWEST_SEEDS
 from cnnkit.comparison.pair_records import (
@@ -64,20 +64,14 @@ def changes_of_the_margin(results: StudyResults) -> list[str]:
 
 @dataclass(frozen=True)
 class Ranking:
-    """What is told in one sentence: a study of one key, or one of several keys. seeds: how many.
+    """What is told in one sentence: a study of one key, or one of several keys. seeds: how many."""
 
-    measure: what is compared, in words.
-    """
-
+    study: StudyResults
     key: str
     levels: Levels
     pairs: Sequence[PairResult]
-    margin: float
     within: bool
     seeds: int
-    test_images: int
-    these_images: str
-    measure: str
 
     def pair(self, level: str) -> PairResult:
         """The best and another level."""
@@ -103,22 +97,12 @@ def verdict_alone(results: StudyResults) -> str:
 
 def _ranking(results: StudyResults, key: str) -> Ranking:
     """Of all levels. key: what they are values of."""
-    return Ranking(
-        key,
-        results.levels,
-        results.pairs,
-        results.margin,
-        results.within,
-        len(results.seeds),
-        results.test_images,
-        results.these_images,
-        results.measure,
-    )
+    return Ranking(results, key, results.levels, results.pairs, results.within, len(results.seeds))
 
 
 def _who_leads(ranking: Ranking) -> str:
     best, *others = ranking.levels
-    measure = "" if ranking.measure == METRICS[ACCURACY] else f" {ranking.measure}"
+    measure = "" if ranking.study.measure == METRICS[ACCURACY] else f" {ranking.study.measure}"
     key, value = short_key(ranking.key), f"{best.compared.mean:.2%}{measure}"
     told = {
         verdict: [other for other in others if other.to_best and other.to_best.verdict == verdict]
@@ -136,9 +120,9 @@ def _who_leads(ranking: Ranking) -> str:
         return f"{key} {best.name} wins with {value}: {lead}."
     parts = [text(told[verdict], ranking) for verdict, text in TEXTS.items() if told[verdict]]
     if beaten:  # by another than the leader, with which they were not compared for long
-        parts.append(f"{_names(beaten)} {'is' if len(beaten) == 1 else 'are'} worse than another")
+        parts.append(f"{_are(beaten)} worse than another")
     if ranking.within and told[UNDECIDED]:
-        parts.insert(0, f"no other is better by {ranking.margin:g} points or more")
+        parts.insert(0, f"no other is better by {ranking.study.margin:g} points or more")
     return f"{key} {best.name} is ahead with {value}: " + "; ".join(parts) + "."
 
 
@@ -158,13 +142,8 @@ def several_keys(results: StudyResults) -> str:
         return f"{_who_leads(_ranking(results, 'combination'))} {unknown}"
     told = []
     for number, factor in enumerate(results.factors):
-        ranking = replace(
-            _ranking(results, factor.key),
-            levels=factor.levels,
-            pairs=factor.pairs,
-            within=factor.within >= ENOUGH,
-            seeds=len(factor.levels[0].seeds),
-        )
+        within, seeds = factor.within >= ENOUGH, len(factor.levels[0].seeds)
+        ranking = Ranking(results, factor.key, factor.levels, factor.pairs, within, seeds)
         others = listed([short_key(other.key) for other in results.factors if other is not factor])
         told.append(f"Averaged over {others}, {_who_leads(ranking)}")
         if number == 0:
@@ -213,16 +192,16 @@ def _worse_here(levels: Levels, ranking: Ranking) -> str:
     """Where a level is far behind, only seeds are too few: more of them would tell as well."""
     far = [level for level in levels if ranking.seeds_would_tell(level.name)]
     near = [level for level in levels if level not in far]
-    if not ranking.test_images:
+    if not ranking.study.test_images:
         told = [(levels, "whether on others too, accuracies alone cannot tell")]
     else:
-        more = ranking.these_images.replace("these", "more")
+        more = ranking.study.these_images.replace("these", "more")
         told = [
             (near, f"{more} would tell whether on others too, more seeds would not"),
             (far, f"more seeds or {more} would tell whether on others too"),
         ]
     return "; ".join(
-        f"it is better than {_names(some)} on {ranking.these_images}{_by_how_much(some)}: {what}"
+        f"it is better than {_names(some)} on {ranking.study.these_images}{_by_how_much(some)}: {what}"
         for some, what in told
         if some
     )
@@ -244,14 +223,13 @@ def _least_lead(levels: Levels) -> str:
 
 
 def _equivalent(levels: Levels, ranking: Ranking) -> str:
-    verb = "is" if len(levels) == 1 else "are"
-    return f"{_names(levels)} {verb} as good, within ±{ranking.margin:g} points on {ranking.these_images}"
+    study = ranking.study
+    return f"{_are(levels)} as good, within ±{study.margin:g} points on {study.these_images}"
 
 
 def _better(levels: Levels, ranking: Ranking) -> str:
-    verb = "is" if len(levels) == 1 else "are"
-    more = "more accurate" if ranking.measure == METRICS[ACCURACY] else "better"
-    return f"{_names(levels)} {verb} {more} where it does not fail"
+    more = "more accurate" if ranking.study.measure == METRICS[ACCURACY] else "better"
+    return f"{_are(levels)} {more} where it does not fail"
 
 
 def _undecided(levels: Levels, ranking: Ranking) -> str:
@@ -300,3 +278,7 @@ TEXTS = {
 
 def _names(levels: Levels) -> str:
     return listed([level.name for level in levels])
+
+
+def _are(levels: Levels) -> str:
+    return f"{_names(levels)} {'is' if len(levels) == 1 else 'are'}"

@@ -74,19 +74,15 @@ def verify(
         return _verify_function(folder, deep, told)
     study = load_study(folder)
     runs = [run for entry in study.trials if (run := RunDir(trial_folder(folder, entry.folder))).finished]
-    _raise([sentence for run in runs for sentence in damage_of(run.path)])
-    without = [run for run in runs if not (run.path / MANIFEST).is_file()]
-    if len(without) < len(runs):
-        told(f"the files of {counted(len(runs) - len(without), 'trial')} have the hashes in their {MANIFEST}")
+    without = _without_manifest(runs, told)
     results = _computed_again(folder)
     told(f"{_what_came_out(folder)} in {RESULTS} come out of {PREDICTIONS} and {LABELS}")
     _raise([*_contradictions(folder, study), *_of_another_plan(folder, study)])
     told(f"the {CONFIG} of every trial is what {STUDY} plans")
     _raise(list(untrue_tuning(folder, study)))
     if study.tuning:
-        told(
-            f"the settings of each level are the best of those tried, from {CONFIG} and {RESULT} in {TUNING}"
-        )
+        best = "the settings of each level are the best of those tried"
+        told(f"{best}, from {CONFIG} and {RESULT} in {TUNING}")
     if results.pool:
         labels = read_labels(folder, study)
         _raise([sentence for run in runs for sentence in _tested_on_others(run, labels)])
@@ -103,14 +99,28 @@ def verify(
 
         for sentence in evaluate_again(runs, root):
             told(sentence)
-    if without:
-        of = counted(len(without), "trial")
-        told(f"not checked: whether files of {of} were exchanged: 0.1.0 wrote no {MANIFEST}")
-    told("not checked: times, device and threads")
-    if not deep:
-        told(f"not checked: calibration, figures on training images, and the hashes in {TRIAL}; --deep does")
-        told("not checked: whether the weights give the predictions; --deep evaluates them again")
+    for what in _not_checked(without, deep):
+        told(f"not checked: {what}")
     return results
+
+
+def _without_manifest(runs: list[RunDir], told: Callable[[str], None]) -> int:
+    """Compares files with the hashes in their run's manifest; returns how many runs have none."""
+    _raise([sentence for run in runs for sentence in damage_of(run.path)])
+    having = sum((run.path / MANIFEST).is_file() for run in runs)
+    if having:
+        told(f"the files of {counted(having, 'trial')} have the hashes in their {MANIFEST}")
+    return len(runs) - having
+
+
+def _not_checked(without: int, deep: bool) -> Iterator[str]:
+    """without: trials that have no manifest."""
+    if without:
+        yield f"whether files of {counted(without, 'trial')} were exchanged: 0.1.0 wrote no {MANIFEST}"
+    yield "times, device and threads"
+    if not deep:
+        yield f"calibration, figures on training images, and the hashes in {TRIAL}; --deep does"
+        yield "whether the weights give the predictions; --deep evaluates them again"
 
 
 def _verify_function(folder: Path, deep: bool, told: Callable[[str], None]) -> StudyResults:

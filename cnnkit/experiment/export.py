@@ -79,30 +79,22 @@ def export(
     """
     if isinstance(weights, OnnxFile):
         raise UsageError(f"{weights.source} is exported already; name the run, or its weights")
-    _refuse_unknown("format", kind, FORMATS)
     _refuse_unknown("pixels", pixels, PIXELS)
-    draft_of = FORMATS[kind]
-    if int8 and draft_of is not OnnxDraft:
-        raise UsageError(f"int8 does not go with the format {kind}: only ONNX files are quantised")
-    draft_of.refuse_missing()
+    draft_of = _format(kind, int8)
     named = f"{weights.source.stem}{'-int8' if int8 else ''}{draft_of.suffix}"
     path = out or weights.source.with_name(named)
-    if path.suffix.lower() != draft_of.suffix:
-        raise UsageError(f"{path}: the name of such a file ends in {draft_of.suffix}, by which it is known")
-    refuse_taken(path)
+    _refuse_path(path, draft_of.suffix)
     splits = _whole_splits(weights.config, root, notify)
     images = _spread(splits.test, most)
     runtime = weights.config.runtime.model_copy(update={"device": "cpu", "precision": "float32"})
+    cost, dtype = None, PIXELS[pixels]
     with choose_device(runtime).in_force():
         model = Exported(weights.model.cpu(), weights.config.data.info.crop, weights.temperature).eval()
-        example = torch.zeros(EXAMPLES, *images.info.shape, dtype=PIXELS[pixels])
+        example = torch.zeros(EXAMPLES, *images.info.shape, dtype=dtype)
         draft = draft_of.of(traced(model, example), metadata(weights, pixels))
-        checked = _checked(draft, model, images, PIXELS[pixels], path)
-        cost = None
+        checked = _checked(draft, model, images, dtype, path)
         if int8 and isinstance(draft, OnnxDraft):
-            known = _spread(splits.train, CALIBRATED_ON)
-            source, draft = draft, quantized(draft, known.images.to(PIXELS[pixels]))
-            cost = compared(draft, source, images, PIXELS[pixels], len(known))
+            draft, cost = _in_integers(draft, splits, images, dtype)
     write_atomically(path, draft.content)
     exported = ExportedFile(
         file=str(path),
@@ -120,6 +112,25 @@ def export(
     return exported
 
 
+def _format(kind: str, int8: bool) -> type[Draft]:
+    """Raises UsageError where there is no such format, it has no integers, or its library is missing."""
+    _refuse_unknown("format", kind, FORMATS)
+    found = FORMATS[kind]
+    if int8 and found is not OnnxDraft:
+        raise UsageError(f"int8 does not go with the format {kind}: only ONNX files are quantised")
+    found.refuse_missing()
+    return found
+
+
+def _in_integers(
+    draft: OnnxDraft, splits: Splits, images: ImageDataset, dtype: torch.dtype
+) -> tuple[OnnxDraft, Int8]:
+    """The quantised file, and how it compares with the other on these images."""
+    known = _spread(splits.train, CALIBRATED_ON)
+    smaller = quantized(draft, known.images.to(dtype))
+    return smaller, compared(smaller, draft, images, dtype, len(known))
+
+
 def _refuse_unknown(what: str, name: str, known: Mapping[str, Any]) -> None:
     if name not in known:
         raise UsageError(f"there is no {what} {name!r}; expected {listed([*known], 'or')}")
@@ -130,8 +141,10 @@ def beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def refuse_taken(path: Path) -> None:
-    """Raises UsageError where a file would be overwritten."""
+def _refuse_path(path: Path, suffix: str) -> None:
+    """Raises UsageError where a name does not end so, or a file would be overwritten."""
+    if path.suffix.lower() != suffix:
+        raise UsageError(f"{path}: the name of such a file ends in {suffix}, by which it is known")
     for taken in (path, beside(path)):
         if taken.is_symlink() or taken.exists():
             raise UsageError(f"{taken} is there already; name another file with --out, or remove it")

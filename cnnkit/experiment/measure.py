@@ -124,7 +124,7 @@ def measure_split(
     """
     if split not in (None, *SPLITS):
         raise UsageError(f"there is no split {split!r}; expected {listed(SPLITS, 'or')}")
-    runtime, cores, other = weights.config.runtime, IdleCores(), None
+    cores, other = IdleCores(), None
     placement = _placement(weights, device)
     if data is not None and split is not None and holds_the_same(weights.config.data, data):
         data, root = None, data
@@ -135,17 +135,15 @@ def measure_split(
             split = split or "test"
             config = config.model_copy(update={"data": with_root(config.data, root, notify)})
             weights = replace(weights, config=config)
-            splits = load_splits(config.data, config.training.seed, notify).to(placement.device)
-            images: ImageDataset = getattr(splits, split)
-            if told := other_pixels(weights.source, splits, split):
-                notify(Note(told))
+            images = _own_images(weights, split, notify)
         else:
             known = training_hashes(config)
             other = other_images(config.data, data, split, notify)
             if told := words_of_known(other.whole, known):
                 notify(Note(told))
-            images = other.whole.cropped(config.data.crop).to(placement.device)
-    placement = cores.fit(placement, runtime, notify)
+            images = other.whole.cropped(config.data.crop)
+        images = images.to(placement.device)
+    placement = cores.fit(placement, config.runtime, notify)
     with placement.in_force():
         if not len(images):
             raise _no_images(split, other)
@@ -153,6 +151,15 @@ def measure_split(
     measured = Measured(weights, split or ALL, images, evaluation, other)
     _keep(measured, notify)
     return measured
+
+
+def _own_images(weights: Network, split: str, notify: NoteListener) -> ImageDataset:
+    """A split of the run's images. Whether they are still those of the training is told."""
+    splits = load_splits(weights.config.data, weights.config.training.seed, notify)
+    if told := other_pixels(weights.source, splits, split):
+        notify(Note(told))
+    images: ImageDataset = getattr(splits, split)
+    return images
 
 
 def _placement(weights: Network, device: str | None) -> Placement:

@@ -37,16 +37,8 @@ HERE = Placement(torch.device("cpu"), "float32", 1)  # a report is drawn alike o
 
 def run_view(run: RunDir, root: Path | None = None) -> dict[str, Any]:
     """Everything that the template of a run names. root: where its images lie now; None: where they were."""
-    weights: Weights | None = None
     parts = Parts()
-    try:
-        weights = load_weights(run.path)
-    except OwnCodeError:
-        own = run.config.model.own_classes
-        sections = ("mistakes", "filters", "maps", "evidence")
-        parts.failures |= dict.fromkeys(sections, not_run(own[0]) if own else "")
-    except (CnnkitError, OSError):
-        pass
+    weights = _weights(run, parts)
     config = _config(run, weights)
     info, name = config.data.info, config.model.strategies
     result: RunResult | None = None
@@ -84,6 +76,19 @@ def run_view(run: RunDir, root: Path | None = None) -> dict[str, Any]:
         "images_missing": missing,
         **provenance_of([run]),
     }
+
+
+def _weights(run: RunDir, parts: Parts) -> Weights | None:
+    """None where they are damaged, or need code that is not trusted; their sections say so."""
+    try:
+        return load_weights(run.path)
+    except OwnCodeError:
+        own = run.config.model.own_classes
+        sections = ("mistakes", "filters", "maps", "evidence")
+        parts.failures |= dict.fromkeys(sections, not_run(own[0]) if own else "")
+    except (CnnkitError, OSError):
+        pass
+    return None
 
 
 def _masks(weights: Weights | None, test: ImageDataset | None, number: int) -> list[Mask]:

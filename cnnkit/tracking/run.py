@@ -32,15 +32,30 @@ def tracked_run(
     if not names:
         yield notify
         return
-    from cnnkit.tracking.told import (  # which takes time to import
-        history,
-        opened,
-        outcome,
-        parameters_of,
-        row_of,
-    )
+    from cnnkit.tracking.told import outcome  # takes time to import
 
-    folder, deliveries = str(run.path), Deliveries(names, notify)
+    deliveries = Deliveries(names, notify)
+    state: State = "failed"
+    try:
+        yield _listener(run, config, notify, deliveries)
+        try:
+            deliveries.tell(*outcome(run, config, labels))
+        except Exception as error:
+            notify(Note(f"trackers are not told the whole result: {reason(error)}"))
+        state = "finished"
+    except (Interrupted, KeyboardInterrupt):
+        state = "killed"
+        raise
+    finally:
+        deliveries.tell(Ended(str(run.path), state))
+        deliveries.close()
+
+
+def _listener(run: RunDir, config: Config, notify: Listener, deliveries: Deliveries) -> Listener:
+    """Passes each event on to `notify`, and tells trackers of the start and of each epoch."""
+    from cnnkit.tracking.told import history, opened, parameters_of, row_of
+
+    folder = str(run.path)
     goes_on = bool(tracked_before(run.path)) or (run.path / METRICS).is_file()
 
     def listen(event: Event) -> None:
@@ -53,20 +68,7 @@ def tracked_run(
             deliveries.tell(Scalars(folder, [row_of(event, time.time())]))
             deliveries.pass_on()
 
-    state: State = "failed"
-    try:
-        yield listen
-        try:
-            deliveries.tell(*outcome(run, config, labels))
-        except Exception as error:
-            notify(Note(f"trackers are not told the whole result: {reason(error)}"))
-        state = "finished"
-    except (Interrupted, KeyboardInterrupt):
-        state = "killed"
-        raise
-    finally:
-        deliveries.tell(Ended(folder, state))
-        deliveries.close()
+    return listen
 
 
 def tracked_before(folder: Path) -> list[str]:
