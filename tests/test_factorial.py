@@ -56,6 +56,15 @@ def test_an_interaction_is_a_difference_of_differences_over_the_rest() -> None:
         assert WHOLE.interaction(factor, other) @ values.ravel() == pytest.approx(np.ravel(expected))
 
 
+def test_the_example_of_four_combinations_comes_out_as_its_docstring_says() -> None:
+    means = np.array([90, 94, 91, 91])
+    design = apart(2, 2)
+    assert (design.means(0) @ means).tolist() == [92, 91]
+    assert (design.main(0) @ means).tolist() == [1]
+    assert (design.simple(0, 1) @ means).tolist() == [[-1, 3]]
+    assert (design.interaction(0, 1) @ means).tolist() == [-4]
+
+
 def test_every_contrast_has_the_sum_0_so_that_what_a_seed_shares_drops_out() -> None:
     weights = [WHOLE.main(1), WHOLE.simple(0, 2).reshape(-1, 24), WHOLE.interaction(1, 2), ORDERS.main(0)]
     assert np.concatenate([w.sum(1) for w in weights]) == pytest.approx(0)

@@ -56,6 +56,21 @@ def test_the_reach_is_where_evidence_is_enough(enough: float) -> None:
     assert e_values(distance, 12, np.array(0.3), 11) == pytest.approx(enough)
 
 
+def test_the_example_of_a_pair_comes_out_as_its_docstring_says() -> None:
+    variance = np.array(0.25)
+    assert [float(e_values(1, n, variance, n - 1)) for n in (5, 8)] == pytest.approx([10.4, 90], rel=0.005)
+    assert [float(reach(n, variance, n - 1)) for n in (5, 8)] == pytest.approx([1.30, 0.73], abs=0.005)
+
+
+def test_the_example_of_three_levels_comes_out_as_its_docstring_says() -> None:
+    values = np.array([[90, 93], [88, 89], [86, 85.0]])
+    fit, additive = fit_pairs(values), _additive_fit(values)
+    assert fit.effect == pytest.approx([3, 0, -3])
+    assert additive.residuals == pytest.approx(np.array([[-1, 1], [0, 0], [1, -1]]))
+    assert (additive.squares, additive.df, additive.variance) == pytest.approx((4, 2, 2))
+    assert fit.variance == pytest.approx([4, 8, 4])
+
+
 def test_with_too_few_seeds_no_difference_is_large_enough() -> None:
     assert math.isinf(reach(2, ONE, 1))
     assert e_values(1e9, 2, ONE, 1) < ENOUGH
