@@ -38,6 +38,13 @@ PLAY = "play.html"
 OWN = "own"  # the folder of copies of a person's own code
 EVENT_FILES = "tb"  # the folder of TensorBoard's
 
+# In the cache, of prepared images: one name with each of these endings.
+PIXELS, SHAPES, HASHES, KEYS = ".pixels", ".shapes", ".hashes", ".keys"
+WHOLE = ".json"  # written last: all images are there
+SHEET = ".png"
+PREPARED = (WHOLE, KEYS, SHEET, HASHES, SHAPES, PIXELS)  # as they are removed: WHOLE first
+LOCK_SUFFIX = ".lock"
+
 
 def evaluation_file(measured: str) -> str:
     """Of a run directory. measured: a split, or the name of another source."""

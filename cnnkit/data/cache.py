@@ -5,17 +5,24 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from cnnkit.families.datasets import DATASETS
+from cnnkit.filenames import LOCK_SUFFIX, PREPARED, WEIGHTS_SUFFIX, WHOLE
 
-ENDINGS = "pixels|hashes|shapes|keys|json|png|lock"
-FOLDERS = re.compile(rf"(folder-[0-9a-f]{{8}}-[0-9a-f]{{6}}-[0-9a-f]{{10}})\.({ENDINGS})")
-SETS = re.compile(rf"(({'|'.join(map(re.escape, DATASETS))})-([0-9a-f]{{8}}|bundled))\.safetensors")
+
+def _one_of(texts: Iterable[str]) -> str:
+    """A pattern."""
+    return f"({'|'.join(map(re.escape, texts))})"
+
+
+ENDINGS = _one_of([*PREPARED, LOCK_SUFFIX])
+FOLDERS = re.compile(rf"(folder-[0-9a-f]{{8}}-[0-9a-f]{{6}}-[0-9a-f]{{10}}){ENDINGS}")
+SETS = re.compile(rf"({_one_of(DATASETS)}-([0-9a-f]{{8}}|bundled)){re.escape(WEIGHTS_SUFFIX)}")
 HALF = "half prepared"
 IN_USE = "in use by another process"
 
@@ -54,12 +61,12 @@ def _source(files: list[Path]) -> str:
     if known := SETS.fullmatch(first):
         return DATASETS[known[2]].title
     endings = {path.suffix for path in files}
-    if endings == {".lock"}:
+    if endings == {LOCK_SUFFIX}:
         return "a lock"
-    if ".json" not in endings:
+    if WHOLE not in endings:
         return HALF
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-        said = json.loads(next(p for p in files if p.suffix == ".json").read_text(encoding="utf-8"))
+        said = json.loads(next(p for p in files if p.suffix == WHOLE).read_text(encoding="utf-8"))
         return str(said["root"])
     return HALF
 
@@ -71,10 +78,10 @@ def clear(folder: Path) -> list[tuple[Kept, str]]:
         try:
             with _locked(kept):
                 for path in kept.files:
-                    if path.suffix != ".lock":
+                    if path.suffix != LOCK_SUFFIX:
                         path.unlink(missing_ok=True)
             for path in kept.files:
-                if path.suffix == ".lock":
+                if path.suffix == LOCK_SUFFIX:
                     path.unlink(missing_ok=True)
         except Timeout:
             left.append((kept, IN_USE))
@@ -86,7 +93,7 @@ def clear(folder: Path) -> list[tuple[Kept, str]]:
 @contextlib.contextmanager
 def _locked(kept: Kept) -> Iterator[None]:
     """Raises Timeout where another process is preparing these images."""
-    locks = [path for path in kept.files if path.suffix == ".lock"]
+    locks = [path for path in kept.files if path.suffix == LOCK_SUFFIX]
     if not locks:
         yield
         return

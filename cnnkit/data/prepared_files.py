@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from cnnkit.data.pictures import Bytes
 from cnnkit.errors import DataError
+from cnnkit.filenames import HASHES, KEYS, LOCK_SUFFIX, PIXELS, PREPARED, SHAPES, SHEET, WHOLE
 from cnnkit.listing import Listing
 from cnnkit.words import gigabytes
 
@@ -49,31 +50,31 @@ class Files:
 
     @property
     def pixels(self) -> Path:
-        return self.stem.with_suffix(".pixels")
+        return self.stem.with_suffix(PIXELS)
 
     @property
     def hashes(self) -> Path:
-        return self.stem.with_suffix(".hashes")
+        return self.stem.with_suffix(HASHES)
 
     @property
     def shapes(self) -> Path:
-        return self.stem.with_suffix(".shapes")
+        return self.stem.with_suffix(SHAPES)
 
     @property
     def keys(self) -> Path:
-        return self.stem.with_suffix(".keys")
+        return self.stem.with_suffix(KEYS)
 
     @property
     def sheet(self) -> Path:
-        return self.stem.with_suffix(".png")
+        return self.stem.with_suffix(SHEET)
 
     @property
     def finished(self) -> Path:
-        return self.stem.with_suffix(".json")
+        return self.stem.with_suffix(WHOLE)
 
     @property
     def lock(self) -> Path:
-        return self.stem.with_suffix(".lock")
+        return self.stem.with_suffix(LOCK_SUFFIX)
 
     def mapped(self, images: int, fit: Fit, mode: Any) -> tuple[Any, Any, Any]:
         """(pixels, hashes, shapes) as arrays on the files. mode: "r+" to write, "c" to read."""
@@ -130,7 +131,7 @@ def remove_older(files: Files) -> None:
         older = Files(stem)
         with contextlib.suppress(Timeout, OSError):  # another process maps a file (Windows)
             with FileLock(older.lock, timeout=0):
-                for ending in (".json", ".keys", ".png", ".hashes", ".shapes", ".pixels"):
+                for ending in PREPARED:
                     stem.with_suffix(ending).unlink(missing_ok=True)
             older.lock.unlink(missing_ok=True)
 
@@ -141,13 +142,13 @@ def take_unchanged(files: Files, listing: Listing, fit: Fit) -> int:
     Returns how many were copied. An image is known by path, size and time of change; in archives no member
     has such a time, so of these nothing is copied.
     """
-    if listing.container != "folder" or not any(_older(files, ".keys")):
+    if listing.container != "folder" or not any(_older(files, KEYS)):
         return 0
     keys = _keys(listing)
     pixels, hashes, shapes = files.mapped(len(keys), fit, "r+")
     wanted = {key: i for i, key in enumerate(keys.tolist()) if hashes[i] <= DAMAGED}
     taken = 0
-    for path in _older(files, ".keys"):
+    for path in _older(files, KEYS):
         older = Files(path.with_suffix(""))
         with contextlib.suppress(OSError, ValueError):  # removed meanwhile, or of another length
             old_keys = np.fromfile(path, np.uint64)
