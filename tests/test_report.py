@@ -771,6 +771,40 @@ def test_seven_long_names_are_not_broken_and_every_pair_can_be_seen(
     page.close()
 
 
+# What the columns of the ranking hold in a study of ten poolings: the longest values, in each row.
+LONGEST_VALUES = [
+    '<span class="muted">10</span>&ensp;stochastic<span class="small">40 seeds, beaten after 14 seeds</span>',
+    '<b>92.917%</b><span class="small">92.311 to 93.512</span>'
+    '<span class="small">−0.369 on training images</span>',
+    '−12.500<span class="small">−13.212 to −11.733</span>',
+    '<span class="sign">?</span> worse on these images',
+    *("12,104,298", "1,234.5 M", "1,161.6 s", "119,104"),
+]
+FILL_RANKING = """values => document.querySelectorAll('#ranking tbody tr').forEach(
+  row => [...row.cells].forEach((cell, i) => { cell.innerHTML = values[i]; }))"""
+# Figures and intervals that stand on two lines.
+BROKEN_FIGURES = """() => [...document.querySelectorAll(
+    '#ranking td.right, #ranking b, #ranking b + .small, #ranking td:nth-child(3) .small')].filter(e => {
+  const range = document.createRange();
+  range.selectNodeContents(e);
+  return new Set([...range.getClientRects()].map(box => box.top)).size > 1;
+}).map(e => e.innerText)"""
+
+
+@pytest.mark.parametrize("width", [861, 1000, 1400])
+def test_a_ranking_is_no_wider_than_the_page_and_numbers_keep_their_units(
+    width: int, browser: Any, study: Path
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto(write_report(study).as_uri())
+    assert page.evaluate("document.querySelector('#ranking tr').cells.length") == len(LONGEST_VALUES)
+    page.evaluate(FILL_RANKING, LONGEST_VALUES)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.evaluate(OVERFLOWING) == []
+    assert page.evaluate(BROKEN_FIGURES) == []
+    page.close()
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("kind", ["study", "run"])
