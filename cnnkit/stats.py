@@ -75,7 +75,7 @@ def sampling_error(scores: ArrayLike, classes: NDArray[np.integer] | None = None
     """
     means = np.asarray(scores, float).mean(0)
     if classes is None:
-        return _standard_error(means)
+        return deviation(means) / math.sqrt(len(means))
     centred, sizes = from_class_means(means, classes)
     return math.sqrt(float((centred**2 * sizes / np.maximum(sizes - 1, 1)).mean()) / len(means))
 
@@ -93,7 +93,3 @@ def from_class_means(
 def deviation(values: NDArray[np.float64]) -> float:
     """Standard deviation of a sample; a single value's is unknown and so infinite."""
     return float(values.std(ddof=1)) if len(values) > 1 else math.inf
-
-
-def _standard_error(values: NDArray[np.float64]) -> float:
-    return deviation(values) / math.sqrt(len(values))

@@ -35,7 +35,12 @@ def short_key(key: str) -> str:
 def about(seconds: float, most: float | None = None) -> str:
     """`about 40 s`, `about 3 minutes`, `about 2.5 hours`; with a most, `about 40 s to 3 minutes`."""
     least, longest = _duration(seconds), _duration(seconds if most is None else most)
-    return f"about {least}" if least == longest else f"about {least} to {longest}"
+    return f"about {span(least, longest)}"
+
+
+def span(low: str, high: str) -> str:
+    """`2 to 5`, or `2` where both are alike."""
+    return low if low == high else f"{low} to {high}"
 
 
 def _duration(seconds: float) -> str:
@@ -52,6 +57,12 @@ def gigabytes(number: float) -> str:
 def in_one_line(name: str) -> str:
     """A name of someone else's, whose line breaks cannot pass for lines of ours."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in name)
+
+
+def first_lines(lines: Sequence[str], most: int, indent: str = "  ") -> str:
+    """The first so many, one below the other, then `and 7 more`."""
+    more = [f"and {len(lines) - most:,} more"] if len(lines) > most else []
+    return "\n".join(f"{indent}{line}" for line in [*lines[:most], *more])
 
 
 def counted(number: int, noun: str) -> str:

@@ -126,8 +126,7 @@ def run_plan(
 
     tracked: is told of the study, too.
     """
-    if workers is not None and workers < 1:
-        raise UsageError(f"workers: {workers}; expected a number of 1 or more")
+    _refuse_workers(workers)
     if executor not in ("local", "ray"):
         raise UsageError(f"executor: {executor!r}; expected 'local' or 'ray'")
     if executor == "ray" and workers is not None:
@@ -153,8 +152,7 @@ def run_function_plan(
     tracked: TrackedStudy | None = None,
 ) -> Study:
     """Makes the calls that a folder does not hold yet; workers: None: 1, this process. tracked: as above."""
-    if workers is not None and workers < 1:
-        raise UsageError(f"workers: {workers}; expected a number of 1 or more")
+    _refuse_workers(workers)
     folder = folder or _new_folder(plan.key)
     told = tracked.at(folder, notify) if tracked else notify
     run_function(function, plan, folder, workers or 1, told)
@@ -166,6 +164,11 @@ def with_page(study: Study, tracked: TrackedStudy | None) -> Study:
     if tracked:
         tracked.files.append(study.report())
     return study
+
+
+def _refuse_workers(workers: int | None) -> None:
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers: {workers}; expected a number of 1 or more")
 
 
 def _new_folder(name: str) -> Path:

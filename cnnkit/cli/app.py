@@ -116,7 +116,7 @@ def train_command(
     source = None if resume else chosen_config(named, config)
     read = None if source is None else _configured(source, overrides, device)  # before torch is loaded
     from cnnkit.api.functions import open_run, train
-    from cnnkit.api.progress import TrainingProgress
+    from cnnkit.api.progress import TrainingProgress, print_note
     from cnnkit.cli.consent import asking
     from cnnkit.cli.console import print_result
 
@@ -136,7 +136,7 @@ def train_command(
     else:
         print_result(run.result)
     if not drawn:
-        run.draw_curves(_note)  # last: a drawing error must not hide the result
+        run.draw_curves(print_note)  # last: a drawing error must not hide the result
     if with_play:
         show_play(run.path, silent=quiet or as_json)
     show_report(run, with_report, silent=quiet or as_json)
@@ -195,12 +195,6 @@ def summary_command(
 
 app.command("data", epilog=COLUMNS)(data_command)
 app.command("doctor")(doctor_command)
-
-
-def _note(note: Note) -> None:
-    from cnnkit.api.progress import print_note
-
-    print_note(note)
 
 
 def main() -> int:

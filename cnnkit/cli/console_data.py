@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cnnkit.api.progress import err, say
 from cnnkit.cli.console import make_table, out, print_pairs, print_table, print_warning
 from cnnkit.listing import words_of_passed
-from cnnkit.words import counted
+from cnnkit.words import counted, first_lines, span
 
 if TYPE_CHECKING:
     from cnnkit.data.cache import Kept
@@ -58,8 +58,7 @@ def _print_classes(found: "Inspection") -> None:
         table.add_row(name, *(f"{count:,}" for count in counts))
     print_table(table)
     if rest := found.counts[:, shown:].sum(0).tolist():
-        few, many = (f"{count:,}" for count in (min(rest), max(rest)))
-        each = few if few == many else f"{few} to {many}"
+        each = span(f"{min(rest):,}", f"{max(rest):,}")
         say(out, f" and {len(rest):,} more classes, of {each} images each")
 
 
@@ -94,8 +93,7 @@ def _print_near(found: "Inspection") -> None:
 
 
 def _with_first(text: str, names: Sequence[str]) -> str:
-    more = [f"and {len(names) - NAMED:,} more"] if len(names) > NAMED else []
-    return "\n  ".join([text, *names[:NAMED], *more])
+    return f"{text}\n{first_lines(names, NAMED)}"
 
 
 def print_kept(text: str, aside: bool) -> None:

@@ -1,7 +1,7 @@
 """The course of a study while it runs: which trials come next, and what is known after each seed."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -10,25 +10,11 @@ from cnnkit.comparison.factors import FactorsJudge
 from cnnkit.comparison.verdicts import FEWEST_SEEDS, Judge, Observed
 from cnnkit.events import SeedDone, Standing
 
+if TYPE_CHECKING:
+    from cnnkit.comparison.function_study import FunctionStudy
+    from cnnkit.comparison.study import StudyPlan
+
 GIVEN_UP = 3  # failed trainings after which a level that has never finished one is trained no further
-
-
-class Named(Protocol):
-    @property
-    def name(self) -> str: ...
-
-
-class Planned(Protocol):
-    """What a study plans. margin: percentage points. min_seeds: None where the number of seeds is fixed."""
-
-    @property
-    def levels(self) -> Sequence[Named]: ...
-    @property
-    def all_seeds(self) -> range: ...
-    @property
-    def margin(self) -> float: ...
-    @property
-    def min_seeds(self) -> int | None: ...
 
 
 class OneTraining(Protocol):
@@ -50,7 +36,11 @@ class Course(Generic[T]):
     """
 
     def __init__(
-        self, study: Planned, trials: Sequence[T], resolution: float, factors: FactorsJudge | None = None
+        self,
+        study: "StudyPlan | FunctionStudy",
+        trials: Sequence[T],
+        resolution: float,
+        factors: FactorsJudge | None = None,
     ) -> None:
         """resolution: one test image's share; 0: not known. factors: judges a study of several keys."""
         self.study, self.trials = study, trials

@@ -10,7 +10,7 @@ import torch
 
 from cnnkit.calibration import calibration_error
 from cnnkit.comparison.trial import Trial, data_hash, shared_hashes
-from cnnkit.comparison.trial_records import TrialFacts
+from cnnkit.comparison.trial_records import facts_of
 from cnnkit.config.images import DataConfig
 from cnnkit.data.dataset import ImageDataset, Published
 from cnnkit.data.prepare import load_data, load_splits
@@ -95,7 +95,7 @@ def _compare_hashes(run: RunDir, setting: Setting, root: Path | None) -> bool:
     made = [run.environment.get(name) for name in ("cnnkit", "torch", "device_name")]
     if made != [__version__, torch.__version__, setting.placement.name]:
         return False
-    facts: TrialFacts = run.record(TRIAL, TrialFacts)
+    facts = facts_of(run)
     trial = Trial(facts.level, run.config, _hash_of_images(run.config.data, root))
     again = {"data": trial.data, **shared_hashes(trial, setting), "id": trial.id, "seed": trial.seed}
     kept = {**facts.hashes, "id": facts.id, "seed": facts.seed}

@@ -4,12 +4,12 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
 from cnnkit.additive import Fit, Floats
-from cnnkit.comparison.pair_records import APART, APART_HERE, EQUIVALENT, NOT_KNOWN, UNDECIDED
+from cnnkit.comparison.function_study import AnyStudy, FunctionLevel
+from cnnkit.comparison.pair_records import APART, APART_HERE, EQUIVALENT, NOT_KNOWN, UNDECIDED, to_leader
 from cnnkit.comparison.records import (
     DependenceResult,
     FactorResult,
@@ -18,35 +18,17 @@ from cnnkit.comparison.records import (
     MarginalResult,
     StudyResults,
 )
-from cnnkit.comparison.study_records import FactorPlan
+from cnnkit.comparison.study_records import FactorPlan, LevelPlan
 from cnnkit.comparison.verdicts import MOST_EVIDENCE, Judge, Observed, interval_of, of_images_in, pairs_of
 from cnnkit.events import Standing
 from cnnkit.factorial import Design, FactorialLook, FactorialWatch
 from cnnkit.stats import Interval, mean_interval
 from cnnkit.words import short_key
 
-
-class Combined(Protocol):
-    """A level with the combinations that it is: of each factor the number of its value."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def combinations(self) -> Sequence[Sequence[int]]: ...
+PlannedLevel = LevelPlan | FunctionLevel
 
 
-class OfSeveralKeys(Protocol):
-    """A study, of configurations or of a function. factors: empty where one key is varied."""
-
-    @property
-    def factors(self) -> Sequence[FactorPlan]: ...
-    @property
-    def levels(self) -> Sequence[Combined]: ...
-    @property
-    def margin(self) -> float: ...
-
-
-def design_of(levels: Sequence[Combined]) -> Design:
+def design_of(levels: Sequence[PlannedLevel]) -> Design:
     """levels: each a network, with the combinations that it is."""
     cells = {tuple(one): number for number, level in enumerate(levels) for one in level.combinations}
     shape = tuple(1 + max(numbers) for numbers in zip(*cells, strict=True))
@@ -67,7 +49,7 @@ NO_EFFECTS = Effects([], [], [], [])
 
 
 def judge_factors(
-    study: OfSeveralKeys, observed: Observed, seeds: Sequence[int], looks: Sequence[LookResult]
+    study: AnyStudy, observed: Observed, seeds: Sequence[int], looks: Sequence[LookResult]
 ) -> tuple[list[LookResult], Effects]:
     """(the looks, each with whether the study is decided then; all effects after the last look).
 
@@ -91,19 +73,19 @@ def means_over(weights: Floats, accuracies: Floats) -> Floats:
     return np.where((weights > 0) @ ~known, np.nan, weights @ np.where(known, accuracies, 0.0))
 
 
-def means_at(study: OfSeveralKeys, results: StudyResults, given: int) -> list[list[Interval]]:
+def means_at(study: AnyStudy, results: StudyResults, given: int) -> list[list[Interval]]:
     """The mean of each value of the first key at each value of another one, over all other keys."""
     levels = {level.name: level for level in results.levels}
     accuracies = np.full((len(study.levels), len(results.seeds)), np.nan)
-    for network, plan in enumerate(study.levels):
-        level = levels[plan.name]
+    for network, name in enumerate([plan.name for plan in study.levels]):
+        level = levels[name]
         accuracies[network, [results.seeds.index(seed) for seed in level.seeds]] = level.values
     means = means_over(design_of(study.levels).means(0, given), accuracies)
     resolution = 1 / results.test_images if results.test_images else 0.0
     return [[mean_interval(at[np.isfinite(at)], resolution).clipped() for at in row] for row in means]
 
 
-def judge_for(study: OfSeveralKeys, resolution: float) -> "FactorsJudge | None":
+def judge_for(study: AnyStudy, resolution: float) -> "FactorsJudge | None":
     """None where one key is varied. resolution: one test image's share."""
     if not study.factors:
         return None
@@ -117,7 +99,7 @@ class FactorsJudge:
     """
 
     def __init__(
-        self, factors: Sequence[FactorPlan], levels: Sequence[Combined], margin: float, resolution: float
+        self, factors: Sequence[FactorPlan], levels: Sequence[PlannedLevel], margin: float, resolution: float
     ) -> None:
         self.factors, self.design, self.margin = factors, design_of(levels), margin
         self.watch = FactorialWatch(self.design, margin, resolution)
@@ -170,7 +152,6 @@ class FactorsJudge:
         for number in judge.ranked():
             name, of_seeds = judge.names[number], marginals[number]
             known = np.isfinite(of_seeds)
-            pair = next((pair for pair in pairs if {pair.a, pair.b} == {name, leader}), None)
             measured = of_seeds if plain is None else plain[number]
             level = MarginalResult(
                 name,
@@ -178,7 +159,7 @@ class FactorsJudge:
                 mean_interval(measured[known], 1 / observed.images if observed.images else 0.0).clipped(),
                 measured[known].tolist(),
                 [seed for seed, there in zip(seeds, known.tolist(), strict=True) if there],
-                pair.seen_from(name) if pair and name != leader else None,
+                to_leader(pairs, name, leader),
                 failures[number],
             )
             if plain is not None:

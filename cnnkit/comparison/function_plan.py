@@ -16,6 +16,7 @@ from cnnkit.comparison.function_study import (
     load_function_study,
 )
 from cnnkit.comparison.going_on import history_with, refuse_something_else, union
+from cnnkit.comparison.levels import refuse_one_value
 from cnnkit.comparison.study import (
     MAX_SEEDS,
     MIN_SEEDS,
@@ -24,10 +25,10 @@ from cnnkit.comparison.study import (
     seeds_option,
     warnings_of_power,
 )
-from cnnkit.comparison.study_file import trial_folder
+from cnnkit.comparison.study_file import has_ended
 from cnnkit.comparison.study_records import FactorPlan
 from cnnkit.errors import DamagedFile, UsageError
-from cnnkit.filenames import FAILURE, RESULT, STUDY
+from cnnkit.filenames import STUDY
 from cnnkit.image_error import default_margin
 from cnnkit.kept import parse_json
 from cnnkit.words import TIMES
@@ -133,8 +134,7 @@ def _levels(key: str, values: Sequence[Any]) -> list[FunctionLevel]:
         raise UsageError(f"{key!r}: the name of a key holds no {TIMES!r}, which stands between two keys")
     levels = [_level(key, value) for value in values]
     _refuse_twice(key, levels)
-    if len(levels) < 2:
-        raise UsageError(f"{key}: a comparison needs two values or more, not {len(levels)}")
+    refuse_one_value(key, levels)
     return levels
 
 
@@ -212,9 +212,5 @@ def _kept(study: FunctionStudy, folder: Path, name: str) -> FunctionStudy:
 
 def seeds_tried(study: FunctionStudy, folder: Path) -> int:
     """How many seeds, from the first on, the function was called with."""
-    tried = [
-        trial.seed + 1 - study.first_seed
-        for trial in study.trials()
-        if any((trial_folder(folder, trial.folder) / name).exists() for name in (RESULT, FAILURE))
-    ]
-    return max(tried, default=0)
+    tried = [trial.seed for trial in study.trials() if has_ended(folder, trial.folder)]
+    return max(tried, default=study.first_seed - 1) + 1 - study.first_seed

@@ -157,12 +157,15 @@ def load_function_study(folder: Path) -> FunctionStudy:
     raise RunError(f"{path} is damaged: {complaint}")
 
 
-def any_study(folder: Path) -> StudyFile | FunctionStudy:
+AnyStudy = StudyFile | FunctionStudy
+
+
+def any_study(folder: Path) -> AnyStudy:
     """What `study.json` holds, whatever is compared. Raises as `load_study` does."""
     return load_function_study(folder) if is_of_function(folder) else load_study(folder)
 
 
-def planned_trials(study: StudyFile | FunctionStudy) -> Sequence[TrialEntry | FunctionTrial]:
+def planned_trials(study: AnyStudy) -> Sequence[TrialEntry | FunctionTrial]:
     return study.trials if isinstance(study, StudyFile) else [*study.trials()]
 
 

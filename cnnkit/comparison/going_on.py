@@ -5,15 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cnnkit.comparison.function_study import FunctionStudy
+from cnnkit.comparison.function_study import AnyStudy
 from cnnkit.comparison.results import read_results
 from cnnkit.comparison.sentence import verdict_alone
 from cnnkit.comparison.study import MAX_SEEDS, StudyPlan, plan_study, seeds_option
-from cnnkit.comparison.study_file import load_study, trial_folder
+from cnnkit.comparison.study_file import has_ended, load_study
 from cnnkit.comparison.study_records import Earlier, StudyFile, name_of
 from cnnkit.config.load import flat
 from cnnkit.errors import UsageError
-from cnnkit.filenames import FAILURE, LOCK, RESULT, STUDY, TRIALS
+from cnnkit.filenames import LOCK, RESULT, STUDY, TRIALS
 from cnnkit.files import PART
 from cnnkit.words import listed
 
@@ -112,11 +112,7 @@ def seeds_held(kept: StudyFile, folder: Path) -> int:
     """How many seeds a study has: those planned, or where it ends once it is decided, those tried."""
     if kept.min_seeds is None:
         return kept.seeds
-    tried = [
-        entry.seed
-        for entry in kept.trials
-        if any((trial_folder(folder, entry.folder) / name).exists() for name in (RESULT, FAILURE))
-    ]
+    tried = [entry.seed for entry in kept.trials if has_ended(folder, entry.folder)]
     return max(tried, default=kept.first_seed - 1) - kept.first_seed + 1
 
 
@@ -152,7 +148,7 @@ def with_kept(study: StudyPlan, folder: Path) -> StudyPlan:
     )
 
 
-def history_with(kept: StudyFile | FunctionStudy, margin: float, folder: Path) -> tuple[Earlier, ...]:
+def history_with(kept: AnyStudy, margin: float, folder: Path) -> tuple[Earlier, ...]:
     """What was decided with other margins than this one: a margin that is changed later leaves a trace.
 
     Where `results.json` is gone, the trials that are there tell what could be known.

@@ -13,9 +13,9 @@ from cnnkit.comparison.function_study import any_study
 from cnnkit.comparison.levels import value_at
 from cnnkit.comparison.results import read_results
 from cnnkit.comparison.study_file import function_in, load_study
-from cnnkit.comparison.study_records import LevelPlan, StudyFile
+from cnnkit.comparison.study_records import StudyFile
 from cnnkit.comparison.study_state import state_of
-from cnnkit.comparison.tuning import Settings, with_settings
+from cnnkit.comparison.tuning import with_settings
 from cnnkit.config.docs import key_names
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
@@ -118,7 +118,7 @@ def _holds(path: Path, config: Config, wanted: Mapping[str, Any]) -> bool:
         return _has(config, wanted)
     study = load_study(path)
     return any(
-        _has(with_settings(config, {**study.settings_of(level, place), **_tuned(level)}), wanted)
+        _has(with_settings(config, {**study.settings_of(level, place), **level.settings}), wanted)
         for level in study.levels
         for place in range(max(1, len(level.combinations)))
     )
@@ -128,10 +128,6 @@ def _has(config: Config, wanted: Mapping[str, Any]) -> bool:
     with contextlib.suppress(KeyError, TypeError):  # a key of something that is left out
         return all(value_at(config, key) == value for key, value in wanted.items())
     return False
-
-
-def _tuned(level: LevelPlan) -> Settings:
-    return level.tuned.settings if level.tuned else {}
 
 
 def is_kept(path: Path) -> bool:

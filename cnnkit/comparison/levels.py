@@ -53,11 +53,11 @@ def levels_of(base: Config, key: str, values: Sequence[Any]) -> list[Level]:
             if spelled_out(config) == spelled_out(other.config):
                 raise UsageError(f"{key}: {_twice(level.name, other.name)}")
         levels.append(level)
-    _refuse_one_value(key, values)
+    refuse_one_value(key, values)
     return levels
 
 
-def _refuse_one_value(key: str, values: Sequence[Any]) -> None:
+def refuse_one_value(key: str, values: Sequence[Any]) -> None:
     if len(values) < 2:
         raise UsageError(f"{key}: a comparison needs two values or more, not {len(values)}")
 
@@ -91,7 +91,7 @@ def combined(base: Config, varied: Mapping[str, Sequence[Any]]) -> tuple[list[Fa
     trained once for a seed. Raises UsageError where they make no study.
     """
     for key, values in varied.items():
-        _refuse_one_value(key, values)
+        refuse_one_value(key, values)
     resolved: dict[tuple[int, str], Any] = {}
     levels: list[Level] = []
     for numbers in product(*(range(len(values)) for values in varied.values())):

@@ -17,13 +17,13 @@ from cnnkit.comparison.study import StudyPlan
 from cnnkit.comparison.study_file import load_study, read_labels, trial_folder
 from cnnkit.comparison.study_records import StudyFile, TrialEntry, name_of
 from cnnkit.comparison.trial import Trial, is_finished
-from cnnkit.comparison.trial_records import TrialFacts
+from cnnkit.comparison.trial_records import facts_of
 from cnnkit.config.load import flat
 from cnnkit.config.own_code import own_classes_of
 from cnnkit.errors import CnnkitError, UsageError
 from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import LABELS, LAST, LOCK, OWN, STATE, STUDY, TRIAL, TRIALS
+from cnnkit.filenames import LABELS, LAST, LOCK, OWN, STATE, STUDY, TRIALS
 from cnnkit.files import PART, copy_folder, remove_parts, write_atomically, write_json
 from cnnkit.kept import sealed
 from cnnkit.locks import alone_at
@@ -169,9 +169,8 @@ def _data_of(sources: Sequence[Source]) -> str:
 
 def _shared_by_trials(run: RunDir) -> dict[str, str]:
     """What all trials of a study have alike, in words, and its value."""
-    facts: TrialFacts = run.record(TRIAL, TrialFacts)
     versions = {f"the version of {name}": str(run.environment.get(name)) for name in VERSIONS}
-    return {HASH_OF_IMAGES: facts.hashes["data"], **versions}
+    return {HASH_OF_IMAGES: facts_of(run).hashes["data"], **versions}
 
 
 def _write_plan(sources: Sequence[Source], plan: StudyPlan, trials: Sequence[Trial], folder: Path) -> None:
@@ -216,8 +215,7 @@ def _told(notify: NoteListener) -> Iterator[None]:
 def _is_whole(run: RunDir, trial: Trial, notify: NoteListener) -> bool:
     with _told(notify):
         if is_finished(run.path, trial.config.data):
-            facts: TrialFacts = run.record(TRIAL, TrialFacts)
-            if facts.id == trial.id:
+            if facts_of(run).id == trial.id:
                 return True
             notify(Note(f"{run.path} holds another training than {STUDY} plans; it is left out"))
     return False

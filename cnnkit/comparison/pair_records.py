@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from cnnkit.errors import UsageError
 from cnnkit.records import Record
 from cnnkit.stats import Interval
+from cnnkit.words import span
 
 BETTER, WORSE, EQUIVALENT, UNDECIDED = "better", "worse", "equivalent", "undecided"
 BETTER_HERE, WORSE_HERE = "better on these images", "worse on these images"
@@ -14,7 +15,6 @@ OPPOSITE |= {other: one for one, other in OPPOSITE.items()}
 APART, APART_HERE = "different", "different on these images"  # verdicts on interactions
 THE_BEST = "the best"  # in the place of a verdict
 NOT_KNOWN = "not known"  # of an interaction: a combination that it rests on failed
-DIFFERENT = (BETTER, WORSE, BETTER_HERE, WORSE_HERE)
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ class SeedRange(Record):
 
     low: int
     high: int | None
+
+    def __str__(self) -> str:
+        if self.high is None:
+            return f"{self.low:,} seeds or more"
+        return f"about {span(f'{self.low:,}', f'{self.high:,}')} seeds"
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,12 @@ class PairResult(Record):
         if level == self.a:
             return ToBest(self.difference, self.verdict)
         return ToBest(self.difference.negated(), OPPOSITE[self.verdict])
+
+
+def to_leader(pairs: Sequence[PairResult], name: str, leader: str) -> ToBest | None:
+    """How a level stands to the leader; None for the leader itself, and where they are no pair."""
+    pair = next((pair for pair in pairs if {pair.a, pair.b} == {name, leader}), None)
+    return pair.seen_from(name) if pair else None
 
 
 def pair_in(pairs: Sequence[PairResult], one: str, other: str) -> PairResult:

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnkit.additive import Fit
 from cnnkit.comparison.can_tell import CanTell, ImagesOfSeed, by_images_seen, by_seeds
-from cnnkit.comparison.factors import NO_EFFECTS, OfSeveralKeys, judge_factors
-from cnnkit.comparison.pair_records import PairResult
+from cnnkit.comparison.factors import NO_EFFECTS, judge_factors
+from cnnkit.comparison.function_study import AnyStudy
+from cnnkit.comparison.pair_records import PairResult, to_leader
 from cnnkit.comparison.records import VERSION, LevelResult, LevelTiming, LookResult, StudyResults
-from cnnkit.comparison.study_records import Earlier
 from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.comparison.verdicts import Observed
 from cnnkit.comparison.verdicts import judge as judge_study
@@ -57,23 +57,8 @@ def observe(
     return observed, seeds
 
 
-class Kept(OfSeveralKeys, Protocol):
-    """What `study.json` holds of any study."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def warnings(self) -> list[str]: ...
-    @property
-    def history(self) -> list[Earlier]: ...
-    @property
-    def seeds(self) -> int: ...
-    @property
-    def varied(self) -> Mapping[str, Sequence[Any]]: ...
-
-
 def results_of(
-    study: Kept,
+    study: AnyStudy,
     rows: Sequence[TrialResult],
     observed: Observed,
     seeds: list[int],
@@ -129,12 +114,11 @@ def ranked(
     leader = judge.names[judge.leader]
     levels = []
     for name in (judge.names[i] for i in judge.ranked()):
-        pair = next((pair for pair in pairs if {pair.a, pair.b} == {name, leader}), None)
         level = replace(
             level_of(name),
             failures=int(observed.failed[observed.names.index(name)].sum()),
             beaten_after=judge.beaten_after.get(name),
-            to_best=pair.seen_from(name) if pair and name != leader else None,
+            to_best=to_leader(pairs, name, leader),
         )
         levels.append(level)
     return levels, looks, pairs, judge.fits

@@ -19,11 +19,11 @@ from cnnkit.comparison.ranking import level_alone, observe, results_of
 from cnnkit.comparison.records import LevelResult, LevelTiming, SizeAccuracy, StudyResults
 from cnnkit.comparison.study_file import load_study, read_labels, trial_folder
 from cnnkit.comparison.study_records import LevelPlan, TrialEntry
-from cnnkit.comparison.trial_records import TrialFacts, TrialResult, TrialTiming
+from cnnkit.comparison.trial_records import TrialResult, TrialTiming, facts_of
 from cnnkit.config.images import DataConfig
 from cnnkit.errors import RunError
 from cnnkit.experiment.run_dir import RunDir, RunResult
-from cnnkit.filenames import LABELS, PREDICTIONS, RESULT, RESULTS, TESTED, TRIAL
+from cnnkit.filenames import LABELS, PREDICTIONS, RESULT, RESULTS, TESTED
 from cnnkit.kept import is_plain, sha256
 from cnnkit.scores import (
     ACCURACY,
@@ -207,7 +207,7 @@ def _trial(
         test_accuracy=accuracy,
         val_accuracy=result.val_accuracy,
         best_epoch=result.best_epoch,
-        hashes={**_facts(run).hashes, "predictions": sha256(run.predictions())},
+        hashes={**facts_of(run).hashes, "predictions": sha256(run.predictions())},
         timing=TrialTiming(result.train_seconds, result.eval_seconds),
         clean_train_accuracy=result.clean_train_accuracy,
         score=None if metric == ACCURACY else score,
@@ -223,11 +223,6 @@ def _compare_scores(run: RunDir, scores: ClassScores) -> None:
             raise RunError(
                 f"{run.path / RESULT}: test_{name} is {told}, and {found} comes out of {PREDICTIONS}"
             )
-
-
-def _facts(run: RunDir) -> TrialFacts:
-    facts: TrialFacts = run.record(TRIAL, TrialFacts)
-    return facts
 
 
 def read_results(folder: Path) -> StudyResults:

@@ -11,7 +11,7 @@ from pathlib import Path
 from cnnkit import signals
 from cnnkit.class_numbers import kept_bytes
 from cnnkit.comparison.can_tell import ImagesOfSeed, few_of_a_class, told_of_images
-from cnnkit.comparison.course import Course, Planned
+from cnnkit.comparison.course import Course
 from cnnkit.comparison.executor import Executor, Outcome
 from cnnkit.comparison.factors import judge_for
 from cnnkit.comparison.forecasts import StudyForecast, forecast_study, of_this_machine
@@ -214,7 +214,7 @@ def what(study: StudyPlan | FunctionStudy, level: str = "network", training: str
     return f"{of_keys}, {counted(len(study.levels), level)}, {trainings} {training}s"
 
 
-def how_many(study: Planned, within: str = "") -> str:
+def how_many(study: StudyPlan | FunctionStudy, within: str = "") -> str:
     """Seeds, in words. within: the margin, in words."""
     seeds = len(study.all_seeds)
     if study.min_seeds is None:

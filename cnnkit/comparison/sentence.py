@@ -16,6 +16,7 @@ from cnnkit.comparison.pair_records import (
     WORSE,
     WORSE_HERE,
     PairResult,
+    SeedRange,
     pair_in,
 )
 from cnnkit.comparison.records import DependenceResult, LevelResult, MarginalResult, StudyResults
@@ -252,10 +253,9 @@ def _what_would_tell(levels: Levels, ranking: Ranking) -> str:
     known = [one for one in needed if one]
     if not known:
         return "and no number of seeds would tell soon"
-    low, high = min(one.low for one in known), max(one.high or 0 for one in known)
-    if len(known) < len(needed) or any(one.high is None for one in known):
-        return f"{low:,} seeds or more would tell"
-    return f"about {low:,} seeds would tell" if low == high else f"about {low:,} to {high:,} seeds would tell"
+    highest = [one.high for one in needed if one and one.high is not None]
+    all_soon = len(highest) == len(needed)
+    return f"{SeedRange(min(one.low for one in known), max(highest) if all_soon else None)} would tell"
 
 
 def _failures(results: StudyResults) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnkit.class_numbers import numbers_in
-from cnnkit.comparison.study_records import VERSION, FactorPlan, StudyFile
+from cnnkit.comparison.study_records import VERSION, FactorPlan, LevelPlan, StudyFile
 from cnnkit.comparison.widths import cost_of
 from cnnkit.config.load import flat
+from cnnkit.config.schema import Config
 from cnnkit.config.training import MONITORS
 from cnnkit.errors import CnnkitError, DamagedFile, RunError, UsageError
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import CONFIG, LABELS, STUDY, TRIALS, TUNING
+from cnnkit.filenames import CONFIG, FAILURE, LABELS, RESULT, STUDY, TRIALS, TUNING
 from cnnkit.kept import is_plain, parse_json, read_kept, read_sealed, sha256
 from cnnkit.own.sources import learn, learn_from_trials
 from cnnkit.scores import METRICS
@@ -156,6 +157,12 @@ def trial_folder(folder: Path, name: str, below: str = TRIALS) -> Path:
     return path
 
 
+def has_ended(folder: Path, name: str) -> bool:
+    """Whether a trial of a study came to a result or a failure. name: of its folder."""
+    home = trial_folder(folder, name)
+    return any((home / file).exists() for file in (RESULT, FAILURE))
+
+
 def read_labels(folder: Path, study: StudyFile) -> NDArray[np.int64]:
     """The classes in `labels.bin`, (images,). Raises RunError where it is not the one that was written."""
     path = folder / LABELS
@@ -168,12 +175,25 @@ def read_labels(folder: Path, study: StudyFile) -> NDArray[np.int64]:
     return numbers_in(raw, study.base().data.info.classes, path)
 
 
+def trained_otherwise(
+    study: StudyFile, level: LevelPlan, settings: Mapping[str, Any], seed: int, config: Config
+) -> Iterator[str]:
+    """What a configuration has otherwise than a study plans: `key is 1 in study.json and 2`.
+
+    settings: that tuning chooses or tries.
+    """
+    planned = {**flat(study.base()), **study.settings_of(level), **settings, "training.seed": seed}
+    scaled = "model.channels" if study.match != "none" else ""
+    for key, value in flat(config).items():
+        if key not in ("data.root", scaled) and value != planned.get(key):
+            yield f"{key} is {planned.get(key)} in {STUDY} and {value}"
+
+
 def differences(study: StudyFile, folder: Path) -> Iterator[tuple[Path, str]]:
     """(file, what differs) where a trial that is kept has another configuration than the study plans.
 
     A configuration that cannot be read is left out.
     """
-    base, scaled = flat(study.base()), "model.channels" if study.match != "none" else ""
     levels = {level.name: level for level in study.levels}
     for entry in study.trials:
         path, level = trial_folder(folder, entry.folder) / CONFIG, levels[entry.level]
@@ -181,12 +201,8 @@ def differences(study: StudyFile, folder: Path) -> Iterator[tuple[Path, str]]:
             config = RunDir(path.parent).config
         except CnnkitError:
             continue
-        settings = level.tuned.settings if level.tuned else {}
-        planned = {**base, **study.settings_of(level), **settings, "training.seed": entry.seed}
-        kept = flat(config)
-        for key in kept:
-            if key not in ("data.root", scaled) and kept[key] != planned.get(key):
-                yield path, f"{key} is {planned.get(key)} in {STUDY} and {kept[key]} in the trial"
+        for told in trained_otherwise(study, level, level.settings, entry.seed, config):
+            yield path, f"{told} in the trial"
         if cost_of(config) != (level.parameters, level.macs):
             found = f"{level.parameters:,} parameters and {level.macs:,} multiply-accumulates"
             yield path, f"{entry.level} has {found} in {STUDY}, and others by this configuration"

@@ -1,7 +1,7 @@
 """What `study.json` holds, typed."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,11 @@ class LevelPlan(Record):
     changed: str
     combinations: list[list[int]] = field(default_factory=list)
     tuned: Tuned | None = None
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Those that tuning chose; none without it."""
+        return self.tuned.settings if self.tuned else {}
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,15 @@
 from pathlib import Path
 
 from cnnkit.comparison.course import GIVEN_UP
-from cnnkit.comparison.function_study import FunctionStudy, planned_trials
+from cnnkit.comparison.function_study import AnyStudy, FunctionStudy, planned_trials
 from cnnkit.comparison.records import StudyResults
-from cnnkit.comparison.study_file import trial_folder
+from cnnkit.comparison.study_file import has_ended
 from cnnkit.comparison.study_records import StudyFile
-from cnnkit.experiment.run_dir import RunDir
 
 FINISHED, UNFINISHED = "finished", "unfinished"
 
 
-def state_of(folder: Path, study: StudyFile | FunctionStudy, results: StudyResults | None) -> str:
+def state_of(folder: Path, study: AnyStudy, results: StudyResults | None) -> str:
     """`finished`, `5 of 12 trials`, `5 of at most 120 trials`, `shard 3/16` or `shard 3/16, 5 of 12 trials`.
 
     results: None: they are not kept yet, and the folders of the trials are looked at; where all have ended
@@ -20,7 +19,7 @@ def state_of(folder: Path, study: StudyFile | FunctionStudy, results: StudyResul
     """
     planned, whole = planned_trials(study), False
     if results is None:
-        ended = {(one.level, one.seed) for one in planned if _has_ended(folder, one.folder)}
+        ended = {(one.level, one.seed) for one in planned if has_ended(folder, one.folder)}
     else:
         ended = {(trial.level, trial.seed) for trial in results.trials}
         whole = _nothing_left(study, results, ended)
@@ -32,14 +31,7 @@ def state_of(folder: Path, study: StudyFile | FunctionStudy, results: StudyResul
     return ", ".join(parts) or FINISHED
 
 
-def _has_ended(folder: Path, name: str) -> bool:
-    run = RunDir(trial_folder(folder, name))
-    return run.finished or bool(run.failure)
-
-
-def _nothing_left(
-    study: StudyFile | FunctionStudy, results: StudyResults, ended: set[tuple[str, int]]
-) -> bool:
+def _nothing_left(study: AnyStudy, results: StudyResults, ended: set[tuple[str, int]]) -> bool:
     """Whether no training is needed any more, as `Course` has it, from what was known at the last look."""
     if isinstance(study, FunctionStudy) and study.of_table:
         return True  # what the table does not hold never comes

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from cnnkit.comparison.study_file import SHOWN, differences, folder_name, load_study, trial_folder
-from cnnkit.comparison.trial_records import TrialFacts
+from cnnkit.comparison.trial_records import facts_of
 from cnnkit.comparison.validation_only import train_for_validation
 from cnnkit.config.images import DataConfig
 from cnnkit.config.load import config_text, differing_keys
@@ -82,8 +82,7 @@ def with_kept_folders(trials: Sequence[Trial], home: Path) -> list[Trial]:
 def _content_of(run: RunDir) -> tuple[Config, str] | None:
     """(configuration, data hash) of a trial that is kept; None where it cannot be read."""
     with contextlib.suppress(CnnkitError):
-        facts: TrialFacts = run.record(TRIAL, TrialFacts)
-        return _without_root(run.config), facts.hashes["data"]
+        return _without_root(run.config), facts_of(run).hashes["data"]
     return None
 
 
@@ -141,7 +140,7 @@ def is_finished(folder: Path, data: DataConfig) -> bool:
     if not run.finished:
         return False
     run.check()
-    run.record(TRIAL, TrialFacts)
+    facts_of(run)
     images = data.info.test_images
     if run.result and (found := len(run.predicted(data.info.classes))) != images:
         raise RunError(f"{folder / PREDICTIONS} holds {found:,} predictions, not {images:,}")
@@ -168,7 +167,7 @@ def refuse_changed(folder: Path, data: str) -> None:
     for entry in study.trials:
         run = RunDir(trial_folder(folder, entry.folder))
         with contextlib.suppress(RunError):
-            if run.finished and run.record(TRIAL, TrialFacts).hashes["data"] != data:
+            if run.finished and facts_of(run).hashes["data"] != data:
                 raise UsageError(
                     f"the images at hand are not those that {run.path} was trained on, and every trial would "
                     "be trained anew: bring those images, or name another folder with --out"

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from typing_extensions import NotRequired, TypedDict
 
+from cnnkit.experiment.run_dir import RunDir
+from cnnkit.filenames import TRIAL
 from cnnkit.records import Record
 
 
@@ -34,6 +36,12 @@ class TrialFacts(Record):
     seed: int
     id: str
     hashes: Hashes
+
+
+def facts_of(run: RunDir) -> TrialFacts:
+    """What `trial.json` of a run says. Raises RunError where it is missing or damaged."""
+    facts: TrialFacts = run.record(TRIAL, TrialFacts)
+    return facts
 
 
 @dataclass(frozen=True)

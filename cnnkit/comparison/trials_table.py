@@ -5,10 +5,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnnkit.comparison.function_study import FunctionStudy, any_study, planned_trials
+from cnnkit.comparison.function_study import AnyStudy, any_study, planned_trials
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.study_file import trial_folder
-from cnnkit.comparison.study_records import StudyFile
 from cnnkit.comparison.trial_records import TrialResult
 from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.tables import Column, Table, columns_after
@@ -42,7 +41,7 @@ def trials_table(folder: Path, results: StudyResults) -> Table:
     return Table(columns, list(_rows(folder, study, results)))
 
 
-def _rows(folder: Path, study: StudyFile | FunctionStudy, results: StudyResults) -> Iterator[list[Any]]:
+def _rows(folder: Path, study: AnyStudy, results: StudyResults) -> Iterator[list[Any]]:
     names = [level.name for level in study.levels]
     ended = {(trial.level, trial.seed): trial for trial in results.trials}
     for entry in sorted(planned_trials(study), key=lambda one: (names.index(one.level), one.seed)):
@@ -55,7 +54,7 @@ def _rows(folder: Path, study: StudyFile | FunctionStudy, results: StudyResults)
         yield [entry.level, entry.seed, *figures, entry.folder, reason, *_values(study, level)]
 
 
-def _values(study: StudyFile | FunctionStudy, level: Any) -> list[str]:
+def _values(study: AnyStudy, level: Any) -> list[str]:
     """Of each key, where several are varied. One network may be several combinations."""
     return [
         "/".join(dict.fromkeys(factor.names[chosen[place]] for chosen in level.combinations))

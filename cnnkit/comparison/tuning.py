@@ -23,7 +23,7 @@ from cnnkit.kept import read_sealed
 from cnnkit.records import Record
 from cnnkit.scores import ACCURACY, METRICS
 from cnnkit.stats import MOST_SEEDS
-from cnnkit.words import listed
+from cnnkit.words import listed, short_key
 
 MOST_POINTS = 1000
 Settings = dict[str, int | float | None]
@@ -205,10 +205,6 @@ def _at_an_end(tuning: Tuning, key: str, value: Number | None) -> str:
     return f" (the {'lowest' if value == min(tried) else 'highest'} tried)"
 
 
-def short_key(key: str) -> str:
-    return key.rpartition(".")[2]
-
-
 def setting_text(value: Number | None) -> str:
     return "null" if value is None else f"{value:g}"
 
@@ -235,8 +231,7 @@ def _drawn(ranges: Mapping[str, Range], count: int, seed: int) -> list[dict[str,
     known = {key: of_key.choices[0] if of_key.choices else of_key.low for key, of_key in ranges.items()}
     study.add_trial(optuna.trial.create_trial(params=known, distributions=space, value=0.0))
     drawn = [study.ask(space).params for _ in range(count)]
-    return [{key: _rounded(point[key]) for key in ranges} for point in drawn]
-
-
-def _rounded(value: Number) -> Number:
-    return float(f"{value:.3g}") if isinstance(value, float) else value
+    return [
+        {key: float(f"{value:.3g}") if isinstance(value := point[key], float) else value for key in ranges}
+        for point in drawn
+    ]

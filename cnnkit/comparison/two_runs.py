@@ -14,6 +14,7 @@ from cnnkit.config.load import flat, parse_config
 from cnnkit.errors import UsageError
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import CONFIG, RESULTS, STUDY
+from cnnkit.files import json_text
 from cnnkit.records import Record
 from cnnkit.stats import wilson_interval
 from cnnkit.tables import Column, Table
@@ -145,10 +146,4 @@ def _said(
 def _as_text(value: Any) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else _json(value)
-
-
-def _json(value: Any) -> str:
-    from cnnkit.files import json_text
-
-    return json_text(value, indent=None)
+    return value if isinstance(value, str) else json_text(value, indent=None)

@@ -37,7 +37,7 @@ from cnnkit.filenames import (
     TRIALS,
     TUNING,
 )
-from cnnkit.words import counted, listed
+from cnnkit.words import counted, first_lines, listed
 
 SHOWN = 10  # differences, in a message
 ROUNDING = 1e-6  # relative: what another version of SciPy may change in a statistic
@@ -77,7 +77,8 @@ def verify(
     without = _without_manifest(runs, told)
     results = _computed_again(folder)
     told(f"{_what_came_out(folder)} in {RESULTS} come out of {PREDICTIONS} and {LABELS}")
-    _raise([*_contradictions(folder, study), *_of_another_plan(folder, study)])
+    other_plan = (f"{path}: {what}" for path, what in differences(study, folder))
+    _raise([*_contradictions(folder, study), *other_plan])
     told(f"the {CONFIG} of every trial is what {STUDY} plans")
     _raise(list(untrue_tuning(folder, study)))
     if study.tuning:
@@ -142,8 +143,7 @@ def _what_came_out(folder: Path) -> str:
 
 def _raise(complaints: list[str]) -> None:
     if complaints:
-        more = f"\nand {len(complaints) - SHOWN} more" if len(complaints) > SHOWN else ""
-        raise RunError("\n".join(complaints[:SHOWN]) + more)
+        raise RunError(first_lines(complaints, SHOWN, indent=""))
 
 
 def _computed_again(folder: Path) -> StudyResults:
@@ -157,12 +157,11 @@ def _computed_again(folder: Path) -> StudyResults:
     if differing := dict(_differing(kept, found, "")):
         origins = ORIGINS_OF_FUNCTION if again.function else ORIGINS
         files = dict.fromkeys(_computed_from(key, again, origins) for key in differing)
-        shown = "\n".join(f"  {key}: {difference}" for key, difference in list(differing.items())[:SHOWN])
-        more = f"\n  and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
+        shown = first_lines([f"{key}: {difference}" for key, difference in differing.items()], SHOWN)
         raise RunError(
             f"{folder / RESULTS} does not agree with {listed([*files])}: at least one of these files was "
             f"changed. Equal are counts and accuracies, and statistics up to a relative {ROUNDING:g}, but "
-            f"here\n{shown}{more}"
+            f"here\n{shown}"
         )
     return again
 
@@ -245,11 +244,6 @@ def _contradictions(folder: Path, study: StudyFile) -> Iterator[str]:
         yield f"{folder / STUDY}: training.seed is {seed}, first_seed {study.first_seed}"
     if study.object_sizes != list(study.base().data.object_sizes):
         yield f"{folder / STUDY}: object_sizes are not those of its configuration"
-
-
-def _of_another_plan(folder: Path, study: StudyFile) -> Iterator[str]:
-    for path, what in differences(study, folder):
-        yield f"{path}: {what}"
 
 
 def _tested_on_others(run: RunDir, labels: NDArray[np.int64]) -> Iterator[str]:

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from cnnkit.comparison.study_file import trial_folder
+from cnnkit.comparison.study_file import trained_otherwise, trial_folder
 from cnnkit.comparison.study_records import LevelPlan, StudyFile
 from cnnkit.comparison.tuning import best_point, kept_point
-from cnnkit.config.load import flat
 from cnnkit.errors import CnnkitError
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import CONFIG, STUDY, TUNING
@@ -31,17 +30,9 @@ def untrue_tuning(folder: Path, study: StudyFile) -> Iterator[str]:
 def _trained_otherwise(study: StudyFile, level: LevelPlan, point: int, folder: Path) -> Iterator[str]:
     assert study.tuning is not None
     try:
-        kept = flat(RunDir(folder).config)
+        config = RunDir(folder).config
     except CnnkitError as error:
         yield str(error)
         return
-    planned = {
-        **flat(study.base()),
-        **study.settings_of(level),
-        **study.tuning.points[point],
-        "training.seed": study.tuning.seed,
-    }
-    scaled = "model.channels" if study.match != "none" else ""
-    for key in kept:
-        if key not in ("data.root", scaled) and kept[key] != planned.get(key):
-            yield f"{folder / CONFIG}: {key} is {planned.get(key)} in {STUDY} and {kept[key]} here"
+    for told in trained_otherwise(study, level, study.tuning.points[point], study.tuning.seed, config):
+        yield f"{folder / CONFIG}: {told} here"

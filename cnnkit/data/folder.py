@@ -19,7 +19,7 @@ from cnnkit.data.sources import cache_folder
 from cnnkit.errors import ChangedSource, DataError
 from cnnkit.events import Note, NoteListener, Prepared
 from cnnkit.listing import TEST, VALIDATION, Listing, remarks, some
-from cnnkit.words import counted
+from cnnkit.words import counted, first_lines
 
 NAMED = 10  # damaged files that a message names
 
@@ -131,9 +131,7 @@ def _usable(config: DataConfig, listing: Listing, found: PreparedImages, notify:
     usable = readable(found)
     if not found.damaged:
         return usable
-    first = [f"  {found.damaged[i]}" for i in sorted(found.damaged)[:NAMED]]
-    more = len(found.damaged) - len(first)
-    told = "\n".join([*first, *([f"  and {more:,} more"] if more else [])])
+    told = first_lines([found.damaged[i] for i in sorted(found.damaged)], NAMED)
     count = f"{counted(len(found.damaged), 'image')} of {len(listing.paths):,} cannot be used"
     if config.damaged == "refuse" or config.redrawn:
         skip = ", or set data.damaged: skip"

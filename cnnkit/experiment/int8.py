@@ -1,11 +1,9 @@
 """An ONNX file in 8-bit integers: made with training images, and what that costs and gains."""
 
-import contextlib
-import logging
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from torch import Tensor
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.experiment.export_check import BATCH, Checked, check
 from cnnkit.experiment.onnx_file import OnnxDraft
+from cnnkit.experiment.torch_file import quiet
 from cnnkit.nn.exported import IMAGES
 from cnnkit.records import Record
 
@@ -58,22 +57,12 @@ def quantized(draft: OnnxDraft, train: Tensor) -> OnnxDraft:
             batch = next(self.batches, None)
             return None if batch is None else {IMAGES: batch.numpy()}
 
-    with tempfile.TemporaryDirectory() as folder, _silent():
+    with tempfile.TemporaryDirectory() as folder, quiet():
         source, made = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
         source.write_bytes(draft.model)
+        # It would advise to prepare the file in other ways; torch has done so.
         quantize_static(source, made, Reader(), per_channel=True)
         return OnnxDraft(made.read_bytes(), draft.opset)
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """onnxruntime advises to prepare the file in other ways; torch has done so."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def compared(made: OnnxDraft, source: OnnxDraft, images: ImageDataset, dtype: torch.dtype, on: int) -> Int8:

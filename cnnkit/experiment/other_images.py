@@ -20,7 +20,7 @@ from cnnkit.errors import DataError, ImageError
 from cnnkit.events import Note, NoteListener, Prepared
 from cnnkit.families.datasets import DatasetInfo
 from cnnkit.listing import TEST, TRAIN, VALIDATION, Listing, list_images, reader, remarks
-from cnnkit.words import counted, listed
+from cnnkit.words import counted, first_lines, listed
 
 SPLITS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 AT_ONCE = 128  # drawings that are framed before their progress is told
@@ -183,9 +183,8 @@ def _loaded(
 
 def _tell_damaged(damaged: list[str], listing: Listing, notify: NoteListener) -> None:
     if damaged:
-        more = [f"and {len(damaged) - NAMED:,} more"] if len(damaged) > NAMED else []
-        lines = "\n".join(f"  {line}" for line in [*damaged[:NAMED], *more])
-        notify(Note(f"{counted(len(damaged), 'image')} of {listing.root} cannot be used:\n{lines}"))
+        told = f"{counted(len(damaged), 'image')} of {listing.root} cannot be used"
+        notify(Note(f"{told}:\n{first_lines(damaged, NAMED)}"))
 
 
 def _sentences(other: OtherImages) -> Iterator[str]:

@@ -19,7 +19,7 @@ EXAMPLES = 2  # images; a batch of one would be taken for the only one
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Torch's warnings about its own inner workings are not shown: the file is checked in the end."""
+    """What libraries log and warn of their own workings is not shown: the file is checked in the end."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -1,7 +1,7 @@
 """What names an own class: `my_pool.py:Quantile`, `package.module:Quantile`, and the same with a hash."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 DIGITS = 32  # of the hash, hexadecimal
 PATTERN = r"^.+:[A-Za-z_]\w*(@[0-9a-f]{32})?$"  # of the text that a configuration holds
@@ -30,9 +30,6 @@ class Reference:
     def shown(self) -> str:
         """As a person names it."""
         return self.alias or f"{self.place}:{self.name}"
-
-    def with_hash(self, digits: str) -> "Reference":
-        return replace(self, hash=digits)
 
     def __str__(self) -> str:
         """As a configuration is kept: with the hash, so that it can mean no other code."""

@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -69,7 +69,7 @@ def found(named: Reference) -> Reference:
         return named
     source = _read(named)
     _known[source.hash] = source
-    return named.with_hash(source.hash)
+    return replace(named, hash=source.hash)
 
 
 def installed(family: str, name: str) -> Reference | None:

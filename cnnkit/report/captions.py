@@ -11,7 +11,7 @@ from cnnkit.report.figures import MINUS, told_seeds
 from cnnkit.report.heat import mistakes_alone
 from cnnkit.report.plots import CostPoint, Curve, pareto_front
 from cnnkit.stats import Interval
-from cnnkit.words import counted, isolated, listed
+from cnnkit.words import counted, isolated, listed, span
 
 
 def dots_caption(results: StudyResults) -> str:
@@ -28,10 +28,8 @@ def dots_caption(results: StudyResults) -> str:
         text += "Paler: a level that was beaten, that is worse than some other. "
     spread = [level.seed_deviation * 100 for level in levels if level.seed_deviation is not None]
     if spread:
-        text += (
-            f"From seed to seed a level's {results.measure} varies by {_span_points(spread)} "
-            "(standard deviation). "
-        )
+        by = span(f"{min(spread):.2f}", f"{max(spread):.2f}")
+        text += f"From seed to seed a level's {results.measure} varies by {by} points (standard deviation). "
     else:
         text += "With one seed each, how much a training varies by chance is not known. "
     sampling = [level.sampling_error * 100 for level in levels if level.sampling_error is not None]
@@ -48,11 +46,6 @@ def _test_images(results: StudyResults) -> str:
     if results.pool:
         return f"{results.test_images:,} of {results.pool:,} images, others with each seed"
     return f"the {results.test_images:,} test images"
-
-
-def _span_points(values: Sequence[float]) -> str:
-    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
-    return f"{low} points" if low == high else f"{low} to {high} points"
 
 
 def sizes_caption(levels: Sequence[LevelResult]) -> str:

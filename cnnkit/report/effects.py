@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cnnkit.comparison.factors import OfSeveralKeys, means_at
+from cnnkit.comparison.factors import means_at
+from cnnkit.comparison.function_study import AnyStudy
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.sentence import winner_depends
 from cnnkit.report.axes import Axis, Bar, Line, Mark, Panel, Tick, Written, accuracy_axis
@@ -27,10 +28,10 @@ class Together:
     caption: str
 
 
-def series_of(study: OfSeveralKeys) -> dict[str, int]:
+def series_of(study: AnyStudy) -> dict[str, int]:
     """The number of each level's colour and marker. With several keys the first one gives the colour."""
     if not study.factors:
-        return {level.name: i for i, level in enumerate(study.levels)}
+        return {name: i for i, name in enumerate([level.name for level in study.levels])}
     colours = -(-len(study.factors[0].values) // COLOURS) * COLOURS
     taken: dict[int, int] = {}
     series = {}
@@ -41,7 +42,7 @@ def series_of(study: OfSeveralKeys) -> dict[str, int]:
     return series
 
 
-def effects_view(study: OfSeveralKeys, results: StudyResults) -> dict[str, object] | None:
+def effects_view(study: AnyStudy, results: StudyResults) -> dict[str, object] | None:
     """None where one key is varied, or no seed has all combinations."""
     if not results.factors:
         return None
@@ -56,7 +57,7 @@ def effects_view(study: OfSeveralKeys, results: StudyResults) -> dict[str, objec
     }
 
 
-def _together(study: OfSeveralKeys, results: StudyResults, given: int) -> Together:
+def _together(study: AnyStudy, results: StudyResults, given: int) -> Together:
     first, other = study.factors[0], study.factors[given]
     key, on = short_key(first.key), short_key(other.key)
     means, measured = means_at(study, results, given), f"{results.measure}, %"

@@ -46,14 +46,7 @@ def seeds_needed(pair: PairResult, seeds: int) -> str:
     """How many seeds would decide an undecided pair; empty for a decided one, or where nobody can tell."""
     if pair.verdict != UNDECIDED or seeds < FEWEST_SEEDS:
         return ""
-    needed = pair.seeds_needed
-    if needed is None:
-        return "too many seeds"
-    if needed.high is None:
-        return f"{needed.low:,} seeds or more"
-    if needed.low == needed.high:
-        return f"about {needed.low:,} seeds"
-    return f"about {needed.low:,} to {needed.high:,} seeds"
+    return "too many seeds" if pair.seeds_needed is None else str(pair.seeds_needed)
 
 
 def told_seeds(seeds: Sequence[int]) -> str:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from cnnkit.config.model import Cells
 from cnnkit.families.heads import HEADS
-from cnnkit.words import counted, listed
+from cnnkit.words import counted, listed, span
 
 IN_COLOUR = (
     "weights of 0 are grey, and more red, green or blue means a larger weight on that colour. Below a "
@@ -73,7 +73,7 @@ def evidence_caption(
     told = f"{pooled} ({listed(sorted(keeping))}: {kept})" if keeping else pooled
     if set(heads.values()) == keeping:
         told = kept
-    sides, sees = (_span([getattr(c, name) for c in cells]) for name in ("side", "sees"))
+    sides, sees = (_span([getattr(c, name) for c in cells], "{0} × {0}") for name in ("side", "sees"))
     depend = f"{sees} pixels" if all(c.sees for c in cells) else "pixels whose number is not known"
     text = (
         f"The colour of a cell shows {told}: the true class's score minus the mean score of all classes. "
@@ -103,18 +103,12 @@ def hits_caption(hits: Mapping[str, Hits], shown: int, looked_at: int) -> str:
         told = listed([f"{count} ({name})" for name, count in counts.items()])
         where += f" in {told} of the {shown} scenes shown"
     shares = listed([f"{of_level.share:.1%} ({name})" for name, of_level in hits.items()])
-    chance = _span_percent([of_level.chance for of_level in hits.values()])
+    chance = _span([of_level.chance for of_level in hits.values()], "{:.0%}")
     return (
         f"{where}, and in {shares} of the first {looked_at} test scenes, whatever the answer is. "
         f"A cell chosen at random does so in {chance}."
     )
 
 
-def _span(sides: Sequence[int]) -> str:
-    low, high = min(sides), max(sides)
-    return f"{low} × {low}" if low == high else f"{low} × {low} to {high} × {high}"
-
-
-def _span_percent(shares: Sequence[float]) -> str:
-    low, high = f"{min(shares):.0%}", f"{max(shares):.0%}"
-    return low if low == high else f"{low} to {high}"
+def _span(values: Sequence[float], form: str) -> str:
+    return span(form.format(min(values)), form.format(max(values)))

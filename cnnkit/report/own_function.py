@@ -25,7 +25,6 @@ from cnnkit.words import counted
 NOTHING: dict[str, object] = {
     **dict.fromkeys(
         (
-            "tuning",
             "sizes",
             "activations",
             "poolings",

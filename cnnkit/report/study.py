@@ -1,19 +1,18 @@
 """What the report of a comparison shows, gathered from the study's folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cnnkit.comparison.can_tell import in_sentences
-from cnnkit.comparison.function_study import FunctionStudy
+from cnnkit.comparison.function_study import AnyStudy
 from cnnkit.comparison.intervals import informative
 from cnnkit.comparison.pair_records import ToBest
 from cnnkit.comparison.probe_file import probe_left
 from cnnkit.comparison.records import LevelResult, StudyResults
 from cnnkit.comparison.sentence import changes_of_the_margin, how_tuned, verdict_alone
 from cnnkit.comparison.study_file import load_study
-from cnnkit.comparison.study_records import StudyFile
 from cnnkit.report.activations import activation_plots
 from cnnkit.report.axes import Panel, short
 from cnnkit.report.captions import cost_caption, dots_caption, matrix_caption, sizes_caption
@@ -90,7 +89,7 @@ def study_view(folder: Path, root: Path | None = None) -> dict[str, Any]:
     return view
 
 
-def shown_results(study: StudyFile | FunctionStudy, kept: StudyResults) -> StudyResults:
+def shown_results(study: AnyStudy, kept: StudyResults) -> StudyResults:
     """Of several keys every combination is trained to the end, so that none is called beaten."""
     results = informative(kept)
     if not study.factors:
@@ -99,7 +98,7 @@ def shown_results(study: StudyFile | FunctionStudy, kept: StudyResults) -> Study
 
 
 def plots_of_levels(
-    study: StudyFile | FunctionStudy, results: StudyResults, series: Mapping[str, int], parts: Parts
+    study: AnyStudy, results: StudyResults, series: Mapping[str, int], parts: Parts
 ) -> dict[str, object]:
     """What is drawn and told of levels that have finished. series: each level's colour and marker."""
     return {
@@ -114,18 +113,15 @@ def plots_of_levels(
 
 def _statistics(results: StudyResults, series: Mapping[str, int]) -> dict[str, object]:
     rows, ticks = dot_rows(results.levels, series)
-    sized = bool(results.best.by_object_size)
+    sizes = None
+    if results.best.by_object_size:
+        sizes = PlottedPanels([size_panel(results.levels, series)], sizes_caption(results.levels))
     return {
         "dots": {"rows": rows, "ticks": ticks, "caption": dots_caption(results)},
-        "sizes": _sizes(results.levels, series) if sized else None,
+        "sizes": sizes,
         "matrix": {"rows": matrix_rows(results), "caption": matrix_caption(results)},
         "costs": _costs(results, series),
     }
-
-
-def _sizes(levels: Sequence[LevelResult], series: Mapping[str, int]) -> PlottedPanels:
-    """Accuracy against object size."""
-    return PlottedPanels([size_panel(levels, series)], sizes_caption(levels))
 
 
 @dataclass(frozen=True)

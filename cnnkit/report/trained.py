@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator
 
-from cnnkit.comparison.function_study import FunctionStudy
+from cnnkit.comparison.function_study import AnyStudy
 from cnnkit.comparison.records import LevelResult, StudyResults
 from cnnkit.comparison.study_records import StudyFile
 from cnnkit.words import counted, listed
 
 
-def trainings(study: StudyFile | FunctionStudy, results: StudyResults) -> str:
+def trainings(study: AnyStudy, results: StudyResults) -> str:
     """How many trainings and seeds there are, how many were planned, and whether the study was stopped."""
     return " ".join(_trainings(study, results))
 
 
-def _trainings(study: StudyFile | FunctionStudy, results: StudyResults) -> Iterator[str]:
+def _trainings(study: AnyStudy, results: StudyResults) -> Iterator[str]:
     levels, ended, failed = len(study.levels), len(results.trials), len(results.failed)
     planned = levels * study.seeds
     several = isinstance(study, StudyFile) and bool(study.factors)
@@ -41,7 +41,7 @@ def fate(level: LevelResult) -> str:
     return ", ".join(filter(None, [beaten, f"{level.failures} failed" if level.failures else ""]))
 
 
-def seeds_of_levels(study: StudyFile | FunctionStudy, results: StudyResults) -> str:
+def seeds_of_levels(study: AnyStudy, results: StudyResults) -> str:
     """How many seeds the levels have, in sentences."""
     ranked = [level.name for level in results.levels]
     others = [level.name for level in study.levels if level.name not in ranked]

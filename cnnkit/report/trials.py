@@ -15,7 +15,7 @@ from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import images_tested
 from cnnkit.comparison.study_file import trial_folder
 from cnnkit.comparison.study_records import StudyFile
-from cnnkit.comparison.trial_records import TrialResult
+from cnnkit.comparison.trial_records import Hashes
 from cnnkit.config.images import DataConfig
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset
@@ -93,7 +93,7 @@ def open_trials(folder: Path, study: StudyFile, config: Config, results: StudyRe
     predictions = {
         key: kept
         for key, run in runs.items()
-        if (kept := _predictions(run, len(labels), config.data, _hash_of(finished[key]))) is not None
+        if (kept := _predictions(run, len(labels), config.data, finished[key].hashes)) is not None
     }
     return Trials(
         folder=folder,
@@ -109,8 +109,11 @@ def open_trials(folder: Path, study: StudyFile, config: Config, results: StudyRe
     )
 
 
-def _predictions(run: RunDir, images: int, data: DataConfig, kept_hash: str) -> NDArray[np.int64] | None:
+def _predictions(
+    run: RunDir, images: int, data: DataConfig, hashes: Hashes | None
+) -> NDArray[np.int64] | None:
     """(images,), those that any seed may be tested on; None where not all of them are there."""
+    kept_hash = hashes.get("predictions", "") if hashes else ""
     if not data.redrawn:
         return predictions_left(run, images, data.info.classes, kept_hash)
     tested = data.info.test_images
@@ -122,10 +125,6 @@ def _predictions(run: RunDir, images: int, data: DataConfig, kept_hash: str) -> 
             everywhere[numbers] = kept
             return everywhere
     return None
-
-
-def _hash_of(trial: TrialResult) -> str:
-    return trial.hashes.get("predictions", "") if trial.hashes else ""
 
 
 def missing_predictions(trials: Trials) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnnkit.comparison.study_records import StudyFile
-from cnnkit.comparison.tuning import changes, setting_text, short_key, value_text
+from cnnkit.comparison.tuning import changes, setting_text, value_text
 from cnnkit.scores import METRICS
+from cnnkit.words import short_key
 
 
 @dataclass(frozen=True)

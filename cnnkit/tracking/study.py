@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cnnkit.comparison.function_study import FunctionStudy, any_study, planned_trials
+from cnnkit.comparison.function_study import AnyStudy, any_study, planned_trials
 from cnnkit.comparison.intervals import informative
 from cnnkit.comparison.pair_records import THE_BEST
 from cnnkit.comparison.records import StudyResults
@@ -142,7 +142,7 @@ class TrackedStudy:
             if RunDir(home).finished and not self._has_all(home):
                 self.deliveries.tell(*self.trials.of_trial(entry, goes_on=True))
 
-    def _opened(self, study: StudyFile | FunctionStudy, begun: TuningBegun | StudyBegun) -> Opened:
+    def _opened(self, study: AnyStudy, begun: TuningBegun | StudyBegun) -> Opened:
         plan = {
             "varied": study.key,
             "levels": [level.name for level in study.levels],

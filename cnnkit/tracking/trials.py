@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnkit.comparison.function_study import FunctionStudy, FunctionTrial, read_answer
+from cnnkit.comparison.function_study import AnyStudy, FunctionStudy, FunctionTrial, read_answer
 from cnnkit.comparison.study_file import read_labels, trial_folder
 from cnnkit.comparison.study_records import StudyFile, TrialEntry
 from cnnkit.comparison.tuning import PointResult, kept_point
@@ -26,7 +26,7 @@ class TrialMessages:
     """
 
     folder: Path
-    study: StudyFile | FunctionStudy
+    study: AnyStudy
 
     def of_trial(
         self, entry: TrialEntry | FunctionTrial, error: str = "", goes_on: bool = False
@@ -72,7 +72,7 @@ class TrialMessages:
         return labels
 
 
-def tuned_in(study: StudyFile | FunctionStudy) -> Iterator[tuple[str, str]]:
+def tuned_in(study: AnyStudy) -> Iterator[tuple[str, str]]:
     """(level, name of its folder) of each training that has chosen settings."""
     for level in study.levels if isinstance(study, StudyFile) else ():
         for name in level.tuned.folders if level.tuned else ():
@@ -118,6 +118,5 @@ def _parameters(study: StudyFile, entry: TrialEntry, run: RunDir) -> dict[str, o
     if (run.path / CONFIG).is_file():
         return parameters_of(run.config)
     level = next(one for one in study.levels if one.name == entry.level)
-    tuned = level.tuned.settings if level.tuned else {}
-    planned = {**study.settings_of(level), **tuned, "training.seed": entry.seed}
+    planned = {**study.settings_of(level), **level.settings, "training.seed": entry.seed}
     return {**parameters_of(study.base()), **planned}
