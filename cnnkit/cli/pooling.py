@@ -98,15 +98,12 @@ def _cost(entry: "Pooling") -> str:
     from cnnkit.families.settings import Choice
 
     try:
-        weights, products = entry.own_cost(Choice(entry.name, _defaults(entry)), K, MAPS, 1)
+        defaults = {one.name: one.default for one in entry.settings if one.default is not None}
+        weights, products = entry.own_cost(Choice(entry.name, defaults), K, MAPS, 1)
     except UsageError as error:
         return str(error)
     each = f"products for a value: {products / MAPS:g}" if entry.counted else "products not known"
     return each + (f", weights for a map: {weights / MAPS:g}" if weights else "")
-
-
-def _defaults(entry: "Pooling") -> dict[str, float | str]:
-    return {setting.name: setting.default for setting in entry.settings if setting.default is not None}
 
 
 @pooling_app.command("show")

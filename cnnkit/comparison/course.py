@@ -18,6 +18,10 @@ GIVEN_UP = 3  # failed trainings after which a level that has never finished one
 
 
 class OneTraining(Protocol):
+    """A trial, or a call of a person's own function. id: the hash of what it is made of."""
+
+    @property
+    def id(self) -> str: ...
     @property
     def level(self) -> str: ...
     @property

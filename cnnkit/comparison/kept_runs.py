@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime
-import operator
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -74,17 +73,13 @@ def kept_runs(folder: Path, filters: Sequence[str] = (), by: str = "date") -> li
         raise UsageError(f"there is nothing called {by!r} to sort by; expected {listed(SORTED_BY, 'or')}")
     wanted = dict(map(_wanted, filters))
     found = [one for path in _folders(folder) if (one := _kept(path, folder, wanted))]
-    return sorted(found, key=lambda one: _order(operator.attrgetter(by)(one)))
+    return sorted(found, key=lambda one: ((value := getattr(one, by)) is None, value))
 
 
 def table_of(runs: Sequence[KeptRun]) -> Table:
     """A row for each."""
     columns = [Column(name, COLUMNS.get(name, str)) for name in SORTED_BY]
     return Table(columns, ([getattr(run, name) for name in SORTED_BY] for run in runs))
-
-
-def _order(value: Any) -> tuple[bool, Any]:
-    return value is None, value
 
 
 def _folders(folder: Path) -> Iterator[Path]:

@@ -5,12 +5,13 @@ import functools
 import os
 import traceback
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
+from cnnkit.comparison.course import OneTraining
 from cnnkit.comparison.executor import Outcome
 from cnnkit.comparison.processes import worker_context
 from cnnkit.comparison.trial import Trial, run_trial
@@ -73,12 +74,7 @@ class LocalExecutor:
         return self.workers or workers_for(trial.config.runtime)
 
 
-class Known(Protocol):
-    @property
-    def id(self) -> str: ...
-
-
-T = TypeVar("T", bound=Known)
+T = TypeVar("T", bound=OneTraining)
 
 
 def in_processes(
@@ -97,7 +93,8 @@ def in_processes(
             if len(workers) == side_by_side(trial):
                 break
         while busy := [worker for worker in workers if worker.trial]:
-            for worker in _wait_for_any(busy):
+            ready = wait([worker.connection for worker in busy])
+            for worker in (worker for worker in busy if worker.connection in ready):
                 trial, reply, alive = worker.end()
                 if not alive:
                     worker.start()
@@ -150,11 +147,6 @@ class _Worker(Generic[T]):
     def stop(self) -> None:
         self.process.terminate()  # a training saves and stops at SIGTERM
         self.connection.close()
-
-
-def _wait_for_any(workers: Sequence[_Worker[T]]) -> list[_Worker[T]]:
-    ready = wait([worker.connection for worker in workers])
-    return [worker for worker in workers if worker.connection in ready]
 
 
 def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:

@@ -31,6 +31,7 @@ from cnnkit.data.prepared_files import (
 )
 from cnnkit.errors import DataError
 from cnnkit.events import Note, NoteListener, Prepared
+from cnnkit.filenames import LOCK_SUFFIX, PIXELS, SHEET, WHOLE
 from cnnkit.files import write_json
 from cnnkit.listing import Listing
 from cnnkit.processes import available_cpus, starting_processes
@@ -88,7 +89,7 @@ def prepared_images(
     try:
         if (found := _finished(files, stored, fit)) is None:
             folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(files.lock):
+            with FileLock(files.at(LOCK_SUFFIX)):
                 if (found := _finished(files, stored, fit)) is None:
                     found = _prepare(files, stored, fit, notify, pool)
     except OSError as error:
@@ -96,7 +97,7 @@ def prepared_images(
             f"the images cannot be prepared in {folder}: {error.strerror}; "
             "set XDG_CACHE_HOME to a folder that takes files"
         ) from error
-    return found.as_listed(listing, files.sheet)
+    return found.as_listed(listing, files.at(SHEET))
 
 
 def _name(root: Path, fit: Fit) -> str:
@@ -135,11 +136,11 @@ def _processes(most: int) -> Generator[Pool]:
 def _finished(files: Files, listing: Listing, fit: Fit) -> _Stored | None:
     """The prepared images; None where they are not all there, or are no longer what was written."""
     try:
-        said = json.loads(files.finished.read_text(encoding="utf-8"))
+        said = json.loads(files.at(WHOLE).read_text(encoding="utf-8"))
         damaged = {int(index): str(reason) for index, reason in said["damaged"].items()}
         images = len(listing.paths)
         pixels, hashes, shapes = files.mapped(images, fit, "c")
-        touched = files.pixels.stat().st_mtime_ns != said["changed"]
+        touched = files.at(PIXELS).stat().st_mtime_ns != said["changed"]
         if touched and whole_images(pixels, hashes, range(images)) != images - len(damaged):
             return None
     except (OSError, ValueError, LookupError, AttributeError, TypeError):
@@ -149,7 +150,7 @@ def _finished(files: Files, listing: Listing, fit: Fit) -> _Stored | None:
 
 def _prepare(files: Files, listing: Listing, fit: Fit, notify: NoteListener, pool: Pool | None) -> _Stored:
     images = len(listing.paths)
-    files.finished.unlink(missing_ok=True)
+    files.at(WHOLE).unlink(missing_ok=True)
     make_room(files, images, fit)
     pixels, hashes, shapes = files.mapped(images, fit, "r+")
     begun = np.flatnonzero(hashes > DAMAGED)
@@ -170,8 +171,8 @@ def _prepare(files: Files, listing: Listing, fit: Fit, notify: NoteListener, poo
     pixels.flush()
     hashes.flush()
     shapes.flush()
-    changed = files.pixels.stat().st_mtime_ns
-    write_json(files.finished, {"root": str(listing.root), "changed": changed, "damaged": damaged})
+    changed = files.at(PIXELS).stat().st_mtime_ns
+    write_json(files.at(WHOLE), {"root": str(listing.root), "changed": changed, "damaged": damaged})
     remove_older(files)
     return _Stored(*files.mapped(images, fit, "c"), damaged)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from cnnkit.data.pictures import Bytes
 from cnnkit.errors import DataError
-from cnnkit.filenames import HASHES, KEYS, LOCK_SUFFIX, PIXELS, PREPARED, SHAPES, SHEET, WHOLE
+from cnnkit.filenames import HASHES, KEYS, LOCK_SUFFIX, PIXELS, PREPARED, SHAPES
 from cnnkit.listing import Listing
 from cnnkit.words import gigabytes
 
@@ -48,39 +48,15 @@ class Files:
 
     stem: Path
 
-    @property
-    def pixels(self) -> Path:
-        return self.stem.with_suffix(PIXELS)
-
-    @property
-    def hashes(self) -> Path:
-        return self.stem.with_suffix(HASHES)
-
-    @property
-    def shapes(self) -> Path:
-        return self.stem.with_suffix(SHAPES)
-
-    @property
-    def keys(self) -> Path:
-        return self.stem.with_suffix(KEYS)
-
-    @property
-    def sheet(self) -> Path:
-        return self.stem.with_suffix(SHEET)
-
-    @property
-    def finished(self) -> Path:
-        return self.stem.with_suffix(WHOLE)
-
-    @property
-    def lock(self) -> Path:
-        return self.stem.with_suffix(LOCK_SUFFIX)
+    def at(self, ending: str) -> Path:
+        """ending: of `cnnkit.filenames.PREPARED`, or that of the lock."""
+        return self.stem.with_suffix(ending)
 
     def mapped(self, images: int, fit: Fit, mode: Any) -> tuple[Any, Any, Any]:
         """(pixels, hashes, shapes) as arrays on the files. mode: "r+" to write, "c" to read."""
-        pixels = np.memmap(self.pixels, np.uint8, mode, shape=(images, fit.channels, *fit.size))
-        hashes = np.memmap(self.hashes, np.uint64, mode, shape=(images,))
-        return pixels, hashes, np.memmap(self.shapes, np.int32, mode, shape=(images, 3))
+        pixels = np.memmap(self.at(PIXELS), np.uint8, mode, shape=(images, fit.channels, *fit.size))
+        hashes = np.memmap(self.at(HASHES), np.uint64, mode, shape=(images,))
+        return pixels, hashes, np.memmap(self.at(SHAPES), np.int32, mode, shape=(images, 3))
 
 
 def digest(text: str) -> str:
@@ -103,13 +79,13 @@ def hash_of(pixels: Bytes) -> int:
 def make_room(files: Files, images: int, fit: Fit) -> None:
     """Makes files of the right length, where they are not there yet. Raises DataError for want of room."""
     needed, free = images * fit.bytes, shutil.disk_usage(files.stem.parent).free
-    if not files.pixels.exists() and needed > free:
+    if not files.at(PIXELS).exists() and needed > free:
         raise DataError(
             f"the prepared images need {gigabytes(needed)} in {files.stem.parent}, and "
             f"{gigabytes(free)} are free; choose a smaller data.size, or another folder by XDG_CACHE_HOME"
         )
-    for path, length in ((files.pixels, needed), (files.hashes, 8 * images), (files.shapes, 12 * images)):
-        with path.open("ab") as file:
+    for ending, length in ((PIXELS, needed), (HASHES, 8 * images), (SHAPES, 12 * images)):
+        with files.at(ending).open("ab") as file:
             if file.tell() != length:
                 file.truncate(0)
                 file.truncate(length)
@@ -130,10 +106,10 @@ def remove_older(files: Files) -> None:
     for stem in {path.with_suffix("") for path in _older(files, "")}:
         older = Files(stem)
         with contextlib.suppress(Timeout, OSError):  # another process maps a file (Windows)
-            with FileLock(older.lock, timeout=0):
+            with FileLock(older.at(LOCK_SUFFIX), timeout=0):
                 for ending in PREPARED:
-                    stem.with_suffix(ending).unlink(missing_ok=True)
-            older.lock.unlink(missing_ok=True)
+                    older.at(ending).unlink(missing_ok=True)
+            older.at(LOCK_SUFFIX).unlink(missing_ok=True)
 
 
 def take_unchanged(files: Files, listing: Listing, fit: Fit) -> int:
@@ -165,7 +141,7 @@ def take_unchanged(files: Files, listing: Listing, fit: Fit) -> int:
 
 def write_keys(files: Files, listing: Listing) -> None:
     if listing.container == "folder":
-        _keys(listing).tofile(files.keys)
+        _keys(listing).tofile(files.at(KEYS))
 
 
 def _keys(listing: Listing) -> NDArray[np.uint64]:

@@ -99,13 +99,13 @@ def _of_runs(paths: Sequence[Path]) -> Chosen:
     }
     title = " and ".join(dict.fromkeys(config.data.info.title for config in configs.values()))
     seed = next(iter(configs.values())).training.seed
-    going_on = [name for name, path in zip(configs, paths, strict=True) if _is_unfinished(path)]
+    going_on = [
+        name
+        for name, path in zip(configs, paths, strict=True)
+        if path.is_dir() and not open_run(path).finished
+    ]
     shown = _travelling(title, weights, {name: i for i, name in enumerate(configs)}, seed, lost)
     return replace(shown, unfinished=[name for name in going_on if name in shown.weights])
-
-
-def _is_unfinished(path: Path) -> bool:
-    return path.is_dir() and not open_run(path).finished
 
 
 def _with_own_code(models: Mapping[str, ModelConfig]) -> dict[str, str]:

@@ -48,7 +48,10 @@ def tuning_table(study: StudyFile) -> TuningTable | None:
     rows = [
         PointRow(
             settings=[setting_text(value) for value in tuning.points[point].values()],
-            values=[_cell(tuning.monitor, of_level.deciding[point]) for _, of_level in tuned],
+            values=[
+                "" if value is None else value_text(tuning.monitor, value, short=True)
+                for value in (of_level.deciding[point] for _, of_level in tuned)
+            ],
             chosen=[of_level.point == point for _, of_level in tuned],
             own=point == 0,
         )
@@ -64,10 +67,6 @@ def tuning_table(study: StudyFile) -> TuningTable | None:
         measure=measure,
         best=f"lowest {measure}" if tuning.monitor == "loss" else f"best {measure}",
     )
-
-
-def _cell(monitor: str, value: float | None) -> str:
-    return "" if value is None else value_text(monitor, value, short=True)
 
 
 def _size(values: Sequence[float | None]) -> list[float]:

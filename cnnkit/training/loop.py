@@ -94,7 +94,7 @@ def run_epoch(
         while now.step < steps.count and going_on:
             steps.take(epoch, now.step)
             now.step += 1
-            now.images = steps.images_until(now.step)
+            now.images = steps.trainings[0].images_until(now.step)
             now.seconds = begun + time.perf_counter() - started
             if steps.watched and not math.isfinite(now.losses[now.step - 1]):
                 break  # `close_epoch` raises
@@ -129,9 +129,6 @@ class EagerSteps:
             self.training.seed_generators(epoch)
         self.training.model.train()
         return self.training.under_way
-
-    def images_until(self, step: int) -> int:
-        return len(self.images) if step == self.count else step * self.training.config.training.batch_size
 
     def take(self, epoch: int, step: int) -> None:
         training, config, now = self.training, self.training.config.training, self.training.under_way

@@ -125,9 +125,6 @@ class Stack:
             record(self._learn_next)
         self.averaging = averaging
 
-    def images_until(self, step: int) -> int:
-        return self.shares.shape[1] if step == self.count else step * self.config.training.batch_size
-
     def take(self, epoch: int, step: int) -> None:
         if self.rate is None:
             rate = learning_rate_at(self.config.training, (epoch - 1) * self.count + step, self.count)

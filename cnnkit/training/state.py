@@ -75,6 +75,11 @@ class Training:
         whole, rest = divmod(self.train_images, self.config.training.batch_size)
         return max(1, whole + (rest > 1))
 
+    def images_until(self, step: int) -> int:
+        """How many images the first `step` steps of an epoch show."""
+        every = step == self.steps_per_epoch
+        return self.train_images if every else step * self.config.training.batch_size
+
     @property
     def finished(self) -> bool:
         patience = self.config.training.early_stopping
@@ -174,9 +179,6 @@ class Steps(Protocol):
 
     def take(self, epoch: int, step: int) -> None:
         """Takes one step, counted from 0."""
-
-    def images_until(self, step: int) -> int:
-        """How many images of one training the first `step` steps of an epoch show."""
 
     def keep(self, now: EpochUnderWay, seconds: Callable[[], float]) -> None:
         """Waits for the device, and leaves each training with its sums. seconds: its share of the time."""
