@@ -23,7 +23,7 @@ from cnnkit.report.template import render
 
 ASSETS = Path(__file__).parent / "assets"
 COMPUTING = ("tensors", "layers", "pools", "heads", "network")
-FRAMING = ("resizing", "paper", "strokes", "framing")
+FRAMING = ("resizing", "clean_paper", "main_strokes", "framing")
 SHOWING = ("elements", "pictures", "drawing", "sources", "answers", "arithmetic", "inside", "last_layers")
 LESSON = (
     "lesson",
