@@ -25,9 +25,9 @@ class OfImages:
         Both are independent, so they add like the sides of a right triangle. The part of the images holds for
         all `pairs` of a study together (Bonferroni).
         """
-        from scipy.stats import t
+        from scipy.special import stdtrit
 
-        return math.hypot(of_seeds, float(t.ppf(1 - 0.025 / pairs, self.df)) * self.error)
+        return math.hypot(of_seeds, float(stdtrit(self.df, 1 - 0.025 / pairs)) * self.error)
 
 
 def image_error(differences: ArrayLike, classes: NDArray[np.integer] | None = None) -> OfImages:
@@ -90,9 +90,9 @@ def least_of_images(error: float, pairs: int, share: float) -> float:
 
     error: the standard error that comes from the images. pairs: how many verdicts hold together.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
-    return float(norm.isf(0.025 / pairs) + norm.ppf(share)) * error
+    return float(ndtri(share) - ndtri(0.025 / pairs)) * error
 
 
 def default_margin(images: int) -> float:

@@ -78,7 +78,7 @@ def least_decided(fit: Fit, seeds: int) -> float | None:
     A lead: one level is better than every other by as much. The noise is the median of the pairs in `fit`. It
     is only estimated, so t follows a noncentral t distribution. None: fewer than two seeds are known.
     """
-    from scipy.stats import nct
+    from scipy.special import nctdtrit
 
     known = (fit.df > 0) & (fit.seeds > 1)
     if not known.any():
@@ -93,7 +93,7 @@ def least_decided(fit: Fit, seeds: int) -> float | None:
     needed = reach(n, 1.0, df * (n - 1) / (seen - 1), ENOUGH * pairs_each) * math.sqrt(n)  # of t
     if not needed < math.inf:
         return None
-    return float(nct.ppf(SHARE, df, float(needed))) * math.sqrt(variance / n)
+    return float(nctdtrit(df, float(needed), SHARE)) * math.sqrt(variance / n)
 
 
 @dataclass(frozen=True)

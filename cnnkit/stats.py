@@ -56,14 +56,14 @@ def mean_interval(values: ArrayLike, resolution: float = 0.0, together: int = 1)
     intervals shall hold all together with 95 %; each is then wider (Bonferroni).
     Student, "The probable error of a mean", Biometrika 1908.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit  # scipy.stats computes the same, and takes 0.8 s more to import
 
     values = np.asarray(values, float)
     mean, n = float(values.mean()), len(values)
     if n < 2:
         return Interval(mean, None, None)
     error = max(deviation(values), resolution) / math.sqrt(n)
-    reach = float(t.isf((1 - CONFIDENCE) / 2 / together, n - 1)) * error
+    reach = -float(stdtrit(n - 1, (1 - CONFIDENCE) / 2 / together)) * error
     return Interval(mean, mean - reach, mean + reach)
 
 

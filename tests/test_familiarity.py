@@ -14,7 +14,7 @@ from cnnkit.experiment.train import run_experiment
 from cnnkit.filenames import BEST
 from cnnkit.tensor_files import load_tensors, save_tensors
 from cnnkit.training.device import choose_device
-from cnnkit.training.familiarity import familiarity_of
+from cnnkit.training.familiarity import CHUNK, Familiarity, familiarity_of
 
 KEPT = Path(__file__).parent / "kept" / "0.1.0"
 
@@ -75,6 +75,18 @@ def test_without_validation_images_nothing_is_remembered(tiny: Tiny, tmp_path: P
     run = create_run(tiny("data.validation=0", "training.epochs=1"), "tiny", tmp_path / "run")
     run_experiment(run.config, run)
     assert load_weights(run.path).familiarity is None
+
+
+def test_an_image_is_as_far_as_the_nearest_point_of_the_class_that_it_was_given() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(2 * CHUNK + 1, 3, generator=generator)
+    predicted = torch.randint(0, 3, (len(features),), generator=generator)  # class 2 has no point
+    points = torch.randn(40, 3, generator=generator).half()
+    classes = torch.arange(40).remainder(2).to(torch.uint8)
+    known = Familiarity(torch.zeros(3), torch.eye(3), points, classes, torch.ones(()))
+    to_all = (features[:, None] - points.float()).square().sum(2).sqrt()
+    expected = to_all.where(classes == predicted[:, None], torch.inf).amin(1)
+    torch.testing.assert_close(known._distances(features, predicted), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_class_that_was_never_trained_on_is_strange(run: cnnkit.Run) -> None:

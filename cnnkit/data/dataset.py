@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -105,6 +106,11 @@ class Splits:
     @property
     def info(self) -> ImageInfo:
         return self.train.info
+
+    @cached_property
+    def pixel_statistics(self) -> tuple[Tensor, Tensor]:
+        """Of the training images: `pixel_statistics`. A forecast and its training share them."""
+        return pixel_statistics(self.train)
 
     def to(self, device: torch.device) -> "Splits":
         return replace(

@@ -9,7 +9,7 @@ from cnnkit import signals
 from cnnkit.config.costs import layer_costs
 from cnnkit.config.schema import Config
 from cnnkit.config.training import BALANCED
-from cnnkit.data.dataset import Published, Splits, pixel_statistics
+from cnnkit.data.dataset import Published, Splits
 from cnnkit.data.prepare import load_splits
 from cnnkit.errors import Interrupted, OutOfMemory, RunError, TrainingError
 from cnnkit.events import Begun, Listener, Note, ignore
@@ -230,7 +230,7 @@ def begin(config: Config, placement: Placement, splits: Splits) -> Training:
     Raises OutOfMemory where it cannot fit.
     """
     refuse_what_cannot_fit(config, splits.info, placement.device)
-    mean, std = pixel_statistics(splits.train)
+    mean, std = splits.pixel_statistics
     model = build_model(config.model, splits.info, config.training.seed, mean, std)
     weights = None
     if config.training.class_weights == BALANCED:
