@@ -15,7 +15,7 @@ from cnnkit.config.schema import Config
 from cnnkit.data.prepare import load_data
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.families.heads import HEADS
-from cnnkit.nn.evidence import above_mean, evidence
+from cnnkit.nn.evidence import above_mean, evidence, evidence_and_logits
 from cnnkit.nn.model import CNN, build_model
 from cnnkit.report.evidence import (
     INK,
@@ -123,6 +123,12 @@ def test_dropout_is_off(head: str, images: Tensor) -> None:
     config = ModelConfig(channels=(4, 6), kernel_sizes=3, head=head, hidden=(5,), dropout=0.5)
     model = build_model(config, info((1, 12, 12), 3), seed=1).train()
     assert torch.equal(evidence(model, images), evidence(model, images))
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_logits_beside_the_evidence_are_the_network_s(head: str, images: Tensor) -> None:
+    model = model_of(head, (7,))
+    assert torch.equal(evidence_and_logits(model, images)[1], model(images))
 
 
 def test_what_all_classes_share_is_taken_off() -> None:

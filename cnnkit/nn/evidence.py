@@ -17,14 +17,20 @@ def evidence(model: CNN, images: Tensor) -> Tensor:
     how much that cell alone changes the logits of a grid of zeros. So, without hidden layers, the logits
     are the mean over the cells where the head averages, and their sum and the bias where it keeps them.
     """
+    return evidence_and_logits(model, images)[0]
+
+
+def evidence_and_logits(model: CNN, images: Tensor) -> tuple[Tensor, Tensor]:
+    """`evidence`, and the logits (N, classes), of the same feature maps."""
     model.eval()
     with torch.inference_mode():
         maps = model.stages(model.normalize(images))
+        logits = model.dense(model.head(maps))
         if model.head.entry.keeps_cells:
-            return _of_kept_cells(model.dense, maps)
+            return _of_kept_cells(model.dense, maps), logits
         n, channels, rows, columns = maps.shape
         alone = maps.permute(0, 2, 3, 1).reshape(-1, channels, 1, 1)
-        return model.dense(model.head(alone)).view(n, rows, columns, -1)  # type: ignore[no-any-return]
+        return model.dense(model.head(alone)).view(n, rows, columns, -1), logits
 
 
 def _of_kept_cells(dense: nn.Sequential, maps: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from cnnkit.config.images import DataConfig
 from cnnkit.config.model import Cells
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.experiment.checkpoints import Weights
-from cnnkit.nn.evidence import above_mean, evidence
+from cnnkit.nn.evidence import above_mean, evidence_and_logits
 from cnnkit.nn.model import CNN
 from cnnkit.report.image_captions import Hits, evidence_caption, hits_caption
 from cnnkit.report.images import input_image, objects_alone, signed_image
@@ -137,12 +137,12 @@ def object_sides(data: DataConfig, images: int) -> list[int]:
 
 
 def _measure(series: int, name: str, weights: Weights, images: ImageDataset) -> LevelEvidence:
-    model = weights.model.eval()
+    model = weights.model
     maps, answers = [], []
     for chunk in images.batches(CHUNK):
-        maps.append(above_mean(evidence(model, chunk.images), chunk.labels))
-        with torch.inference_mode():
-            answers.append(model(chunk.images).argmax(1))
+        cells, logits = evidence_and_logits(model, chunk.images)
+        maps.append(above_mean(cells, chunk.labels))
+        answers.append(logits.argmax(1))
     return LevelEvidence(series, name, _cells(model), torch.cat(maps), torch.cat(answers))
 
 
