@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
+from cnnkit.calibrator import Calibrator, UniformShare
 from cnnkit.records import Record
 
 BINS = 15  # of equal width, as Guo et al. have them
@@ -28,7 +29,7 @@ class ConfidenceBin(Record):
 class Calibration(Record):
     """Whether a network is right as often as it says, on a split. Errors are fractions.
 
-    temperature: what its logits are divided by; None where none was fitted. error, bins: with it.
+    temperature, uniform_share: as in `Calibrator`; None and 0 where none was fitted. error, bins: with them.
     error_before, bins_before: of the network as it was trained. error_by_chance: what a perfectly calibrated
     network of the same confidences would have on average, on as many images.
     """
@@ -39,20 +40,22 @@ class Calibration(Record):
     error_by_chance: Share
     bins: Annotated[list[ConfidenceBin], Field(min_length=1)]
     bins_before: Annotated[list[ConfidenceBin], Field(min_length=1)]
+    uniform_share: UniformShare = 0.0
 
 
 def calibration_of(
-    confidences: ArrayLike, before: ArrayLike, right: ArrayLike, temperature: float | None
+    confidences: ArrayLike, before: ArrayLike, right: ArrayLike, calibrator: Calibrator
 ) -> Calibration:
-    """confidences, before: (images,), with the temperature and without. right: (images,) bool."""
+    """confidences, before: (images,), with the calibrator and without. right: (images,) bool."""
     bins, bins_before = confidence_bins(confidences, right), confidence_bins(before, right)
     return Calibration(
-        temperature=temperature,
+        temperature=calibrator.temperature,
         error=calibration_error(bins),
         error_before=calibration_error(bins_before),
         error_by_chance=error_by_chance(confidences),
         bins=bins,
         bins_before=bins_before,
+        uniform_share=calibrator.uniform_share,
     )
 
 

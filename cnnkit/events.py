@@ -91,8 +91,8 @@ class EpochRecord(Monitored):
     train_loss and train_accuracy: over the epoch's batches while the weights moved, with dropout,
     augmentation and label smoothing. val_loss and val_accuracy: after the epoch, without them;
     None where nothing is held out. clean_train_loss and clean_train_accuracy: measured as validation is, on
-    a fixed sample of the training images; None in files of cnnkit 0.1.0. temperature: what logits are
-    divided by for honest probabilities, fitted on the validation images; None where none was fitted.
+    a fixed sample of the training images; None in files of cnnkit 0.1.0. temperature, uniform_share: of the
+    calibrator that was fitted on the validation images; None and 0 where none was.
     val_balanced_accuracy, val_macro_f1: as in `cnnkit.scores`; None in files of cnnkit 0.3 and before, too.
     seconds: of training alone, without what is measured after the epoch.
     Accuracies are fractions, losses mean cross-entropies in nats.
@@ -112,6 +112,7 @@ class EpochRecord(Monitored):
     temperature: float | None = None
     val_balanced_accuracy: float | None = None
     val_macro_f1: float | None = None
+    uniform_share: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ TOUCHED: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "bear": ({"size of the bear": "3", "clutter": "0.5"}, ()),
     "dropout": ({"dropout factor": "0.8"}, ("a hundred masks",)),
     "dense": ({"hole": "1"}, ()),
-    "softmax": ({"temperature": "3", "add to all": "2"}, ()),
+    "softmax": ({"temperature": "3", "spread over all classes": "0.2", "add to all": "2"}, ()),
 }
 
 

@@ -18,9 +18,10 @@ import cnnkit
 import cnnkit.api.functions
 import cnnkit.api.run
 import cnnkit.api.study
+from cnnkit.calibrator import calibrator_of
 from cnnkit.experiment.checkpoints import load_weights
 from cnnkit.tensor_files import load_tensors, save_tensors
-from cnnkit.training.evaluation import fit_temperature
+from cnnkit.training.fitting import fit_calibrator
 
 PUBLIC = [
     *("CnnkitError", "Config", "ConfigError", "DamagedFile", "DataError", "EpochRecord", "Measured"),
@@ -132,17 +133,20 @@ def test_what_is_measured_and_loaded_prints_as_a_line(run: cnnkit.Run) -> None:
     assert len(repr(measured)) < 300 > len(repr(images))
 
 
-def test_the_temperature_is_fitted_on_the_validation_images_and_travels_with_each_weights_file(
+def test_the_calibrator_is_fitted_on_the_validation_images_and_travels_with_each_weights_file(
     run: cnnkit.Run,
 ) -> None:
     on_validation = run.evaluate("validation").evaluation
-    fitted = fit_temperature(on_validation.logits, on_validation.labels)
+    fitted = fit_calibrator(on_validation.logits, on_validation.labels)
     alone = cnnkit.open_run(run.path / "last.safetensors").weights
-    of_best = [record.temperature for record in run.metrics if record.epoch == run.result.best_epoch]
-    assert [run.weights.temperature] == of_best == [pytest.approx(fitted, rel=1e-6)]
-    assert alone.temperature == run.metrics[-1].temperature
+    of_best = calibrator_of(run.metrics[run.result.best_epoch - 1])
+    assert run.weights.calibrator == of_best
+    assert (of_best.temperature, of_best.uniform_share) == pytest.approx(
+        (fitted.temperature, fitted.uniform_share), rel=1e-6
+    )
+    assert alone.calibrator == calibrator_of(run.metrics[-1])
     assert run.result.calibration is not None
-    assert run.result.calibration.temperature == run.weights.temperature
+    assert calibrator_of(run.result.calibration) == run.weights.calibrator
 
 
 def test_the_result_tells_the_clean_training_figures_of_the_kept_epoch(run: cnnkit.Run) -> None:
@@ -153,13 +157,19 @@ def test_the_result_tells_the_clean_training_figures_of_the_kept_epoch(run: cnnk
     assert told == (on_train.accuracy, pytest.approx(on_train.loss, rel=1e-6))
 
 
-@pytest.mark.parametrize("temperature", ["hot", "nan", "-1", "0", "1e9"])
-def test_weights_with_a_temperature_that_is_none_are_damaged(
-    run: cnnkit.Run, tmp_path: Path, temperature: str
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("temperature", value) for value in ("hot", "nan", "-1", "0", "1e9")),
+        *(("uniform_share", value) for value in ("even", "nan", "-0.1", "1")),
+    ],
+)
+def test_weights_with_a_calibrator_that_is_none_are_damaged(
+    run: cnnkit.Run, tmp_path: Path, name: str, value: str
 ) -> None:
     tensors, metadata = load_tensors(run.path / "best.safetensors")
-    save_tensors(tmp_path / "other.safetensors", tensors, {**metadata, "temperature": temperature})
-    with pytest.raises(cnnkit.RunError, match="temperature"):
+    save_tensors(tmp_path / "other.safetensors", tensors, {**metadata, name: value})
+    with pytest.raises(cnnkit.RunError, match=f"is damaged: its {name}: "):
         load_weights(tmp_path / "other.safetensors")
 
 
@@ -171,9 +181,7 @@ def test_an_unknown_split_is_a_usage_error(run: cnnkit.Run) -> None:
 def test_a_tensor_and_the_model_predict_alike(run: cnnkit.Run) -> None:
     images = cnnkit.load_images(run.config).test.images[:5]
     predictions = run.predict(images)
-    temperature = run.weights.temperature
-    assert temperature is not None
-    shares = (run.model()(images) / temperature).softmax(1)
+    shares = run.weights.calibrator.probabilities(run.model()(images))
     for prediction, of_image in zip(predictions, shares, strict=True):
         assert prediction.best == str(int(of_image.argmax()))
         assert prediction.probabilities[0] == pytest.approx(of_image.max().item(), rel=1e-4)

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from cnnkit.calibration import calibration_of
+from cnnkit.calibrator import Calibrator
 from cnnkit.errors import RunError
 from cnnkit.events import EpochRecord
 from cnnkit.experiment.run_dir import RunDir, RunResult
@@ -198,7 +199,7 @@ CALIBRATION = calibration_of(
     confidences=[0.99, 0.98, 0.97, 0.55],
     before=[0.75, 0.74, 0.74, 0.45],
     right=[True, True, True, False],
-    temperature=0.5,
+    calibrator=Calibrator(0.5, 0.0123),
 )
 
 
@@ -213,16 +214,20 @@ def test_a_mark_of_the_reliability_diagram_lies_where_confidence_and_accuracy_sa
     assert ends == [(panel.x(0), panel.y(0)), (panel.x(100), panel.y(100))]
 
 
-def test_the_diagram_shows_before_and_after_the_temperature_and_tells_both_gaps() -> None:
+def test_the_diagram_shows_before_and_after_the_calibrator_and_tells_both_gaps() -> None:
     view = reliability_view(CALIBRATION)
     assert view is not None
     before, after = view["panels"]
     assert [mark.x for mark in before.marks] != [mark.x for mark in after.marks]
-    assert f"{CALIBRATION.error_before:.2%} before and {CALIBRATION.error:.2%} after" in view["caption"]
+    assert (
+        f"{CALIBRATION.error_before:.2%} before and {CALIBRATION.error:.2%} with temperature 0.5 and 1.23%"
+        in view["caption"]
+    )
+    assert "with temperature 0.5 and 1.23% spread over all classes" in view["caption"]
 
 
 def test_without_a_temperature_there_is_one_diagram_that_says_why() -> None:
-    view = reliability_view(replace(CALIBRATION, temperature=None))
+    view = reliability_view(replace(CALIBRATION, temperature=None, uniform_share=0.0))
     assert view is not None
     assert len(view["panels"]) == 1
     assert "no validation images" in view["caption"]

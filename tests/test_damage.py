@@ -14,6 +14,7 @@ import pytest
 from conftest import TINY
 from support import Here, Outcome, call, finished_run, keep_json, kept_json
 
+from cnnkit.calibrator import Calibrator
 from cnnkit.comparison.results import rewritten
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import StudyPlan, plan_study
@@ -331,12 +332,16 @@ def forge_bins(trial: Path) -> None:
     forge_calibration(bins=[{**one, "confidence": one["accuracy"]} for one in bins])(trial)
 
 
-def forge_temperature(trial: Path) -> None:
+def forge_calibrator(factor: float, share: float) -> Forge:
     """In the weights and in the result alike."""
-    weights = load_weights(trial)
-    run, found = RunDir(trial), weights.familiarity
-    save_weights(run, BEST, weights.model, weights.config, 2 * weights.temperature, found)
-    forge_calibration(temperature=2 * weights.temperature)(trial)
+
+    def forge(trial: Path) -> None:
+        weights = load_weights(trial)
+        forged = Calibrator(factor * weights.calibrator.temperature, share)
+        save_weights(RunDir(trial), BEST, weights.model, weights.config, forged, weights.familiarity)
+        forge_calibration(**forged.to_dict())(trial)
+
+    return forge
 
 
 def forge_clean_figures(trial: Path) -> None:
@@ -352,8 +357,10 @@ def forge_clean_figures(trial: Path) -> None:
             (forge_trial_json(key), rf"{TRIAL}: what comes out again has another {key}$")
             for key in ("data", "split", "order", "augmentation", "weights", "id")
         ),
-        (forge_temperature, rf"{BEST}: the temperature is"),
+        (forge_calibrator(2, 0.0), rf"{BEST}: the temperature is"),
+        (forge_calibrator(1, 0.2), rf"{BEST}: the (uniform share is 0.2|temperature is)"),
         (forge_calibration(temperature=1.5), rf"{RESULT}: the temperature is 1.5"),
+        (forge_calibration(uniform_share=0.2), rf"{RESULT}: the uniform share is 0.2"),
         (forge_calibration(error=0.5), rf"{RESULT}: calibration.error tells of 0.5,"),
         (forge_calibration(error_before=0.5), rf"{RESULT}: calibration.error_before tells of 0.5,"),
         (forge_calibration(error_by_chance=0.5), rf"{RESULT}: calibration.error_by_chance tells of 0.5,"),
@@ -516,9 +523,8 @@ def test_eval_neither_makes_nor_fills_the_folder_that_a_weights_file_names(
     config = parse_config(TINY, "tiny", ["data.dataset=mnist", f"data.root={json.dumps(str(evil))}"])
     from cnnkit.nn.model import build_model
 
-    save_weights(
-        RunDir(tmp_path), "a.safetensors", build_model(config.model, config.data.info, 0), config, None
-    )
+    model = build_model(config.model, config.data.info, 0)
+    save_weights(RunDir(tmp_path), "a.safetensors", model, config, Calibrator())
     assert load_weights(tmp_path / "a.safetensors").config.data.root == str(evil)
     told = call(capsys, "eval", tmp_path / "a.safetensors")
     assert told.code == 1

@@ -14,6 +14,7 @@ from support import info
 from torch import Tensor, nn
 
 from cnnkit.calibration import BINS, calibration_error, confidence_bins, error_by_chance
+from cnnkit.calibrator import AS_TRAINED, COLDEST, HOTTEST, Calibrator, calibrator_of
 from cnnkit.config.model import ModelConfig
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.nn.model import CNN, build_model
@@ -21,16 +22,13 @@ from cnnkit.stats import wilson_interval
 from cnnkit.training.device import Placement
 from cnnkit.training.evaluation import (
     BATCH_MEMORY,
-    COLDEST,
-    HOTTEST,
     LARGEST_BATCH,
     Evaluation,
     evaluate,
     evaluation_batch,
-    fit_temperature,
     predict,
-    probabilities_of,
 )
+from cnnkit.training.fitting import PRIOR, fit_calibrator, fit_temperature
 
 CPU = Placement(torch.device("cpu"), "float32", 2)
 CLASSES = 10
@@ -132,9 +130,12 @@ def test_a_model_that_is_sure_and_right_is_calibrated() -> None:
     assert measured.calibration_error == pytest.approx(1 - measured.confidences.mean().item())
 
 
-def drawn_labels(logits: Tensor, seed: int = 0) -> Tensor:
-    """Labels as likely as softmax(logits) says: a perfectly calibrated network's."""
-    return logits.softmax(1).multinomial(1, generator=torch.Generator().manual_seed(seed))[:, 0]
+def drawn_labels(logits: Tensor, seed: int = 0, uniform_share: float = 0.0) -> Tensor:
+    """Labels as likely as softmax(logits) says: a perfectly calibrated network's. A share of them is any."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = logits.softmax(1).multinomial(1, generator=generator)[:, 0]
+    anything = torch.randint(CLASSES, labels.shape, generator=generator)
+    return torch.where(torch.rand(labels.shape, generator=generator) < uniform_share, anything, labels)
 
 
 def random_logits(n: int, scale: float = 3.0) -> Tensor:
@@ -148,6 +149,47 @@ def test_the_temperature_with_which_labels_were_drawn_is_found(temperature: floa
     assert fitted == pytest.approx(temperature, rel=0.03)
 
 
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.2])
+def test_the_calibrator_with_which_labels_were_drawn_is_found(temperature: float, share: float) -> None:
+    logits = random_logits(20_000)
+    labels = drawn_labels(logits, uniform_share=share)
+    fitted = fit_calibrator(logits * temperature, labels)
+    assert fitted.temperature == pytest.approx(temperature, rel=0.04)
+    assert fitted.uniform_share == pytest.approx(share, abs=0.01)
+
+
+def loss_with_priors(logits: Tensor, labels: Tensor, temperature: float, share: float) -> float:
+    told = Calibrator(temperature, share).probabilities(logits.double()).gather(1, labels[:, None])
+    prior = 1 / temperature + math.log(temperature) - math.log(1 - share)
+    return PRIOR * prior - told.log().sum().item()
+
+
+@pytest.mark.parametrize("images", [20, 200, 20_000])
+def test_no_other_calibrator_is_likelier(images: int) -> None:
+    logits = random_logits(images)
+    labels = drawn_labels(logits / 2, uniform_share=0.1)
+    fitted = fit_calibrator(logits, labels)
+    assert fitted.temperature is not None
+    best = loss_with_priors(logits, labels, fitted.temperature, fitted.uniform_share)
+    for share in (0.0, 0.001, 0.01, 0.03, 0.1, 0.3, fitted.uniform_share):
+        for factor in (0.5, 0.9, 0.99, 1.0, 1.01, 1.1, 2.0):
+            assert best <= loss_with_priors(logits, labels, factor * fitted.temperature, share) + 1e-9
+
+
+@pytest.mark.parametrize("images", [1, 3, CLASSES])
+def test_the_prior_of_the_share_counts_as_so_many_images_that_did_not_come_from_it(images: int) -> None:
+    surely_wrong = HARD_TO_FIT["no image is right"][:images]
+    fitted = fit_calibrator(surely_wrong, torch.arange(images))
+    assert fitted.uniform_share == pytest.approx(images / (images + PRIOR), rel=1e-6)
+
+
+def test_labels_that_tell_of_no_share_leave_it_at_0_and_the_temperature_as_it_is_alone() -> None:
+    logits = random_logits(2000)
+    labels = logits.argmax(1)
+    assert fit_calibrator(logits, labels) == Calibrator(fit_temperature(logits, labels), 0.0)
+
+
 def test_no_other_temperature_has_a_smaller_loss() -> None:
     logits = random_logits(20_000)
     labels = drawn_labels(logits / 2)
@@ -159,49 +201,72 @@ def test_no_other_temperature_has_a_smaller_loss() -> None:
     assert min(losses) == losses[1]
 
 
+def test_probabilities_are_those_of_the_formula() -> None:
+    logits, (temperature, e) = random_logits(50).double(), (0.7, 0.15)
+    powers = np.exp(logits.numpy() / temperature)
+    expected = (1 - e) * powers / powers.sum(1, keepdims=True) + e / CLASSES
+    np.testing.assert_allclose(Calibrator(temperature, e).probabilities(logits).numpy(), expected, rtol=1e-12)
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     rows=st.lists(st.lists(st.floats(-1e6, 1e6, width=32), min_size=3, max_size=3), min_size=1, max_size=8),
     temperature=st.floats(COLDEST, HOTTEST),
+    share=st.floats(0, 1, exclude_max=True),
 )
-def test_a_temperature_changes_no_answer(rows: list[list[float]], temperature: float) -> None:
+def test_a_calibrator_changes_no_answer_and_its_probabilities_sum_to_1(
+    rows: list[list[float]], temperature: float, share: float
+) -> None:
     logits = torch.tensor(rows)
-    before, after = (probabilities_of(logits, t) for t in (None, temperature))
     # Rounding may make two classes equally likely, but none that was less likely the likeliest.
     answers = logits.argmax(1, keepdim=True)
-    assert torch.equal(before.gather(1, answers)[:, 0], before.amax(1))
-    assert torch.equal(after.gather(1, answers)[:, 0], after.amax(1))
+    for calibrator in (AS_TRAINED, Calibrator(temperature, share)):
+        told = calibrator.probabilities(logits)
+        assert torch.equal(told.gather(1, answers)[:, 0], told.amax(1))
+        torch.testing.assert_close(told.sum(1), torch.ones(len(rows)))
+        assert told.min() >= 0
 
 
-def test_the_accuracy_and_the_loss_that_are_told_are_those_without_a_temperature(
+def test_a_calibrator_is_read_from_the_texts_of_a_file_as_it_was() -> None:
+    for calibrator in (AS_TRAINED, Calibrator(0.1 + 0.2), Calibrator(1 / 3, 0.1 / 3)):
+        assert Calibrator.from_dict({"cnnkit": "0.4.0", **calibrator.texts()}) == calibrator
+    assert Calibrator.from_dict({"temperature": "0.5"}) == Calibrator(0.5, 0.0)  # cnnkit 0.3
+
+
+def test_the_accuracy_and_the_loss_that_are_told_are_those_without_a_calibrator(
     dataset: ImageDataset, measured: Evaluation
 ) -> None:
-    scaled = evaluate(PixelsAsLogits(), dataset, CPU, 2.5)
+    scaled = evaluate(PixelsAsLogits(), dataset, CPU, Calibrator(2.5, 0.1))
     assert torch.equal(scaled.predictions, measured.predictions)
     assert (scaled.accuracy, scaled.loss) == (measured.accuracy, measured.loss)
-    expected = (dataset.images.flatten(1).double() / 25).softmax(1).amax(1)
+    expected = 0.9 * (dataset.images.flatten(1).double() / 25).softmax(1).amax(1) + 0.1 / CLASSES
     torch.testing.assert_close(scaled.confidences.double(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_both_calibration_errors_are_told(dataset: ImageDataset, measured: Evaluation) -> None:
-    scaled = evaluate(PixelsAsLogits(), dataset, CPU, 2.5).calibration()
-    assert scaled.temperature == 2.5
+    scaled = evaluate(PixelsAsLogits(), dataset, CPU, Calibrator(2.5, 0.1)).calibration()
+    assert calibrator_of(scaled) == Calibrator(2.5, 0.1)
     assert scaled.error_before == measured.calibration_error == measured.calibration().error_before
     assert scaled.error != scaled.error_before
     assert sum(row.images for row in scaled.bins) == sum(row.images for row in scaled.bins_before) == IMAGES
 
 
-@pytest.mark.parametrize("true_temperature", [0.3, 4.0])
-def test_a_temperature_makes_a_network_say_how_often_it_is_right(true_temperature: float) -> None:
+@pytest.mark.parametrize(("true_temperature", "share"), [(0.3, 0.0), (4.0, 0.0), (2.0, 0.1)])
+def test_a_calibrator_makes_a_network_say_how_often_it_is_right(
+    true_temperature: float, share: float
+) -> None:
     fitting, testing = random_logits(40_000).chunk(2)
-    temperature = fit_temperature(fitting * true_temperature, drawn_labels(fitting))
-    right = testing.argmax(1) == drawn_labels(testing, seed=1)
+    calibrator = fit_calibrator(fitting * true_temperature, drawn_labels(fitting, uniform_share=share))
+    right = testing.argmax(1) == drawn_labels(testing, 1, share)
 
-    def error(given: float | None) -> float:
-        told = probabilities_of(testing * true_temperature, given).amax(1)
+    def error(given: Calibrator) -> float:
+        told = given.probabilities(testing * true_temperature).amax(1)
         return calibration_error(confidence_bins(told.numpy(), right.numpy()))
 
-    assert error(temperature) < 0.02 < 0.05 < error(None)
+    assert error(calibrator) < 0.02 < 0.05 < error(AS_TRAINED)
+    if share:
+        alone = fit_temperature(fitting * true_temperature, drawn_labels(fitting, uniform_share=share))
+        assert 2 * error(calibrator) < error(Calibrator(alone))
 
 
 HARD_TO_FIT = {
@@ -210,22 +275,23 @@ HARD_TO_FIT = {
     "no image is right": -torch.eye(CLASSES) * 1e4,
     "all classes are equally likely": torch.zeros(CLASSES, CLASSES),
     "logits are as large as they get": torch.eye(CLASSES) * torch.finfo(torch.float32).max,
+    "no image is right, logits are as large as they get": -torch.eye(CLASSES)
+    * torch.finfo(torch.float32).max,
 }
 
 
 @pytest.mark.parametrize("images", [1, CLASSES])
 @pytest.mark.parametrize("name", HARD_TO_FIT)
-def test_whatever_the_logits_are_the_temperature_stays_within_its_bounds(name: str, images: int) -> None:
-    temperature = fit_temperature(HARD_TO_FIT[name][:images], torch.arange(images))
-    assert COLDEST * 0.999 <= temperature <= HOTTEST * 1.001
-    assert torch.isfinite(probabilities_of(HARD_TO_FIT[name], temperature)).all()
+def test_whatever_the_logits_are_the_calibrator_stays_within_its_bounds(name: str, images: int) -> None:
+    fitted = fit_calibrator(HARD_TO_FIT[name][:images], torch.arange(images))
+    assert Calibrator.from_dict(fitted.texts()) == fitted
+    assert torch.isfinite(fitted.probabilities(HARD_TO_FIT[name])).all()
 
 
 def test_images_that_tell_nothing_leave_the_temperature_at_1() -> None:
-    nothing = HARD_TO_FIT["all classes are equally likely"]
-    assert fit_temperature(nothing, torch.arange(CLASSES)) == pytest.approx(1, rel=1e-6)
-    sure = HARD_TO_FIT["every image is right and sure"]
-    assert fit_temperature(sure, torch.arange(CLASSES)) == pytest.approx(1, rel=1e-6)
+    for name in ("all classes are equally likely", "every image is right and sure"):
+        fitted = fit_calibrator(HARD_TO_FIT[name], torch.arange(CLASSES))
+        assert fitted == Calibrator(pytest.approx(1, rel=1e-6), 0.0)
 
 
 @pytest.mark.parametrize("images", [300, 10_000])

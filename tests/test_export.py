@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import cnnkit
 from cnnkit.api.functions import open_run
+from cnnkit.calibrator import Calibrator
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.data.prepare import load_splits
@@ -26,9 +27,11 @@ from cnnkit.experiment.torch_file import TorchDraft, traced
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.heads import HEADS
 from cnnkit.families.poolings import POOLINGS
+from cnnkit.filenames import BEST
 from cnnkit.nn.exported import Exported
 from cnnkit.nn.model import build_model
 from cnnkit.random import generator_for
+from cnnkit.tensor_files import load_tensors, save_tensors
 
 try:
     import onnx
@@ -82,11 +85,29 @@ def test_an_onnx_file_takes_whole_images_and_gives_the_logits_of_the_run(
     with torch.inference_mode():
         logits = open_run(finished).model()(images[..., 1:7, 1:7])
     assert np.allclose(found["logits"], logits.numpy(), atol=1e-5)
-    temperature = open_run(finished).weights.temperature
-    assert temperature is not None
-    assert abs(temperature - 1) > 0.01  # or else it could be left out
-    wanted = (logits / temperature).softmax(1).numpy()
+    wanted = open_run(finished).weights.calibrator.probabilities(logits).numpy()
     assert np.allclose(found["probabilities"], wanted, atol=1e-6)
+
+
+def test_each_format_gives_the_probabilities_of_the_calibrator(finished: Path, tmp_path: Path) -> None:
+    tensors, told = load_tensors(finished / BEST)
+    alone = tmp_path / "alone.safetensors"
+    save_tensors(alone, tensors, {**told, "temperature": "0.5", "uniform_share": "0.25"})
+    images = whole_test_images().images
+    run = open_run(alone)
+    run.export("a.onnx")
+    run.export("a.pt2", format="torch")
+    metadata = {"temperature": "", "uniform_share": ""}
+    of_torch = torch.export.load("a.pt2", extra_files=metadata).module()(images)[1]
+    assert [float(metadata[name]) for name in ("temperature", "uniform_share")] == [0.5, 0.25]
+    of_onnx = answers_of(Path("a.onnx"), images.numpy())
+    wanted = 0.75 * (torch.from_numpy(of_onnx["logits"]) / 0.5).softmax(1) + 0.25 / 10
+    assert np.allclose(of_onnx["probabilities"], wanted, atol=1e-6)
+    assert torch.allclose(of_torch, wanted, atol=1e-5)
+    assert json.loads(Path("a.onnx.json").read_text())["uniform_share"] == 0.25
+    assert open_run(Path("a.onnx")).weights.calibrator == Calibrator(0.5, 0.25)
+    (shown,) = open_run(Path("a.onnx")).predict(images[:1])
+    assert shown.probabilities[0] == pytest.approx(wanted[0].max().item(), abs=1e-5)
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -107,7 +128,7 @@ def test_the_file_says_what_a_stranger_needs(finished: Path, onnx_of_run: Path) 
     assert told["cnnkit"] == cnnkit.__version__
     assert onnx_file.parse_config(told["config"], "told", kept=True) == run.config
     assert float(told["test_accuracy"]) == run.result.test_accuracy
-    assert float(told["temperature"]) == run.weights.temperature
+    assert Calibrator.from_dict(told) == run.weights.calibrator != Calibrator()
 
 
 def test_no_file_tells_where_it_was_made(finished: Path, onnx_of_run: Path, tmp_path: Path) -> None:
@@ -293,7 +314,7 @@ def of_random_weights(config: Config) -> Exported:
         for name, values in network.state_dict().items():
             if values.is_floating_point() and not name.startswith("normalize"):
                 values.add_((torch.rand(values.shape, generator=draw) - 0.5) * 0.6)
-    return Exported(network, info.crop, 1.5).eval()
+    return Exported(network, info.crop, Calibrator(1.5, 0.1)).eval()
 
 
 @pytest.mark.parametrize("part", PARTS)

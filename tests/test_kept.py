@@ -10,6 +10,7 @@ import pytest
 import torch
 from support import call, kept_json
 
+from cnnkit.calibrator import Calibrator
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import read_results
 from cnnkit.comparison.trial import Trial, with_kept_folders
@@ -75,9 +76,9 @@ def test_a_whole_study_is_resumed_without_training(kept: Path, capsys: Told) -> 
 
 
 def test_weights_without_a_temperature_are_measured_without_one(kept: Path) -> None:
-    assert load_weights(kept / "run").temperature is None
+    assert load_weights(kept / "run").calibrator == Calibrator()
     told = measure_split(load_weights(kept / "run"), "test").to_dict()["calibration"]
-    assert told["temperature"] is None
+    assert (told["temperature"], told["uniform_share"]) == (None, 0)
     assert told["error"] == told["error_before"]
     assert (RunDir(kept / "run").result.calibration, RunDir(kept / "run").metrics()[0].temperature) == (
         None,

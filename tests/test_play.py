@@ -17,12 +17,16 @@ from conftest import TINY
 from support import Here, call, finished_run
 
 import cnnkit
+from cnnkit.calibrator import Calibrator
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import plan_study
 from cnnkit.config.load import parse_config
 from cnnkit.data.own_images import framed
 from cnnkit.data.prepare import load_data
 from cnnkit.errors import UsageError
+from cnnkit.experiment.checkpoints import load_weights, save_weights
+from cnnkit.experiment.manifest import write_manifest
+from cnnkit.experiment.run_dir import RunDir
 from cnnkit.families.datasets import DATASETS
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.filenames import BEST, PLAY, REPORT, RESULT, TRIALS
@@ -69,12 +73,16 @@ KERNEL_SUMS = """() => Object.fromEntries(Object.keys(KERNELS).map(name =>
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
-    """Four strategies, one seed each. No test may change it."""
+    """Four strategies, one seed each; one spreads a share over all classes. No test may change it."""
     folder = tmp_path_factory.mktemp("play") / "study"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(shared_cache))
         base = parse_config(TINY, "tiny", ["training.epochs=4"])
         run_study(plan_study(base, "model.pooling", STRATEGIES, 1), folder, Here(folder / TRIALS))
+    trial = next((folder / TRIALS).glob("max-*"))
+    weights = load_weights(trial)
+    save_weights(RunDir(trial), BEST, weights.model, weights.config, Calibrator(0.8, 0.2))
+    write_manifest(trial, (trial / RESULT).read_bytes())
     return folder
 
 
@@ -127,7 +135,7 @@ def expected(study: Path, image: torch.Tensor) -> torch.Tensor:
     for weights in chosen([study]).weights.values():
         with torch.inference_mode():
             logits = weights.model.eval()(image.float())
-        told.append((logits / (weights.temperature or 1.0)).softmax(1)[0])
+        told.append(weights.calibrator.probabilities(logits)[0])
     return torch.stack(told)
 
 

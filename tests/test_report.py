@@ -455,7 +455,7 @@ def test_a_run_shows_its_result_and_its_mistakes(run: Path) -> None:
     missed = 360 - round(result["test_accuracy"] * 360)
     assert f"{missed} of 360 test images are missed" in page
     told = result["calibration"]
-    assert f"{told['error_before']:.2%} before and {told['error']:.2%} after" in page
+    assert f"{told['error_before']:.2%} before and {told['error']:.2%} with temperature" in page
     assert HOW_MEASURED["clean_train"] in page
     assert page.count('alt="after max') == page.count('alt="after avg') > 0
 

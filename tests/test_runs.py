@@ -103,6 +103,7 @@ METRIC_KEYS = {
     "clean_train_loss",
     "clean_train_accuracy",
     "temperature",
+    "uniform_share",
 }
 # Every random stream is in use, and it takes long enough to be interrupted in the middle.
 RESTLESS = (

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from support import EVERYTHING, Tiny, begun, bitwise_equal
 from torch import Tensor, nn
 
+from cnnkit.calibrator import Calibrator, calibrator_of
 from cnnkit.config.runtime import RuntimeConfig
 from cnnkit.config.schema import Config
 from cnnkit.config.training import TrainingConfig
@@ -27,7 +28,8 @@ from cnnkit.processes import available_cpus
 from cnnkit.random import generator_for
 from cnnkit.tensor_files import load_state, save_state
 from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
-from cnnkit.training.evaluation import Evaluation, evaluate, fit_temperature
+from cnnkit.training.evaluation import Evaluation, evaluate
+from cnnkit.training.fitting import fit_calibrator
 from cnnkit.training.loop import train, training_sample
 from cnnkit.training.optimizers import learning_rate_at, make_optimizer
 from cnnkit.training.state import Training, orders
@@ -454,7 +456,7 @@ def test_an_epoch_whose_weights_stand_still_records_what_evaluation_finds(tiny: 
         assert record.train_loss == pytest.approx(on_train.loss, rel=1e-5)
         assert (record.val_accuracy, record.val_loss) == (on_validation.accuracy, on_validation.loss)
         assert (record.clean_train_accuracy, record.clean_train_loss) == (on_train.accuracy, on_train.loss)
-        assert record.temperature == fit_temperature(on_validation.logits, on_validation.labels)
+        assert calibrator_of(record) == fit_calibrator(on_validation.logits, on_validation.labels)
 
 
 def test_clean_training_figures_are_measured_without_dropout_and_with_the_weights_that_are_kept(
@@ -492,9 +494,10 @@ def test_measuring_training_images_changes_no_weight(
     assert bitwise_equal(measured, trained(config).model.state_dict())
 
 
-def test_without_validation_images_no_temperature_is_fitted(tiny: Tiny) -> None:
+def test_without_validation_images_no_calibrator_is_fitted(tiny: Tiny) -> None:
     (record,) = trained(tiny("data.validation=0", "training.epochs=1")).history
-    assert record.temperature is record.val_loss is None
+    assert record.val_loss is None
+    assert calibrator_of(record) == Calibrator()
     assert record.clean_train_loss is not None
 
 

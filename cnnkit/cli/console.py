@@ -53,11 +53,13 @@ def _balanced(accuracy: float | None, macro_f1: float | None) -> dict[str, str]:
 
 def _calibration(measured: Mapping[str, Any]) -> str:
     """measured: as `Calibration.to_dict` gives it."""
+    from cnnkit.calibrator import Calibrator
+
     chance = f"{measured['error_by_chance']:.2%} would be chance"
     if measured["temperature"] is None:
         return f"{measured['error']:.2%}; {chance}; no temperature was fitted on validation images"
-    scaled = f"{measured['error']:.2%} with temperature {measured['temperature']:.3g}"
-    return f"{scaled}, {measured['error_before']:.2%} without; {chance}"
+    calibrator = Calibrator.from_dict(measured)
+    return f"{measured['error']:.2%} with {calibrator}, {measured['error_before']:.2%} without; {chance}"
 
 
 def print_pairs(rows: Mapping[str, str]) -> None:

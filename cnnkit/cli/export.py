@@ -70,6 +70,7 @@ def export_command(
 
 
 def _show(exported: "ExportedFile") -> None:
+    from cnnkit.calibrator import calibrator_of
     from cnnkit.cli.console import print_pairs
     from cnnkit.experiment.export import beside, in_words
     from cnnkit.nn.exported import IMAGES, LOGITS, PROBABILITIES
@@ -77,12 +78,10 @@ def _show(exported: "ExportedFile") -> None:
 
     checked, batch = exported.check, " × ".join(map(str, ("N", *exported.shape)))
     opset = "" if exported.opset is None else f", opset {exported.opset}"
-    temperature = exported.temperature
-    warmth = "" if temperature is None else f", with temperature {temperature:.3g}"
     rows = {
         "written": f"{exported.file} ({exported.size / 1e6:,.1f} MB{opset})",
         "takes": f"{IMAGES}: {batch}, {exported.pixels}, pixels 0 to 255",
-        "gives": f"{LOGITS} and {PROBABILITIES}{warmth}: N × {exported.classes}",
+        "gives": f"{LOGITS} and {PROBABILITIES}, with {calibrator_of(exported)}: N × {exported.classes}",
         "checked": f"on {counted(checked.images, 'test image')}: {in_words(checked)}",
         "accuracy": f"{checked.accuracy:.2%} of the file, {checked.network_accuracy:.2%} of the network, "
         "both in float32",

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 
 from cnnkit.calibration import calibration_error
+from cnnkit.calibrator import Calibrator
 from cnnkit.comparison.trial import Trial, data_hash, shared_hashes
 from cnnkit.comparison.trial_records import facts_of
 from cnnkit.config.images import DataConfig
@@ -22,7 +23,8 @@ from cnnkit.experiment.run_dir import RunDir, RunResult
 from cnnkit.experiment.train import Setting
 from cnnkit.filenames import BEST, CONFIG, PREDICTIONS, RESULT, TRIAL
 from cnnkit.training.device import Placement, choose_device
-from cnnkit.training.evaluation import Evaluation, evaluate, fit_temperature, predict
+from cnnkit.training.evaluation import Evaluation, evaluate, predict
+from cnnkit.training.fitting import fit_calibrator, fit_temperature
 from cnnkit.training.loop import training_sample
 from cnnkit.version import __version__
 from cnnkit.words import counted, listed
@@ -48,7 +50,7 @@ def evaluate_again(runs: Sequence[RunDir], root: Path | None = None) -> Iterator
         yield f"the weights, evaluated again, give all predictions but {apart}, which are ties up to rounding"
     else:
         yield f"the weights of {counted(len(runs), 'trial')}, evaluated again, give every prediction"
-    yield "they give temperature, calibration and figures on training images again, where those are kept"
+    yield "they give the calibrator, its errors and figures on training images again, where those are kept"
     if hashed:
         yield f"data, split, order, augmentation and initial weights have the hashes in {TRIAL}"
     if other := len(runs) - hashed:
@@ -79,7 +81,7 @@ def _seen_again(run: RunDir, root: Path | None) -> _Seen:
         if len(splits.validation):
             again = _evaluated(weights, splits.validation, placement)
             _compare_figures(run, "val", again, placement)
-            _compare_temperature(run, weights, again, placement)
+            _compare_calibrator(run, weights, again, placement)
         if run.result.clean_train_loss is not None:  # 0.1.0 measured none
             sample = training_sample(splits.train, config.training.seed)
             _compare_figures(run, "clean_train", _evaluated(weights, sample, placement), placement)
@@ -87,7 +89,7 @@ def _seen_again(run: RunDir, root: Path | None) -> _Seen:
 
 
 def _evaluated(weights: Weights, images: ImageDataset, placement: Placement) -> Evaluation:
-    return evaluate(weights.model, images.to(placement.device), placement, weights.temperature)
+    return evaluate(weights.model, images.to(placement.device), placement, weights.calibrator)
 
 
 def _compare_hashes(run: RunDir, setting: Setting, root: Path | None) -> bool:
@@ -120,13 +122,22 @@ def _compare_figures(run: RunDir, of: str, again: Evaluation, placement: Placeme
         raise RunError(f"{run.path / RESULT}: {of}_accuracy is {accuracy}, and {again.accuracy} comes out")
 
 
-def _compare_temperature(run: RunDir, weights: Weights, validation: Evaluation, placement: Placement) -> None:
-    if weights.temperature is None and run.result.calibration is None:
+def _compare_calibrator(run: RunDir, weights: Weights, validation: Evaluation, placement: Placement) -> None:
+    kept, apart = weights.calibrator, _apart(run.result, placement)[0]
+    if kept.temperature is None and run.result.calibration is None:
         return  # 0.1.0 fitted none
-    again = fit_temperature(validation.logits, validation.labels)
-    relative = _apart(run.result, placement)[0]
-    if weights.temperature is None or not math.isclose(weights.temperature, again, rel_tol=relative):
-        raise RunError(f"{run.path / BEST}: the temperature is {weights.temperature}, and {again} comes out")
+    if not kept.uniform_share:  # 0.3 and before fitted the temperature alone
+        again = Calibrator(fit_temperature(validation.logits, validation.labels))
+    else:
+        again = fit_calibrator(validation.logits, validation.labels)
+    for name, value in vars(again).items():
+        before = getattr(kept, name)
+        if before is None or not math.isclose(before, value, rel_tol=apart, abs_tol=apart / 10):
+            raise RunError(f"{run.path / BEST}: the {_words(name)} is {before}, and {value} comes out")
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _compare_calibration(run: RunDir, weights: Weights, again: Evaluation, placement: Placement) -> None:
@@ -134,10 +145,9 @@ def _compare_calibration(run: RunDir, weights: Weights, again: Evaluation, place
     kept, found = run.result.calibration, again.calibration()
     if kept is None:
         return
-    if kept.temperature != weights.temperature:
-        raise RunError(
-            f"{run.path / RESULT}: the temperature is {kept.temperature}, and {weights.temperature} in {BEST}"
-        )
+    for name, now in vars(weights.calibrator).items():
+        if (before := getattr(kept, name)) != now:
+            raise RunError(f"{run.path / RESULT}: the {_words(name)} is {before}, and {now} in {BEST}")
     allowed = _apart(run.result, placement)[1] + 2 / again.images
     expected = {
         "error": (kept.error, found.error),

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from cnnkit.calibrator import calibrator_of
 from cnnkit.comparison.executor import Outcome
 from cnnkit.comparison.local import LocalExecutor, keep_failure
 from cnnkit.comparison.trial import Trial, open_folder, write_trial_json
@@ -163,8 +164,8 @@ class _Group:
         training, run = self.trainings[row], self.runs[row]
         if self.bests[row]:
             training.kept_model.load_state_dict(self.bests[row])
-            temperature = training.history[training.best_epoch - 1].temperature
-            save_weights(run, BEST, training.kept_model, training.config, temperature)
+            calibrator = calibrator_of(training.history[training.best_epoch - 1])
+            save_weights(run, BEST, training.kept_model, training.config, calibrator)
         if failure is not None:
             return keep_failure(run.path, failure)
         finish(training, self._splits(row), run, begun, setup_seconds)

@@ -1,6 +1,5 @@
 """Weights and training states: kept in a run directory, and loaded again."""
 
-import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from cnnkit import tensor_files
+from cnnkit.calibrator import AS_TRAINED, Calibrator
 from cnnkit.config.costs import layer_costs
 from cnnkit.config.load import config_text, parse_config
 from cnnkit.config.schema import Config
@@ -22,11 +22,9 @@ from cnnkit.kept import parse_json
 from cnnkit.nn.model import CNN, build_model
 from cnnkit.own.sources import learn, packed, unpack
 from cnnkit.tensor_files import load_tensors, parse_tensors, save_tensors
-from cnnkit.training.evaluation import COLDEST, HOTTEST
 from cnnkit.training.familiarity import Familiarity
 from cnnkit.version import __version__
 
-TEMPERATURE = "temperature"  # in the metadata of a weights file
 FEATURES = "features."  # of the names of tensors that are no part of the model
 
 
@@ -34,14 +32,14 @@ FEATURES = "features."  # of the names of tensors that are no part of the model
 class Weights:
     """A trained model and the configuration it was trained with. source: the file it came from.
 
-    temperature: what logits are divided by for probabilities; None, as of cnnkit 0.1.0: none was fitted.
+    calibrator: makes probabilities of logits.
     familiarity: tells images that are unlike the training images; None in the files of 0.1.0 and of trials.
     """
 
     model: CNN
     config: Config
     source: Path
-    temperature: float | None = None
+    calibrator: Calibrator = AS_TRAINED
     familiarity: Familiarity | None = None
 
 
@@ -94,7 +92,7 @@ def load_weights(path: Path) -> Weights:
         familiarity = _familiarity(about, last.in_features)
     except (RuntimeError, TypeError, ValueError) as error:
         raise RunError(f"{file} is damaged: its weights do not fit its configuration") from error
-    return Weights(model, config, file, _temperature(metadata, file), familiarity)
+    return Weights(model, config, file, calibrator_in(metadata, file), familiarity)
 
 
 def _read_weights(path: Path) -> tuple[Path, dict[str, Tensor], dict[str, str]]:
@@ -126,16 +124,12 @@ def _read_weights(path: Path) -> tuple[Path, dict[str, Tensor], dict[str, str]]:
     return file, tensors, metadata
 
 
-def _temperature(metadata: Mapping[str, str], file: Path) -> float | None:
-    if TEMPERATURE not in metadata:
-        return None
-    with contextlib.suppress(ValueError):
-        temperature = float(metadata[TEMPERATURE])
-        if COLDEST <= temperature <= HOTTEST:
-            return temperature
-    raise RunError(
-        f"{file} is damaged: its temperature is {metadata[TEMPERATURE]!r}, not {COLDEST:g} to {HOTTEST:g}"
-    )
+def calibrator_in(metadata: Mapping[str, str], file: Path) -> Calibrator:
+    """Raises RunError where its numbers are none, or beyond their bounds."""
+    try:
+        return Calibrator.from_dict(metadata)
+    except DamagedFile as error:
+        raise RunError(f"{file} is damaged: its {error}") from error
 
 
 def _familiarity(tensors: Mapping[str, Tensor], width: int) -> Familiarity | None:
@@ -154,18 +148,16 @@ def save_weights(
     name: str,
     model: nn.Module,
     config: Config,
-    temperature: float | None,
+    calibrator: Calibrator,
     familiarity: Familiarity | None = None,
 ) -> None:
     """Writes weights with their configuration in the file's metadata: the file alone can be measured.
 
-    temperature: of these weights; None where none was fitted.
+    calibrator: of these weights.
     """
-    metadata = {"cnnkit": __version__, "config": config_text(config)}
+    metadata = {"cnnkit": __version__, "config": config_text(config), **calibrator.texts()}
     if own := config.model.own_classes:
         metadata[OWN] = json.dumps(packed(own))
-    if temperature is not None:
-        metadata[TEMPERATURE] = repr(temperature)
     known = {} if familiarity is None else familiarity.tensors()
     about = {FEATURES + key: tensor for key, tensor in known.items()}
     save_tensors(run.path / name, {**model.state_dict(), **about}, metadata)

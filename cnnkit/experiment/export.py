@@ -55,6 +55,7 @@ class ExportedFile(Record):
     temperature: float | None
     check: Checked
     int8: Int8 | None = None
+    uniform_share: float = 0.0
 
 
 def export(
@@ -89,7 +90,7 @@ def export(
     runtime = weights.config.runtime.model_copy(update={"device": "cpu", "precision": "float32"})
     cost, dtype = None, PIXELS[pixels]
     with choose_device(runtime).in_force():
-        model = Exported(weights.model.cpu(), weights.config.data.info.crop, weights.temperature).eval()
+        model = Exported(weights.model.cpu(), weights.config.data.info.crop, weights.calibrator).eval()
         example = torch.zeros(EXAMPLES, *images.info.shape, dtype=dtype)
         draft = draft_of.of(traced(model, example), metadata(weights, pixels))
         checked = _checked(draft, model, images, dtype, path)
@@ -104,9 +105,10 @@ def export(
         pixels=pixels,
         shape=images.info.shape,
         classes=images.info.classes,
-        temperature=weights.temperature,
+        temperature=weights.calibrator.temperature,
         check=checked,
         int8=cost,
+        uniform_share=weights.calibrator.uniform_share,
     )
     write_json(beside(path), exported.to_dict())
     return exported
@@ -195,13 +197,12 @@ def metadata(weights: Weights, pixels: str) -> dict[str, str]:
         "channels": "RGB" if info.shape[0] == 3 else "grey",
         "pixels": f"{pixels}, 0 to 255",
         "framing": json.dumps(_framing(info)),
+        **weights.calibrator.texts(),
     }
     if info.photographs:
         told["fit"] = info.fit
     if own := weights.config.model.own_classes:
         told[OWN] = json.dumps(packed(own))  # the file runs without it; its configuration names it
-    if weights.temperature is not None:
-        told["temperature"] = repr(weights.temperature)
     run = RunDir(weights.source.parent)
     if weights.source.name == BEST and run.finished:
         told["test_accuracy"] = repr(run.result.test_accuracy)

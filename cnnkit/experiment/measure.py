@@ -147,7 +147,7 @@ def measure_split(
     with placement.in_force():
         if not len(images):
             raise _no_images(split, other)
-        evaluation = evaluate(weights.model, images, placement, weights.temperature)
+        evaluation = evaluate(weights.model, images, placement, weights.calibrator)
     measured = Measured(weights, split or ALL, images, evaluation, other)
     _keep(measured, notify)
     return measured
@@ -226,7 +226,7 @@ def predict_images(weights: Network, images: Tensor, device: str | None = None) 
     with placement.in_force(), out_of_memory_in_words():
         batches = images.split(evaluation_batch(model))
         shares = torch.cat(
-            [predict(model, b.to(placement.device), placement, weights.temperature).cpu() for b in batches]
+            [predict(model, b.to(placement.device), placement, weights.calibrator).cpu() for b in batches]
         )
         warnings = _warnings(weights, images, placement)
     probabilities, order = shares.sort(dim=1, descending=True, stable=True)

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cnnkit.calibrator import AS_TRAINED, Calibrator
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import ConfigError, RunError, UsageError
-from cnnkit.experiment.checkpoints import Weights, learn_texts, load_weights
+from cnnkit.experiment.checkpoints import Weights, calibrator_in, learn_texts, load_weights
 from cnnkit.experiment.no_run import did_you_mean
 from cnnkit.experiment.torch_file import quiet
 from cnnkit.filenames import ONNX_SUFFIX
@@ -42,7 +43,7 @@ class OnnxFile:
     model: OnnxNetwork
     config: Config
     source: Path
-    temperature: float | None = None
+    calibrator: Calibrator = AS_TRAINED
     familiarity: None = None
 
 
@@ -74,14 +75,13 @@ def load_onnx(path: Path) -> OnnxFile:
     learn_texts(told, path)  # the configuration names them; the file answers without them
     try:
         config = whole_images(parse_config(told["config"], str(path), kept=True))
-        temperature = float(told["temperature"]) if "temperature" in told else None
-    except (ConfigError, ValueError) as error:
+    except ConfigError as error:
         raise RunError(f"the metadata of {path} is damaged, or of another version: {error}") from error
     runtime = config.runtime.model_copy(update={"device": "cpu", "precision": "float32"})
     if runtime.threads:
         session = _opened(content, path, runtime.threads)
     model = OnnxNetwork(session, config.model, config.data.info)
-    return OnnxFile(model, config.model_copy(update={"runtime": runtime}), path, temperature)
+    return OnnxFile(model, config.model_copy(update={"runtime": runtime}), path, calibrator_in(told, path))
 
 
 def _refuse_changed(content: bytes, path: Path) -> None:

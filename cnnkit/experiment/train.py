@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from cnnkit import signals
+from cnnkit.calibrator import calibrator_of
 from cnnkit.config.costs import layer_costs
 from cnnkit.config.schema import Config
 from cnnkit.config.training import BALANCED
@@ -144,7 +145,7 @@ def finish(
     if remember:
         _remember_training_images(weights, run, splits, training.placement)
     started = time.perf_counter()
-    test = evaluate(weights.model, splits.test, training.placement, weights.temperature)
+    test = evaluate(weights.model, splits.test, training.placement, weights.calibrator)
     eval_seconds = time.perf_counter() - started
     run.write_predictions(test.predictions, splits.info.classes, splits.tested)
     result = _result_of(training, splits, run, begun, test, (setup_seconds, eval_seconds))
@@ -198,10 +199,10 @@ def _train_and_keep(training: Training, splits: Splits, run: RunDir, notify: Lis
     config = training.config
 
     def keep(best: bool) -> None:
-        temperature = training.history[-1].temperature
-        save_weights(run, LAST, training.kept_model, config, temperature)
+        calibrator = calibrator_of(training.history[-1])
+        save_weights(run, LAST, training.kept_model, config, calibrator)
         if best:
-            save_weights(run, BEST, training.kept_model, config, temperature)
+            save_weights(run, BEST, training.kept_model, config, calibrator)
         run.write_metrics(training.history)
         save_state(run, training.state(), config)  # last: where it is there, the others are whole
 
@@ -221,7 +222,7 @@ def _remember_training_images(weights: Weights, run: RunDir, splits: Splits, pla
     with out_of_memory_in_words():
         known = familiarity_of(model, splits.train, splits.validation, placement, generator)
     if known is not None:
-        save_weights(run, BEST, model, weights.config, weights.temperature, known)
+        save_weights(run, BEST, model, weights.config, weights.calibrator, known)
 
 
 def begin(config: Config, placement: Placement, splits: Splits) -> Training:

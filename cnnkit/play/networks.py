@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cnnkit.calibrator import AS_TRAINED, Calibrator
 from cnnkit.config.model import ModelConfig
 from cnnkit.errors import UsageError
 from cnnkit.families.activations import ACTIVATIONS
@@ -32,7 +33,7 @@ def refuse_own_code(model: ModelConfig) -> None:
             raise UsageError(f"{shown(name)} is Python code of your own, which a page cannot run")
 
 
-def network_view(model: CNN, temperature: float | None = None, float32: bool = False) -> dict[str, object]:
+def network_view(model: CNN, calibrator: Calibrator = AS_TRAINED, float32: bool = False) -> dict[str, object]:
     """Everything that the page needs to compute a network. float32: all weights; else filters in float16.
 
     What is one number for each map, as biases and norms are, stays float32 in any case.
@@ -50,7 +51,8 @@ def network_view(model: CNN, temperature: float | None = None, float32: bool = F
         "head": _head(model, packed),
         "dense": [{"weight": packed(layer.weight), "bias": packed(layer.bias)} for layer in linear],
         "dropout": model.config.dropout,
-        "temperature": 1.0 if temperature is None else temperature,
+        "temperature": calibrator.temperature or 1.0,
+        "uniform_share": calibrator.uniform_share,
     }
 
 

@@ -119,7 +119,7 @@ def _network(name: str, weights: Weights, shown: Chosen, float32: bool) -> dict[
         "marker": shape_of(shown.series[name]),
         "classes": list(info.class_names),
         "frame": frame_of(info),
-        **network_view(weights.model, weights.temperature, float32),
+        **network_view(weights.model, weights.calibrator, float32),
     }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from cnnkit.calibration import Calibration, ConfidenceBin
+from cnnkit.calibrator import calibrator_of
 from cnnkit.report.axes import Axis, Bar, Mark, Panel
 from cnnkit.stats import wilson_interval
 
@@ -14,7 +15,7 @@ READING = (
 
 
 def reliability_view(calibration: Calibration | None) -> dict[str, object] | None:
-    """Panels before and after the temperature, and a caption; None where the run kept no calibration."""
+    """Panels before and after the calibrator, and a caption; None where the run kept no calibration."""
     if calibration is None:
         return None
     error, before, chance = (
@@ -28,14 +29,15 @@ def reliability_view(calibration: Calibration | None) -> dict[str, object] | Non
         f"exactly as often as it says would show a mean gap of {chance}."
     )
     own = reliability_panel("the network's own confidence", calibration.bins_before, series=1)
-    if calibration.temperature is None:
+    calibrator = calibrator_of(calibration)
+    if calibrator.temperature is None:
         told = f"On average the gap is {error}. No temperature was fitted: there were no validation images."
         return {"panels": [own], "caption": f"{READING} {told} {last}"}
     told = (
-        f"The mean gap is {before} before and {error} after dividing the logits by a temperature of "
-        f"{calibration.temperature:.3g}, which was fitted on the validation images and changes no answer."
+        f"The mean gap is {before} before and {error} with {calibrator}, which was fitted on the validation "
+        "images and changes no answer."
     )
-    after = reliability_panel("with the temperature", calibration.bins, series=0)
+    after = reliability_panel("after calibration", calibration.bins, series=0)
     return {"panels": [own, after], "caption": f"{READING} {told} {last}"}
 
 

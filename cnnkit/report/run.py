@@ -169,8 +169,8 @@ def _most_confident(weights: Weights, test: ImageDataset, predictions: torch.Ten
         return []
     of_missed, taken = test[missed], predictions[missed]
     crop, as_is = weights.config.data.crop, weights.config.data.info.shown_as_is
-    model, temperature = weights.model, weights.temperature
+    model, calibrator = weights.model, weights.calibrator
     batches = (batch.cropped(crop).images for batch in of_missed.batches(evaluation_batch(model)))
-    probabilities = torch.cat([predict(model, batch, HERE, temperature) for batch in batches])
+    probabilities = torch.cat([predict(model, batch, HERE, calibrator) for batch in batches])
     confidences = probabilities.gather(1, taken[:, None])[:, 0]
     return most_confident_mistakes(of_missed, taken, confidences, crop, as_is)

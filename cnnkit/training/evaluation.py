@@ -1,4 +1,4 @@
-"""Measures a model on a split, as sums and counts that are divided last; fits its temperature."""
+"""Measures a model on a split, as sums and counts that are divided last."""
 
 import math
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cnnkit.calibration import Calibration, calibration_of
+from cnnkit.calibrator import AS_TRAINED, Calibrator
 from cnnkit.config.costs import layer_costs
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.nn.model import CNN
@@ -20,20 +21,15 @@ from cnnkit.training.device import Placement, out_of_memory_in_words
 
 LARGEST_BATCH = 1000  # images; at 100 fast.yaml is a third slower, at 5000 mnist.yaml almost by half
 BATCH_MEMORY = 512 << 20  # bytes of feature maps that a batch may need
-COLDEST, HOTTEST = 0.05, 20.0
-# PRIOR * (s - log s) nats are added to the loss of all images, s = 1 / T. With T from 144 images of `digits`
-# the loss on its other held-out images is 0.029 nats, as without a temperature; with no prior it is 0.137.
-PRIOR = 10.0
-HALVINGS = 30  # of the interval in which T lies: its relative error is then 6e-9
 
 
 @dataclass(frozen=True, repr=False)
 class Evaluation:
     """What a model answered to a split of N images.
 
-    loss_sum: cross-entropy, nats, without the temperature. confusion: (classes, classes) int64, rows the
+    loss_sum: cross-entropy, nats, without the calibrator. confusion: (classes, classes) int64, rows the
     truth, columns the prediction. logits: (N, classes) float32. labels, predictions: (N,) int64.
-    temperature: what confidences divide the logits by; None: 1.
+    calibrator: makes confidences of the logits.
     """
 
     loss_sum: float
@@ -41,7 +37,7 @@ class Evaluation:
     logits: Tensor
     labels: Tensor
     predictions: Tensor
-    temperature: float | None = None
+    calibrator: Calibrator = AS_TRAINED
 
     def __repr__(self) -> str:
         return f"Evaluation({self.correct} of {self.images} right, {self.accuracy:.2%}, loss {self.loss:.4f})"
@@ -69,7 +65,7 @@ class Evaluation:
     @property
     def confidences(self) -> Tensor:
         """(N,): the probability of each answer."""
-        return probabilities_of(self.logits, self.temperature).amax(1)
+        return self.calibrator.probabilities(self.logits).amax(1)
 
     @property
     def calibration_error(self) -> float:
@@ -77,8 +73,8 @@ class Evaluation:
 
     def calibration(self) -> Calibration:
         right = (self.predictions == self.labels).numpy()
-        before = probabilities_of(self.logits, None).amax(1)
-        return calibration_of(self.confidences.numpy(), before.numpy(), right, self.temperature)
+        before = AS_TRAINED.probabilities(self.logits).amax(1)
+        return calibration_of(self.confidences.numpy(), before.numpy(), right, self.calibrator)
 
     def per_class(self) -> list[dict[str, float]]:
         """Precision, recall, F1 and images of each class; 0 where nothing was there to divide by."""
@@ -120,7 +116,7 @@ def evaluation_batch(model: nn.Module) -> int:
 
 
 def evaluate(
-    model: nn.Module, dataset: ImageDataset, placement: Placement, temperature: float | None = None
+    model: nn.Module, dataset: ImageDataset, placement: Placement, calibrator: Calibrator = AS_TRAINED
 ) -> Evaluation:
     """Measures a model on a split that lies on the device. Waits for the device at the end alone.
 
@@ -145,40 +141,14 @@ def evaluate(
         logits=logits,
         labels=labels,
         predictions=predictions,
-        temperature=temperature,
+        calibrator=calibrator,
     )
 
 
-def probabilities_of(logits: Tensor, temperature: float | None) -> Tensor:
-    """(N, classes) -> (N, classes). temperature: None: 1."""
-    return (logits / (temperature or 1.0)).softmax(1)
-
-
 def predict(
-    model: nn.Module, images: Tensor, placement: Placement, temperature: float | None = None
+    model: nn.Module, images: Tensor, placement: Placement, calibrator: Calibrator = AS_TRAINED
 ) -> Tensor:
     """Class probabilities: (N, C, H, W) pixels 0 … 255 -> (N, classes) float32."""
     model.eval()
     with torch.inference_mode(), placement.autocast():
-        return probabilities_of(model(images).float(), temperature)
-
-
-def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """The temperature T at which softmax(logits / T) is most likely to have given these labels.
-
-    logits (N, classes), labels (N,), of images that nothing was trained on. No class changes its rank, so
-    the accuracy stays: Guo et al., "On calibration of modern neural networks", ICML 2017, section 4.2.
-    The loss is convex in 1 / T; the root of its derivative is bracketed and halved, in float64.
-
-    Where every image is right, the loss falls for ever as T goes to 0; and few images tell little. So
-    1 / T has a prior, a Gamma distribution with its mode at 1: with few images, or with images that tell
-    nothing, T stays near 1, and the loss stays convex. T is always from `COLDEST` to `HOTTEST`.
-    """
-    logits = logits.double()
-    of_truth = logits.gather(1, labels[:, None]).sum()
-    low, high = 1 / HOTTEST, 1 / COLDEST
-    for _ in range(HALVINGS):
-        middle = (low * high) ** 0.5
-        slope = (torch.softmax(logits * middle, 1) * logits).sum() - of_truth + PRIOR * (1 - 1 / middle)
-        low, high = (low, middle) if slope > 0 else (middle, high)
-    return float(1 / (low * high) ** 0.5)
+        return calibrator.probabilities(model(images).float())

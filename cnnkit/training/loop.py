@@ -9,13 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from cnnkit.calibrator import AS_TRAINED
 from cnnkit.data.dataset import ImageDataset, Splits
 from cnnkit.errors import TrainingError
 from cnnkit.events import EpochRecord, Listener, StepDone, ignore
 from cnnkit.random import generator_for
 from cnnkit.training.augmentation import augment
 from cnnkit.training.device import out_of_memory_in_words
-from cnnkit.training.evaluation import evaluate, fit_temperature
+from cnnkit.training.evaluation import evaluate
+from cnnkit.training.fitting import fit_calibrator
 from cnnkit.training.optimizers import learning_rate_at
 from cnnkit.training.stack import Stack
 from cnnkit.training.state import EpochUnderWay, Steps, Training, orders
@@ -208,6 +210,7 @@ def _measured(training: Training, splits: Splits) -> EpochRecord:
         held_out = evaluate(training.kept_model, splits.validation, training.placement)
     if not all(math.isfinite(measured.loss) for measured in (clean, held_out) if measured):
         raise TrainingError(f"the loss after epoch {epoch} is not finite; lower training.learning_rate")
+    calibrator = fit_calibrator(held_out.logits, held_out.labels) if held_out else AS_TRAINED
     return EpochRecord(
         epoch=epoch,
         step=epoch * steps,
@@ -220,9 +223,10 @@ def _measured(training: Training, splits: Splits) -> EpochRecord:
         images_per_second=now.images / now.seconds,
         clean_train_loss=clean.loss,
         clean_train_accuracy=clean.accuracy,
-        temperature=fit_temperature(held_out.logits, held_out.labels) if held_out else None,
+        temperature=calibrator.temperature,
         val_balanced_accuracy=held_out.scores.balanced_accuracy if held_out else None,
         val_macro_f1=held_out.scores.macro_f1 if held_out else None,
+        uniform_share=calibrator.uniform_share,
     )
 
 

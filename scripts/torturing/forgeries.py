@@ -28,6 +28,7 @@ CLAIMED = (
     "clean_train_accuracy",
     "clean_train_loss",
     "temperature",
+    "uniform_share",
     "best_epoch",
     "parameters",
     "macs",

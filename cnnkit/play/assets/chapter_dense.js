@@ -29,11 +29,12 @@ CHAPTERS.push({
   id: "softmax",
   title: "Softmax makes probabilities of logits",
   sentence: "Each logit z becomes e^z, divided by the sum of all: the results are above 0 and add up to 1. " +
-    "Only differences between logits count. A temperature divides the logits: above 1 the answer gets less sure, and stays the same answer.",
+    "Only differences between logits count. A temperature divides the logits: above 1 the answer gets less sure, and stays the same answer. " +
+    "A share that is spread evenly over all classes leaves each class a little, however small its logit is.",
   draw() {
-    const logits = [2, 1, -1], state = { temperature: 1, plus: 0 }, out = element("div", { class: "scroll" });
+    const logits = [2, 1, -1], state = { temperature: 1, spread: 0, plus: 0 }, out = element("div", { class: "scroll" });
     const draw = () => {
-      const shifted = logits.map(z => z + state.plus), shares = softmax(shifted, state.temperature);
+      const shifted = logits.map(z => z + state.plus), shares = softmax(shifted, state.temperature, state.spread);
       const rows = shifted.map((z, i) => {
         const bar = element("span", { class: "bar-fill" });
         bar.style.transform = `scaleX(${shares[i]})`;
@@ -46,6 +47,7 @@ CHAPTERS.push({
     draw();
     return [...logits.map((z, i) => slider(`logit of ${TOY_CLASSES[i]}`, { min: -5, max: 5, step: 0.5, value: z }, value => { logits[i] = value; draw(); }, value => short(value, 1))),
       slider("temperature", { min: 0.25, max: 4, step: 0.25, value: 1 }, value => { state.temperature = value; draw(); }, value => short(value)),
+      slider("spread over all classes", { min: 0, max: 0.5, step: 0.05, value: 0 }, value => { state.spread = value; draw(); }, percent),
       slider("add to all", { min: -3, max: 3, step: 0.5, value: 0 }, value => { state.plus = value; draw(); }, value => short(value, 1)), out];
   },
 });

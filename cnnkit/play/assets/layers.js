@@ -113,9 +113,10 @@ function dense(values, layer) {
   return result;
 }
 
-/* Logits -> probabilities. temperature: what the logits are divided by. */
-function softmax(logits, temperature = 1) {
+/* Logits -> probabilities. temperature: what the logits are divided by. uniformShare: the share of the
+   probability that is spread evenly over all classes. */
+function softmax(logits, temperature = 1, uniformShare = 0) {
   const largest = Math.max(...logits), powers = Array.from(logits, z => Math.exp((z - largest) / temperature));
   const sum = powers.reduce((all, power) => all + power, 0);
-  return powers.map(power => power / sum);
+  return powers.map(power => (1 - uniformShare) * power / sum + uniformShare / powers.length);
 }

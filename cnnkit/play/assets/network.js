@@ -53,7 +53,7 @@ function computed(network, image) {
   }
   const features = headOf(maps, network.head), layers = denseSteps(network, features);
   const logits = layers.at(-1).values.data;
-  const probabilities = softmax(logits, network.temperature);
+  const probabilities = softmax(logits, network.temperature, network.uniform_share);
   const best = probabilities.indexOf(largestOf(probabilities));
   return { image, seen, steps, maps, features, layers, logits, probabilities, best };
 }
