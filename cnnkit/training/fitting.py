@@ -44,11 +44,9 @@ def fit_calibrator(logits: Tensor, labels: Tensor) -> Calibrator:
         shares, of_truth = at(colder)
         share = share_at(of_truth)
         told = (1 - share) * of_truth + share / classes
-        by_network = (
-            (1 - share) * of_truth / told
-        )  # how likely it is that a label did not come from the share
+        not_shared = (1 - share) * of_truth / told  # the probability that a label did not come from the share
         gaps = (shares * logits).sum(1) - logits.gather(1, labels[:, None])[:, 0]
-        return (by_network * gaps).sum() + PRIOR * (1 - 1 / colder)
+        return (not_shared * gaps).sum() + PRIOR * (1 - 1 / colder)
 
     alone = fit_temperature(logits, labels)
     if not share_at(at(1 / alone)[1]):
