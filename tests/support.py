@@ -52,6 +52,7 @@ EVERYTHING = (  # that draws or remembers
     "model.feature_dropout=0.1",
     "data.augment={rotate: 10, translate: 1, zoom: 0.1, flip: 0.1, brightness: 0.2, erase: 0.2}",
     "training.weight_averaging=0.9",
+    "training.hardest=0.9",
 )
 # Each process is forked from one that has imported torch and run nothing: that saves 3 s a process.
 PROCESSES = multiprocessing.get_context("forkserver")

@@ -79,6 +79,7 @@ model.feature_dropout = 0.0
 model.activation = 'relu'
 model.batch_norm = True
 training.epochs = 5
+training.hardest = 1.0
 training.batch_size = 256
 training.optimizer = 'adam'
 training.learning_rate = 0.005

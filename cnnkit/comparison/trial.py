@@ -181,8 +181,8 @@ def shared_hashes(trial: Trial, setting: Setting) -> dict[str, object]:
     """
     config, splits, seed, device = trial.config, setting.splits, trial.seed, setting.placement.device
     epochs = range(1, min(config.training.epochs, HASHED_EPOCHS) + 1)
-    size = config.training.batch_size
-    order = (orders(len(splits.train), size, seed, epoch, device) for epoch in epochs)
+    size, shown = config.training.batch_size, config.training.shown_of(len(splits.train))
+    order = (orders(shown, size, seed, epoch, device) for epoch in epochs)
     model = build_model(config.model, splits.info, seed)
     tested = [] if splits.tested is None else [splits.tested]
     validation = splits.validation

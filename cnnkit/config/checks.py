@@ -3,6 +3,7 @@
 Checked before any data is touched. Nothing here imports torch.
 """
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -148,6 +149,14 @@ def _split_complaints(data: DataConfig, info: DatasetInfo, training: TrainingCon
             f"{held} of {info.train_images} images held out leave {max(0, data.train_images)} to train on",
             f"hold out at most {info.train_images - smallest}",
             SPLIT_KEYS,
+        )
+    few = training.shown_of(data.train_images)
+    if few < smallest <= data.train_images:
+        yield Complaint(
+            "training.hardest",
+            f"shows {counted(few, 'image')} of {data.train_images:,}, and there are {info.classes:,} classes",
+            f"use at least {math.ceil(1000 * smallest / data.train_images) / 1000:g}",
+            SPLIT_KEYS | {"training.hardest"},
         )
     if data.validation and held < smallest:
         yield Complaint(

@@ -25,6 +25,11 @@ class TrainingConfig(Section):
     """How it learns."""
 
     epochs: Count = Field(5, description="passes over the training images")
+    hardest: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0,
+        description="share of each class's training images that is shown: those that a linear classifier "
+        "of the pixels gets least right; 1: all",
+    )
     batch_size: Count = Field(256, description="images per optimizer step")
     optimizer: OptimizerName = Field("adam", description="the rule that turns gradients into steps")
     learning_rate: Positive = Field(0.005, description="its peak")
@@ -70,3 +75,7 @@ class TrainingConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
         0, description="of initial weights, data order, split, augmentation and dropout"
     )
+
+    def shown_of(self, images: int) -> int:
+        """How many of so many training images an epoch shows."""
+        return max(1, round(self.hardest * images))

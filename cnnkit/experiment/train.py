@@ -233,22 +233,32 @@ def begin(config: Config, placement: Placement, splits: Splits) -> Training:
     refuse_what_cannot_fit(config, splits.info, placement.device)
     mean, std = splits.pixel_statistics
     model = build_model(config.model, splits.info, config.training.seed, mean, std)
+    labels, shown, choosing = splits.train.labels, None, 0.0
+    if config.training.hardest < 1:
+        order, choosing = splits.hardest_first
+        shown = order[: config.training.shown_of(len(order))]
+        labels = labels[shown.to(labels.device)]
     weights = None
     if config.training.class_weights == BALANCED:
-        counts = torch.bincount(splits.train.labels, minlength=splits.info.classes)
+        counts = torch.bincount(labels, minlength=splits.info.classes)
         weights = torch.from_numpy(balanced_weights(counts.cpu().numpy())).float()
-    return Training(config, model, placement, len(splits.train), class_weights=weights)
+    return Training(
+        config, model, placement, len(labels), class_weights=weights, shown=shown, choosing=choosing
+    )
 
 
 def describe(training: Training) -> Begun:
     """What a person is told before it trains."""
     config, placement = training.config, training.placement
-    costs, weighted = layer_costs(config.model, training.model.info), ""
+    costs = layer_costs(config.model, training.model.info)
+    title = f"{config.data.info.title}, {config.model.strategies} pooling"
     if training.class_weights is not None:
         least, most = (float(weight) for weight in training.class_weights.aminmax())
-        weighted = f", classes weighted {least:.3g} to {most:.3g}"
+        title += f", classes weighted {least:.3g} to {most:.3g}"
+    if training.shown is not None:
+        title += f", on the hardest {counted(training.train_images, 'image')}"
     return Begun(
-        title=f"{config.data.info.title}, {config.model.strategies} pooling{weighted}",
+        title=title,
         device=f"{placement.device}, {placement.precision}, {counted(placement.threads, 'thread')}",
         parameters=sum(cost.parameters for cost in costs),
         macs=sum(cost.macs for cost in costs),

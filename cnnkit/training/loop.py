@@ -91,6 +91,8 @@ def run_epoch(
 ) -> bool:
     """One pass over the training images, or the rest of one; False where it stops before the end."""
     now = steps.begin(epoch)
+    if epoch == 1 and now.step == 0:
+        now.seconds += math.fsum(t.choosing for t in steps.trainings) / len(steps.trainings)
     begun, started, going_on = now.seconds, time.perf_counter(), True
     with steps.context:
         while now.step < steps.count and going_on:
@@ -113,7 +115,8 @@ class EagerSteps:
     """
 
     def __init__(self, training: Training, images: ImageDataset) -> None:
-        self.training, self.images = training, images
+        self.training = training
+        self.images = images if training.shown is None else images[training.shown]
         self.trainings: Sequence[Training] = [training]
         self.count = training.steps_per_epoch
         self.device = training.placement.device

@@ -26,8 +26,9 @@ class Stack:
     The trainings share no numbers. A training beside others differs from one alone only by rounding, because
     wide layers may sum in another order.
 
-    shares: for each training the indices (n,) of its images. rate_on_device: whether the optimizer reads
-    its learning rate there; None: on CUDA, where its step can be recorded.
+    shares: for each training the indices (n,) of its images, of which it may show a part.
+    rate_on_device: whether the optimizer reads its learning rate there; None: on CUDA, where its step can be
+    recorded.
     """
 
     def __init__(
@@ -59,7 +60,11 @@ class Stack:
         on_gpu = self.rate and images.resident and self.device.type == "cuda"
         recorded = on_gpu and self.config.runtime.record_steps
         self.recording = Replayed(self.generators, self.device, notify) if recorded else None
-        self._lay_out(torch.stack(list(shares)).to(self.device))
+        shown = (
+            share if training.shown is None else share[training.shown.to(share.device)]
+            for training, share in zip(trainings, shares, strict=True)
+        )
+        self._lay_out(torch.stack(list(shown)).to(self.device))
 
     @classmethod
     def alone(cls, training: Training, images: ImageDataset, notify: Listener = ignore) -> "Stack":

@@ -41,7 +41,11 @@ class EpochUnderWay:
 
 @dataclass
 class Training:
-    """A model, its optimizer, and how far they are. Two of equal config and seed stay bitwise equal."""
+    """A model, its optimizer, and how far they are. Two of equal config and seed stay bitwise equal.
+
+    train_images: how many an epoch shows. shown: (train_images,) int64, which of the training images these
+    are; None: all. choosing: seconds that it took to choose them, part of the first epoch.
+    """
 
     config: Config
     model: CNN
@@ -51,6 +55,8 @@ class Training:
     best_epoch: int = 0
     under_way: EpochUnderWay | None = None
     class_weights: Tensor | None = None  # (classes,) of the loss; None: all count 1
+    shown: Tensor | None = None
+    choosing: float = 0.0
 
     def __post_init__(self) -> None:
         device = self.placement.device

@@ -138,7 +138,7 @@ def main() -> None:
         model.fit(train, **fit)
         _, accuracy = model.evaluate(test, verbose=0)
     else:
-        chosen = peer.training_order()[: peer.config.data.train_images]
+        chosen = peer.shown
         x, y = arrays(peer.published.train[torch.tensor(chosen)])
         model.fit(x, y, batch_size=peer.config.training.batch_size, **fit)
         _, accuracy = model.evaluate(*arrays(peer.published.test), verbose=0)

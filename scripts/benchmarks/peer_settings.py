@@ -1,8 +1,9 @@
 """What the peers take over from configs/fast.yaml, or cifar10.yaml with a folder, read from the file itself.
 
-The network (cnnkit's own under Lightning and fastai, layer by layer under Keras), the crop and the number of
-training images, batch size, epochs, optimizer with its betas and weight decay, peak learning rate, the
-one-cycle schedule with its warm-up, and label smoothing; of image files also the mirroring and the shift.
+The network (cnnkit's own under Lightning and fastai, layer by layer under Keras), the crop, the number of
+training images and which of them are shown (chosen before the clock starts), batch size, epochs, optimizer
+with its betas and weight decay, peak learning rate, the one-cycle schedule with its warm-up, and label
+smoothing; of image files also the mirroring and the shift.
 Not: bf16, resident data, weight averaging, gradient clipping, and whatever else their documentation has no
 line for. They train in their default float32 and load MNIST as their own examples do, and image files with
 the loader that their documentation names for a folder of classes.
@@ -23,6 +24,7 @@ from benchmarks import images, reference
 from cnnkit.config.load import load_config
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import Published, pixel_statistics
+from cnnkit.data.hardest import hardest_first
 from cnnkit.data.prepare import load_data
 from cnnkit.families.schedules import SCHEDULES
 from cnnkit.nn.model import build_model
@@ -45,7 +47,7 @@ class Peer:
 
     @property
     def steps(self) -> int:
-        return self.epochs * math.ceil(self.config.data.train_images / self.config.training.batch_size)
+        return self.epochs * math.ceil(len(self.shown) / self.config.training.batch_size)
 
     @property
     def warmup(self) -> float:
@@ -97,10 +99,18 @@ class Peer:
         return build_model(self.config.model, self.config.data.info, self.seed, *self.pixels)
 
     def data_sets(self) -> tuple[Dataset[Any], Dataset[Any]]:
-        """As many training images as cnnkit trains on, and 1,000 to validate on for who must have some."""
+        """The training images that are shown, and 1,000 to validate on for who must have some."""
         train = self._image_folder() if self.config.data.own else self._mnist()
-        order = self.training_order()
-        return Subset(train, order[: self.config.data.train_images]), Subset(train, order[-1000:])
+        return Subset(train, self.shown), Subset(train, self.training_order()[-1000:])
+
+    @cached_property
+    def shown(self) -> list[int]:
+        """As many of the published training images as cnnkit shows; chosen as it chooses them."""
+        kept = self.training_order()[: self.config.data.train_images]
+        if self.config.training.hardest == 1:
+            return kept
+        order = hardest_first(self.published.train[kept])[: self.config.training.shown_of(len(kept))]
+        return [kept[index] for index in order.tolist()]
 
     def _mnist(self) -> Any:
         from torchvision.transforms import CenterCrop, Compose, ToTensor
