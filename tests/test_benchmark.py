@@ -34,6 +34,7 @@ from benchmarks.speed import no_target
 from benchmarks.summary import Row, Verdict, deviation, difference, ratio, seconds
 from cnnkit.config.load import load_config, parse_config
 from cnnkit.data.dataset import ImageDataset
+from cnnkit.data.hardest import hardest_first
 from cnnkit.data.prepare import load_data
 from cnnkit.training.device import choose_device
 from cnnkit.training.optimizers import learning_rate_at
@@ -336,7 +337,8 @@ def test_the_examples_script_stops_after_the_first_epoch_that_is_enough(
 
 
 def test_a_peer_s_one_cycle_has_the_peak_and_the_ends_of_the_configured_one() -> None:
-    config = load_config("fast", ["training.warmup=0.2", "training.schedule=one_cycle"])
+    settings = ["training.warmup=0.2", "training.schedule=one_cycle", "training.batch_size=110"]
+    config = load_config("fast", settings)  # 250 steps
     peer = peer_settings.Peer(config, seed=0)
     assert peer.first_rate == pytest.approx(learning_rate_at(config.training, 0, peer.steps))
     peak = learning_rate_at(config.training, round(peer.warmup * peer.steps), peer.steps)
@@ -349,6 +351,15 @@ def test_a_peer_trains_on_as_many_images_as_cnnkit_and_mixes_them_by_the_seed() 
     assert sorted(order) == list(range(60_000))
     assert order != other
     assert peer_settings.Peer(config, 0).steps == 5 * math.ceil(53_000 / 256)
+
+
+def test_a_peer_is_shown_the_hardest_images_where_cnnkit_is() -> None:
+    config = parse_config("data: {dataset: digits, validation: 0.1}\ntraining: {hardest: 0.5}", "peer")
+    peer = peer_settings.Peer(config, 0)
+    kept = peer.training_order()[: config.data.train_images]
+    order = hardest_first(peer.published.train[kept])
+    assert peer.shown == [kept[index] for index in order[: round(len(kept) / 2)]]
+    assert peer.steps == 5 * math.ceil(len(peer.shown) / 256)
 
 
 def test_a_peer_says_which_optimizers_it_follows() -> None:

@@ -27,6 +27,8 @@ KEYS = {
     "clip": "training.gradient_clip",
     "gradclip": "training.gradient_clip",
     "smoothing": "training.label_smoothing",
+    "subset": "training.hardest",
+    "pruning": "training.hardest",
     "randomseed": "training.seed",
     "channels": "model.channels",  # images have them, too
     "filters": "model.channels",

@@ -33,6 +33,7 @@ def forecast(config: Config, setting: Setting) -> Forecast:
         image = _seconds_of_image(training, splits.train)
     measured = min(len(splits.train), SAMPLED) + len(splits.validation)
     seconds = config.training.epochs * (epoch + measured * image) + len(splits.test) * image
+    seconds += training.choosing
     return Forecast(seconds, _memory(placement))
 
 

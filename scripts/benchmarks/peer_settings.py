@@ -47,7 +47,8 @@ class Peer:
 
     @property
     def steps(self) -> int:
-        return self.epochs * math.ceil(len(self.shown) / self.config.training.batch_size)
+        training = self.config.training
+        return self.epochs * math.ceil(training.shown_of(self.config.data.train_images) / training.batch_size)
 
     @property
     def warmup(self) -> float:
