@@ -8,12 +8,15 @@ from sklearn.linear_model import Ridge
 from support import Tiny, begun, info
 from torch import Tensor, nn
 
+from cnnkit.comparison.trial import Trial, shared_hashes
 from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset, Splits
 from cnnkit.data.hardest import FITTED, PENALTY, SIDE, WHITE, hardest_first, margins
 from cnnkit.errors import ConfigError
+from cnnkit.experiment.train import describe, prepare
+from cnnkit.tensor_files import fingerprint
 from cnnkit.training.loop import train
-from cnnkit.training.state import Training
+from cnnkit.training.state import Training, orders
 
 
 def pictures(count: int, shape: tuple[int, int, int] = (1, 6, 5), classes: int = 4) -> ImageDataset:
@@ -131,8 +134,13 @@ def test_too_small_a_share_is_refused_and_the_least_is_told(tiny: Tiny) -> None:
 
 
 def test_a_person_is_told(tiny: Tiny) -> None:
-    from cnnkit.experiment.train import describe
-
     config: Config = tiny("training.hardest=0.5")
     assert "on the hardest 646 images" in describe(begun(config)[0]).title
     assert "hardest" not in describe(begun(tiny())[0]).title
+
+
+def test_the_hash_of_a_trial_s_order_is_that_of_the_images_shown(tiny: Tiny) -> None:
+    config = tiny("training.hardest=0.5", "data.validation=93")
+    order = (orders(672, 128, config.training.seed, epoch, "cpu") for epoch in (1, 2))
+    hashes = shared_hashes(Trial("a", config, "data"), prepare(config))
+    assert hashes["order"] == fingerprint(order)
