@@ -1,6 +1,5 @@
 """Images with their labels, as tensors."""
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -8,7 +7,6 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from cnnkit.data.hardest import hardest_first
 from cnnkit.families.datasets import ImageInfo
 
 CHUNK = 2**12  # images that are gathered at once where all of a data set are looked at
@@ -113,13 +111,6 @@ class Splits:
     def pixel_statistics(self) -> tuple[Tensor, Tensor]:
         """Of the training images: `pixel_statistics`. A forecast and its training share them."""
         return pixel_statistics(self.train)
-
-    @cached_property
-    def hardest_first(self) -> tuple[Tensor, float]:
-        """(N,) int64, on the host: of the training images, `hardest_first`; and the seconds that it took."""
-        started = time.perf_counter()
-        order = hardest_first(self.train).cpu()
-        return order, time.perf_counter() - started
 
     def to(self, device: torch.device) -> "Splits":
         return replace(

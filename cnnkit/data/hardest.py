@@ -4,14 +4,11 @@ An image that a linear classifier gets right by far teaches a network little. Th
 do is known as data pruning (Sorscher and others, "Beyond neural scaling laws", 2022).
 """
 
-from typing import TYPE_CHECKING
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from cnnkit.data.dataset import ImageDataset
+from cnnkit.data.dataset import ImageDataset
 
 SIDE = 20  # pixels, of the grid of means that the classifier sees at most
 FITTED = 10_000  # images, evenly spaced, to which it is fitted
@@ -20,7 +17,7 @@ PENALTY = 1e-4  # of squared weights, in squares of WHITE, for each image
 CHUNK = 2**10  # images that are looked at together: their pixels fit into a core's cache
 
 
-def hardest_first(images: "ImageDataset") -> Tensor:
+def hardest_first(images: ImageDataset) -> Tensor:
     """(N,) int64: their indices, so that any number of first ones has about its share of each class.
 
     Of one class, the images with the smallest `margins` come first.
@@ -34,7 +31,7 @@ def hardest_first(images: "ImageDataset") -> Tensor:
     return by_class[places.argsort(stable=True)]
 
 
-def margins(images: "ImageDataset") -> Tensor:
+def margins(images: ImageDataset) -> Tensor:
     """(N,) float32: by how much a linear classifier gives the true class more than the best of the others.
 
     Ridge regression (Hoerl and Kennard, 1970) of the one-hot classes on the pixels and a constant.
@@ -58,7 +55,7 @@ def _margins(scores: Tensor, labels: Tensor) -> Tensor:
     return scores.gather(1, true).squeeze(1) - scores.scatter(1, true, -torch.inf).amax(1)
 
 
-def _seen(images: "ImageDataset") -> Tensor:
+def _seen(images: ImageDataset) -> Tensor:
     """Pixels, 0 … 255, of larger images their means on a grid of SIDE × SIDE: (N, C · h · w)."""
     pixels = images.images.float()
     if max(pixels.shape[2:]) > SIDE:

@@ -11,6 +11,7 @@ from cnnkit.config.costs import layer_costs
 from cnnkit.config.schema import Config
 from cnnkit.config.training import BALANCED
 from cnnkit.data.dataset import Published, Splits
+from cnnkit.data.hardest import hardest_first
 from cnnkit.data.prepare import load_splits
 from cnnkit.errors import Interrupted, OutOfMemory, RunError, TrainingError
 from cnnkit.events import Begun, Listener, Note, ignore
@@ -235,7 +236,9 @@ def begin(config: Config, placement: Placement, splits: Splits) -> Training:
     model = build_model(config.model, splits.info, config.training.seed, mean, std)
     labels, shown, choosing = splits.train.labels, None, 0.0
     if config.training.hardest < 1:
-        order, choosing = splits.hardest_first
+        started = time.perf_counter()
+        order = hardest_first(splits.train).cpu()  # waits for the device
+        choosing = time.perf_counter() - started
         shown = order[: config.training.shown_of(len(order))]
         labels = labels[shown.to(labels.device)]
     weights = None
