@@ -1,8 +1,11 @@
 """Every test has its own cache and its own folder, and torch one thread."""
 
+import functools
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import signal
+import sys
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,11 @@ import pytest
 # Before torch is imported, and for every process that a test starts. Networks are tiny: beside a busy core
 # test_damage.py took 190 s of CPU with two threads, which wait for each other, and 45 s with one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Tests that ask for two threads: one that waits sleeps, and leaves the core to the tests beside it.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
+import typer
 
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
@@ -25,6 +31,37 @@ model: {channels: [4, 8], kernel_sizes: 3, hidden: [16]}
 training: {epochs: 2, batch_size: 128, learning_rate: 0.01}
 runtime: {device: cpu, precision: float32}
 """
+
+MEASURED = 0.3  # seconds of processor time
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None]:
+    """Measures coverage only while a test begins: what takes longer goes over the same lines, most often.
+
+    Measuring it more than doubles the time of Python code. Nothing asks what a single test covers.
+    """
+    tracer = sys.gettrace()
+    if not tracer or sys.platform == "win32":  # which has no such signal
+        return (yield)
+    signal.signal(signal.SIGVTALRM, lambda *_: sys.settrace(None))
+    signal.setitimer(signal.ITIMER_VIRTUAL, MEASURED)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        sys.settrace(tracer)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_process() -> Iterator[None]:
+    """Nothing is flushed to the disk, as no test looks there after a power failure. Typer builds the commands
+    once, not for each call of `main`: that was a quarter of the time of test_options.py.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        patch.setattr("typer.main.get_command", functools.cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture(scope="session")

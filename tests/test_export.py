@@ -225,14 +225,11 @@ def spoiled_onnx(content: bytes, layer: str) -> bytes:
 
 @pytest.mark.parametrize("layer", ["stages.0.norm", "stages.1.norm", "dense.linear1", "dense.linear2"])
 def test_a_file_that_answers_otherwise_is_not_written_and_its_layer_is_named(
-    layer: str, finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    layer: str, finished: Path, onnx_of_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    write = OnnxDraft.of.__func__  # type: ignore[attr-defined]
-
-    def spoil(cls: type[OnnxDraft], *given: Any) -> OnnxDraft:
-        return OnnxDraft(spoiled_onnx(write(cls, *given).model, layer))
-
-    monkeypatch.setattr(OnnxDraft, "of", classmethod(spoil))
+    spoiled = OnnxDraft(spoiled_onnx(onnx_of_run.read_bytes(), layer))
+    monkeypatch.setattr("cnnkit.experiment.export.traced", lambda *_: None)
+    monkeypatch.setattr(OnnxDraft, "of", lambda *_: spoiled)
     outcome = call(capsys, "export", finished, "--out", "bad.onnx")
     assert outcome.code == 1
     assert "bad.onnx is not written" in outcome.err
