@@ -17,6 +17,7 @@ from cnnkit.data.prepare import load_splits, paths_of_split
 from cnnkit.data.sources import with_root
 from cnnkit.errors import CnnkitError, DataError, ImageError, UsageError
 from cnnkit.events import Note, NoteListener, ignore
+from cnnkit.experiment import digit_check
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.experiment.onnx_file import OnnxFile
 from cnnkit.experiment.other_images import OtherImages, holds_the_same, other_images
@@ -33,6 +34,7 @@ from cnnkit.words import listed
 Network = Weights | OnnxFile  # what can be measured
 FILES_AT_ONCE = 128  # more would let a progress bar stand still
 STRANGE = "it is unlike the training images: of images like those, one in a hundred lies so far from them"
+NO_DIGIT = "it looks like no digit: of MNIST's digits, one in two hundred does"
 SPLITS = ("train", "validation", "test")
 ALL = "all"  # images of a source, whatever its splits
 
@@ -240,10 +242,14 @@ def predict_images(weights: Network, images: Tensor, device: str | None = None) 
 
 def _warnings(weights: Network, images: Tensor, placement: Placement) -> list[tuple[str, ...]]:
     """One tuple an image: whether it is unlike the training images."""
-    if weights.familiarity is None:
-        return [()] * len(images)
-    strangeness = weights.familiarity.strangeness(weights.model, images.to(placement.device), placement)
-    return [(STRANGE,) if strange else () for strange in (strangeness > 1).tolist()]
+    warnings: list[tuple[str, ...]] = [()] * len(images)
+    if weights.familiarity is not None:
+        strangeness = weights.familiarity.strangeness(weights.model, images.to(placement.device), placement)
+        warnings = [(STRANGE,) if strange else () for strange in (strangeness > 1).tolist()]
+    if digit_check.acts_on(weights.config.data.info):
+        none = digit_check.no_digit(images).tolist()
+        warnings = [(NO_DIGIT,) if is_none else told for is_none, told in zip(none, warnings, strict=True)]
+    return warnings
 
 
 def predict_files(

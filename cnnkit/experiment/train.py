@@ -15,6 +15,7 @@ from cnnkit.data.hardest import hardest_first
 from cnnkit.data.prepare import load_splits
 from cnnkit.errors import Interrupted, OutOfMemory, RunError, TrainingError
 from cnnkit.events import Begun, Listener, Note, ignore
+from cnnkit.experiment import digit_check
 from cnnkit.experiment.checkpoints import Weights, load_state, load_weights, save_state, save_weights
 from cnnkit.experiment.new_run import write_environment
 from cnnkit.experiment.pixel_hashes import keep_hashes, refuse_other_pixels
@@ -26,7 +27,7 @@ from cnnkit.random import generator_for
 from cnnkit.scores import balanced_weights
 from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
 from cnnkit.training.evaluation import Evaluation, evaluate
-from cnnkit.training.familiarity import familiarity_of
+from cnnkit.training.familiarity import HONEST, familiarity_of
 from cnnkit.training.idle_cores import IdleCores
 from cnnkit.training.loop import train
 from cnnkit.training.memory import refuse_what_cannot_fit
@@ -219,11 +220,13 @@ def _train_and_keep(training: Training, splits: Splits, run: RunDir, notify: Lis
 def _remember_training_images(weights: Weights, run: RunDir, splits: Splits, placement: Placement) -> None:
     """Keeps with the best weights what `predict` needs to warn of images unlike the training images."""
     model = weights.model.to(placement.device)
-    generator = generator_for(weights.config.training.seed, "familiarity")
+    config = weights.config
+    generator = generator_for(config.training.seed, "familiarity")
+    honest = digit_check.HONEST if digit_check.acts_on(config.data.info) else HONEST
     with out_of_memory_in_words():
-        known = familiarity_of(model, splits.train, splits.validation, placement, generator)
+        known = familiarity_of(model, splits.train, splits.validation, placement, generator, honest)
     if known is not None:
-        save_weights(run, BEST, model, weights.config, weights.calibrator, known)
+        save_weights(run, BEST, model, config, weights.calibrator, known)
 
 
 def begin(config: Config, placement: Placement, splits: Splits) -> Training:

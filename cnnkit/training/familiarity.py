@@ -28,7 +28,7 @@ class Familiarity:
 
     mean: (D,) and axes: (D, A) bring features (N, D) to their A main axes. points: (M, A) float16, training
     images there. classes: (M,) uint8, or int32 of many classes, their labels. threshold: (), the distance
-    that 99 % of the validation images keep below.
+    that 99 % of the validation images keep below, or another share.
     """
 
     mean: Tensor
@@ -79,9 +79,11 @@ def familiarity_of(
     validation: ImageDataset,
     placement: Placement,
     generator: torch.Generator,
+    honest: float = HONEST,
 ) -> Familiarity | None:
     """Remembers training images, and how far from them the validation images lie.
 
+    honest: the share of the validation images that are to get no warning.
     generator: draws which are remembered, and where the search for the axes begins. None where fewer than
     `FEWEST_HONEST` images were held out. Training images cannot take their place: they lie nearer than new
     images do.
@@ -99,7 +101,7 @@ def familiarity_of(
     measured = distances[distances.isfinite()]  # it is infinite where the class has no points
     if not len(measured):
         return None
-    return Familiarity(mean, axes, points, known.classes, measured.quantile(HONEST))
+    return Familiarity(mean, axes, points, known.classes, measured.quantile(honest))
 
 
 def _features(model: CNN, dataset: ImageDataset, placement: Placement) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,83 @@
+"""Letters are told from digits by a network that comes with cnnkit."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import cnnkit
+from cnnkit.config.load import parse_config
+from cnnkit.data.own_images import framed
+from cnnkit.data.prepare import load_dataset
+from cnnkit.experiment import digit_check
+from cnnkit.experiment.checkpoints import Weights
+from cnnkit.experiment.measure import NO_DIGIT, STRANGE, predict_images
+from cnnkit.families.datasets import DATASETS
+from glyphs import INK_SIDE, glyphs
+from made_photos import letters, to_image
+
+MNIST = DATASETS["mnist"]
+
+
+@pytest.fixture(scope="module")
+def drawn_letters() -> Tensor:
+    """(100, 1, 28, 28): letters as `predict` sees them on photos; the network has never seen a letter."""
+    random = np.random.default_rng(20261127)
+    seen = []
+    for _ in range(100):
+        file = io.BytesIO()
+        to_image(letters(None, random)).save(file, "PNG")
+        seen.append(framed(file.getvalue(), "It", MNIST).pixels)
+    return torch.cat(seen)
+
+
+def told(images: Tensor) -> float:
+    return float(digit_check.no_digit(images).float().mean())
+
+
+def test_four_letters_in_five_are_told_to_be_no_digit(drawn_letters: Tensor) -> None:
+    assert told(drawn_letters) >= 0.8
+
+
+def test_of_mnist_s_test_digits_one_in_two_hundred_is(mnist_root: Path) -> None:
+    images = load_dataset("mnist", mnist_root).test.images
+    assert 0.002 < told(images) < 0.008  # 50 of 10,000 are expected; six times the deviation by chance
+
+
+def test_most_glyphs_are_and_a_crop_changes_nothing(drawn_letters: Tensor) -> None:
+    drawn = torch.from_numpy(glyphs(300, np.random.default_rng(1)))[:, None]
+    assert told(drawn) > 0.75  # some of them are digits
+    cropped = drawn_letters[:, :, 4:24, 4:24]
+    assert torch.equal(digit_check.no_digit(cropped), digit_check.no_digit(drawn_letters))
+
+
+def test_glyphs_fill_the_box_of_a_digit() -> None:
+    drawn = glyphs(200, np.random.default_rng(2))
+    assert drawn.shape == (200, INK_SIDE, INK_SIDE)
+    lengths = [max(np.ptp(np.flatnonzero(ink.any(axis))) + 1 for axis in (0, 1)) for ink in drawn > 0]
+    assert min(lengths) >= INK_SIDE - 4  # of a centre of mass far from the middle, an end is cut off
+    assert np.array_equal(drawn, glyphs(200, np.random.default_rng(2)))
+
+
+def test_it_acts_on_digits_that_are_framed_as_mnist_s_and_on_no_others() -> None:
+    acts = {name for name, info in DATASETS.items() if digit_check.acts_on(info)}
+    assert acts == {"mnist", "qmnist"}
+    assert [digit_check.acts_on(MNIST.cropped(pixels)) for pixels in (0, 4, 5)] == [True, True, False]
+
+
+@pytest.mark.parametrize("crop", [0, 3])
+def test_predict_warns_of_a_letter_and_not_of_a_digit(
+    crop: int, drawn_letters: Tensor, mnist_root: Path
+) -> None:
+    config = parse_config(f"data: {{dataset: mnist, crop: {crop}}}\nmodel: {{channels: [2, 2]}}")
+    weights = Weights(cnnkit.build_model(config), config, Path("none"))
+    digits = load_dataset("mnist", mnist_root).test.images[:100]
+    images = torch.cat([drawn_letters, digits])[:, :, crop : 28 - crop, crop : 28 - crop]
+    warnings = [prediction.warnings for prediction in predict_images(weights, images)]
+    assert {*warnings} == {(), (NO_DIGIT,)}
+    assert warnings[:100].count((NO_DIGIT,)) == sum(digit_check.no_digit(drawn_letters))
+    assert warnings[100:].count((NO_DIGIT,)) <= 3
+    assert STRANGE not in warnings
