@@ -2,10 +2,13 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from browsers import chromium
 from torch import Tensor
 
 import cnnkit
@@ -14,12 +17,23 @@ from cnnkit.data.own_images import framed
 from cnnkit.data.prepare import load_dataset
 from cnnkit.experiment import digit_check
 from cnnkit.experiment.checkpoints import Weights
-from cnnkit.experiment.measure import NO_DIGIT, STRANGE, predict_images
+from cnnkit.experiment.measure import NO_DIGIT, predict_images
 from cnnkit.families.datasets import DATASETS
+from cnnkit.filenames import PLAY
+from cnnkit.play.chosen import Chosen
+from cnnkit.play.page import page_of
 from glyphs import INK_SIDE, glyphs
 from made_photos import letters, to_image
 
 MNIST = DATASETS["mnist"]
+DRAWN = {  # strokes on the pad, in its pixels
+    "A": [[(80, 250), (140, 40), (200, 250)], [(105, 170), (175, 170)]],
+    "K": [[(90, 40), (90, 240)], [(190, 40), (90, 150), (200, 240)]],
+    "7": [[(80, 60), (200, 60), (130, 230)]],
+    "1": [[(150, 40), (140, 240)]],
+}
+TOLD = """images => images.map(data =>
+  looksLikeNoDigit(page.digitCheck, tensor([1, 24, 24], Float32Array.from(data))))"""
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +46,11 @@ def drawn_letters() -> Tensor:
         to_image(letters(None, random)).save(file, "PNG")
         seen.append(framed(file.getvalue(), "It", MNIST).pixels)
     return torch.cat(seen)
+
+
+def framed_glyphs(count: int) -> Tensor:
+    """(count, 1, 28, 28)."""
+    return F.pad(torch.from_numpy(glyphs(count, np.random.default_rng(1)))[:, None], (4, 4, 4, 4))
 
 
 def told(images: Tensor) -> float:
@@ -48,7 +67,7 @@ def test_of_mnist_s_test_digits_one_in_two_hundred_is(mnist_root: Path) -> None:
 
 
 def test_most_glyphs_are_and_a_crop_changes_nothing(drawn_letters: Tensor) -> None:
-    drawn = torch.from_numpy(glyphs(300, np.random.default_rng(1)))[:, None]
+    drawn = framed_glyphs(300)
     assert told(drawn) > 0.75  # some of them are digits
     cropped = drawn_letters[:, :, 4:24, 4:24]
     assert torch.equal(digit_check.no_digit(cropped), digit_check.no_digit(drawn_letters))
@@ -68,16 +87,36 @@ def test_it_acts_on_digits_that_are_framed_as_mnist_s_and_on_no_others() -> None
     assert [digit_check.acts_on(MNIST.cropped(pixels)) for pixels in (0, 4, 5)] == [True, True, False]
 
 
+def untrained(crop: int) -> Weights:
+    config = parse_config(f"data: {{dataset: mnist, crop: {crop}}}\nmodel: {{channels: [2, 2]}}")
+    return Weights(cnnkit.build_model(config), config, Path("none"))
+
+
 @pytest.mark.parametrize("crop", [0, 3])
 def test_predict_warns_of_a_letter_and_not_of_a_digit(
     crop: int, drawn_letters: Tensor, mnist_root: Path
 ) -> None:
-    config = parse_config(f"data: {{dataset: mnist, crop: {crop}}}\nmodel: {{channels: [2, 2]}}")
-    weights = Weights(cnnkit.build_model(config), config, Path("none"))
     digits = load_dataset("mnist", mnist_root).test.images[:100]
     images = torch.cat([drawn_letters, digits])[:, :, crop : 28 - crop, crop : 28 - crop]
-    warnings = [prediction.warnings for prediction in predict_images(weights, images)]
+    warnings = [prediction.warnings for prediction in predict_images(untrained(crop), images)]
     assert {*warnings} == {(), (NO_DIGIT,)}
     assert warnings[:100].count((NO_DIGIT,)) == sum(digit_check.no_digit(drawn_letters))
     assert warnings[100:].count((NO_DIGIT,)) <= 3
-    assert STRANGE not in warnings
+
+
+def test_the_page_to_draw_on_tells_the_same(drawn_letters: Tensor, tmp_path: Path) -> None:
+    file = tmp_path / PLAY
+    file.write_text(page_of(Chosen("MNIST", {"one": untrained(2)}, {"one": 0})), encoding="utf-8")
+    images = torch.cat([drawn_letters, framed_glyphs(50)])[:, :, 2:26, 2:26]
+    with chromium() as browser:
+        page = browser.new_page()
+        page.goto(file.as_uri())
+        found = page.evaluate(TOLD, images.flatten(1).tolist())
+        said = {name: said_of(page, strokes) for name, strokes in DRAWN.items()}
+    assert found == digit_check.no_digit(images).tolist()
+    assert {name for name, text in said.items() if text.endswith(" It looks like no digit.")} == {"A", "K"}
+
+
+def said_of(page: Any, strokes: list[list[tuple[int, int]]]) -> str:
+    page.evaluate("strokes => page.draw(strokes)", strokes)
+    return str(page.locator("#verdict").inner_text())

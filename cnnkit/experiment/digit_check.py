@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cnnkit.experiment.checkpoints import load_weights
+from cnnkit.experiment.checkpoints import Weights, load_weights
 from cnnkit.families.class_names import DIGIT_NAMES
 from cnnkit.families.datasets import DatasetInfo
 
@@ -20,7 +20,11 @@ HONEST = 0.995  # the share of digits that it says nothing of; as many are told 
 NONE = 10  # its class of what is no digit
 AT_ONCE = 1_000  # images
 
-_network = functools.cache(load_weights)
+
+@functools.cache
+def network(file: Path = FILE) -> Weights:
+    """Classes: the ten digits, and NONE."""
+    return load_weights(file)
 
 
 def acts_on(info: DatasetInfo) -> bool:
@@ -33,7 +37,7 @@ def no_digit(images: Tensor, file: Path = FILE) -> Tensor:
 
     False of HONEST of MNIST's digits.
     """
-    model = _network(file).model.eval()
+    model = network(file).model.eval()
     edge = (images.shape[2] - SIDE) // 2
     middle = images[:, :, edge : edge + SIDE, edge : edge + SIDE].cpu()
     with torch.inference_mode():

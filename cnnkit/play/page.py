@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit.events import Note, NoteListener, ignore
+from cnnkit.experiment import digit_check
 from cnnkit.experiment.checkpoints import Weights
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.datasets import DatasetInfo
@@ -23,7 +24,7 @@ from cnnkit.report.template import render
 
 ASSETS = Path(__file__).parent / "assets"
 COMPUTING = ("tensors", "layers", "pools", "heads", "network")
-FRAMING = ("resizing", "clean_paper", "main_strokes", "framing")
+FRAMING = ("resizing", "clean_paper", "main_strokes", "framing", "digit_check")
 SHOWING = ("elements", "pictures", "drawing", "sources", "answers", "arithmetic", "inside", "last_layers")
 LESSON = (
     "lesson",
@@ -68,6 +69,7 @@ def page_of(shown: Chosen, float32: bool = False, root: Path | None = None) -> s
     samples, missing = samples_view(shown, root)
     content = {
         "networks": [_network(name, weights, shown, float32) for name, weights in shown.weights.items()],
+        "digit_check": _digit_check() if any(map(_of_digits, shown.weights.values())) else None,
         "samples": samples,
         "families": families(),
         "measured": dict(shown.measured),
@@ -119,8 +121,17 @@ def _network(name: str, weights: Weights, shown: Chosen, float32: bool) -> dict[
         "marker": shape_of(shown.series[name]),
         "classes": list(info.class_names),
         "frame": frame_of(info),
+        "of_digits": _of_digits(weights),
         **network_view(weights.model, weights.calibrator, float32),
     }
+
+
+def _of_digits(weights: Weights) -> bool:
+    return digit_check.acts_on(weights.config.data.info)
+
+
+def _digit_check() -> dict[str, object]:
+    return {"side": digit_check.SIDE, **network_view(digit_check.network().model)}
 
 
 def frame_of(info: DatasetInfo) -> dict[str, object]:

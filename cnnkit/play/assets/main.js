@@ -6,7 +6,7 @@ function started() {
   const content = unpacked(JSON.parse(byId("content").textContent));
   const networks = content.networks, able = networks.filter(network => !notComputable(network));
   const samples = content.samples.map(unpackedSample);
-  const page = { networks: able, samples, results: new Map(), sample: -1, file: null, inside: able[0], chapter: "" };
+  const page = { networks: able, samples, results: new Map(), sample: -1, file: null, inside: able[0], chapter: "", digitCheck: content.digit_check };
   const cards = new Map(networks.map(network => [network, answerCard(network)]));
   byId("answers").append(...cards.values());
   networks.filter(network => !able.includes(network)).forEach(network => cards.get(network).empty(notComputable(network)));
@@ -69,7 +69,9 @@ function started() {
       const others = answer === most ? [] : answers.filter(one => one.answer !== answer).map(one => one.name);
       cards.get(network).show(result, others, result.warning);
     });
-    say(verdict(answers, page.sample < 0 ? "" : samples[page.sample].truth));
+    const ofDigits = able.find(network => network.of_digits);
+    const doubt = ofDigits && looksLikeNoDigit(page.digitCheck, page.results.get(ofDigits).image) ? " It looks like no digit." : "";
+    say(verdict(answers, page.sample < 0 ? "" : samples[page.sample].truth) + doubt);
     showSeen();
     clearTimeout(waiting);
     waiting = setTimeout(showInside, PAUSE);
