@@ -18,6 +18,8 @@ from cnnkit.stats import CONFIDENCE, Interval, mean_interval
 BySeed = Mapping[int, float]
 UNKNOWN = Interval(float("nan"), None, None)
 
+EVERY_IMAGE = {"training.hardest": 1, "training.batch_size": 256}  # `fast` shows half of them
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -63,7 +65,7 @@ class Workshop:
         **options: Any,
     ) -> Trained:
         """Trains each value of one key with each seed. options: of `cnnkit.compare`."""
-        config = cnnkit.load_config(base, overrides)
+        config = cnnkit.load_config(base, {**(EVERY_IMAGE if base == "fast" else {}), **overrides})
         out = self.folder / self.pick("quick", "full") / name
         study = cnnkit.compare(
             config, vary, seeds, out, workers=self.workers, progress=self.progress, **options
