@@ -1,23 +1,89 @@
-"""Glyphs drawn by chance, framed as MNIST frames its digits: examples of what is no digit."""
+"""Examples of what is no digit, and of digits by other pens than MNIST's, framed as `cnnkit predict` does."""
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw
+from scipy import ndimage
 
-SIDE, INK_SIDE = 28, 20  # pixels: of an image, and of the box that its ink fits into, and that is kept
-POINTS = 48  # of a stroke; with half as many, thin loops are dotted
+from cnnkit.data.own_images import OwnImage, framed
+from cnnkit.families.datasets import DATASETS
+
+MNIST = DATASETS["mnist"]
+INK_SIDE, EDGE = 20, 4  # pixels: of the box that holds the ink and is kept, and of what is around it
+SHEET, LETTER = 112, 80  # pixels: of a drawing, and the longer side of what is on it
+PENS = (2.5, 18)  # pixels of a sheet: the width of a stroke
+POINTS = 24  # of a stroke
 STEP = np.linspace(0, 1, POINTS)[:, None]
 Array = Any
 Random = np.random.Generator
 
 
 def glyphs(count: int, random: Random) -> Array:
-    """(count, INK_SIDE, INK_SIDE) uint8, ink up to 255 on a background of 0."""
-    return np.stack([_glyph(random) for _ in range(count)])
+    """(count, INK_SIDE, INK_SIDE) uint8, ink up to 255 on a background of 0: strokes in one piece."""
+    return np.stack([*islice(_seen(_glyphs(random)), count)])
 
 
-def _glyph(random: Random) -> Array:
-    return _pixels(_shaped(_strokes(random), random), width=random.uniform(1.6, 4.2))
+def by_another_pen(digit: Array, random: Random) -> Array | None:
+    """One of MNIST's digits (28, 28) -> (INK_SIDE, INK_SIDE), uint8: thinner or thicker, and turned.
+
+    None where it breaks.
+    """
+    return next(_seen(iter([_other_pen(digit, random)])), None)
+
+
+def noise(count: int, random: Random) -> Array:
+    """(count, INK_SIDE, INK_SIDE) uint8: even or normal greys, rough or smooth, or scattered points."""
+    return np.stack([_noise(random) for _ in range(count)])
+
+
+def _seen(sheets: Iterator[Array]) -> Iterator[Array]:
+    """What the network sees of sheets that show one drawing."""
+    for sheet in sheets:
+        image: OwnImage = framed(sheet, "it", MNIST)
+        if not image.warnings:
+            yield image.pixels[0, 0, EDGE:-EDGE, EDGE:-EDGE].numpy()
+
+
+def _glyphs(random: Random) -> Iterator[Array]:
+    while True:
+        width = float(np.exp(random.uniform(*np.log(PENS))))
+        points = _shaped(_strokes(random), random)
+        low, high = points.min(0), points.max(0)
+        placed = (points - (low + high) / 2) * (LETTER - width) / (high - low).max() + SHEET / 2
+        sheet = Image.new("L", (SHEET, SHEET))
+        draw = ImageDraw.Draw(sheet)
+        for stroke in placed[:, ::-1].reshape(-1, POINTS, 2):
+            draw.line([tuple(point) for point in stroke], 255, round(width), joint="curve")
+            for x, y in (stroke[0], stroke[-1]):
+                draw.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), 255)
+        yield np.asarray(sheet)
+
+
+def _other_pen(digit: Array, random: Random) -> Array:
+    """(SHEET, SHEET) uint8. A stroke loses up to 0.6 of its width, or gains up to 8 pixels."""
+    large = Image.fromarray(digit).resize((SHEET, SHEET), Image.Resampling.BICUBIC)
+    turned = np.asarray(large.rotate(random.uniform(-12, 12), Image.Resampling.BICUBIC))
+    inside = ndimage.distance_transform_edt(turned > 127)
+    edge = inside - ndimage.distance_transform_edt(turned <= 127)
+    wider = random.uniform(-0.6 * inside.max(), 4)
+    return np.rint(255 * np.clip(edge + wider + 0.5, 0, 1)).astype(np.uint8)
+
+
+def _noise(random: Random) -> Array:
+    shape, kind = (INK_SIDE, INK_SIDE), random.integers(4)
+    grey: Array
+    if kind == 0:
+        grey = random.uniform(0, 255, shape)
+    elif kind == 1:
+        grey = 255.0 * (random.random(shape) < random.uniform(0.03, 0.6))
+    else:
+        grain = random.normal(0, 1, shape)
+        rough = grain if kind == 2 else ndimage.gaussian_filter(grain, random.uniform(0.5, 2.5))
+        grey = random.uniform(40, 200) + random.uniform(20, 70) * rough / rough.std()
+    return np.clip(grey, 0, 255).astype(np.uint8)
 
 
 def _strokes(random: Random) -> Array:
@@ -62,16 +128,3 @@ def _shaped(points: Array, random: Random) -> Array:
     return np.stack(
         [np.cos(turn) * rows - np.sin(turn) * columns, np.sin(turn) * rows + np.cos(turn) * columns], 1
     )
-
-
-def _pixels(points: Array, width: float) -> Array:
-    """(P, 2) -> (INK_SIDE, INK_SIDE): the ink as large as that, its centre of mass in the middle."""
-    low, high = points.min(0), points.max(0)
-    placed = (points - (low + high) / 2) * ((INK_SIDE - width) / (high - low).max())
-    grid = np.arange(SIDE) - SIDE / 2
-    squares = (grid[:, None, None] - placed[:, 0]) ** 2 + (grid[None, :, None] - placed[:, 1]) ** 2
-    ink = np.clip(width / 2 + 0.5 - np.sqrt(squares.min(2)), 0, 1)
-    mass = ink.sum()
-    down, right = (round(SIDE / 2 - (ink.sum(1 - axis) * np.arange(SIDE)).sum() / mass) for axis in (0, 1))
-    edge = (SIDE - INK_SIDE) // 2
-    return np.rint(np.roll(ink, (down, right), (0, 1))[edge:-edge, edge:-edge] * 255).astype(np.uint8)

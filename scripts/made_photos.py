@@ -166,6 +166,39 @@ def letters(_: Array, random: Random) -> Array:
     return Scene(placed(ink, random), pen(random), even()).photo()
 
 
+# Capitals of straight strokes, on a grid of 4 × 4: columns and rows of their corners.
+STRAIGHT = {
+    "A": ["04 20 44", "13 33"],
+    "E": ["40 00 04 44", "02 32"],
+    "F": ["40 00 04", "02 32"],
+    "H": ["00 04", "40 44", "02 42"],
+    "K": ["00 04", "40 02 44"],
+    "L": ["00 04 44"],
+    "M": ["04 00 22 40 44"],
+    "N": ["04 00 44 40"],
+    "T": ["00 40", "20 24"],
+    "V": ["00 24 40"],
+    "W": ["00 14 22 34 40"],
+    "X": ["00 44", "40 04"],
+    "Y": ["00 22 40", "22 24"],
+}
+
+
+def straight_letters(_: Array, random: Random) -> Array:
+    """By pens from 1/25 to 1/6 of their height."""
+    sheet, side = Image.new("L", (300, 300)), 200
+    draw, width = ImageDraw.Draw(sheet), round(float(np.exp(random.uniform(*np.log((8, 33))))))
+    for stroke in STRAIGHT[random.choice(list(STRAIGHT))]:
+        corners = [(50 + 35 * int(at[0]), 50 + side // 4 * int(at[1])) for at in stroke.split()]
+        draw.line(corners, 255, width, joint="curve")
+        for x, y in corners:
+            draw.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), 255)
+    skew = random.uniform(-0.2, 0.2)
+    sheet = sheet.transform((300, 300), Image.Transform.AFFINE, (1, skew, -150 * skew, 0, 1, 0))
+    ink = np.asarray(sheet.rotate(random.uniform(-10, 10)), dtype=np.float32) / 255
+    return Scene(placed(ink, random), pen(random), even()).photo()
+
+
 def noise(_: Array, random: Random) -> Array:
     grain = ndimage.gaussian_filter(random.normal(0, 1, (HEIGHT, WIDTH)), random.choice([0, 1, 3, 8]))
     return np.clip(0.5 + 0.2 * grain / grain.std(), 0, 1)
@@ -194,6 +227,7 @@ TUNED_ON: dict[str, Kind] = {
     "angles to 15°": turned,
     "light on dark": light_on_dark,
     "letters": letters,
+    "letters of straight strokes": straight_letters,
     "several digits": several,
 }
 KEPT_OUT: dict[str, Kind] = {
@@ -205,7 +239,7 @@ KEPT_OUT: dict[str, Kind] = {
     "noise": noise,
     "blank": blank,
 }
-TO_WARN_ABOUT = ("letters", "several digits", "noise", "blank")
+TO_WARN_ABOUT = ("letters", "letters of straight strokes", "several digits", "noise", "blank")
 
 
 def to_image(photo: Array) -> Image.Image:

@@ -3,9 +3,7 @@
 import functools
 import os
 import shutil
-import signal
-import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,26 +29,6 @@ model: {channels: [4, 8], kernel_sizes: 3, hidden: [16]}
 training: {epochs: 2, batch_size: 128, learning_rate: 0.01}
 runtime: {device: cpu, precision: float32}
 """
-
-MEASURED = 0.3  # seconds of processor time
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call() -> Generator[None]:
-    """Measures coverage only while a test begins: what takes longer goes over the same lines, most often.
-
-    Measuring it more than doubles the time of Python code. Nothing asks what a single test covers.
-    """
-    tracer = sys.gettrace()
-    if not tracer or sys.platform == "win32":  # which has no such signal
-        return (yield)
-    signal.signal(signal.SIGVTALRM, lambda *_: sys.settrace(None))
-    signal.setitimer(signal.ITIMER_VIRTUAL, MEASURED)
-    try:
-        return (yield)
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        sys.settrace(tracer)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,15 +9,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 from browsers import chromium
+from support import Tiny
 from torch import Tensor
 
 import cnnkit
 from cnnkit.config.load import parse_config
 from cnnkit.data.own_images import framed
 from cnnkit.data.prepare import load_dataset
+from cnnkit.errors import RunError
 from cnnkit.experiment import digit_check
-from cnnkit.experiment.checkpoints import Weights
+from cnnkit.experiment.checkpoints import Weights, load_weights
 from cnnkit.experiment.measure import NO_DIGIT, predict_images
+from cnnkit.experiment.new_run import create_run
+from cnnkit.experiment.train import run_experiment
 from cnnkit.families.datasets import DATASETS
 from cnnkit.filenames import PLAY
 from cnnkit.play.chosen import Chosen
@@ -85,6 +89,25 @@ def test_it_acts_on_digits_that_are_framed_as_mnist_s_and_on_no_others() -> None
     acts = {name for name, info in DATASETS.items() if digit_check.acts_on(info)}
     assert acts == {"mnist", "qmnist"}
     assert [digit_check.acts_on(MNIST.cropped(pixels)) for pixels in (0, 4, 5)] == [True, True, False]
+
+
+def test_a_missing_file_of_the_package_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="comes with cnnkit, cannot be used; install cnnkit again"):
+        digit_check.no_digit(torch.zeros(1, 1, 20, 20), tmp_path / "none.safetensors")
+
+
+def test_distance_warns_of_half_as_many_where_the_check_acts(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thresholds = []
+    for acts in (False, True):
+        monkeypatch.setattr(digit_check, "acts_on", lambda _, acts=acts: acts)
+        run = create_run(tiny(), "tiny", tmp_path / str(acts))
+        run_experiment(run.config, run)
+        known = load_weights(run.path).familiarity
+        assert known is not None
+        thresholds.append(float(known.threshold))
+    assert thresholds[0] < thresholds[1]
 
 
 def untrained(crop: int) -> Weights:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from cnnkit.errors import CnnkitError, RunError
 from cnnkit.experiment.checkpoints import Weights, load_weights
 from cnnkit.families.class_names import DIGIT_NAMES
 from cnnkit.families.datasets import DatasetInfo
@@ -23,8 +24,11 @@ AT_ONCE = 1_000  # images
 
 @functools.cache
 def network(file: Path = FILE) -> Weights:
-    """Classes: the ten digits, and NONE."""
-    return load_weights(file)
+    """Classes: the ten digits, and NONE. Raises RunError where the file is missing or damaged."""
+    try:
+        return load_weights(file)
+    except CnnkitError as error:
+        raise RunError(f"{file}, which comes with cnnkit, cannot be used; install cnnkit again") from error
 
 
 def acts_on(info: DatasetInfo) -> bool:

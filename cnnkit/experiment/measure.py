@@ -33,7 +33,7 @@ from cnnkit.words import listed
 
 Network = Weights | OnnxFile  # what can be measured
 FILES_AT_ONCE = 128  # more would let a progress bar stand still
-STRANGE = "it is unlike the training images: of images like those, one in a hundred lies so far from them"
+STRANGE = "it is unlike the training images: of images like those, at most one in a hundred lies so far off"
 NO_DIGIT = "it looks like no digit: of MNIST's digits, one in two hundred does"
 SPLITS = ("train", "validation", "test")
 ALL = "all"  # images of a source, whatever its splits
@@ -221,7 +221,7 @@ def predict_images(weights: Network, images: Tensor, device: str | None = None) 
     info = weights.model.info
     if tuple(images.shape[1:]) != info.shape:
         raise ImageError(f"images of shape {tuple(images.shape[1:])}; the network takes {info.shape}")
-    if images.is_floating_point() and 0 < images.max() <= 1:
+    if images.is_floating_point() and len(images) and 0 < images.max() <= 1:
         raise ImageError("pixels are 0 … 255, and none of these is above 1: multiply them by 255")
     placement = _placement(weights, device)
     model = weights.model.to(placement.device)
@@ -241,7 +241,7 @@ def predict_images(weights: Network, images: Tensor, device: str | None = None) 
 
 
 def _warnings(weights: Network, images: Tensor, placement: Placement) -> list[tuple[str, ...]]:
-    """One tuple an image: whether it is unlike the training images."""
+    """One tuple an image: that it looks like no digit, or else that it is unlike the training images."""
     warnings: list[tuple[str, ...]] = [()] * len(images)
     if weights.familiarity is not None:
         strangeness = weights.familiarity.strangeness(weights.model, images.to(placement.device), placement)
