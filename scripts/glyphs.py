@@ -49,7 +49,7 @@ def _seen(sheets: Iterator[Array]) -> Iterator[Array]:
 
 def _glyphs(random: Random) -> Iterator[Array]:
     while True:
-        width = float(np.exp(random.uniform(*np.log(PENS))))
+        width = _pen(random)
         points = _shaped(_strokes(random), random)
         low, high = points.min(0), points.max(0)
         placed = (points - (low + high) / 2) * (LETTER - width) / (high - low).max() + SHEET / 2
@@ -63,13 +63,19 @@ def _glyphs(random: Random) -> Iterator[Array]:
 
 
 def _other_pen(digit: Array, random: Random) -> Array:
-    """(SHEET, SHEET) uint8. A stroke loses up to 0.6 of its width, or gains up to 8 pixels."""
+    """(SHEET, SHEET) uint8: the middle line of the digit's strokes, drawn by a pen of PENS."""
     large = Image.fromarray(digit).resize((SHEET, SHEET), Image.Resampling.BICUBIC)
     turned = np.asarray(large.rotate(random.uniform(-12, 12), Image.Resampling.BICUBIC))
     inside = ndimage.distance_transform_edt(turned > 127)
-    edge = inside - ndimage.distance_transform_edt(turned <= 127)
-    wider = random.uniform(-0.6 * inside.max(), 4)
-    return np.rint(255 * np.clip(edge + wider + 0.5, 0, 1)).astype(np.uint8)
+    middle = (inside > 0) & (inside >= ndimage.maximum_filter(inside, 3) - 0.25)
+    width = _pen(random)
+    return np.rint(255 * np.clip(width / 2 + 0.5 - ndimage.distance_transform_edt(~middle), 0, 1)).astype(
+        np.uint8
+    )
+
+
+def _pen(random: Random) -> float:
+    return float(np.exp(random.uniform(*np.log(PENS))))
 
 
 def _noise(random: Random) -> Array:
