@@ -160,9 +160,14 @@ def letters(_: Array, random: Random) -> Array:
     font = ImageFont.load_default(200)
     letter, weight = random.choice(list(LETTERS)), int(random.integers(0, 8))
     ImageDraw.Draw(sheet).text((150, 150), letter, 255, font, anchor="mm", stroke_width=weight)
-    skew = random.uniform(-0.25, 0.25)
-    sheet = sheet.transform((300, 300), Image.Transform.AFFINE, (1, skew, -150 * skew, 0, 1, 0))
-    ink = np.asarray(sheet.rotate(random.uniform(-15, 15)), dtype=np.float32) / 255
+    return leaning(sheet, random, 0.25, 15)
+
+
+def leaning(sheet: Image.Image, random: Random, skew: float, angle: float) -> Array:
+    """A photo of white ink on a black sheet of 300 × 300. angle: degrees; both at most, to either side."""
+    slant = random.uniform(-skew, skew)
+    slanted = sheet.transform((300, 300), Image.Transform.AFFINE, (1, slant, -150 * slant, 0, 1, 0))
+    ink = np.asarray(slanted.rotate(random.uniform(-angle, angle)), dtype=np.float32) / 255
     return Scene(placed(ink, random), pen(random), even()).photo()
 
 
@@ -186,17 +191,14 @@ STRAIGHT = {
 
 def straight_letters(_: Array, random: Random) -> Array:
     """By pens from 1/25 to 1/6 of their height."""
-    sheet, side = Image.new("L", (300, 300)), 200
+    sheet = Image.new("L", (300, 300))
     draw, width = ImageDraw.Draw(sheet), round(float(np.exp(random.uniform(*np.log((8, 33))))))
     for stroke in STRAIGHT[random.choice(list(STRAIGHT))]:
-        corners = [(50 + 35 * int(at[0]), 50 + side // 4 * int(at[1])) for at in stroke.split()]
+        corners = [(50 + 35 * int(at[0]), 50 + 50 * int(at[1])) for at in stroke.split()]
         draw.line(corners, 255, width, joint="curve")
         for x, y in corners:
             draw.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), 255)
-    skew = random.uniform(-0.2, 0.2)
-    sheet = sheet.transform((300, 300), Image.Transform.AFFINE, (1, skew, -150 * skew, 0, 1, 0))
-    ink = np.asarray(sheet.rotate(random.uniform(-10, 10)), dtype=np.float32) / 255
-    return Scene(placed(ink, random), pen(random), even()).photo()
+    return leaning(sheet, random, 0.2, 10)
 
 
 def noise(_: Array, random: Random) -> Array:

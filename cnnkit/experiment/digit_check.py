@@ -1,7 +1,7 @@
 """Whether a drawing is no digit: a letter, say, which a network of ten digits takes for one of them.
 
-A small network of eleven classes, fitted to MNIST's training digits and to glyphs drawn by chance, comes
-with cnnkit. `scripts/fit-digit-check` made it.
+A small network of eleven classes, fitted to MNIST's training digits, and to glyphs drawn by chance and noise,
+comes with cnnkit. `scripts/fit-digit-check` made it.
 """
 
 import functools
