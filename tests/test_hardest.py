@@ -41,7 +41,7 @@ def by_sklearn(images: ImageDataset, fitted: NDArray[np.int64]) -> NDArray[np.fl
 def test_margins_are_those_of_a_ridge_regression(shape: tuple[int, int, int]) -> None:
     images = pictures(700, shape)
     torch.testing.assert_close(
-        margins(images).double().numpy(), by_sklearn(images, np.arange(700)), rtol=0, atol=1e-5
+        margins(images).double().numpy(), by_sklearn(images, np.arange(700)), rtol=0, atol=1e-3
     )
 
 
@@ -50,7 +50,7 @@ def test_of_many_images_some_are_enough_to_fit(monkeypatch: pytest.MonkeyPatch) 
     images = pictures(991)
     assert FITTED > 991
     fitted = np.arange(100) * 10  # evenly spaced, the first and the last among them
-    np.testing.assert_allclose(margins(images).numpy(), by_sklearn(images, fitted), atol=1e-5)
+    np.testing.assert_allclose(margins(images).numpy(), by_sklearn(images, fitted), atol=1e-3)
 
 
 def test_of_larger_images_the_means_are_looked_at() -> None:

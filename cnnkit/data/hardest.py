@@ -15,6 +15,7 @@ FITTED = 10_000  # images, evenly spaced, to which it is fitted
 WHITE = 255  # the constant that it sees beside the pixels
 PENALTY = 1e-4  # of squared weights, in squares of WHITE, for each image
 CHUNK = 2**10  # images that are looked at together: their pixels fit into a core's cache
+CHUNK_ON_DEVICE = 2**13  # on a GPU, where each chunk costs some launches
 
 
 def hardest_first(images: ImageDataset) -> Tensor:
@@ -40,11 +41,12 @@ def margins(images: ImageDataset) -> Tensor:
     some = images[torch.linspace(0, count - 1, min(count, FITTED)).long()]
     seen = F.pad(_seen(some), (0, 1), value=WHITE)
     targets = F.one_hot(some.labels, images.info.classes).to(seen)
-    # Solved in float64, which not every device has, whatever the pixels are.
-    squares, products = ((seen.T @ part).cpu().double() for part in (seen, targets))
+    device = seen.device
+    exact = "cpu" if device.type == "mps" else device  # which has no float64
+    squares, products = ((seen.T @ part).to(exact).double() for part in (seen, targets))
     squares.diagonal().add_(PENALTY * WHITE**2 * len(some))
     weights = torch.linalg.solve(squares, products).to(seen)
-    parts = images.batches(CHUNK)
+    parts = images.batches(CHUNK if device.type == "cpu" else CHUNK_ON_DEVICE)
     return torch.cat(
         [_margins(torch.addmm(WHITE * weights[-1], _seen(part), weights[:-1]), part.labels) for part in parts]
     )
