@@ -9,7 +9,8 @@
     │   └── ChangedSource  they are not those that a configuration was written for
     ├── RunError           a run directory or checkpoint cannot be used
     ├── TrainingError      training cannot go on
-    │   └── OutOfMemory    for want of memory
+    │   ├── OutOfMemory    for want of memory
+    │   └── GpuFailed      because the GPU no longer answers this process
     ├── ImageError         a person's image cannot be used
     ├── DamagedFile        a file's bytes are not those that were written
     └── Interrupted        exit code 130 (Ctrl-C) or 143 (SIGTERM): stopped and saved
@@ -114,8 +115,15 @@ class OutOfMemory(TrainingError):
     pass
 
 
+class GpuFailed(TrainingError):
+    pass
+
+
 # What torch's allocator says, and oneDNN. The latter says it for want of memory: shapes are checked before.
 NO_MEMORY = ("allocate memory", "could not create a primitive", "could not create a memory object")
+
+# What CUDA says where a kernel broke off. After it, every call of the process fails.
+GPU_LOST = ("unspecified launch failure", "illegal memory access", "device-side assert", "misaligned address")
 
 
 def lacks_memory(error: BaseException | None) -> bool:

@@ -28,7 +28,7 @@ from cnnkit.files import json_text
 from cnnkit.signals import collected
 from cnnkit.tensor_files import load_state, load_tensors, save_state, save_tensors
 from cnnkit.training import memory
-from cnnkit.training.device import out_of_memory_in_words
+from cnnkit.training.device import device_errors_in_words
 from cnnkit.training.loop import EagerSteps
 from cnnkit.training.memory import free_bytes, least_bytes
 
@@ -95,7 +95,7 @@ def test_free_memory_is_what_the_system_and_the_container_leave(
     ],
 )
 def test_every_way_to_run_out_of_memory_is_told(error: Exception) -> None:
-    with pytest.raises(OutOfMemory, match="batches of 7 images"), out_of_memory_in_words(7):
+    with pytest.raises(OutOfMemory, match="batches of 7 images"), device_errors_in_words(7):
         raise error
 
 

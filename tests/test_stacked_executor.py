@@ -26,7 +26,7 @@ from cnnkit.comparison.study import StudyPlan, plan_study
 from cnnkit.comparison.verification import verify
 from cnnkit.config.schema import Config
 from cnnkit.data.prepare import load_splits
-from cnnkit.errors import Interrupted, OutOfMemory
+from cnnkit.errors import GpuFailed, Interrupted, OutOfMemory
 from cnnkit.events import StudyEvent, TrialDone
 from cnnkit.experiment.checkpoints import load_weights
 from cnnkit.experiment.run_dir import RunDir
@@ -192,6 +192,29 @@ def test_where_memory_does_not_hold_them_all_they_train_in_halves(
     monkeypatch.setattr(stacked_executor, "train_together", train_together)
     whole = together(study_of(tiny, 5, ["max", "avg"]), tmp_path / "whole")
     assert [t.hashes for t in results.trials] == [t.hashes for t in whole.trials]
+
+
+def test_a_gpu_that_is_lost_ends_the_study_which_goes_on_later(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every later trial of the process would fail, too: none is to be kept as a failure of its own."""
+    train_together, levels = stacked_executor.train_together, []
+
+    def lost(stack: Stack, *rest: Any) -> Any:
+        levels.append(stack.config.model.pooling)
+        if len(levels) == 2:
+            raise torch.AcceleratorError("CUDA error: unspecified launch failure\nSearch for it")
+        return train_together(stack, *rest)
+
+    study = study_of(tiny, 2, ["max", "avg", "stride"])
+    monkeypatch.setattr(stacked_executor, "train_together", lost)
+    with pytest.raises(GpuFailed, match=r"launch failure\).*--resume"):
+        together(study, tmp_path)
+    assert len(levels) == 2
+    assert not list(tmp_path.rglob(FAILURE))
+    monkeypatch.setattr(stacked_executor, "train_together", train_together)
+    results = together(study, tmp_path)
+    assert [trial.error for trial in results.trials] == [None] * 6
 
 
 def test_an_interrupted_group_is_trained_anew(

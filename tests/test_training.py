@@ -27,7 +27,7 @@ from cnnkit.families.poolings import POOLINGS
 from cnnkit.processes import available_cpus
 from cnnkit.random import generator_for
 from cnnkit.tensor_files import load_state, save_state
-from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
+from cnnkit.training.device import Placement, choose_device, device_errors_in_words
 from cnnkit.training.evaluation import Evaluation, evaluate
 from cnnkit.training.fitting import fit_calibrator
 from cnnkit.training.loop import train, training_sample
@@ -423,15 +423,15 @@ def test_running_out_of_memory_says_what_to_lower(tiny: Tiny, error: Exception) 
 
 
 def test_what_torch_raises_for_want_of_memory_is_recognised() -> None:
-    with pytest.raises(TrainingError, match="out of memory"), out_of_memory_in_words(1):
+    with pytest.raises(TrainingError, match="out of memory"), device_errors_in_words(1):
         torch.empty(1 << 50)
 
 
 def test_errors_that_have_nothing_to_do_with_memory_pass_as_they_are() -> None:
-    with pytest.raises(RuntimeError, match="shapes"), out_of_memory_in_words(1):
+    with pytest.raises(RuntimeError, match="shapes"), device_errors_in_words(1):
         torch.zeros(2, 3) @ torch.zeros(2, 3)
     for error in (torch.AcceleratorError("operation not permitted"), NotImplementedError("for mps")):
-        with pytest.raises(type(error)), out_of_memory_in_words(1):
+        with pytest.raises(type(error)), device_errors_in_words(1):
             raise error
 
 
@@ -442,7 +442,7 @@ def test_a_recording_that_fails_for_want_of_memory_is_recognised() -> None:
         finally:
             raise torch.AcceleratorError("capture was invalidated")
 
-    with pytest.raises(OutOfMemory), out_of_memory_in_words(1):
+    with pytest.raises(OutOfMemory), device_errors_in_words(1):
         record()
 
 

@@ -16,7 +16,7 @@ from cnnkit.comparison.trial import Trial, open_folder, write_trial_json
 from cnnkit.data.dataset import Published, Splits
 from cnnkit.data.prepare import pixel_hashes
 from cnnkit.data.splits import shares_of
-from cnnkit.errors import OutOfMemory, TrainingError
+from cnnkit.errors import GpuFailed, OutOfMemory, TrainingError
 from cnnkit.events import Begun
 from cnnkit.experiment.checkpoints import save_weights
 from cnnkit.experiment.new_run import write_environment
@@ -25,7 +25,7 @@ from cnnkit.experiment.run_dir import RunDir
 from cnnkit.experiment.train import Setting, begin, describe, finish
 from cnnkit.filenames import BEST, FAILURE
 from cnnkit.locks import alone_at
-from cnnkit.training.device import choose_device, out_of_memory_in_words
+from cnnkit.training.device import choose_device, device_errors_in_words
 from cnnkit.training.loop import train_together
 from cnnkit.training.stack import Stack
 
@@ -74,9 +74,12 @@ class StackedExecutor:
     ) -> Iterator[Outcome]:
         reasons: Sequence[str | None] | None
         try:
-            group = _Group(trials, self.home, published, resident)
-            with group.placement.in_force():
-                reasons = group.train()
+            with device_errors_in_words(trials[0].config.training.batch_size):
+                group = _Group(trials, self.home, published, resident)
+                with group.placement.in_force():
+                    reasons = group.train()
+        except GpuFailed:
+            raise  # all that would follow in this process would fail, too
         except Exception as error:
             too_many = isinstance(error, OutOfMemory) and len(trials) > 1
             reasons = None if too_many else [keep_failure(self.home / t.folder, error) for t in trials]
@@ -119,14 +122,11 @@ class _Group:
     def _train(self) -> list[str | None]:
         started = time.perf_counter()
         self.runs = [self._open(row) for row in range(len(self.trials))]
-        config = self.trials[0].config
-        with out_of_memory_in_words(config.training.batch_size):
-            self.trainings = [
-                begin(trial.config, self.placement, self._splits(row))
-                for row, trial in enumerate(self.trials)
-            ]
-            begun = describe(self.trainings[0])
-            stack = Stack(self.trainings, self.images, [share.train for share in self.shares])
+        self.trainings = [
+            begin(trial.config, self.placement, self._splits(row)) for row, trial in enumerate(self.trials)
+        ]
+        begun = describe(self.trainings[0])
+        stack = Stack(self.trainings, self.images, [share.train for share in self.shares])
         setup_seconds = (time.perf_counter() - started) / len(self.trials)
         failures = train_together(stack, self._splits, self._keep)
         return [self._finish(row, begun, setup_seconds, failure) for row, failure in enumerate(failures)]

@@ -18,7 +18,7 @@ from cnnkit.experiment.train import Setting, begin, prepare
 from cnnkit.filenames import CONFIG, RESULT
 from cnnkit.files import write_atomically, write_json
 from cnnkit.kept import sealed
-from cnnkit.training.device import out_of_memory_in_words
+from cnnkit.training.device import device_errors_in_words
 from cnnkit.training.loop import train
 
 
@@ -33,7 +33,7 @@ def train_for_validation(
     write_atomically(folder / CONFIG, config_text(config))
     setting = _setting(config, published)
     with setting.placement.in_force(), signals.collected() as received:
-        with out_of_memory_in_words(config.training.batch_size):
+        with device_errors_in_words(config.training.batch_size):
             training = begin(config, setting.placement, setting.splits)
         if not train(training, setting.splits, stop_requested=lambda: bool(received)):
             raise Interrupted(f"stopped; {folder} holds no result", received[0])

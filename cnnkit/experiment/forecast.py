@@ -9,7 +9,7 @@ from cnnkit.data.dataset import ImageDataset
 from cnnkit.events import Forecast, StepDone
 from cnnkit.experiment.train import Setting, begin
 from cnnkit.processes import peak_memory
-from cnnkit.training.device import Placement, out_of_memory_in_words
+from cnnkit.training.device import Placement, device_errors_in_words
 from cnnkit.training.evaluation import evaluate
 from cnnkit.training.loop import SAMPLED, run_epoch, steps_for
 from cnnkit.training.state import Training
@@ -27,7 +27,7 @@ def forecast(config: Config, setting: Setting) -> Forecast:
     Raises OutOfMemory where the first steps need more than there is.
     """
     placement, splits = setting.placement, setting.splits
-    with placement.in_force(), out_of_memory_in_words(config.training.batch_size):
+    with placement.in_force(), device_errors_in_words(config.training.batch_size):
         training = begin(config, placement, splits)
         epoch = _seconds_of_step(training, setting) * training.steps_per_epoch
         image = _seconds_of_image(training, splits.train)

@@ -26,7 +26,7 @@ from cnnkit.experiment.trained_on import training_hashes, words_of_known
 from cnnkit.filenames import BEST, evaluation_file
 from cnnkit.files import write_json
 from cnnkit.tables import Column, Table
-from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
+from cnnkit.training.device import Placement, choose_device, device_errors_in_words
 from cnnkit.training.evaluation import Evaluation, evaluate, evaluation_batch, predict
 from cnnkit.training.idle_cores import IdleCores
 from cnnkit.words import listed
@@ -225,7 +225,7 @@ def predict_images(weights: Network, images: Tensor, device: str | None = None) 
         raise ImageError("pixels are 0 … 255, and none of these is above 1: multiply them by 255")
     placement = _placement(weights, device)
     model = weights.model.to(placement.device)
-    with placement.in_force(), out_of_memory_in_words():
+    with placement.in_force(), device_errors_in_words():
         batches = images.split(evaluation_batch(model))
         shares = torch.cat(
             [predict(model, b.to(placement.device), placement, weights.calibrator).cpu() for b in batches]

@@ -25,7 +25,7 @@ from cnnkit.files import write_atomically
 from cnnkit.nn.model import build_model
 from cnnkit.random import generator_for
 from cnnkit.scores import balanced_weights
-from cnnkit.training.device import Placement, choose_device, out_of_memory_in_words
+from cnnkit.training.device import Placement, choose_device, device_errors_in_words
 from cnnkit.training.evaluation import Evaluation, evaluate
 from cnnkit.training.familiarity import HONEST, familiarity_of
 from cnnkit.training.idle_cores import IdleCores
@@ -59,7 +59,7 @@ def prepare(
     """
     started, cores = time.perf_counter(), IdleCores()
     placement = choose_device(config.runtime, device_name)
-    with placement.in_force(), out_of_memory_in_words():
+    with placement.in_force(), device_errors_in_words():
         splits = load_splits(config.data, config.training.seed, notify, published).to(placement.device)
     if threads is None:
         placement = cores.fit(placement, config.runtime, notify)
@@ -101,7 +101,7 @@ def run_experiment(
 
 def _begin_or_restore(config: Config, run: RunDir, setting: Setting, notify: Listener) -> Training:
     """A training before its first step, or where an interrupted run stopped."""
-    with out_of_memory_in_words(config.training.batch_size):
+    with device_errors_in_words(config.training.batch_size):
         training = begin(config, setting.placement, setting.splits)
     run.remove_leftovers()
     if (run.path / STATE).is_file():
@@ -223,7 +223,7 @@ def _remember_training_images(weights: Weights, run: RunDir, splits: Splits, pla
     config = weights.config
     generator = generator_for(config.training.seed, "familiarity")
     honest = digit_check.HONEST if digit_check.acts_on(config.data.info) else HONEST
-    with out_of_memory_in_words():
+    with device_errors_in_words():
         known = familiarity_of(model, splits.train, splits.validation, placement, generator, honest)
     if known is not None:
         save_weights(run, BEST, model, config, weights.calibrator, known)

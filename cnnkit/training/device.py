@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from cnnkit.config.runtime import RuntimeConfig
-from cnnkit.errors import NO_MEMORY, OutOfMemory, UsageError
+from cnnkit.errors import GPU_LOST, NO_MEMORY, GpuFailed, OutOfMemory, UsageError
 from cnnkit.processes import available_cpus
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -147,14 +147,20 @@ def _gains_from_bf16(device: torch.device) -> bool:
 
 
 @contextlib.contextmanager
-def out_of_memory_in_words(batch_size: int | None = None) -> Iterator[None]:
+def device_errors_in_words(batch_size: int | None = None) -> Iterator[None]:
     """Turns torch's ways of running out of memory into one message that says what to lower.
 
+    A kernel that breaks off takes the GPU from the whole process: that is GpuFailed, with what to do.
     batch_size: of training; None where the batch already follows from the memory, as in an evaluation.
     """
     try:
         yield
     except (RuntimeError, MemoryError) as error:
+        if any(words in str(error) for words in GPU_LOST):
+            raise GpuFailed(
+                f"the GPU failed ({str(error).splitlines()[0]}), and this process can no longer use it; "
+                "start again; a run or study that was kept goes on with --resume"
+            ) from error
         if not (
             isinstance(error, torch.OutOfMemoryError | MemoryError)
             or isinstance(error.__context__, torch.OutOfMemoryError)  # while a CUDA graph was recorded

@@ -17,7 +17,7 @@ from cnnkit.nn.model import CNN
 from cnnkit.nn.onnx_network import OnnxNetwork
 from cnnkit.scores import ClassScores, class_scores
 from cnnkit.stats import wilson_interval
-from cnnkit.training.device import Placement, out_of_memory_in_words
+from cnnkit.training.device import Placement, device_errors_in_words
 
 LARGEST_BATCH = 1000  # images; at 100 fast.yaml is a third slower, at 5000 mnist.yaml almost by half
 BATCH_MEMORY = 512 << 20  # bytes of feature maps that a batch may need
@@ -124,7 +124,7 @@ def evaluate(
     """
     losses, answers = [], []
     was_training = model.training
-    with out_of_memory_in_words():  # its own batches: a smaller training batch would not help
+    with device_errors_in_words():  # its own batches: a smaller training batch would not help
         model.to(placement.device).eval()
         with torch.inference_mode(), placement.autocast():
             for batch in dataset.batches(evaluation_batch(model)):

@@ -15,7 +15,7 @@ from cnnkit.errors import TrainingError
 from cnnkit.events import EpochRecord, Listener, StepDone, ignore
 from cnnkit.random import generator_for
 from cnnkit.training.augmentation import augment
-from cnnkit.training.device import out_of_memory_in_words
+from cnnkit.training.device import device_errors_in_words
 from cnnkit.training.evaluation import evaluate
 from cnnkit.training.fitting import fit_calibrator
 from cnnkit.training.optimizers import learning_rate_at
@@ -41,7 +41,7 @@ def train(
     steps: by default those that suit the device. Raises TrainingError where the loss stops being finite or
     memory runs out.
     """
-    with out_of_memory_in_words(training.config.training.batch_size):
+    with device_errors_in_words(training.config.training.batch_size):
         steps = steps or steps_for(training, splits, on_event)
         while not training.finished:
             if not run_epoch(steps, len(training.history) + 1, on_event, stop_requested):
@@ -70,7 +70,7 @@ def train_together(
     Raises TrainingError, for all of them, where memory runs out.
     """
     failures: list[TrainingError | None] = [None] * len(stack.trainings)
-    with out_of_memory_in_words(stack.config.training.batch_size):
+    with device_errors_in_words(stack.config.training.batch_size):
         while going := [
             row for row, t in enumerate(stack.trainings) if not (t.finished or failures[row] is not None)
         ]:
