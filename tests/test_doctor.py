@@ -42,6 +42,16 @@ def test_it_tells_versions_devices_cores_folders_and_the_last_run(run: Path) -> 
     assert not any(finding.mend for finding in told.values())
 
 
+def test_a_damaged_file_of_the_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert found()["its files"] == doctor.Finding("its files", "digit_check.safetensors can be read")
+    damaged = tmp_path / "digit_check.safetensors"
+    damaged.write_bytes(doctor.digit_check.FILE.read_bytes()[:-100])
+    monkeypatch.setattr(doctor.digit_check, "FILE", damaged)
+    told = found()["its files"]
+    assert str(damaged) in told.found
+    assert told.mend == "install cnnkit again"
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")

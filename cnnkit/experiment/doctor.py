@@ -16,6 +16,7 @@ from cnnkit.config.runtime import RuntimeConfig
 from cnnkit.data.cache import cached
 from cnnkit.data.sources import DATA_VARIABLE, cache_folder, data_root, find_sources
 from cnnkit.errors import CnnkitError
+from cnnkit.experiment import digit_check
 from cnnkit.experiment.latest import latest_run
 from cnnkit.experiment.onnx_file import LIBRARIES
 from cnnkit.families.datasets import DATASETS
@@ -53,6 +54,7 @@ def findings() -> Iterator[Finding]:
     """One after the other, as they are found; nothing is made or fetched, and no network is asked."""
     yield Finding("cnnkit", f"{__version__} in {Path(__file__).parents[1]}")
     yield Finding("Python", f"{platform.python_version()} ({sys.executable}) on {platform.platform()}")
+    yield _own_files()
     yield _torch()
     yield from _devices()
     yield _cores()
@@ -61,6 +63,14 @@ def findings() -> Iterator[Finding]:
     yield _cache()
     yield _extras()
     yield _latest()
+
+
+def _own_files() -> Finding:
+    try:
+        digit_check.network(digit_check.FILE)
+    except CnnkitError:
+        return Finding("its files", f"{digit_check.FILE} cannot be used", "install cnnkit again")
+    return Finding("its files", f"{digit_check.FILE.name} can be read")
 
 
 def _torch() -> Finding:
