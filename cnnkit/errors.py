@@ -123,7 +123,10 @@ class GpuFailed(TrainingError):
 NO_MEMORY = ("allocate memory", "could not create a primitive", "could not create a memory object")
 
 # What CUDA says where a kernel broke off. After it, every call of the process fails.
-GPU_LOST = ("unspecified launch failure", "illegal memory access", "device-side assert", "misaligned address")
+GPU_LOST = (
+    *("unspecified launch failure", "illegal memory access", "illegal instruction", "misaligned address"),
+    *("device-side assert", "launch timed out", "uncorrectable ECC error"),
+)
 
 
 def lacks_memory(error: BaseException | None) -> bool:

@@ -25,7 +25,8 @@ from cnnkit.training.fitting import fit_calibrator
 
 PUBLIC = [
     *("CnnkitError", "Config", "ConfigError", "DamagedFile", "DataError", "EpochRecord", "Measured"),
-    *("ImageDataset", "ImageError", "ImageInfo", "Interrupted", "OutOfMemory", "Prediction", "Run"),
+    *("GpuFailed", "ImageDataset", "ImageError", "ImageInfo", "Interrupted", "OutOfMemory"),
+    *("Prediction", "Run"),
     *("RunError", "RunResult", "Splits", "Study", "StudyResults", "TrainingError", "UsageError"),
     *("__version__", "build_model", "compare", "load_config", "load_images", "merge"),
     *("open_run", "open_study"),

@@ -338,7 +338,7 @@ def test_the_examples_script_stops_after_the_first_epoch_that_is_enough(
 
 def test_a_peer_s_one_cycle_has_the_peak_and_the_ends_of_the_configured_one() -> None:
     settings = ["training.warmup=0.2", "training.schedule=one_cycle", "training.batch_size=110"]
-    config = load_config("fast", settings)  # 250 steps
+    config = load_config("fast", settings)  # 200 steps
     peer = peer_settings.Peer(config, seed=0)
     assert peer.first_rate == pytest.approx(learning_rate_at(config.training, 0, peer.steps))
     peak = learning_rate_at(config.training, round(peer.warmup * peer.steps), peer.steps)

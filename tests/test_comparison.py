@@ -16,22 +16,23 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import TINY
-from support import SIGKILL, call, command, exit_code, keep_json, kept_json, posix_signals, start
+from support import SIGKILL, Here, call, command, exit_code, keep_json, kept_json, posix_signals, start
 
-from cnnkit.comparison import runner
+from cnnkit.comparison import local, runner
 from cnnkit.comparison.local import LocalExecutor
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import analyse
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import StudyPlan, plan_study
+from cnnkit.comparison.trial import Trial
 from cnnkit.comparison.verification import verify
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
-from cnnkit.errors import Interrupted, RunError, UsageError
+from cnnkit.errors import GpuFailed, Interrupted, RunError, UsageError
 from cnnkit.events import StudyEvent, TrialDone
 from cnnkit.experiment.checkpoints import load_weights
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import FAILURE, LABELS, LAST, PREDICTIONS, RESULT, RESULTS, STATE, STUDY, TRIALS
+from cnnkit.filenames import FAILURE, LABELS, LAST, PREDICTIONS, REPORT, RESULT, RESULTS, STATE, STUDY, TRIALS
 from cnnkit.files import write_json
 from cnnkit.locks import alone_at
 from cnnkit.report.figures import points
@@ -393,6 +394,26 @@ def test_a_killed_worker_costs_no_trial(
     assert killed
     assert [trial.error for trial in results.trials] == [None] * 8
     assert without_timing(results) == undisturbed(1)
+
+
+def test_the_report_names_the_value_to_which_the_others_are_matched(tiny: Tiny, tmp_path: Path) -> None:
+    base = tiny("training.epochs=1", "model.channels=[12,24]")
+    study = plan_study(base, "model.pooling", ["max", "concat"], 1, match="macs")
+    run_study(study, tmp_path, Here(tmp_path / TRIALS))
+    write_report(tmp_path)
+    assert "the same macs as <code>max</code>" in (tmp_path / REPORT).read_text("utf-8")
+
+
+def test_a_worker_whose_gpu_is_lost_ends_so_that_a_new_one_takes_the_trial(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object) -> None:
+        raise GpuFailed("the GPU failed")
+
+    monkeypatch.setattr(local, "run_trial", lost)
+    with pytest.raises(SystemExit):
+        local._work(tmp_path, Trial("max", tiny(), ""))
+    assert not list(tmp_path.rglob(FAILURE))
 
 
 @posix_signals

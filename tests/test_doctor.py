@@ -43,11 +43,11 @@ def test_it_tells_versions_devices_cores_folders_and_the_last_run(run: Path) -> 
 
 
 def test_a_damaged_file_of_the_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert found()["its files"] == doctor.Finding("its files", "digit_check.safetensors can be read")
+    assert found()["cnnkit's files"].found == "digit_check.safetensors can be read"
     damaged = tmp_path / "digit_check.safetensors"
     damaged.write_bytes(doctor.digit_check.FILE.read_bytes()[:-100])
     monkeypatch.setattr(doctor.digit_check, "FILE", damaged)
-    told = found()["its files"]
+    told = found()["cnnkit's files"]
     assert str(damaged) in told.found
     assert told.mend == "install cnnkit again"
 

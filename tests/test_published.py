@@ -149,7 +149,7 @@ def test_emnist_is_turned_upright_and_its_letters_are_counted_from_zero(
         assert torch.equal(found.labels, labels)
 
 
-@pytest.mark.parametrize("part", ["balanced", "letters", "digits"])
+@pytest.mark.parametrize("part", ["balanced", "letters", "digits", "mnist", "byclass", "bymerge"])
 def test_the_classes_and_files_of_emnist_are_those_of_torchvision(part: str) -> None:
     from torchvision.datasets import EMNIST
 

@@ -32,6 +32,7 @@ from cnnkit.experiment.checkpoints import load_weights
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.experiment.train import prepare
 from cnnkit.filenames import FAILURE, LAST, PREDICTIONS, RESULT, STATE, TRIALS
+from cnnkit.training.device import device_errors_in_words
 from cnnkit.training.evaluation import evaluate
 from cnnkit.training.stack import Stack
 from cnnkit.training.state import Training
@@ -194,25 +195,27 @@ def test_where_memory_does_not_hold_them_all_they_train_in_halves(
     assert [t.hashes for t in results.trials] == [t.hashes for t in whole.trials]
 
 
+@pytest.mark.parametrize("place", ["run_epoch", "close_epoch"])
 def test_a_gpu_that_is_lost_ends_the_study_which_goes_on_later(
-    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     """Every later trial of the process would fail, too: none is to be kept as a failure of its own."""
-    train_together, levels = stacked_executor.train_together, []
+    works, levels = getattr(cnnkit.training.loop, place), set()
 
-    def lost(stack: Stack, *rest: Any) -> Any:
-        levels.append(stack.config.model.pooling)
+    def lost(of: Any, *rest: Any) -> Any:
+        levels.add(of.config.model.pooling)
         if len(levels) == 2:
-            raise torch.AcceleratorError("CUDA error: unspecified launch failure\nSearch for it")
-        return train_together(stack, *rest)
+            with device_errors_in_words():
+                raise torch.AcceleratorError("CUDA error: unspecified launch failure\nSearch for it")
+        return works(of, *rest)
 
     study = study_of(tiny, 2, ["max", "avg", "stride"])
-    monkeypatch.setattr(stacked_executor, "train_together", lost)
+    monkeypatch.setattr(cnnkit.training.loop, place, lost)
     with pytest.raises(GpuFailed, match=r"launch failure\).*--resume"):
         together(study, tmp_path)
     assert len(levels) == 2
     assert not list(tmp_path.rglob(FAILURE))
-    monkeypatch.setattr(stacked_executor, "train_together", train_together)
+    monkeypatch.setattr(cnnkit.training.loop, place, works)
     results = together(study, tmp_path)
     assert [trial.error for trial in results.trials] == [None] * 6
 

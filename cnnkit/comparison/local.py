@@ -19,7 +19,7 @@ from cnnkit.config.images import DataConfig
 from cnnkit.config.runtime import RuntimeConfig
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import load_data
-from cnnkit.errors import CnnkitError, Interrupted, TrainingError
+from cnnkit.errors import CnnkitError, GpuFailed, Interrupted, TrainingError
 from cnnkit.filenames import FAILURE
 from cnnkit.files import write_atomically
 from cnnkit.locks import alone_at
@@ -170,6 +170,8 @@ def _work(home: Path, trial: Trial) -> str | None:
             run_trial(trial, folder, _images(_source(trial.config.data)))
     except Interrupted:
         return INTERRUPTED
+    except GpuFailed:
+        raise SystemExit(1) from None  # a new process can use the GPU, this one cannot
     except Exception as error:
         return keep_failure(folder, error)
     return None

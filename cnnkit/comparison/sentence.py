@@ -1,5 +1,6 @@
 """A comparison's result in a sentence."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -220,7 +221,8 @@ def _least_lead(levels: Levels) -> str:
     least = -max(high, default=0.0) * 100
     if least < 0.0005:
         return "a little"
-    return f"{least:.2f} points or more" if least >= 0.005 else f"{least:.3f} points or more"
+    digits = 2 if least >= 0.01 else 3
+    return f"{math.floor(least * 10**digits + 1e-9) / 10**digits:.{digits}f} points or more"
 
 
 def _equivalent(levels: Levels, ranking: Ranking) -> str:

@@ -53,8 +53,8 @@ class Finding:
 def findings() -> Iterator[Finding]:
     """One after the other, as they are found; nothing is made or fetched, and no network is asked."""
     yield Finding("cnnkit", f"{__version__} in {Path(__file__).parents[1]}")
-    yield Finding("Python", f"{platform.python_version()} ({sys.executable}) on {platform.platform()}")
     yield _own_files()
+    yield Finding("Python", f"{platform.python_version()} ({sys.executable}) on {platform.platform()}")
     yield _torch()
     yield from _devices()
     yield _cores()
@@ -69,8 +69,8 @@ def _own_files() -> Finding:
     try:
         digit_check.network(digit_check.FILE)
     except CnnkitError:
-        return Finding("its files", f"{digit_check.FILE} cannot be used", "install cnnkit again")
-    return Finding("its files", f"{digit_check.FILE.name} can be read")
+        return Finding("cnnkit's files", f"{digit_check.FILE} cannot be used", "install cnnkit again")
+    return Finding("cnnkit's files", f"{digit_check.FILE.name} can be read")
 
 
 def _torch() -> Finding:

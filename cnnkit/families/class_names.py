@@ -1,6 +1,6 @@
 """The names of the classes of the published data sets, in the order of their labels."""
 
-from string import ascii_lowercase
+from string import ascii_lowercase, ascii_uppercase
 
 
 def _separated(names: str) -> tuple[str, ...]:
@@ -22,6 +22,7 @@ FASHION_NAMES = (
 )
 KUZUSHIJI_NAMES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 LETTER_NAMES = tuple(ascii_lowercase)
+CHARACTER_NAMES = (*DIGIT_NAMES, *ascii_uppercase, *ascii_lowercase)
 BALANCED_NAMES = tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt")  # of EMNIST: like letters are one
 CIFAR10_NAMES = _separated("airplane automobile bird cat deer dog frog horse ship truck")
 CIFAR100_NAMES = _separated(

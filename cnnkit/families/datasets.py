@@ -10,6 +10,7 @@ from typing import Literal
 
 from cnnkit.families.class_names import (
     BALANCED_NAMES,
+    CHARACTER_NAMES,
     CIFAR10_NAMES,
     CIFAR100_NAMES,
     DIGIT_NAMES,
@@ -203,6 +204,9 @@ EMNIST_LETTERS = replace(
     _emnist("letters", LETTER_NAMES, 124_800, 20_800), loader="cnnkit.data.idx:load_emnist_letters"
 )
 EMNIST_DIGITS = _emnist("digits", DIGIT_NAMES, 240_000, 40_000)
+EMNIST_MNIST = _emnist("mnist", DIGIT_NAMES, 60_000, 10_000)
+EMNIST_BYCLASS = _emnist("byclass", CHARACTER_NAMES, 697_932, 116_323)
+EMNIST_BYMERGE = _emnist("bymerge", BALANCED_NAMES, 697_932, 116_323)
 CIFAR10 = DatasetInfo(
     name="cifar10",
     title="CIFAR-10",
@@ -281,6 +285,9 @@ DATASETS = Registry(
     EMNIST_BALANCED,
     EMNIST_LETTERS,
     EMNIST_DIGITS,
+    EMNIST_MNIST,
+    EMNIST_BYCLASS,
+    EMNIST_BYMERGE,
     CIFAR10,
     CIFAR100,
     SVHN,

@@ -148,9 +148,9 @@ def _gains_from_bf16(device: torch.device) -> bool:
 
 @contextlib.contextmanager
 def device_errors_in_words(batch_size: int | None = None) -> Iterator[None]:
-    """Turns torch's ways of running out of memory into one message that says what to lower.
+    """Raises OutOfMemory, which says what to lower, and GpuFailed for what torch raises in many ways.
 
-    A kernel that breaks off takes the GPU from the whole process: that is GpuFailed, with what to do.
+    A kernel that breaks off takes the GPU from the whole process.
     batch_size: of training; None where the batch already follows from the memory, as in an evaluation.
     """
     try:
@@ -159,7 +159,8 @@ def device_errors_in_words(batch_size: int | None = None) -> Iterator[None]:
         if any(words in str(error) for words in GPU_LOST):
             raise GpuFailed(
                 f"the GPU failed ({str(error).splitlines()[0]}), and this process can no longer use it; "
-                "start again; a run or study that was kept goes on with --resume"
+                "start again; a run or study that was kept goes on with --resume. If it fails there again, "
+                "the network is the cause, such as a class of your own"
             ) from error
         if not (
             isinstance(error, torch.OutOfMemoryError | MemoryError)

@@ -120,7 +120,7 @@ def evaluate(
 ) -> Evaluation:
     """Measures a model on a split that lies on the device. Waits for the device at the end alone.
 
-    Raises OutOfMemory.
+    Raises OutOfMemory or GpuFailed.
     """
     losses, answers = [], []
     was_training = model.training
@@ -131,12 +131,12 @@ def evaluate(
                 logits = model(batch.images).float()
                 losses.append(F.cross_entropy(logits, batch.labels, reduction="sum"))
                 answers.append(logits)
+        logits, loss, labels = torch.cat(answers).cpu(), torch.stack(losses).cpu(), dataset.labels.cpu()
     model.train(was_training)
-    logits, labels = torch.cat(answers).cpu(), dataset.labels.cpu()
     predictions, classes = logits.argmax(1), logits.shape[1]
     pairs = torch.bincount(labels * classes + predictions, minlength=classes**2)
     return Evaluation(
-        loss_sum=torch.stack(losses).cpu().double().sum().item(),  # Apple's GPUs have no float64
+        loss_sum=loss.double().sum().item(),  # Apple's GPUs have no float64
         confusion=pairs.view(classes, classes),
         logits=logits,
         labels=labels,

@@ -46,7 +46,7 @@ def of_training(count: int = 2_000, side: int = 28, *settings: str) -> float:
 
     images = ["data.dataset=folder", "data.root=images", "data.channels=1", f"data.size={side}"]
     plain = ["data.validation=0", "data.duplicates=keep", "data.crop=0", "training.epochs=1"]
-    every = ["training.hardest=1", "training.batch_size=256"]
+    every = ["training.hardest=1", "training.batch_size=256", "training.learning_rate=0.01"]
     config = cnnkit.load_config("fast", [*images, *plain, *every, *settings])
     return cnnkit.train(config, "run", progress=False).result.train_seconds
 
