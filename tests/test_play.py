@@ -361,7 +361,7 @@ def test_every_chapter_is_touched(opened: Any) -> None:
         assert before != after, chapter.locator("h3").inner_text()
 
 
-@pytest.mark.parametrize(("width", "scheme"), zip(WIDTHS, ("dark", "light", "dark"), strict=True))
+@pytest.mark.parametrize(("width", "scheme"), [*zip(WIDTHS, ("dark", "light", "dark"), strict=True)])
 def test_every_part_is_touched_and_nothing_sticks_out(
     browser: Any, html: Path, tmp_path: Path, width: int, scheme: str
 ) -> None:
