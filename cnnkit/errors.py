@@ -9,8 +9,8 @@
     │   └── ChangedSource  they are not those that a configuration was written for
     ├── RunError           a run directory or checkpoint cannot be used
     ├── TrainingError      training cannot go on
-    │   ├── OutOfMemory    for want of memory
-    │   └── GpuFailed      because the GPU no longer answers this process
+    │   └── OutOfMemory    for want of memory
+    ├── GpuFailed          the GPU no longer answers this process, whatever it does next
     ├── ImageError         a person's image cannot be used
     ├── DamagedFile        a file's bytes are not those that were written
     └── Interrupted        exit code 130 (Ctrl-C) or 143 (SIGTERM): stopped and saved
@@ -115,7 +115,7 @@ class OutOfMemory(TrainingError):
     pass
 
 
-class GpuFailed(TrainingError):
+class GpuFailed(CnnkitError):
     pass
 
 
@@ -127,6 +127,11 @@ GPU_LOST = (
     *("unspecified launch failure", "illegal memory access", "illegal instruction", "misaligned address"),
     *("device-side assert", "launch timed out", "uncorrectable ECC error"),
 )
+
+
+def lost_gpu(error: BaseException) -> bool:
+    """Whether torch says by it that the process can no longer use its GPU."""
+    return any(words in str(error) for words in GPU_LOST)
 
 
 def lacks_memory(error: BaseException | None) -> bool:

@@ -13,7 +13,7 @@ from cnnkit.config.training import BALANCED
 from cnnkit.data.dataset import Published, Splits
 from cnnkit.data.hardest import hardest_first
 from cnnkit.data.prepare import load_splits
-from cnnkit.errors import GpuFailed, Interrupted, OutOfMemory, RunError, TrainingError
+from cnnkit.errors import Interrupted, OutOfMemory, RunError, TrainingError
 from cnnkit.events import Begun, Listener, Note, ignore
 from cnnkit.experiment import digit_check
 from cnnkit.experiment.checkpoints import Weights, load_state, load_weights, save_state, save_weights
@@ -93,7 +93,7 @@ def run_experiment(
         try:
             _train_and_keep(training, setting.splits, run, notify)
         except TrainingError as error:
-            if not isinstance(error, OutOfMemory | GpuFailed):  # these need not come again
+            if not isinstance(error, OutOfMemory):  # another machine may have more
                 write_atomically(run.path / FAILURE, str(error))
             raise
         return finish(training, setting.splits, run, begun, setup_seconds, remember)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from cnnkit.errors import GPU_LOST
+from cnnkit.errors import lost_gpu
 from cnnkit.events import Listener, Note, ignore
 
 WARM_UP = 3  # steps before the recording: libraries choose kernels, the optimizer makes its states
@@ -51,8 +51,7 @@ class Replayed:
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # each operation that cannot be recorded fails in its own way
-            lost = any(words in str(error) for words in GPU_LOST)
-            if lost or isinstance(error.__context__, torch.OutOfMemoryError):
+            if lost_gpu(error) or isinstance(error.__context__, torch.OutOfMemoryError):
                 raise
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             self.notify(Note(f"a training step could not be recorded ({first}); steps are run one by one"))

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from cnnkit.config.runtime import RuntimeConfig
-from cnnkit.errors import GPU_LOST, NO_MEMORY, GpuFailed, OutOfMemory, UsageError
+from cnnkit.errors import NO_MEMORY, GpuFailed, OutOfMemory, UsageError, lost_gpu
 from cnnkit.processes import available_cpus
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -156,7 +156,7 @@ def device_errors_in_words(batch_size: int | None = None) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if any(words in str(error) for words in GPU_LOST):
+        if lost_gpu(error):
             raise GpuFailed(
                 f"the GPU failed ({str(error).splitlines()[0]}), and this process can no longer use it; "
                 "start again; a run or study that was kept goes on with --resume. If it fails there again, "

@@ -11,7 +11,7 @@ from torch import nn
 
 from cnnkit.calibrator import AS_TRAINED
 from cnnkit.data.dataset import ImageDataset, Splits
-from cnnkit.errors import GpuFailed, TrainingError
+from cnnkit.errors import TrainingError
 from cnnkit.events import EpochRecord, Listener, StepDone, ignore
 from cnnkit.random import generator_for
 from cnnkit.training.augmentation import augment
@@ -38,8 +38,8 @@ def train(
 
     on_epoch(best): called after each epoch, to keep the weights. best: whether they are the best so far, by
     `training.monitor`, then by validation loss. Where nothing is held out, each epoch is the best so far.
-    steps: by default those that suit the device. Raises TrainingError where the loss stops being finite,
-    memory runs out or the GPU fails.
+    steps: by default those that suit the device. Raises TrainingError where the loss stops being finite or
+    memory runs out, and GpuFailed.
     """
     with device_errors_in_words(training.config.training.batch_size):
         steps = steps or steps_for(training, splits, on_event)
@@ -67,7 +67,7 @@ def train_together(
 
     splits_of(row): the images that a training is measured on. on_epoch(row, best): as in `train`. A training
     that has ended, in whichever way, is still computed beside the others, but no longer measured or kept.
-    Raises TrainingError, for all of them, where memory runs out or the GPU fails.
+    Raises TrainingError, for all of them, where memory runs out, and GpuFailed.
     """
     failures: list[TrainingError | None] = [None] * len(stack.trainings)
     with device_errors_in_words(stack.config.training.batch_size):
@@ -78,8 +78,6 @@ def train_together(
             for row in going:
                 try:
                     on_epoch(row, close_epoch(stack.trainings[row], splits_of(row)))
-                except GpuFailed:
-                    raise
                 except TrainingError as error:
                     failures[row] = error.with_traceback(None)  # a traceback would hold the stack's memory
     return failures
