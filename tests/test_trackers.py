@@ -167,7 +167,7 @@ class Server:
         ]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mlflow", "server", "--port", str(self.port), "--workers", "1", *stores],
-            preexec_fn=os.setpgrp,  # what it starts is killed with it
+            start_new_session=True,  # what it starts is killed with it; preexec_fn can block beside threads
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

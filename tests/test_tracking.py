@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import queue
 import subprocess
 import time
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import Here, Tiny, kept_json
+from support import SIGKILL, Here, Tiny, kept_json, posix_signals
 
 import cnnkit
 from cnnkit.api.functions import train
@@ -32,6 +33,7 @@ from cnnkit.families.trackers import TRACKERS, Tracker
 from cnnkit.filenames import PREDICTIONS, RESULT, STUDY
 from cnnkit.stats import MOST_SEEDS
 from cnnkit.tracking import delivery, taker
+from cnnkit.tracking.delivery import Deliveries
 from cnnkit.tracking.messages import Ended, Message, Opened, Refused, Row, Scalars, Text
 from cnnkit.tracking.pictures import CELL, LETTER, LONGEST_NAME, MARGIN, confusion_picture, filters_picture
 from cnnkit.tracking.run import tracked_before
@@ -337,6 +339,35 @@ def test_a_short_training_is_told_at_its_end_and_a_long_one_before(
     assert before == [share > 1]
     assert [step for step, _ in told(home, "row")] == [1, 2, 2]
     assert told(home, "end") == [["finished"]]
+
+
+OUTLIVED = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
+open({named!r}, "w").write(str(child.pid))
+time.sleep(100)
+"""
+
+
+@pytest.mark.usefixtures("fake")
+@posix_signals
+def test_what_a_killed_tracker_has_started_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child of its process holds the pipe that answers come through."""
+    named = tmp_path / "child"
+    monkeypatch.setattr(delivery, "TAKER", OUTLIVED.format(named=str(named)))
+    monkeypatch.setattr(delivery, "SHARE", math.inf)  # the process starts at once
+    for name in ("LONGEST", "KILLED", "SILENT"):
+        monkeypatch.setattr(delivery, name, 0.1)
+    heard = list[str]()
+    deliveries = Deliveries(["fake"], notes(heard))
+    latest = time.monotonic() + 100.0
+    while not (named.exists() and named.read_text()) and time.monotonic() < latest:
+        time.sleep(0.02)
+    deliveries.close()
+    os.kill(int(named.read_text()), SIGKILL)  # raises where it has ended
+    assert "it takes too long; what it has not taken is dropped" in heard[-1]
 
 
 def test_tracking_changes_no_identity_and_no_plan(tiny: Tiny) -> None:

@@ -26,6 +26,7 @@ MOST_WAITING = 10_000  # messages
 # Seconds to wait after the end: while nothing is taken, and in all. MLflow's first database took 35 s on busy
 # cores.
 QUIET, LONGEST = 10.0, 60.0
+KILLED = 5.0  # seconds to wait for what a killed process leaves; what it has started may live on
 SILENT = 1.0  # seconds after the end until a person is told what is waited for
 # What a tracker's process may use of one processor while something trains, as a share of the time since that
 # began: it cannot cost the training more, not even where all processors train.
@@ -83,7 +84,7 @@ class Delivery:
             self._complain("it takes too long; what it has not taken is dropped")
             self._killed = True
             self._process.kill()
-            self._sender.join()
+            self._sender.join(KILLED)
         if self._lost:
             self._complain(f"{counted(self._lost, 'message')} could not be delivered, and are dropped")
 
