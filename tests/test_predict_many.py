@@ -135,6 +135,11 @@ def test_of_many_images_the_answers_are_counted_and_of_few_each_has_a_line(
     told = json.loads(call(capsys, "predict", run, digits, "--json", "--csv", tmp_path / "b.csv").out)
     assert [row["top"][0]["class"] for row in told["predictions"]] == answers
     assert told["csv"] == str(tmp_path / "b.csv")
+    refused = call(capsys, "predict", run, digits, "--top", 2)
+    assert (refused.code, refused.out) == (2, "")
+    assert "--top 2 cannot act: of more than 20 images" in " ".join(refused.err.split())
+    told = json.loads(call(capsys, "predict", run, digits, "--top", 2, "--json").out)
+    assert {len(row["top"]) for row in told["predictions"]} == {2}
 
 
 def test_a_folder_that_is_named_first_is_a_run_only_if_it_holds_one(

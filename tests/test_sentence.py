@@ -63,7 +63,7 @@ def results_of(
     )
 
 
-def undecided(needed: Mapping[str, Needed], seeds: int = 4) -> StudyResults:
+def undecided(needed: Mapping[str, Needed], seeds: int = 8) -> StudyResults:
     return results_of(dict.fromkeys(needed, UNDECIDED), needed, seeds)
 
 
@@ -84,7 +84,7 @@ def test_undecided_levels_are_told_one_range_of_seeds_together(needed: dict[str,
     assert said.count("undecided") == 1
 
 
-@pytest.mark.parametrize(("seeds", "told"), [(2, "2 seeds are too few"), (1, "1 seed is too few")])
+@pytest.mark.parametrize(("seeds", "told"), [(7, "7 seeds are too few"), (1, "1 seed is too few")])
 def test_few_seeds_promise_no_number(seeds: int, told: str) -> None:
     assert told in sentence(undecided({"max": SeedRange(33, 50)}, seeds))
 

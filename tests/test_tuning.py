@@ -92,15 +92,15 @@ def test_every_value_that_may_be_tried_is_valid_and_costs_nothing(
     name: str, optimizer: str, tmp_path: Path
 ) -> None:
     config = load_config(name, [f"training.optimizer={optimizer}", *for_shipped(name, tmp_path)])
-    for key, tunable in TUNABLE.items():
-        for value in ends(tunable.range(config)):
+    for key, range_of in TUNABLE.items():
+        for value in ends(range_of(config)):
             assert cost_of(with_settings(config, {key: value})) == cost_of(config)
 
 
 @pytest.mark.parametrize("rate", [1e-30, 0.005, 5e37])
 def test_learning_rates_lie_around_the_configured_one(tiny: Tiny, rate: float) -> None:
     config = tiny(f"{RATE}={rate}")
-    values = TUNABLE[RATE].range(config)
+    values = TUNABLE[RATE](config)
     assert values.log
     assert (values.low, values.high) == (rate / 10, min(10 * rate, 1e38))
     assert all(values.low <= point[RATE] <= values.high for point in planned(config, 8).points)
@@ -108,7 +108,7 @@ def test_learning_rates_lie_around_the_configured_one(tiny: Tiny, rate: float) -
 
 def test_batches_are_no_larger_than_half_of_the_images(tiny: Tiny) -> None:
     config = tiny("training.batch_size=512")
-    assert TUNABLE["training.batch_size"].range(config).choices == (
+    assert TUNABLE["training.batch_size"](config).choices == (
         128,
         256,
         512,
@@ -130,7 +130,7 @@ def test_the_points_fill_a_range_evenly(tiny: Tiny) -> None:
     """Of 8 points there is one in each eighth of the range: chance alone would do that in 1 of 400 cases."""
     for seed in range(5):
         config = tiny(f"training.seed={seed}")
-        low = TUNABLE[RATE].range(config).low
+        low = TUNABLE[RATE](config).low
         drawn = [point[RATE] for point in planned(config, 9).points[1:]]
         assert sorted(int(8 * log(rate / low, 100)) for rate in drawn) == [*range(8)]
 

@@ -39,6 +39,7 @@ from cnnkit.cli.options import (
     chosen_config,
     print_json,
     refuse_setting,
+    refuse_unused,
 )
 from cnnkit.cli.play import play_command, show_play
 from cnnkit.cli.pooling import pooling_app
@@ -143,13 +144,16 @@ def train_command(
 
 
 def _configured(source: str | Path, overrides: list[str], device: str | None) -> "Config":
-    """The configuration to train with, on this device. Raises UsageError where `--set` names another one."""
+    """The configuration to train with, on this device. Raises UsageError where `--set` cannot act."""
     from cnnkit.config.load import load_config
 
-    if device is None:
-        return load_config(source, overrides)
-    refuse_setting(overrides, "runtime.device", f"--device {device} says where it runs")
-    return load_config(source, [*overrides, f"runtime.device={device}"])
+    placed = []
+    if device is not None:
+        refuse_setting(overrides, "runtime.device", f"--device {device} says where it runs")
+        placed = [f"runtime.device={device}"]
+    config = load_config(source, [*overrides, *placed])
+    refuse_unused(overrides, [config])
+    return config
 
 
 app.command("eval")(eval_command)

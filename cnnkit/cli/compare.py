@@ -14,6 +14,7 @@ from cnnkit.cli.options import (
     VaryOption,
     chosen_config,
     refuse_setting,
+    refuse_unused,
 )
 from cnnkit.cli.planned_study import factors_of, planned
 from cnnkit.cli.play import show_play
@@ -194,6 +195,7 @@ def _compare(request: Request, varied: dict[str, list[Any]], optional: str = "")
 
         import_ahead()
     plan = planned(request, base, varied)
+    refuse_unused(request.overrides, [level.config for level in plan.levels])
     _run(request, plan, Path(str(config)).stem, workers, [*(base.tracking if base else ()), *request.track])
 
 

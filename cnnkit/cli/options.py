@@ -1,7 +1,8 @@
 """What several commands share: options, and JSON on standard output."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +17,9 @@ from cnnkit.cli.completion import (
 )
 from cnnkit.errors import UsageError
 from cnnkit.files import json_text
+
+if TYPE_CHECKING:
+    from cnnkit.config.schema import Config
 
 # One wording and one completion for every command that takes a configuration, in either way.
 CONFIG_HELP = "YAML file, or a shipped name such as mnist."
@@ -95,6 +99,15 @@ def refuse_setting(overrides: list[str], key: str, why: str) -> None:
     for override in overrides:
         if override.partition("=")[0].strip() == key:
             raise UsageError(f"--set {override} cannot act: {why}; leave it out")
+
+
+def refuse_unused(overrides: list[str], configs: Sequence["Config"]) -> None:
+    """Raises UsageError where `--set` gives a key that none of the configurations uses."""
+    from cnnkit.config.uses import unused_in_all
+
+    for override in overrides:
+        if reason := unused_in_all(configs, override.partition("=")[0].strip()):
+            raise UsageError(f"--set {override} cannot act: {reason}; leave it out")
 
 
 def print_json(content: Any) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cnnkit.listing import PassedOver
     from cnnkit.tables import Table
 
+LIKELIEST = 3  # classes that are shown of an image
 FEW = 20  # images that each get a line; of more a table is printed
 NAMED = 10  # errors, and warnings, that are told of many images
 
@@ -36,7 +37,9 @@ def predict_command(
             autocompletion=complete_run,
         ),
     ],
-    top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 3,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="How many classes to show.", show_default=str(LIKELIEST))
+    ] = None,
     save_seen: Annotated[
         Path | None,
         typer.Option(
@@ -71,7 +74,12 @@ def predict_command(
     images = list(_files(named, passed))
     if others := words_of_passed(passed.told()):
         print_note(Note(f"Passed over: {others}."))
-    told = _Told(top, save_seen, silent=as_json, each=len(images) <= FEW)
+    if top is not None and len(images) > FEW and not as_json:
+        raise UsageError(
+            f"--top {top} cannot act: of more than {FEW} images only a table of answers is printed; leave it "
+            "out, or list every probability with --csv FILE"
+        )
+    told = _Told(top or LIKELIEST, save_seen, silent=as_json, each=len(images) <= FEW)
     found = told.followed(_predicted(opened, images, device), len(images))
     if table is not None:
         table_of(found, opened.weights.model.info.class_names).write(table)

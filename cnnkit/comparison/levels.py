@@ -12,6 +12,7 @@ from cnnkit.comparison.widths import Cost, cost_of
 from cnnkit.config.load import SECTIONS, config_text, parse_config
 from cnnkit.config.model import PER_STAGE
 from cnnkit.config.schema import Config
+from cnnkit.config.uses import CONDITIONAL, unused_in_all, why_unused
 from cnnkit.errors import ConfigError, UsageError
 from cnnkit.families.poolings import POOLINGS
 from cnnkit.families.settings import Choice
@@ -51,7 +52,8 @@ def levels_of(base: Config, key: str, values: Sequence[Any]) -> list[Level]:
         level = Level(value_at(config, key), config, cost_of(config))
         for other in levels:
             if spelled_out(config) == spelled_out(other.config):
-                raise UsageError(f"{key}: {_twice(level.name, other.name)}")
+                unused = why_unused(config, key)
+                raise UsageError(f"{key}: {_twice(level.name, other.name, unused)}")
         levels.append(level)
     refuse_one_value(key, values)
     return levels
@@ -120,12 +122,16 @@ def _refuse_twice(axis: int, factor: FactorPlan, levels: Sequence[Level]) -> Non
     for number, name in enumerate(factor.names):
         networks = tuple(network[numbers] for numbers in sorted(network) if numbers[axis] == number)
         if networks in made:
-            raise UsageError(f"{factor.key}: {_twice(name, made[networks])}")
+            unused = unused_in_all([level.config for level in levels], factor.key)
+            raise UsageError(f"{factor.key}: {_twice(name, made[networks], unused)}")
         made[networks] = name
 
 
-def _twice(name: str, other: str) -> str:
-    return f"{name} is there twice" if name == other else f"{name} and {other} train the same network here"
+def _twice(name: str, other: str, unused: str) -> str:
+    """unused: why nothing uses the key; empty where something does."""
+    if name == other:
+        return f"{name} is there twice"
+    return f"{name} and {other} train the same network here" + (f": {unused}" if unused else "")
 
 
 def _name(level: Level, factors: Sequence[FactorPlan]) -> str:
@@ -138,10 +144,18 @@ def _name(level: Level, factors: Sequence[FactorPlan]) -> str:
 
 
 def spelled_out(config: Config) -> dict[str, object]:
-    """Equal for two ways to write one network, such as `max` and `[max, max]`, or both orders with k = 1."""
+    """Equal for two ways to write one network, such as `max` and `[max, max]`, or both orders with k = 1.
+
+    Without keys that nothing uses there: networks that differ only in these are the same.
+    """
     settings = config.model_dump()
-    for name in ("channels", *PER_STAGE):
-        del settings["model"][name]
+    per_stage = [f"model.{name}" for name in ("channels", *PER_STAGE)]
+    for key in (*per_stage, *(key for key in CONDITIONAL if why_unused(config, key))):
+        *sections, name = key.split(".")
+        node = settings
+        for section in sections:
+            node = node[section]
+        del node[name]
     stages = [
         replace(stage, choice=Choice(""), pools_first=False)
         if stage.pool_size == 1 and POOLINGS[stage.pooling].keeps_one_value

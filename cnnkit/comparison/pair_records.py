@@ -25,6 +25,9 @@ class ToBest(Record):
     verdict: str
 
 
+FEWEST_TOLD = 8  # seeds: with fewer, no number that would decide is told; it is too rough
+
+
 @dataclass(frozen=True)
 class SeedRange(Record):
     """How many seeds in all would decide. high: None beyond what is worth waiting for."""

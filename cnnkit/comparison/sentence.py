@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cnnkit.comparison.intervals import FEWEST_SEEDS
 from cnnkit.comparison.pair_records import (
     APART,
     APART_HERE,
     BETTER,
     BETTER_HERE,
     EQUIVALENT,
+    FEWEST_TOLD,
     NOT_KNOWN,
     UNDECIDED,
     WORSE,
@@ -249,8 +249,8 @@ def _undecided(levels: Levels, ranking: Ranking) -> str:
 
 def _what_would_tell(levels: Levels, ranking: Ranking) -> str:
     """A range for all of them together: how many seeds in all would decide the first, and the last."""
-    if (seeds := ranking.seeds) < FEWEST_SEEDS:
-        return f"and {counted(seeds, 'seed')} {'is' if seeds == 1 else 'are'} too few to tell"
+    if (seeds := ranking.seeds) < FEWEST_TOLD:
+        return f"and {counted(seeds, 'seed')} {'is' if seeds == 1 else 'are'} too few to tell how many would decide"
     needed = [ranking.pair(level.name).seeds_needed for level in levels]
     known = [one for one in needed if one]
     if not known:

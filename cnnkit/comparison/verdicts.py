@@ -20,6 +20,7 @@ from cnnkit.comparison.pair_records import (
     BETTER,
     BETTER_HERE,
     EQUIVALENT,
+    FEWEST_TOLD,
     NOT_KNOWN,
     OPPOSITE,
     THE_BEST,
@@ -36,7 +37,6 @@ from cnnkit.stats import MOST_SEEDS, Interval
 FEWEST_SEEDS = 2  # of a look: one seed says nothing of the noise
 MOST_EVIDENCE = 1e12  # larger numbers are told as this one
 BEATEN = "beaten"  # the state of a level that is worse than another; see `Judge.state`
-FEWEST_TOLD = 8  # seeds: where fewer might decide, this number is told, for the estimate is rough
 
 
 @dataclass(frozen=True)

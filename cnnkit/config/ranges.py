@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from cnnkit.config.schema import Config
 from cnnkit.config.suggestions import dotted_keys, nearest_key
 from cnnkit.config.types import LARGEST
+from cnnkit.config.uses import unused_in_all
 from cnnkit.errors import UsageError
-from cnnkit.families.optimizers import OPTIMIZERS
-from cnnkit.families.schedules import SCHEDULES
 from cnnkit.words import listed
 
 Number = int | float
@@ -27,14 +26,6 @@ class Range:
     high: float = 0.0
     log: bool = False
     choices: tuple[Number, ...] = ()
-
-
-@dataclass(frozen=True)
-class Tunable:
-    """A key that can be tuned. range: for a configuration. used: whether a configuration uses the key."""
-
-    range: Callable[[Config], Range]
-    used: Callable[[Config], bool] = lambda config: True
 
 
 def _around(own: float) -> Range:
@@ -57,32 +48,27 @@ def _evenly(high: float, low: float = 0.0) -> Callable[[Config], Range]:
     return lambda config: Range(low, high)
 
 
-def _uses(setting: str) -> Callable[[Config], bool]:
-    return lambda config: setting in OPTIMIZERS[config.training.optimizer].settings
-
-
-TUNABLE = {
-    "training.learning_rate": Tunable(lambda config: _around(config.training.learning_rate)),
-    "training.weight_decay": Tunable(_weight_decays, _uses("weight_decay")),
-    "training.momentum": Tunable(_evenly(0.99, low=0.5), _uses("momentum")),
-    "training.batch_size": Tunable(_batch_sizes),
-    "training.warmup": Tunable(_evenly(0.5)),
-    "training.gamma": Tunable(
-        _evenly(0.95, low=0.4), lambda config: SCHEDULES[config.training.schedule].takes_gamma
-    ),
-    "training.label_smoothing": Tunable(_evenly(0.2)),
-    "training.gradient_clip": Tunable(lambda config: Range(0.1, 10, log=True)),
-    "training.weight_averaging": Tunable(lambda config: Range(choices=(0.0, 0.9, 0.99, 0.999))),
-    "model.dropout": Tunable(_evenly(0.6)),
-    "model.feature_dropout": Tunable(_evenly(0.3)),
-    "data.augment.rotate": Tunable(_evenly(20)),
-    "data.augment.translate": Tunable(lambda config: Range(0, config.data.info.shape[-1] / 10)),
-    "data.augment.zoom": Tunable(_evenly(0.2)),
-    "data.augment.flip": Tunable(lambda config: Range(choices=(0.0, 0.5))),
-    "data.augment.brightness": Tunable(_evenly(0.4)),
-    "data.augment.contrast": Tunable(_evenly(0.4)),
-    "data.augment.saturation": Tunable(_evenly(0.4), lambda config: config.data.info.shape[0] == 3),
-    "data.augment.erase": Tunable(_evenly(0.5)),
+# Keys that can be tuned, and the values to try beside a configuration.
+TUNABLE: dict[str, Callable[[Config], Range]] = {
+    "training.learning_rate": lambda config: _around(config.training.learning_rate),
+    "training.weight_decay": _weight_decays,
+    "training.momentum": _evenly(0.99, low=0.5),
+    "training.batch_size": _batch_sizes,
+    "training.warmup": _evenly(0.5),
+    "training.gamma": _evenly(0.95, low=0.4),
+    "training.label_smoothing": _evenly(0.2),
+    "training.gradient_clip": lambda config: Range(0.1, 10, log=True),
+    "training.weight_averaging": lambda config: Range(choices=(0.0, 0.9, 0.99, 0.999)),
+    "model.dropout": _evenly(0.6),
+    "model.feature_dropout": _evenly(0.3),
+    "data.augment.rotate": _evenly(20),
+    "data.augment.translate": lambda config: Range(0, config.data.info.shape[-1] / 10),
+    "data.augment.zoom": _evenly(0.2),
+    "data.augment.flip": lambda config: Range(choices=(0.0, 0.5)),
+    "data.augment.brightness": _evenly(0.4),
+    "data.augment.contrast": _evenly(0.4),
+    "data.augment.saturation": _evenly(0.4),
+    "data.augment.erase": _evenly(0.5),
 }
 
 
@@ -96,7 +82,7 @@ def ranges_of(keys: Sequence[str], configs: Sequence[Config], compared: Sequence
     for key in keys:
         if reason := _refusal(key, configs, compared):
             raise UsageError(f"--tune-keys {key}: {reason}")
-    return {key: TUNABLE[key].range(configs[0]) for key in keys}
+    return {key: TUNABLE[key](configs[0]) for key in keys}
 
 
 def _refusal(key: str, configs: Sequence[Config], compared: Sequence[str]) -> str:
@@ -108,6 +94,6 @@ def _refusal(key: str, configs: Sequence[Config], compared: Sequence[str]) -> st
             return f"there is no such key; did you mean {meant!r}?"
         what = "it is not a key to tune" if key in dotted_keys() else "there is no such key"
         return f"{what}; expected {listed(list(TUNABLE), 'or')}"
-    if not any(TUNABLE[key].used(config) for config in configs):
-        return "nothing uses it in this configuration; leave it out"
+    if reason := unused_in_all(configs, key):
+        return f"nothing uses it in this configuration: {reason}; leave it out"
     return ""

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from cnnkit.comparison.intervals import FEWEST_SEEDS, Unvarying
-from cnnkit.comparison.pair_records import UNDECIDED, PairResult
+from cnnkit.comparison.intervals import Unvarying
+from cnnkit.comparison.pair_records import FEWEST_TOLD, UNDECIDED, PairResult
 from cnnkit.stats import Interval
 from cnnkit.words import counted, listed
 
@@ -44,7 +44,7 @@ def evidence(e_value: float) -> str:
 
 def seeds_needed(pair: PairResult, seeds: int) -> str:
     """How many seeds would decide an undecided pair; empty for a decided one, or where nobody can tell."""
-    if pair.verdict != UNDECIDED or seeds < FEWEST_SEEDS:
+    if pair.verdict != UNDECIDED or seeds < FEWEST_TOLD:
         return ""
     return "too many seeds" if pair.seeds_needed is None else str(pair.seeds_needed)
 
