@@ -14,9 +14,10 @@ from rich.console import Console
 from support import call, finished_run
 
 from cnnkit.api.progress import TrainingProgress, err
+from cnnkit.api.study_progress import _standings
 from cnnkit.cli.app import app
 from cnnkit.cli.console import out, print_confusion
-from cnnkit.events import Begun, StepDone
+from cnnkit.events import Begun, SeedDone, Standing, StepDone
 from cnnkit.report.page import write_report
 
 NARROW, WIDE = (60, 80, 100, 120), 200
@@ -27,7 +28,14 @@ STUDIES = {
     "four": ("--vary", "model.pooling=stride,max,avg,concat", "--seeds", "3"),
     "one": ("--vary", "model.dropout=0,0.5", "--seeds", "1"),
     "two": ("--vary", "model.head=avg,max", "--match", "macs", "--seeds", "2"),
+    "keys": ("--vary", "model.pooling=max,concat", "--vary", "model.dropout=0,0.5", "--seeds", "2"),
 }
+MANY = 25  # images: more than `predict` gives a line each
+TABLE = "level,seed,accuracy\n" + "".join(
+    f"{level},{seed},{0.9 + shift + 0.001 * (seed * shift > 0)}\n"
+    for level, shift in (("adam_with_a_long_name", 0.01), ("sgd", 0.0))
+    for seed in range(4)
+)
 # What a learner types, also wrongly; each with its exit code.
 COMMANDS = (
     (0, *TRAIN, "again"),
@@ -38,7 +46,16 @@ COMMANDS = (
     (1, "predict", "run", "seven.png", "no-such-picture.png"),
     (0, "summary", "--config", "fast"),
     (0, "data", "digits"),
+    (0, "data", "photos"),
+    (0, "data", "--cache"),
     (0, "report", "run"),
+    (0, "predict", "run", "photos"),
+    (0, "probe", "four", "--images", "20"),
+    (0, "play", "run"),
+    (0, "judge", "table.csv"),
+    (0, "pooling", "list"),
+    (0, "runs"),
+    (0, "runs", "four"),
     *((0, "compare", "--resume", "--out", study) for study in STUDIES),
     (1, *COMPARE, "again", "--vary", "training.learning_rate=0.01,1e30", "--seeds", "1"),
     (0, "compare", "--verify", "one"),
@@ -91,10 +108,11 @@ def words(lines: list[str]) -> set[str]:
 
 
 def split_words(shown: dict[int, list[str]]) -> dict[int, list[str]]:
-    """Per width the words of the widest screen that are not whole in this one."""
+    """Per width the words of the widest screen that would fit and are not whole in this one."""
     whole = words(shown[WIDE])
     assert whole
-    return {columns: lost for columns in shown if (lost := sorted(whole - words(shown[columns])))}
+    fitting = {columns: {word for word in whole if len(word) <= columns} for columns in shown}
+    return {columns: lost for columns in shown if (lost := sorted(fitting[columns] - words(shown[columns])))}
 
 
 def named_commands(command: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -130,6 +148,22 @@ def test_the_live_bar_is_as_wide_as_there_is_room(
     assert "epoch 20/20, step 135/235 ━━━━━" in line
     assert "loss 0.1234" in line
     assert line.rstrip().endswith(" left")
+
+
+def test_where_each_level_stands_is_told_at_any_width(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        Standing("concat, activation_first", 0.99213, 7, 0, "the best"),
+        Standing("avg, pooling_first", 0.98, 7, 2, "undecided"),
+        Standing("stride, activation_first/pooling_first", 0.9, 3, 0, "beaten"),
+    ]
+    shown = {}
+    for columns in (*NARROW, WIDE):
+        terminal(monkeypatch, columns)
+        err.print(_standings(SeedDone(7, rows, decided=False), "accuracy"))
+        shown[columns] = screen(capsys.readouterr().err, columns)
+    assert split_words(shown) == {}
 
 
 @pytest.mark.parametrize(("columns", "named"), [(120, "airplane"), (50, "airpla")])
@@ -169,6 +203,11 @@ def kept(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path, empty_pag
     seven = Image.new("L", (60, 60), 255)
     ImageDraw.Draw(seven).line([(15, 12), (45, 12), (25, 48)], fill=0, width=6)
     seven.save(folder / "seven.png")
+    (folder / "table.csv").write_text(TABLE)
+    for number in range(MANY):
+        photo = folder / "photos" / f"{number % 2}" / f"{number}.png"
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        seven.rotate(number).save(photo)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(shared_cache))
         patch.chdir(folder)

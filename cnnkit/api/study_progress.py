@@ -113,16 +113,25 @@ class StudyProgress(LiveBar):
 
 
 def _standings(event: SeedDone, measure: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column(f"after {counted(event.seeds, 'seed')}", no_wrap=True)
-    for name in (measure, "seeds"):
+    """Names and states are broken between words where there is no room."""
+    states = [f"{row.state}, {row.failures} failed" if row.failures else row.state for row in event.standings]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    names = [row.level for row in event.standings]
+    head, numbers = f"after {counted(event.seeds, 'seed')}", (measure, "seeds")
+    beside = sum(len(name) + 2 for name in numbers) + 2 + _longest_word(states)
+    whole = max(map(len, (head, *names)))
+    table.add_column(head, width=max(_longest_word(names), min(whole, err.width - beside)))
+    for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("so far")
-    for row in event.standings:
-        state = f"{row.state}, {row.failures} failed" if row.failures else row.state
+    for row, state in zip(event.standings, states, strict=True):
         style = "dim" if row.state == "beaten" else ""
         table.add_row(Text(row.level), f"{row.mean:.2%}", str(row.seeds), state, style=style)
     return table
+
+
+def _longest_word(texts: Iterable[str]) -> int:
+    return max(len(word) for text in texts for word in text.split())
 
 
 def _workers(begun: StudyBegun) -> str:

@@ -250,7 +250,8 @@ def _undecided(levels: Levels, ranking: Ranking) -> str:
 def _what_would_tell(levels: Levels, ranking: Ranking) -> str:
     """A range for all of them together: how many seeds in all would decide the first, and the last."""
     if (seeds := ranking.seeds) < FEWEST_TOLD:
-        return f"and {counted(seeds, 'seed')} {'is' if seeds == 1 else 'are'} too few to tell how many would decide"
+        few = f"{counted(seeds, 'seed')} {'is' if seeds == 1 else 'are'} too few"
+        return f"and {few} to tell how many would decide"
     needed = [ranking.pair(level.name).seeds_needed for level in levels]
     known = [one for one in needed if one]
     if not known:
