@@ -20,7 +20,7 @@ from cnnkit.comparison.trial import Trial
 from cnnkit.config.own_code import trust_values
 from cnnkit.config.runtime import RuntimeConfig
 from cnnkit.config.schema import Config
-from cnnkit.errors import Interrupted, UsageError
+from cnnkit.errors import GpuFailed, Interrupted, UsageError
 from cnnkit.filenames import BEST, PREDICTIONS, TRIALS
 
 pytestmark = [
@@ -136,6 +136,26 @@ def test_a_trial_that_is_stopped_is_tried_again_and_not_a_failure(
     monkeypatch.setattr(on_ray, "run_trial", stopped)
     with pytest.raises(on_ray.Stopped):
         on_ray._train_somewhere(Trial("max", tiny(), "data"), ())  # type: ignore[arg-type]
+
+
+def test_a_process_whose_gpu_failed_ends_and_leaves_nothing(
+    tiny: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray then tries the trial again in a new process; this one can no longer use the GPU."""
+    from cnnkit.comparison import on_ray
+
+    def lost(*_: object) -> None:
+        raise GpuFailed("the GPU failed")
+
+    def leave(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr(on_ray, "run_trial", lost)
+    monkeypatch.setattr("os._exit", leave)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(SystemExit):
+        on_ray._train_somewhere(Trial("max", tiny(), "data"), ())  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_stopped_trial_survives_the_way_to_the_other_process() -> None:

@@ -1,10 +1,10 @@
 """Where trials run: on a Ray cluster, for those who outgrow one machine."""
 
+import contextlib
 import os
 import socket
 import tempfile
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from cnnkit.comparison.local import keep_failure
 from cnnkit.comparison.trial import Trial, run_trial
 from cnnkit.config.runtime import RuntimeConfig
 from cnnkit.data.dataset import Published
-from cnnkit.errors import Interrupted, UsageError
+from cnnkit.errors import GpuFailed, Interrupted, UsageError
 from cnnkit.filenames import FAILURE, RESULT
 from cnnkit.files import write_atomically
 
@@ -74,7 +74,7 @@ class RayExecutor:
         return Outcome(trial, error)
 
 
-@contextmanager
+@contextlib.contextmanager
 def ray_cluster(address: str | None) -> Iterator[None]:
     """A connection to a cluster: at this address, else $RAY_ADDRESS, else one that this machine starts.
 
@@ -132,15 +132,19 @@ class Stopped(Exception):
 def _train_somewhere(trial: Trial, published: Published) -> tuple[Files, str | None]:
     """Runs on a node: trains in a folder of its own; returns its files, and why it failed.
 
-    `auto` for device and precision is settled on that node, by `run_trial`. Raises Stopped.
+    `auto` for device and precision is settled on that node, by `run_trial`. Raises Stopped; ends the process
+    whose GPU failed.
     """
-    with tempfile.TemporaryDirectory(prefix="cnnkit-") as folder:
+    with contextlib.suppress(GpuFailed), tempfile.TemporaryDirectory(prefix="cnnkit-") as folder:
         error = None
         try:
             run_trial(trial, Path(folder), published)
+        except GpuFailed:
+            raise
         except Interrupted as stopped:
             raise Stopped(str(stopped)) from None
         except Exception as failure:  # Ray would wrap it in a message of its own.
             error = keep_failure(Path(folder), failure)
         files = [path for path in Path(folder).rglob("*") if path.is_file()]
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}, error
+    os._exit(1)  # a new process can use the GPU, this one cannot; Ray tries the trial again in one
