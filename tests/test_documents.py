@@ -266,3 +266,13 @@ def test_every_anchor_is_a_heading_of_the_page_it_leads_to() -> None:
             page = (document.parent / link).read_text(encoding="utf-8")
             headings = [heading.lower() for heading in re.findall(r"^#+ (.*)$", page, re.MULTILINE)]
             assert anchor in [re.sub(r"[^\w -]", "", heading).replace(" ", "-") for heading in headings]
+
+
+def test_the_error_rates_that_a_report_tells_are_those_that_were_measured_last() -> None:
+    """`scripts/planted` is run by hand: a new table in its document calls for a new text in the report."""
+    method = (ROOT / "cnnkit/report/templates/verdicts.html.j2").read_text(encoding="utf-8")
+    ((told),) = re.findall(r"of four equal levels, each looked at after every seed(.*?)\{% endif %\}", method)
+    (measured,) = re.findall(r"## Planted studies\n(.*?)\n## ", SCRIPTS, re.DOTALL)
+    rates = re.findall(r"\d+\.\d %", told)
+    assert len(rates) == 5
+    assert [rate for rate in rates if rate not in measured] == []
