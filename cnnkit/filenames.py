@@ -24,6 +24,7 @@ ONNX_SUFFIX = ".onnx"
 STUDY, RESULTS = "study.json", "results.json"
 TRIALS_TABLE = "trials.csv"
 LABELS = "labels.bin"
+GROUPS = "groups.bin"
 PROBE = "probe.json"
 TRIALS = "trials"  # the folder of the trials' run directories
 TUNING = "tuning"  # the folder of the trainings that only choose settings

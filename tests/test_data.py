@@ -703,6 +703,58 @@ def test_k_seeds_in_a_row_test_every_image_once(folds: int) -> None:
         assert apart.abs().max() < 2  # one more or fewer, and what was left over
 
 
+def of_groups(mixed: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Labels of the digits, and groups of 1 to 9 images, of one class or of several."""
+    labels = all_digits().labels
+    order = torch.arange(len(labels)) if mixed else labels.argsort(stable=True)
+    sizes = torch.randint(1, 10, (len(labels),), generator=torch.Generator().manual_seed(0))
+    in_order = torch.arange(len(labels)).repeat_interleave(sizes)[: len(labels)]
+    if not mixed:
+        in_order = in_order * 10 + labels[order]
+    groups = torch.empty_like(in_order)
+    groups[order] = in_order
+    return labels, groups
+
+
+@pytest.mark.parametrize("mixed", [True, False])
+@pytest.mark.parametrize("folds", [2, 5, 7])
+def test_folds_of_groups_test_every_image_once_and_part_no_group(folds: int, mixed: bool) -> None:
+    (labels, groups), config = of_groups(mixed), DataConfig(dataset="digits", folds=folds)
+    shares = [redrawn_test_and_rest(config, labels, seed, groups) for seed in range(3 * folds, 4 * folds)]
+    tested = torch.cat([of_seed for of_seed, _ in shares])
+    assert len(tested.unique()) == len(tested) > len(labels) - folds
+    for of_seed, rest in shares:
+        assert len(of_seed) == config.info.test_images
+        assert not torch.isin(groups[rest], groups[of_seed]).any()
+        assert 0 <= len(labels) - len(of_seed) - len(rest) <= 2 * 9  # parts of the groups on two borders
+        apart = labels[of_seed].bincount(minlength=10) - labels.bincount() / folds
+        assert apart.abs().max() <= 9
+    again = redrawn_test_and_rest(config, labels, 3 * folds, groups)[0]
+    assert torch.equal(again, shares[0][0])
+    assert not torch.equal(redrawn_test_and_rest(config, labels, 4 * folds, groups)[0], again)
+
+
+def test_a_test_split_that_is_drawn_anew_parts_no_group() -> None:
+    (labels, groups), config = of_groups(mixed=True), DataConfig(dataset="digits", resample_test=True)
+    tested = []
+    for seed in range(20):
+        of_seed, rest = redrawn_test_and_rest(config, labels, seed, groups)
+        assert len(of_seed.unique()) == 360
+        assert not torch.isin(groups[rest], groups[of_seed]).any()
+        assert len(labels) - 360 - len(rest) <= 9
+        assert (labels[of_seed].bincount() - labels.bincount() * 360 / len(labels)).abs().max() <= 9
+        tested.append(of_seed)
+    often = torch.cat(tested).bincount(minlength=len(labels)).double()
+    assert often.var() == pytest.approx(20 * 0.2 * 0.8, rel=0.3)  # binomial: seeds draw independently
+
+
+def test_groups_that_leave_nothing_to_learn_from_are_refused() -> None:
+    labels, config = all_digits().labels, DataConfig(dataset="digits", folds=5)
+    groups = torch.where(labels == 3, 3, torch.arange(len(labels)) + 10)
+    with pytest.raises(DataError, match=r"nothing of 1 class is left .*; name smaller groups"):
+        [redrawn_test_and_rest(config, labels, seed, groups) for seed in range(5)]
+
+
 def test_another_partition_is_dealt_after_k_seeds() -> None:
     labels, config = all_digits().labels, DataConfig(dataset="digits", folds=5)
     first, again, other = (redrawn_test_and_rest(config, labels, seed)[0] for seed in (2, 2, 7))

@@ -154,7 +154,7 @@ def test_a_study_s_folder_and_its_trials_hold_the_files_in_their_tables(study: P
     of_studies = names(first_cells(STUDIES, "| file | what it holds |"))
     files = [path.name for path in study.iterdir() if path.is_file()]
     told = [name for name in of_studies if not name.endswith("/")]
-    assert matches(told, files) == (set(), {"probe.json"})  # this study was not probed
+    assert matches(told, files) == (set(), {"groups.bin", "probe.json"})  # no groups, and not probed
     of_trials, of_tuning = sorted(name for name in of_studies if name.endswith("/"))
     assert of_tuning == of_trials.replace("trials/", "tuning/")
     folders = [f"trials/{path.name}/" for path in (study / "trials").iterdir()]

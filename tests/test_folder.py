@@ -16,18 +16,23 @@ import torch
 from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from support import SIGKILL, call, exit_code, posix_signals, start
+from support import SIGKILL, Here, call, exit_code, posix_signals, start
 
 import cnnkit
+from cnnkit.comparison.runner import run_study
+from cnnkit.comparison.study import plan_study
+from cnnkit.comparison.verification import verify
 from cnnkit.config.load import config_text, load_config, parse_config
 from cnnkit.config.schema import Config
 from cnnkit.data import decoding, prepared
-from cnnkit.data.dataset import Published
+from cnnkit.data.dataset import Published, Splits
 from cnnkit.data.own_images import load_image
 from cnnkit.data.pictures import decoded, pixels_of
 from cnnkit.data.prepare import load_data, load_splits, paths_of
-from cnnkit.errors import ConfigError, DataError, ImageError
+from cnnkit.errors import ConfigError, DataError, ImageError, RunError
 from cnnkit.events import Note, Prepared
+from cnnkit.filenames import GROUPS, TRIALS
+from cnnkit.report.page import write_report
 
 COLOURS = {"blue": (0, 0, 250), "green": (0, 250, 0), "red": (250, 0, 0)}
 
@@ -60,6 +65,30 @@ training: {{epochs: 2, batch_size: 16, learning_rate: 0.01}}
 runtime: {{device: cpu, precision: float32}}
 """
     return parse_config(text, "own", overrides)
+
+
+def in_groups(photos: Path) -> None:
+    """A table that puts four pictures in a row into one group."""
+    rows = ["path,label,group"]
+    for name in COLOURS:
+        rows += [f"{name}/{number:02}.png,{name},{name}{number // 4}" for number in range(20)]
+    (photos / "all.csv").write_text("\n".join(rows))
+
+
+def groups_of(splits: Splits) -> list[set[tuple[str, int]]]:
+    """Those of `in_groups` in each split."""
+    groups = []
+    for part in (splits.train, splits.validation, splits.test):
+        held = {image.permute(1, 2, 0).contiguous().numpy().tobytes() for image in part.images}
+        groups.append(
+            {
+                (name, number // 4)
+                for name, colour in COLOURS.items()
+                for number in range(20)
+                if picture(colour, number).tobytes() in held
+            }
+        )
+    return groups
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -695,29 +724,35 @@ def test_pooling_strategies_are_compared_on_own_images_and_verified(
     assert call(capsys, *deep[:-1], "--root", moved).code == 2  # nothing looks at images
 
 
+@pytest.mark.parametrize("choice", ["data.folds=3", "data.resample_test=true"])
+def test_seeds_that_choose_their_test_images_part_no_group(choice: str, photos: Path, tmp_path: Path) -> None:
+    in_groups(photos)
+    config = own(photos, "data.validation=0.2", "training.epochs=1", choice)
+    groups = groups_of(load_splits(config.data, 0))
+    assert all(groups)
+    assert sum(map(len, groups)) == len(set.union(*groups)) == 15
+    study = plan_study(config, "model.dropout", [0, 0.5], 2)
+    run_study(study, tmp_path / "study", Here(tmp_path / "study" / TRIALS))
+    told: list[str] = []
+    verify(tmp_path / "study", deep=True, told=told.append)
+    assert any("the groups in groups.bin" in sentence for sentence in told)
+    assert "could not be drawn" not in write_report(tmp_path / "study").read_text("utf-8")
+    kept = bytearray((tmp_path / "study" / GROUPS).read_bytes())
+    assert len({*np.frombuffer(bytes(kept), "<u4")}) == 15
+    kept[0] ^= 1
+    (tmp_path / "study" / GROUPS).write_bytes(kept)
+    with pytest.raises(RunError, match=r"groups\.bin is damaged or was changed"):
+        verify(tmp_path / "study")
+
+
 def test_images_that_belong_together_are_in_one_split(photos: Path) -> None:
-    rows = ["path,label,group"]
-    for name in COLOURS:
-        rows += [f"{name}/{number:02}.png,{name},{name}{number // 4}" for number in range(20)]
-    (photos / "all.csv").write_text("\n".join(rows))
+    in_groups(photos)
     config = own(photos, "data.validation=0.25")
     notes: list[Note] = []
     splits = load_splits(config.data, 0, notes.append)
     assert "60 images in 15 groups" in notes[0].text
     assert re.search(r"about \d+ to validate on \(held out in whole groups, by the seed\)", notes[0].text)
     assert "to test on (held out in whole groups, the same for each seed)" in notes[0].text
-    groups = []
-    for part in (splits.train, splits.validation, splits.test):
-        held = {image.permute(1, 2, 0).contiguous().numpy().tobytes() for image in part.images}
-        groups.append(
-            {
-                (name, number // 4)
-                for name, colour in COLOURS.items()
-                for number in range(20)
-                if picture(colour, number).tobytes() in held
-            }
-        )
+    groups = groups_of(splits)
     assert all(groups)
     assert sum(map(len, groups)) == len(set.union(*groups)) == 15
-    with pytest.raises(DataError, match="belong together"):
-        load_data(own(photos, "data.folds=3").data)

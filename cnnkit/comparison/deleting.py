@@ -23,7 +23,7 @@ FOLDERS = (names.TRIALS, names.TUNING, names.OWN, names.EVENT_FILES)
 FILES = (
     *(names.ENVIRONMENT, names.IMAGES, names.METRICS, names.BEST, names.LAST, names.STATE, names.TESTED),
     *(names.PREDICTIONS, names.MANIFEST, names.FAILURE, names.CURVES, names.TRIAL, names.LABELS),
-    *(names.PROBE, names.REPORT, names.PLAY, names.TRIALS_TABLE),
+    *(names.GROUPS, names.PROBE, names.REPORT, names.PLAY, names.TRIALS_TABLE),
 )
 RESULTS = (names.RESULT, names.RESULTS)  # removed first: what is left is not taken for finished
 KNOWN_BY = (names.CONFIG, names.STUDY)  # removed last: what is left can be deleted again

@@ -23,7 +23,7 @@ from cnnkit.config.own_code import own_classes_of
 from cnnkit.errors import CnnkitError, UsageError
 from cnnkit.events import Note, NoteListener, ignore
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import LABELS, LAST, LOCK, OWN, STATE, STUDY, TRIALS
+from cnnkit.filenames import GROUPS, LABELS, LAST, LOCK, OWN, STATE, STUDY, TRIALS
 from cnnkit.files import PART, copy_folder, remove_parts, write_atomically, write_json
 from cnnkit.kept import sealed
 from cnnkit.locks import alone_at
@@ -183,7 +183,9 @@ def _write_plan(sources: Sequence[Source], plan: StudyPlan, trials: Sequence[Tri
     write_json(folder / STUDY, sealed(study.to_dict()))
     keep(own_classes_of(level.config for level in plan.levels), folder)
     read_labels(longest.path, longest.study)
-    write_atomically(folder / LABELS, (longest.path / LABELS).read_bytes())
+    for name in (LABELS, GROUPS):
+        if (longest.path / name).exists():
+            write_atomically(folder / name, (longest.path / name).read_bytes())
 
 
 def _taken(trial: Trial, sources: Sequence[Source], folder: Path, notify: NoteListener) -> bool:

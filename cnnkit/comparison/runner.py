@@ -32,7 +32,7 @@ from cnnkit.data.prepare import all_tested, load_data
 from cnnkit.errors import Interrupted, RunError
 from cnnkit.events import Note, SeedDone, StudyBegun, StudyEvent, StudyListener, TrialDone, ignore
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import LABELS, OWN, RESULTS, STUDY, TRIALS, TRIALS_TABLE, TUNING
+from cnnkit.filenames import GROUPS, LABELS, OWN, RESULTS, STUDY, TRIALS, TRIALS_TABLE, TUNING
 from cnnkit.files import remove_parts, write_atomically, write_json
 from cnnkit.kept import sealed, sha256
 from cnnkit.locks import alone_at
@@ -137,12 +137,21 @@ def _write_plan(study: StudyPlan, data: str, published: Published, folder: Path)
     planned = [Trial(level.name, config, data, code=code) for level, config in study.trials()]
     trials = with_kept_folders(planned, folder / TRIALS)
     labels = kept_bytes(all_tested(study.base.data, published).labels, published.train.info.classes)
+    groups = _groups(study.base.data, published)
     entries = [TrialEntry(trial.level, trial.seed, trial.folder) for trial in trials]
-    kept = replace(study.to_file(entries), labels=sha256(labels))
+    kept = replace(study.to_file(entries), labels=sha256(labels + groups))
     write_json(folder / STUDY, sealed(kept.to_dict()))
     keep(own, folder)
     write_atomically(folder / LABELS, labels)
+    if groups:
+        write_atomically(folder / GROUPS, groups)
     return trials
+
+
+def _groups(data: DataConfig, published: Published) -> bytes:
+    """Which of the images belong together, four bytes an image, where seeds draw test images by that."""
+    groups = published.apart.groups
+    return b"" if groups is None or not data.redrawn else groups.numpy().astype("<u4").tobytes()
 
 
 def _is_whole(folder: Path, trial: Trial, notify: StudyListener) -> bool:

@@ -18,7 +18,7 @@ from cnnkit.config.schema import Config
 from cnnkit.config.training import MONITORS
 from cnnkit.errors import CnnkitError, DamagedFile, RunError, UsageError
 from cnnkit.experiment.run_dir import RunDir
-from cnnkit.filenames import CONFIG, FAILURE, LABELS, RESULT, STUDY, TRIALS, TUNING
+from cnnkit.filenames import CONFIG, FAILURE, GROUPS, LABELS, RESULT, STUDY, TRIALS, TUNING
 from cnnkit.kept import is_plain, parse_json, read_kept, read_sealed, sha256
 from cnnkit.own.sources import learn, learn_from_trials
 from cnnkit.scores import METRICS
@@ -167,12 +167,33 @@ def read_labels(folder: Path, study: StudyFile) -> NDArray[np.int64]:
     """The classes in `labels.bin`, (images,). Raises RunError where it is not the one that was written."""
     path = folder / LABELS
     try:
-        raw = read_kept(path)
+        raw, groups = read_kept(path), _raw_groups(folder)
     except (FileNotFoundError, DamagedFile) as error:
         raise RunError(str(error)) from error
-    if study.labels and sha256(raw) != study.labels:
-        raise RunError(f"{path} is damaged or was changed: it has another hash than in {STUDY}")
+    if study.labels and sha256(raw + groups) != study.labels:
+        named = f"{path} or {GROUPS}" if groups else path
+        raise RunError(f"{named} is damaged or was changed: it has another hash than in {STUDY}")
     return numbers_in(raw, study.base().data.info.classes, path)
+
+
+def read_groups(folder: Path, images: int) -> NDArray[np.int64] | None:
+    """The group of each image, (images,), from `groups.bin`; None where each image is a group.
+
+    `read_labels` has checked its hash.
+    """
+    raw = _raw_groups(folder)
+    if not raw:
+        return None
+    if len(raw) != 4 * images:
+        raise RunError(f"{folder / GROUPS} is damaged: it holds {len(raw):,} bytes, not {4 * images:,}")
+    return np.frombuffer(raw, "<u4").astype(np.int64)
+
+
+def _raw_groups(folder: Path) -> bytes:
+    try:
+        return read_kept(folder / GROUPS)
+    except FileNotFoundError:
+        return b""
 
 
 def trained_otherwise(

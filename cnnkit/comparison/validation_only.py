@@ -62,5 +62,7 @@ def _setting(config: Config, published: Published | None) -> Setting:
         same, tested = apart.same.split([len(images), len(apart.same) - len(images)])
         if not config.data.redrawn:
             equal = torch.isin(same, tested).nonzero()[:, 0].tolist()
-        apart = replace(apart, same=torch.cat([same, same[equal]]))
+        left = [*range(len(images)), *equal]
+        groups = None if apart.groups is None else apart.groups[left]
+        apart = replace(apart, same=apart.same[left], groups=groups)
     return prepare(config, published=Published(images, images[equal], apart))

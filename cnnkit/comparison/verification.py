@@ -14,7 +14,14 @@ from cnnkit.comparison.function_study import is_of_function
 from cnnkit.comparison.probe_file import probe_left
 from cnnkit.comparison.records import StudyResults
 from cnnkit.comparison.results import analyse, images_tested, read_results
-from cnnkit.comparison.study_file import differences, load_study, no_networks, read_labels, trial_folder
+from cnnkit.comparison.study_file import (
+    differences,
+    load_study,
+    no_networks,
+    read_groups,
+    read_labels,
+    trial_folder,
+)
 from cnnkit.comparison.study_records import StudyFile
 from cnnkit.comparison.verified_tuning import untrue_tuning
 from cnnkit.comparison.widths import cost_of
@@ -24,6 +31,7 @@ from cnnkit.experiment.manifest import damage_of
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import (
     CONFIG,
+    GROUPS,
     LABELS,
     MANIFEST,
     METRICS,
@@ -86,8 +94,10 @@ def verify(
         told(f"{best}, from {CONFIG} and {RESULT} in {TUNING}")
     if results.pool:
         labels = read_labels(folder, study)
-        _raise([sentence for run in runs for sentence in _tested_on_others(run, labels)])
-        told(f"the images in every {TESTED} are those that its seed draws from the classes in {LABELS}")
+        groups = read_groups(folder, len(labels))
+        _raise([sentence for run in runs for sentence in _tested_on_others(run, labels, groups)])
+        source = f"the classes in {LABELS}{'' if groups is None else f' and the groups in {GROUPS}'}"
+        told(f"the images in every {TESTED} are those that its seed draws from {source}")
     _raise([sentence for run in runs for sentence in _forged(run)])
     told(f"best epoch, validation and seconds in each {RESULT} are those of {METRICS}")
     probe, untrue = probe_left(folder, study)
@@ -246,14 +256,17 @@ def _contradictions(folder: Path, study: StudyFile) -> Iterator[str]:
         yield f"{folder / STUDY}: object_sizes are not those of its configuration"
 
 
-def _tested_on_others(run: RunDir, labels: NDArray[np.int64]) -> Iterator[str]:
+def _tested_on_others(
+    run: RunDir, labels: NDArray[np.int64], groups: NDArray[np.int64] | None
+) -> Iterator[str]:
     """Where a trial was not tested on the images that its seed chooses."""
     import torch
 
     from cnnkit.data.splits import redrawn_test_and_rest
 
     config = run.config
-    tested, _ = redrawn_test_and_rest(config.data, torch.from_numpy(labels), config.training.seed)
+    together = None if groups is None else torch.from_numpy(groups)
+    tested, _ = redrawn_test_and_rest(config.data, torch.from_numpy(labels), config.training.seed, together)
     if tested.tolist() != images_tested(run, len(tested), len(labels)).tolist():
         yield f"{run.path / TESTED} does not name the images that seed {config.training.seed} is tested on"
 

@@ -27,7 +27,8 @@ def _splits(data: DataConfig, listing: Listing) -> list[str]:
     own = "as the source says"
     validation = test = own
     if data.redrawn:
-        validation = test = "drawn anew for each seed"
+        whole = "" if listing.groups is None else ", no group in two of them"
+        validation = test = f"drawn anew for each seed{whole}"
     held_out = "held out" if listing.groups is None else "held out in whole groups"
     about = ""
     if VALIDATION not in listing.own_splits:

@@ -126,7 +126,7 @@ class Apart:
     """What a person's own images say of which of them belong together. T training, then S test images.
 
     validation: (V,) int64, the training images that the source itself holds out; None: the seed chooses.
-    groups: (T,) int64: images of one group stay in one split; None: each image is a group.
+    groups: (T + S,) int64: images of one group stay in one split; None: each image is a group.
     same: (T + S,) int64: images of equal pixels have the same number; None: not looked at.
     """
 

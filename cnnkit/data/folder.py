@@ -49,11 +49,6 @@ def listing_now(config: DataConfig) -> Listing:
     """What lies in the folder. Raises DataError where that is not what the configuration was read with."""
     listing = listing_of(config)
     _refuse_another(config, listing)
-    if config.redrawn and listing.groups is not None:
-        raise DataError(
-            f"{config.root} says which images belong together, and splits that a seed draws would part them; "
-            "leave out data.folds and data.resample_test"
-        )
     return listing
 
 
@@ -102,7 +97,7 @@ def published_of(config: DataConfig, listing: Listing, found: PreparedImages, us
     train, test = usable[splits[usable] != TEST], usable[splits[usable] == TEST]
     places = torch.from_numpy(found.places)
     same = torch.from_numpy(found.hashes[torch.cat([train, test]).numpy()].view(np.int64))
-    groups = None if listing.groups is None else torch.from_numpy(listing.groups)[train]
+    groups = None if listing.groups is None else torch.from_numpy(listing.groups)[torch.cat([train, test])]
     apart = Apart(held_out[splits[usable] != TEST].nonzero()[:, 0] if held_out.any() else None, groups, same)
     split, tested = (
         ImageDataset(pixels, labels[rows], config.source, places[rows]) for rows in (train, test)

@@ -9,6 +9,7 @@ from cnnkit.config.images import DataConfig
 from cnnkit.data.dataset import Published
 from cnnkit.errors import DataError
 from cnnkit.random import generator_for, number_for
+from cnnkit.words import counted
 
 
 class Shares(NamedTuple):
@@ -33,12 +34,11 @@ def shares_of(config: DataConfig, published: Published, seed: int) -> Shares:
     apart, labels = published.apart, torch.cat([train.labels, test.labels]).cpu()
     tested, others = torch.arange(len(train), len(labels)), torch.arange(len(train))
     if config.redrawn:
-        tested, others = redrawn_test_and_rest(config, labels, seed)
-        validation, rest = held_out_and_rest(config, labels[others], seed)
-    elif apart.validation is not None:
+        tested, others = redrawn_test_and_rest(config, labels, seed, apart.groups)
+    if apart.validation is not None and not config.redrawn:
         validation, rest = apart.validation, _all_but(apart.validation, len(train))
     elif apart.groups is not None:
-        validation, rest = held_out_groups(config, labels[others], apart.groups, seed)
+        validation, rest = held_out_groups(config, labels[others], apart.groups[others], seed)
     else:
         validation, rest = held_out_and_rest(config, labels[others], seed)
     validation, rest = others[validation], others[rest]
@@ -65,16 +65,64 @@ def _all_but(some: Tensor, count: int) -> Tensor:
     return mask.nonzero()[:, 0]
 
 
-def redrawn_test_and_rest(config: DataConfig, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+def redrawn_test_and_rest(
+    config: DataConfig, labels: Tensor, seed: int, groups: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """(test images, rest): sorted indices. labels: of all published images, the training split first.
 
-    K seeds from a multiple of K on test every image once, but for fewer than K images.
+    K seeds from a multiple of K on test every image once, but for fewer than K images. groups: (N,), of these
+    images; the rest then holds no image of a group that is tested on.
     """
+    if groups is not None:
+        return _redrawn_by_group(config, labels, groups, seed)
     if not config.folds:
         return split_stratified(labels, config.info.test_images, generator_for(seed, "test"))
     partition, fold = divmod(seed, config.folds)
     tested = folds_of(labels, config.folds, generator_for(partition, "folds", config.folds))[fold]
     return tested, _all_but(tested, len(labels))
+
+
+def _redrawn_by_group(config: DataConfig, labels: Tensor, groups: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """As `redrawn_test_and_rest`, with as many test images as without groups.
+
+    The images are laid out group by group, so that a stretch of so many of them is a fold. Of a group on its
+    border a part is tested on, and the other part is in neither. Raises DataError where nothing is left.
+    """
+    size = len(labels) // config.folds if config.folds else config.info.test_images
+    if config.folds:
+        partition, fold = divmod(seed, config.folds)
+        order = _in_folds(labels, groups, config.folds, number_for(partition, "folds", config.folds))
+    else:
+        fold, order = 0, _in_folds(labels, groups, len(labels) / size, number_for(seed, "test"))
+    tested = order[fold * size : (fold + 1) * size].sort().values
+    rest = (~torch.isin(groups, groups[tested])).nonzero()[:, 0]
+    if missing := set(labels.tolist()) - set(labels[rest].tolist()):
+        raise DataError(
+            f"some groups are too large: where seed {seed} tests on {size:,} images, nothing of "
+            f"{counted(len(missing), 'class')} is left to learn from; name smaller groups, or leave out "
+            "data.folds and data.resample_test"
+        )
+    return tested, rest
+
+
+def _in_folds(labels: Tensor, groups: Tensor, folds: float, number: int) -> Tensor:
+    """(N,) the images in an order in which groups stay together, and each of so many stretches is like all.
+
+    One share of the groups after the other is held out of what is left. number: draws them.
+    """
+    from cnnkit.listing import held_out_by_group
+
+    left, order = torch.arange(len(labels)), []
+    while folds > 1:
+        held = held_out_by_group(labels[left].numpy(), groups[left].numpy(), 1 / folds, number)
+        mask = torch.from_numpy(held)
+        order.append(_together(left[mask], groups))
+        left, folds = left[~mask], folds - 1
+    return torch.cat([*order, _together(left, groups)])
+
+
+def _together(images: Tensor, groups: Tensor) -> Tensor:
+    return images[groups[images].argsort(stable=True)]
 
 
 def folds_of(labels: Tensor, folds: int, generator: torch.Generator) -> Tensor:

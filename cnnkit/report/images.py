@@ -20,7 +20,7 @@ from cnnkit.config.schema import Config
 from cnnkit.data.dataset import ImageDataset
 from cnnkit.data.prepare import all_tested, load_data, load_objects
 from cnnkit.data.sources import at_hand, data_root, with_root
-from cnnkit.data.splits import redrawn_test_and_rest
+from cnnkit.data.splits import shares_of
 from cnnkit.errors import CnnkitError, UsageError
 from cnnkit.events import ignore
 from cnnkit.experiment.checkpoints import Weights
@@ -266,7 +266,9 @@ def own_test_images(data: DataConfig, seed: int, images: ImageDataset | None) ->
     """Those of `images_of` that a seed tests on."""
     if images is None or not data.redrawn:
         return images
-    return images[redrawn_test_and_rest(data, images.labels, seed)[0]]
+    tested = shares_of(data, load_data(data), seed).tested
+    assert tested is not None
+    return images[tested]
 
 
 def objects_alone(data: DataConfig, test: ImageDataset) -> Tensor | None:

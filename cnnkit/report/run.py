@@ -44,8 +44,9 @@ def run_view(run: RunDir, root: Path | None = None) -> dict[str, Any]:
     result: RunResult | None = None
     with contextlib.suppress(RunError):
         result = run.result if run.finished else None
-    images, missing = images_of(moved_to(config, root))
-    test = own_test_images(config.data, config.training.seed, images)
+    there = moved_to(config, root)
+    images, missing = images_of(there)
+    test = own_test_images(there.data, config.training.seed, images)
     number = 0 if test is None else int((test.labels == SHOWN_CLASS).int().argmax())
     levels = {} if weights is None else {name: weights}
     seed = config.training.seed
