@@ -29,7 +29,7 @@ from cnnkit.comparison.verification import verify
 from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import GpuFailed, Interrupted, RunError, UsageError
-from cnnkit.events import StudyEvent, TrialDone
+from cnnkit.events import StudyBegun, StudyEvent, TrialDone
 from cnnkit.experiment.checkpoints import load_weights
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import FAILURE, LABELS, LAST, PREDICTIONS, REPORT, RESULT, RESULTS, STATE, STUDY, TRIALS
@@ -399,7 +399,10 @@ def test_a_killed_worker_costs_no_trial(
 def test_the_report_names_the_value_to_which_the_others_are_matched(tiny: Tiny, tmp_path: Path) -> None:
     base = tiny("training.epochs=1", "model.channels=[12,24]")
     study = plan_study(base, "model.pooling", ["max", "concat"], 1, match="macs")
-    run_study(study, tmp_path, Here(tmp_path / TRIALS))
+    heard: list[StudyEvent] = []
+    run_study(study, tmp_path, Here(tmp_path / TRIALS), heard.append)
+    (begun,) = (event for event in heard if isinstance(event, StudyBegun))
+    assert "max, concat, all with the macs of max, 1 seed each" in begun.title
     write_report(tmp_path)
     assert "the same macs as <code>max</code>" in (tmp_path / REPORT).read_text("utf-8")
 

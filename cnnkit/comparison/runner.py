@@ -195,8 +195,9 @@ def _begun(study: StudyPlan, tested: ImagesOfSeed, trials: int, finished: int) -
     by = "" if study.metric == ACCURACY else f" by {METRICS[study.metric]}"
     within = f"{by} within ±{study.margin:g} points"
     return StudyBegun(
-        title=f"{study.key} on {study.base.data.info.title}: {what(study)}, {how_many(study, within)}"
-        f"{_tested_on(study.base.data)}{f', shard {study.shard}' if study.shard else ''}",
+        title=f"{study.key} on {study.base.data.info.title}: {what(study)}{_matched(study)}, "
+        f"{how_many(study, within)}{_tested_on(study.base.data)}"
+        f"{f', shard {study.shard}' if study.shard else ''}",
         where=f"{runtime.device}, {runtime.precision}, {threads} a trial",
         trials=trials,
         finished=finished,
@@ -215,6 +216,11 @@ def what(study: StudyPlan | FunctionStudy, level: str = "network", training: str
     least = study.min_seeds or study.seeds
     trainings = listed([f"{len(study.levels) * seeds:,}" for seeds in sorted({least, study.seeds})], "to")
     return f"{of_keys}, {counted(len(study.levels), level)}, {trainings} {training}s"
+
+
+def _matched(study: StudyPlan) -> str:
+    """The first level is what the others are matched to, so that another order is another study."""
+    return "" if study.match == "none" else f", all with the {study.match} of {study.levels[0].name}"
 
 
 def how_many(study: StudyPlan | FunctionStudy, within: str = "") -> str:
