@@ -750,8 +750,8 @@ def test_a_test_split_that_is_drawn_anew_parts_no_group() -> None:
 
 def test_groups_that_leave_nothing_to_learn_from_are_refused() -> None:
     labels, config = all_digits().labels, DataConfig(dataset="digits", folds=5)
-    groups = torch.where(labels == 3, 3, torch.arange(len(labels)) + 10)
-    with pytest.raises(DataError, match=r"nothing of 1 class is left .*; name smaller groups"):
+    groups = torch.where((labels == 3) | (labels == 5), labels, torch.arange(len(labels)) + 10)
+    with pytest.raises(DataError, match=r"nothing of (3|5|3 and 5) is left .*; name smaller groups"):
         [redrawn_test_and_rest(config, labels, seed, groups) for seed in range(5)]
 
 

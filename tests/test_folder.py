@@ -745,6 +745,18 @@ def test_seeds_that_choose_their_test_images_part_no_group(choice: str, photos: 
         verify(tmp_path / "study")
 
 
+def test_groups_that_are_too_large_for_folds_are_told_before_anything_trains(
+    photos: Path, tmp_path: Path
+) -> None:
+    in_groups(photos)
+    table = photos / "all.csv"
+    table.write_text(re.sub(r"red\d+$", "red", table.read_text(), flags=re.MULTILINE))
+    study, folder = plan_study(own(photos, "data.folds=3"), "model.dropout", [0, 0.5], 3), tmp_path / "study"
+    with pytest.raises(DataError, match="nothing of red is left to learn from"):
+        run_study(study, folder, Here(folder / TRIALS))
+    assert not folder.exists()
+
+
 def test_images_that_belong_together_are_in_one_split(photos: Path) -> None:
     in_groups(photos)
     config = own(photos, "data.validation=0.25")

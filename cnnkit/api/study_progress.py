@@ -120,7 +120,7 @@ def _standings(event: SeedDone, measure: str) -> Table:
     head, numbers = f"after {counted(event.seeds, 'seed')}", (measure, "seeds")
     beside = sum(len(name) + 2 for name in numbers) + 2 + _longest_word(states)
     whole = max(map(len, (head, *names)))
-    table.add_column(head, width=max(_longest_word(names), min(whole, err.width - beside)))
+    table.add_column(head, width=max(_longest_word([head, *names]), min(whole, err.width - beside)))
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("so far")
@@ -131,7 +131,7 @@ def _standings(event: SeedDone, measure: str) -> Table:
 
 
 def _longest_word(texts: Iterable[str]) -> int:
-    return max(len(word) for text in texts for word in text.split())
+    return max((len(word) for text in texts for word in text.split()), default=0)
 
 
 def _workers(begun: StudyBegun) -> str:

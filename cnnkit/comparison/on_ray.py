@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -139,7 +140,8 @@ def _train_somewhere(trial: Trial, published: Published) -> tuple[Files, str | N
         error = None
         try:
             run_trial(trial, Path(folder), published)
-        except GpuFailed:
+        except GpuFailed as failure:
+            print(failure, file=sys.stderr)  # noqa: T201  into Ray's log of this process
             raise
         except Interrupted as stopped:
             raise Stopped(str(stopped)) from None

@@ -29,6 +29,7 @@ from cnnkit.config.images import DataConfig
 from cnnkit.config.own_code import own_classes_of
 from cnnkit.data.dataset import Published
 from cnnkit.data.prepare import all_tested, load_data
+from cnnkit.data.splits import refuse_large_groups
 from cnnkit.errors import Interrupted, RunError
 from cnnkit.events import Note, SeedDone, StudyBegun, StudyEvent, StudyListener, TrialDone, ignore
 from cnnkit.experiment.run_dir import RunDir
@@ -40,6 +41,8 @@ from cnnkit.own.sources import handed_over, keep
 from cnnkit.scores import ACCURACY, METRICS
 from cnnkit.training.idle_cores import IdleCores
 from cnnkit.words import TIMES, counted, listed
+
+ROUND = 5  # seeds whose test images are tried before anything trains, where they are drawn and no folds
 
 
 class StudyInterrupted(Interrupted):
@@ -61,6 +64,7 @@ def run_study(
     """
     refuse_another_study(study, folder)  # before it is made, and before the images are read
     published, cores = load_data(study.base.data, notify), IdleCores()
+    refuse_large_groups(study.base.data, published, study.all_seeds[: study.base.data.folds or ROUND])
     data = data_hash(published)
     with alone_at(folder, "study"):
         refuse_another_study(study, folder)
