@@ -1,5 +1,6 @@
 """Images with their labels, as tensors."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from cnnkit.families.datasets import ImageInfo
 
-CHUNK = 2**12  # images that are gathered at once where all of a data set are looked at
+GATHERED = 2**22  # bytes of images at once: of larger pieces the memory stays with the process
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,6 +64,10 @@ class ImageDataset:
             rows = None if self.rows is None else self.rows[part]
             stored = self.stored[part] if rows is None else self.stored
             yield replace(self, stored=stored, labels=self.labels[part], rows=rows)
+
+    def parts(self) -> Iterator["ImageDataset"]:
+        """All images in order, in batches of about `GATHERED` bytes."""
+        return self.batches(max(1, GATHERED // math.prod(self.stored.shape[1:])))
 
     def cropped(self, pixels: int) -> "ImageDataset":
         """The images without their outer pixels: (N, C, H - 2 · pixels, W - 2 · pixels)."""
@@ -169,7 +174,7 @@ def pixel_statistics(dataset: ImageDataset) -> tuple[Tensor, Tensor]:
     """
     channels, height, width = dataset.stored.shape[1:]
     total, square = [0.0] * channels, [0.0] * channels
-    for part in dataset.batches(CHUNK):
+    for part in dataset.parts():
         for channel, pixels in enumerate(part.images.transpose(0, 1).flatten(1)):
             # On a CPU the chunks fit into a core's cache, which is 7 times as fast.
             for chunk in pixels.split(2**24 if pixels.is_cuda else 2**16):

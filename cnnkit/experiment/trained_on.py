@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from cnnkit.config.schema import Config
 from cnnkit.data.cache import cached
-from cnnkit.data.dataset import CHUNK, ImageDataset
+from cnnkit.data.dataset import ImageDataset
 from cnnkit.data.prepare import load_splits
 from cnnkit.data.prepared_files import hash_of
 from cnnkit.data.sources import cache_folder
@@ -35,5 +35,5 @@ def words_of_known(images: ImageDataset, known: frozenset[int]) -> str:
 
 
 def _hashes(images: ImageDataset) -> Iterator[int]:
-    for part in images.batches(CHUNK):
+    for part in images.parts():
         yield from map(hash_of, part.images.numpy())
