@@ -30,7 +30,8 @@ STUDIES = {
     "two": ("--vary", "model.head=avg,max", "--match", "macs", "--seeds", "2"),
     "keys": ("--vary", "model.pooling=max,concat", "--vary", "model.dropout=0,0.5", "--seeds", "2"),
 }
-MANY = 25  # images: more than `predict` gives a line each
+MANY = 21  # images: more than `predict` gives a line each
+SLOW = {"again", "photos"}  # a training, or many pictures: a second or more
 TABLE = "level,seed,accuracy\n" + "".join(
     f"{level},{seed},{0.9 + shift + 0.001 * (seed * shift > 0)}\n"
     for level, shift in (("adam_with_a_long_name", 0.01), ("sgd", 0.0))
@@ -47,7 +48,6 @@ COMMANDS = (
     (0, "summary", "--config", "fast"),
     (0, "data", "digits"),
     (0, "data", "photos"),
-    (0, "data", "--cache"),
     (0, "report", "run"),
     (0, "predict", "run", "photos"),
     (0, "probe", "four", "--images", "20"),
@@ -228,7 +228,7 @@ def test_no_output_splits_a_word(
     monkeypatch.chdir(kept)
     code, *arguments = command
     shown = {}
-    for columns in (80, WIDE) if "again" in arguments else (*NARROW, WIDE):  # a training takes a second
+    for columns in (80, WIDE) if SLOW & {*arguments} else (*NARROW, WIDE):
         terminal(monkeypatch, columns)
         shutil.rmtree("again", ignore_errors=True)
         outcome = call(capsys, *arguments)
