@@ -418,7 +418,7 @@ def test_an_anchor_that_contains_itself_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", [BOMB, CHAIN], ids=["bomb", "chain"])
 def test_aliases_that_explode_are_refused_before_they_do(text: str) -> None:
-    with at_most(cpu_seconds=60):
+    with at_most(cpu_seconds=10):
         assert any("alias" in problem.message for problem in problems(text))
 
 

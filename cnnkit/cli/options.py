@@ -106,8 +106,9 @@ def refuse_unused(overrides: list[str], configs: Sequence["Config"]) -> None:
     from cnnkit.config.uses import unused_in_all
 
     for override in overrides:
-        if reason := unused_in_all(configs, override.partition("=")[0].strip()):
-            raise UsageError(f"--set {override} cannot act: {reason}; leave it out")
+        key = override.partition("=")[0].strip()
+        if reason := unused_in_all(configs, key):
+            refuse_setting([override], key, reason)
 
 
 def print_json(content: Any) -> None:

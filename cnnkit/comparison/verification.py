@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from cnnkit.comparison.study_file import (
 from cnnkit.comparison.study_records import StudyFile
 from cnnkit.comparison.verified_tuning import untrue_tuning
 from cnnkit.comparison.widths import cost_of
+from cnnkit.config.images import DataConfig
 from cnnkit.errors import RunError, UsageError
 from cnnkit.events import ignore
 from cnnkit.experiment.manifest import damage_of
@@ -95,7 +97,7 @@ def verify(
     if results.pool:
         labels = read_labels(folder, study)
         groups = read_groups(folder, len(labels))
-        _raise([sentence for run in runs for sentence in _tested_on_others(run, labels, groups)])
+        _raise(list(_tested_on_others(runs, labels, groups)))
         source = f"the classes in {LABELS}{'' if groups is None else f' and the groups in {GROUPS}'}"
         told(f"the images in every {TESTED} are those that its seed draws from {source}")
     _raise([sentence for run in runs for sentence in _forged(run)])
@@ -257,18 +259,24 @@ def _contradictions(folder: Path, study: StudyFile) -> Iterator[str]:
 
 
 def _tested_on_others(
-    run: RunDir, labels: NDArray[np.int64], groups: NDArray[np.int64] | None
+    runs: Sequence[RunDir], labels: NDArray[np.int64], groups: NDArray[np.int64] | None
 ) -> Iterator[str]:
     """Where a trial was not tested on the images that its seed chooses."""
     import torch
 
     from cnnkit.data.splits import redrawn_test_and_rest
 
-    config = run.config
-    together = None if groups is None else torch.from_numpy(groups)
-    tested, _ = redrawn_test_and_rest(config.data, torch.from_numpy(labels), config.training.seed, together)
-    if tested.tolist() != images_tested(run, len(tested), len(labels)).tolist():
-        yield f"{run.path / TESTED} does not name the images that seed {config.training.seed} is tested on"
+    classes, together = torch.from_numpy(labels), None if groups is None else torch.from_numpy(groups)
+
+    @cache  # the levels share what a seed draws
+    def drawn(data: DataConfig, seed: int) -> list[int]:
+        return redrawn_test_and_rest(data, classes, seed, together)[0].tolist()
+
+    for run in runs:
+        data, seed = run.config.data, run.config.training.seed
+        tested = drawn(data, seed)
+        if tested != images_tested(run, len(tested), len(labels)).tolist():
+            yield f"{run.path / TESTED} does not name the images that seed {seed} is tested on"
 
 
 def _forged(run: RunDir) -> Iterator[str]:
