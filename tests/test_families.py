@@ -193,18 +193,18 @@ def test_a_cell_sees_as_far_as_any_pixel_changes_it(
     """All weights are equal, so every pixel that can change a cell does so in some image."""
     sizes = {"kernel_sizes": (3, 4), "pool_size": pool_size, "convolutions": convolutions}
     config = ModelConfig(channels=(1, 1), pooling=name, batch_norm=False, **sizes)
-    model = build_model(config, info((1, 24, 84)), seed=0).double().eval()
+    model = build_model(config, info((1, 18, 84)), seed=0).double().eval()
     for parameter in model.parameters():
         nn.init.constant_(parameter, 0.1)
-    cells = config.cells((1, 24, 84))
+    cells = config.cells((1, 18, 84))
     torch.manual_seed(0)
-    base = torch.rand(8, 1, 24, 84, dtype=torch.float64)
-    signs = torch.tensor([1.0, -1.0]).repeat(4)[:, None, None]  # a maximum shows the one, a minimum the other
+    base = torch.rand(4, 1, 18, 84, dtype=torch.float64)
+    signs = torch.tensor([1.0, -1.0]).repeat(2)[:, None, None]  # a maximum shows the one, a minimum the other
     with torch.no_grad():
         maps = [model.stages(base)[:, 0, cells.rows // 2, cells.columns // 2]]
         for column in range(84):
             other = base.clone()
-            other[..., column] = 10 * signs * torch.rand(8, 1, 24, dtype=torch.float64)
+            other[..., column] = 10 * signs * torch.rand(4, 1, 18, dtype=torch.float64)
             maps.append(model.stages(other)[:, 0, cells.rows // 2, cells.columns // 2])
     changed = (torch.stack(maps[1:]) != maps[0]).any(1).nonzero()[:, 0]
     assert changed.max() - changed.min() + 1 == cells.sees

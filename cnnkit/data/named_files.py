@@ -45,5 +45,5 @@ def _below(folder: Path, passed: PassedOver | None) -> list[Path]:
         others = {OTHER_KIND: [*tree.tables, *tree.arrays]}
         for reason, names in (*tree.passed.reasons.items(), *others.items()):
             passed.note(reason, (str(folder / name) for name in names))
-    paths = [joined(home, name) for home, images in tree.folders.items() for name, *_ in images]
+    paths = [joined(home, name) for home, images in tree.folders.items() for name in images.names]
     return [folder / path for path in sorted(paths, key=natural)]

@@ -17,7 +17,7 @@ from pathlib import Path
 from cnnkit.errors import SourceError
 from cnnkit.listing.folders import HIDDEN, LINKS_LOST, keep_other
 from cnnkit.listing.names import IMAGE_ENDINGS, MOST_IMAGES, ending, is_hidden, shown, whole
-from cnnkit.listing.records import PassedOver, Tree
+from cnnkit.listing.records import Files, PassedOver, Tree
 
 LARGEST_MEMBER = 1 << 29  # bytes, unpacked: a photo has a hundredth of it
 LONGEST_TARGET = 4_096  # bytes of a link
@@ -37,7 +37,7 @@ class Member:
 
 def tree_of(root: Path, container: str) -> Tree:
     """container: `zip` or `tar`. Raises SourceError where the archive is damaged, locked, or leads out."""
-    tree = Tree(container, {"": []}, read=lambda path: b"", find=lambda path: None)
+    tree = Tree(container, {"": Files()}, read=lambda path: b"", find=lambda path: None)
     members: dict[str, Member] = {}
     try:
         for name, member in (_of_zip if container == "zip" else _of_tar)(root, tree):
@@ -181,7 +181,7 @@ def _hidden(path: str) -> bool:
 
 def _keep_folder(path: str, tree: Tree) -> None:
     if not _hidden(path):
-        tree.folders.setdefault(path, [])
+        tree.folders.setdefault(path, Files())
 
 
 def _keep(path: str, member: Member, tree: Tree) -> None:
@@ -193,4 +193,4 @@ def _keep(path: str, member: Member, tree: Tree) -> None:
     if kind not in IMAGE_ENDINGS:
         keep_other(kind, path, tree)
         return
-    tree.folders.setdefault(folder, []).append((name, member.size, 0))
+    tree.folders.setdefault(folder, Files()).add(name, member.size, 0)

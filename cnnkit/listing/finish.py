@@ -85,9 +85,11 @@ def finished(
 
 def _ranks(paths: list[str]) -> Labels:
     """(N,) the place of each path in their natural order."""
-    keys = [(natural(path), path) for path in paths]
-    ranks = np.empty(len(keys), dtype=np.int64)
-    ranks[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(keys))
+    keys = list(map(natural, paths))
+    order = sorted(range(len(paths)), key=paths.__getitem__)
+    order.sort(key=keys.__getitem__)  # where keys are equal, the paths decide
+    ranks = np.empty(len(paths), dtype=np.int64)
+    ranks[order] = np.arange(len(paths))
     return ranks
 
 

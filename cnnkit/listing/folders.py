@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cnnkit.errors import SourceError
 from cnnkit.listing.names import IMAGE_ENDINGS, ending, is_hidden, whole
-from cnnkit.listing.records import Image, PassedOver, Tree, joined
+from cnnkit.listing.records import Files, PassedOver, Tree, joined
 
 MOST_FOLDERS = 100_000
 TABLES, ARRAYS = ("csv", "tsv"), ("npy", "npz")
@@ -26,12 +26,16 @@ def tree_of(root: Path) -> Tree:
     waiting = [("", base, real, frozenset({real}))]
     while waiting:
         folder, place, here, around = waiting.pop()
-        images = tree.folders[folder] = []
+        images = tree.folders[folder] = Files()
         if len(tree.folders) > MOST_FOLDERS:
             raise SourceError(
                 f"{whole(root)} holds more than {MOST_FOLDERS:,} folders; name the one with your images"
             )
         for entry in _entries(place):
+            if _is_plain(entry):  # one of very many: nothing else is asked of it
+                found = entry.stat()
+                images.add(entry.name, found.st_size, found.st_mtime_ns)
+                continue
             path = joined(folder, entry.name)
             target = _target(entry, here, real, path, tree.passed)
             if target is None:
@@ -69,6 +73,12 @@ def _entries(place: str) -> Iterator["os.DirEntry[str]"]:
         ) from error
 
 
+def _is_plain(entry: "os.DirEntry[str]") -> bool:
+    """Whether it is an image file, neither hidden nor a link."""
+    name = entry.name
+    return ending(name) in IMAGE_ENDINGS and name[0] != "." and entry.is_file(follow_symlinks=False)
+
+
 def _target(entry: "os.DirEntry[str]", here: str, real: str, path: str, passed: PassedOver) -> str | None:
     """The real path of what an entry stands for; None where it is passed over."""
     if is_hidden(entry.name):
@@ -86,14 +96,14 @@ def _target(entry: "os.DirEntry[str]", here: str, real: str, path: str, passed: 
     return target
 
 
-def _keep(entry: "os.DirEntry[str]", path: str, images: list[Image], tree: Tree) -> None:
+def _keep(entry: "os.DirEntry[str]", path: str, images: Files, tree: Tree) -> None:
     """One file, by its ending."""
     kind = ending(entry.name)
     if not entry.is_file():
         tree.passed.note(NO_FILES, [path])
     elif kind in IMAGE_ENDINGS:
         found = entry.stat()
-        images.append((entry.name, found.st_size, found.st_mtime_ns))
+        images.add(entry.name, found.st_size, found.st_mtime_ns)
     else:
         keep_other(kind, path, tree)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from cnnkit.errors import SourceError
 from cnnkit.listing.names import SPLITS, TRAIN, natural, some, split_of
-from cnnkit.listing.records import Image, Rows, Tree, joined
+from cnnkit.listing.records import Files, Rows, Tree, joined
 from cnnkit.words import counted
 
 LOOSE = "images outside a class folder"
@@ -31,8 +31,8 @@ class Layout:
     def folders(self, folder: str) -> list[str]:
         return sorted(self.below.get(folder, ()), key=lambda name: (natural(name), name))
 
-    def loose(self, folder: str) -> list[Image]:
-        return self.tree.folders.get(folder, [])
+    def loose(self, folder: str) -> Files:
+        return self.tree.folders.get(folder, Files())
 
     def has_classes(self, folder: str) -> bool:
         return folder in self.below
@@ -61,7 +61,7 @@ class Layout:
             folder = inner
         return folder
 
-    def images(self, folder: str) -> Iterable[tuple[str, list[Image]]]:
+    def images(self, folder: str) -> Iterable[tuple[str, Files]]:
         """Each folder from this one down, and the images in it."""
         waiting = [folder]
         while waiting:
@@ -156,15 +156,15 @@ def _split_rows(layout: Layout, top: str, names: list[str], name: str) -> Rows:
 def _add(rows: Rows, layout: Layout, folder: str, name: str, split: int) -> None:
     """The images of one class: those in folders below its folder are of the class too."""
     for here, images in layout.images(folder):
-        rows.paths += [f"{here}/{image[0]}" for image in images]
-        rows.sizes += [image[1] for image in images]
-        rows.changed += [image[2] for image in images]
+        rows.paths += [f"{here}/{image}" for image in images.names]
+        rows.sizes += images.sizes
+        rows.changed += images.changed
         rows.names += [name] * len(images)
         rows.splits += [split] * len(images)
 
 
 def _pass_over_loose(layout: Layout, folder: str, rows: Rows, name: str) -> None:
-    images = [joined(folder, image[0]) for image in layout.loose(folder)]
+    images = [joined(folder, image) for image in layout.loose(folder).names]
     layout.tree.passed.note(LOOSE, images)
     rows.warnings.append(
         f"{counted(len(images), 'image')} in {name} outside a class folder will not be used: {some(images)}."

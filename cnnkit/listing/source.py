@@ -120,7 +120,7 @@ def _table_rows(tree: Tree, root: Path, table: str) -> Rows:
     rows = tables.rows_of(tree, table, text, tables.columns_of(text, name), name)
     named = set(rows.paths)
     for folder, images in tree.folders.items():
-        paths = (joined(folder, image[0]) for image in images)
+        paths = (joined(folder, image) for image in images.names)
         tree.passed.note(NOT_NAMED, [path for path in paths if path not in named])
     return rows
 
