@@ -124,7 +124,7 @@ def assert_same(together: Training, alone: Training, splits: Splits) -> None:
     ids=" ".join,
 )
 def test_each_seed_ends_where_it_ends_alone(tiny: Tiny, overrides: tuple[str, ...]) -> None:
-    configs = seeds(tiny, *overrides)
+    configs = seeds(tiny, *overrides, of=range(2))
     for config, together in zip(configs, trained_together(configs), strict=True):
         alone, splits = trained_alone(config)
         assert_same(together, alone, splits)
@@ -172,8 +172,9 @@ def test_in_bf16_each_seed_ends_nearly_where_it_ends_alone(tiny: Tiny) -> None:
         assert together.history[-1].train_loss == pytest.approx(alone.history[-1].train_loss, rel=0.02)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(
+    ("optimizer", "count"), [*((name, 2) for name in OPTIMIZERS), ("sgd", 1), ("adam", 1)]
+)
 def test_a_learning_rate_that_lies_on_the_device_is_the_same(tiny: Tiny, optimizer: str, count: int) -> None:
     rates = ("training.learning_rate=0.002", "training.warmup=0.5")
     configs = seeds(tiny, f"training.optimizer={optimizer}", *rates, of=range(count))
