@@ -121,6 +121,8 @@ class GpuFailed(CnnkitError):
 
 # What torch's allocator says, and oneDNN. The latter says it for want of memory: shapes are checked before.
 NO_MEMORY = ("allocate memory", "could not create a primitive", "could not create a memory object")
+# How the allocator's message begins. Where memory lacks for the message, too, it ends after 15 letters.
+ALLOCATOR = "[enforce fail at alloc_cpu"
 
 # What CUDA says where a kernel broke off. After it, every call of the process fails.
 GPU_LOST = (
@@ -134,6 +136,13 @@ def lost_gpu(error: BaseException) -> bool:
     return any(words in str(error) for words in GPU_LOST)
 
 
+def tells_no_memory(error: BaseException) -> bool:
+    """Whether torch or oneDNN says by its message that memory is short."""
+    told = str(error)
+    cut = len(told) >= 15 and ALLOCATOR.startswith(told)
+    return cut or told.startswith(ALLOCATOR) or any(words in told for words in NO_MEMORY)
+
+
 def lacks_memory(error: BaseException | None) -> bool:
     """Whether an exception, or one that it came from, was raised for want of memory.
 
@@ -143,7 +152,7 @@ def lacks_memory(error: BaseException | None) -> bool:
         of_import = isinstance(error, SystemError) and _raised_in_an_import(error)
         if of_import or isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
             return True
-        if any(words in str(error) for words in NO_MEMORY):
+        if tells_no_memory(error):
             return True
         error = error.__cause__ or error.__context__
     return False

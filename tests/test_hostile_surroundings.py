@@ -91,6 +91,8 @@ def test_free_memory_is_what_the_system_and_the_container_leave(
     [
         RuntimeError("could not create a primitive"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllo"),
+        RuntimeError("[enforce fail a"),  # seen where there was no memory for the whole message
         MemoryError(),
     ],
 )
@@ -120,6 +122,10 @@ def in_torch() -> None:
     raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 920064 bytes")
 
 
+def in_a_message_cut_short() -> None:
+    raise RuntimeError("[enforce fail a")
+
+
 def in_the_system() -> None:
     try:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
@@ -127,7 +133,7 @@ def in_the_system() -> None:
         raise RuntimeError("can't start new thread") from error
 
 
-@pytest.mark.parametrize("fail", [in_an_import, in_torch, in_the_system])
+@pytest.mark.parametrize("fail", [in_an_import, in_torch, in_a_message_cut_short, in_the_system])
 def test_too_little_memory_anywhere_is_told_in_words(
     fail: Callable[[], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

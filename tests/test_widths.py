@@ -86,8 +86,8 @@ model: {channels: [4, 8], kernel_sizes: 3, pooling: mx, hidden: [-16]}
 training: {epochs: many, batch_size: 0, learning_rat: 0.01, optimizer: adamw}
 runtime: {device: gpu}
 """
-# Of an epoch or a trial: what no second training repeats.
-TIMES = re.compile(r"([\d,]+ +)?[\d.]+ s\b( +[\d,]+)?")
+# Of an epoch or a trial: what no second training repeats. Of a machine: what is free now.
+TIMES = re.compile(r"([\d,]+ +)?[\d.]+ s\b( +[\d,]+)?|[\d.]+ (?=GB free|idle)")
 NO_PLURAL = "was|is|has|does|this|times|means"
 SINGULAR = re.compile(rf"(?<![\d.,/×-])\b(?:1|one) (?!{NO_PLURAL})\w+s\b(?! of)")
 

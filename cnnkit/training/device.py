@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from cnnkit.config.runtime import RuntimeConfig
-from cnnkit.errors import NO_MEMORY, GpuFailed, OutOfMemory, UsageError, lost_gpu
+from cnnkit.errors import GpuFailed, OutOfMemory, UsageError, lost_gpu, tells_no_memory
 from cnnkit.processes import available_cpus
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -165,7 +165,7 @@ def device_errors_in_words(batch_size: int | None = None) -> Iterator[None]:
         if not (
             isinstance(error, torch.OutOfMemoryError | MemoryError)
             or isinstance(error.__context__, torch.OutOfMemoryError)  # while a CUDA graph was recorded
-            or any(words in str(error) for words in NO_MEMORY)
+            or tells_no_memory(error)
         ):
             raise
         where, lower = "", "lower model.channels or model.hidden, or choose another runtime.device"
