@@ -1,6 +1,7 @@
 """Every test has its own cache and its own folder, and torch one thread."""
 
 import functools
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -29,6 +30,16 @@ model: {channels: [4, 8], kernel_sizes: 3, hidden: [16]}
 training: {epochs: 2, batch_size: 128, learning_rate: 0.01}
 runtime: {device: cpu, precision: float32}
 """
+
+
+def pytest_collection_finish() -> None:
+    """Tests and torch stay to the end: looks for unreachable objects pass over them."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()  # Triton tells of each object that is left as a leak
 
 
 @pytest.fixture(scope="session", autouse=True)

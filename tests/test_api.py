@@ -284,6 +284,7 @@ def test_a_run_shows_its_report_in_a_notebook(run: cnnkit.Run) -> None:
     assert '"' not in shown.split('srcdoc="')[1].split('" width')[0]
 
 
+@pytest.mark.slow
 def test_a_script_without_a_main_guard_compares_once(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(

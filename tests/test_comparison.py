@@ -421,7 +421,14 @@ def test_a_worker_whose_gpu_is_lost_ends_so_that_a_new_one_takes_the_trial(
 
 @posix_signals
 @pytest.mark.usefixtures("undrawn")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGINT, 130),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
+        (SIGKILL, -9),
+    ],
+)
 def test_an_interrupted_study_goes_on_to_the_same_results(
     tiny_file: Path,
     tmp_path: Path,

@@ -314,7 +314,9 @@ def of_random_weights(config: Config) -> Exported:
     return Exported(network, info.crop, Calibrator(1.5, 0.1)).eval()
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(
+    "part", [pytest.param(p, marks=pytest.mark.slow) if "activation_first" in p else p for p in PARTS]
+)
 def test_every_part_of_a_network_is_the_same_in_an_onnx_file(part: str, tiny: Tiny) -> None:
     config = tiny(*part.split("|"))
     model = of_random_weights(config)

@@ -842,6 +842,7 @@ def wheel_of(text: str, folder: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_wheel_in_a_fresh_environment_is_found_and_compared(tmp_path: Path) -> None:
     venv.create(tmp_path / "fresh", with_pip=True)
     python = str(tmp_path / "fresh" / "bin" / "python")

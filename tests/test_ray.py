@@ -87,6 +87,7 @@ def cluster() -> Iterator[Any]:
     cluster.shutdown()
 
 
+@pytest.mark.slow
 def test_a_cluster_of_three_that_loses_a_node_in_the_middle_of_a_trial_gives_the_same_results(
     tiny: Tiny, tmp_path: Path, cluster: Any
 ) -> None:

@@ -456,6 +456,7 @@ exec {shlex.quote(sys.executable)} -m cnnkit "$@"
 
 
 @bash_scripts
+@pytest.mark.slow
 def test_the_job_script_of_the_documents_trains_and_merges_a_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

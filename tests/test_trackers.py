@@ -222,6 +222,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 @server_there
 @posix_signals
+@pytest.mark.slow
 def test_a_server_that_is_killed_in_the_middle_stops_no_training_and_is_told_the_rest_later(
     server: Server, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

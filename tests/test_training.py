@@ -80,7 +80,13 @@ def timeless(history: list[EpochRecord]) -> list[tuple[object, ...]]:
     return [(r.epoch, r.step, r.learning_rate, r.train_loss, r.train_accuracy, r.val_loss) for r in history]
 
 
-@pytest.mark.parametrize("strategy", POOLINGS)
+USUAL = ("stride", "max", "avg", "concat")
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [each if each in USUAL else pytest.param(each, marks=pytest.mark.slow) for each in POOLINGS],
+)
 def test_nineteen_digits_of_twenty_are_learned_in_eight_epochs(tiny: Tiny, strategy: str) -> None:
     config = tiny(
         f"model.pooling={strategy}",
