@@ -37,6 +37,8 @@ def read_kept(path: Path, any_size: bool = False) -> bytes:
         raise FileNotFoundError(f"{path} is missing") from error
     except OSError as error:
         raise DamagedFile(f"{path} cannot be read: {error.strerror}") from error
+    except RuntimeError as error:  # of Python 3.12 and before
+        raise DamagedFile(f"{path} cannot be read: its links lead in a circle") from error
 
 
 def refuse_what_is_no_file(path: Path) -> None:

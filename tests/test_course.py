@@ -74,8 +74,10 @@ def test_a_level_that_is_beaten_is_dropped_and_the_end_is_when_it_is_decided(tin
 def test_nothing_ends_before_the_fewest_seeds(tiny: Tiny) -> None:
     far = {"stride": 0.1, "max": 0.3, "avg": 0.5, "concat": 0.9}
     course = course_of(tiny, min_seeds=6)
-    told = ran(course, result=lambda trial: far[trial.level] + 1e-5 * trial.seed)[1]
-    assert told[-1].seeds == 6 or len(course.going) < 2
+    trained, told = ran(course, result=lambda trial: far[trial.level] + 1e-5 * trial.seed)
+    assert sorted(trained) == sorted((level, seed) for level in STRATEGIES for seed in range(6))
+    assert [row.state for row in told[2].standings].count(BEATEN) == 3  # and yet they go on
+    assert told[-1].seeds == 6
 
 
 def test_a_study_that_cannot_decide_ends_with_the_most_seeds(tiny: Tiny) -> None:

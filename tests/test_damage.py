@@ -15,6 +15,7 @@ from conftest import TINY
 from support import Here, Outcome, call, finished_run, keep_json, kept_json
 
 from cnnkit.calibrator import Calibrator
+from cnnkit.comparison.kept_runs import kept_runs
 from cnnkit.comparison.results import rewritten
 from cnnkit.comparison.runner import run_study
 from cnnkit.comparison.study import StudyPlan, plan_study
@@ -180,12 +181,29 @@ def test_a_page_names_damaged_files_wherever_their_folder_lies(run: Path, capsys
     assert f"<li>{RESULT} is damaged or was changed: it has another hash than in {MANIFEST}</li>" in before
 
 
-def test_a_run_of_this_version_without_its_manifest_is_damaged(run: Path, capsys: Told) -> None:
+def test_a_run_of_this_version_without_its_manifest_is_damaged(
+    run: Path, tmp_path: Path, capsys: Told
+) -> None:
+    shutil.copytree(run, tmp_path / "other")
     (run / MANIFEST).unlink()
-    for command in (["train", "--resume", run], ["report", run]):
+    result = run / RESULT
+    result.write_text(re.sub('"test_accuracy": [0-9.]+', '"test_accuracy": 0.99', result.read_text()))
+    for command in (["train", "--resume", run], ["report", run], ["runs", run, tmp_path / "other"]):
         told = call(capsys, *command)
         assert told.code == 1
         assert f"{MANIFEST} is missing" in " ".join(told.err.split())
+        assert "99" not in told.out
+    (listed,) = kept_runs(run)
+    assert (listed.state, listed.accuracy) == ("damaged", None)
+    assert f"{MANIFEST} is missing" in listed.reason
+
+
+def test_a_run_whose_result_is_gone_is_told_and_ends_again(run: Path, capsys: Told) -> None:
+    """A crash between the last two files leaves the same."""
+    (run / RESULT).unlink()
+    told = call(capsys, "report", run)
+    assert told.code == 1
+    assert f"{RESULT} is missing; cnnkit train --resume" in " ".join(told.err.split())
 
 
 def test_the_weights_of_a_run_are_read_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -288,6 +288,10 @@ def test_links_in_a_circle_are_no_run(tmp_path: Path, capsys: pytest.CaptureFixt
         outcome = call(capsys, *command)
         assert outcome.code == 2
         assert "is neither a folder nor a file" in " ".join(outcome.err.split())
+    for command in (["report", "loop"], ["probe", "loop"], ["compare", "--resume", "--out", "loop"]):
+        outcome = call(capsys, *command)
+        assert outcome.code in (1, 2)
+        assert outcome.err.startswith("error: loop")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")

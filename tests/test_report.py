@@ -30,7 +30,7 @@ from cnnkit.config.load import parse_config
 from cnnkit.errors import DataError, UsageError
 from cnnkit.families.activations import ACTIVATIONS
 from cnnkit.families.poolings import POOLINGS
-from cnnkit.filenames import METRICS, PREDICTIONS, REPORT, RESULT, RESULTS, STUDY, TRIALS
+from cnnkit.filenames import MANIFEST, METRICS, PREDICTIONS, REPORT, RESULT, RESULTS, STUDY, TRIALS
 from cnnkit.nn.layers import SameConv2d
 from cnnkit.report.activations import activation_plots, values_and_slopes
 from cnnkit.report.axes import BOTTOM, HEIGHT, WIDTH, Axis, accuracy_axis, axis_over, labels
@@ -461,8 +461,8 @@ def test_a_run_shows_its_result_and_its_mistakes(run: Path) -> None:
 
 
 def test_a_run_that_has_not_ended_shows_what_there_is(run: Path) -> None:
-    (run / RESULT).unlink()
-    (run / PREDICTIONS).unlink()
+    for name in (RESULT, MANIFEST, PREDICTIONS):
+        (run / name).unlink()
     page = drawn(run)
     assert sections(page) == RUN_SECTIONS
     assert "has not ended" in page

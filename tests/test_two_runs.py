@@ -11,6 +11,7 @@ from test_widths import screen, terminal
 
 from cnnkit.comparison.results import read_results
 from cnnkit.comparison.two_runs import side_by_side
+from cnnkit.experiment.manifest import write_manifest
 from cnnkit.experiment.run_dir import RunDir
 
 Capture = pytest.CaptureFixture[str]
@@ -62,9 +63,9 @@ def test_what_is_said_of_a_difference_depends_on_what_made_it(other: str, said: 
 
 def test_what_trackers_are_told_is_no_choice_that_several_seeds_could_judge(tmp_path: Path) -> None:
     shutil.copytree("runs/max", tmp_path / "other")
-    (tmp_path / "other" / "manifest.json").unlink()
     config = tmp_path / "other" / "config.yaml"
     config.write_text(config.read_text().replace("tracking: []", "tracking: [mlflow]"))
+    write_manifest(config.parent, (config.parent / "result.json").read_bytes())
     found = side_by_side(Path("runs/max"), tmp_path / "other")
     assert found.configuration == {"tracking": [[], ["mlflow"]]}
     assert found.said == ["nothing differs that affects the training: 0.00 points is what chance can make"]
@@ -72,9 +73,8 @@ def test_what_trackers_are_told_is_no_choice_that_several_seeds_could_judge(tmp_
 
 def test_surroundings_are_told_where_they_differ(tmp_path: Path) -> None:
     shutil.copytree("runs/max", tmp_path / "other")
-    for name in ("manifest.json", "environment.json"):
-        (tmp_path / "other" / name).unlink()
     (tmp_path / "other" / "environment.json").write_text('{"torch": "1.0", "command": ["x"]}')
+    write_manifest(tmp_path / "other", (tmp_path / "other" / "result.json").read_bytes())
     found = side_by_side(Path("runs/max"), tmp_path / "other")
     assert found.environment["torch"][1] == "1.0"
     assert not {"command", "started"} & set(found.environment)

@@ -171,7 +171,7 @@ class Run(Drawn):
         """
         folder, more = self.folder, known_trackers(track, "track=")
         if folder.finished and more:
-            raise UsageError(f"{self.path} is finished: no tracker is told of it now; leave track out")
+            raise UsageError(f"{self.path} is finished: no tracker is told of it now; leave out track")
         if folder.finished:
             with contextlib.suppress(OSError), alone_at(folder.path, "run"):  # it may take no files
                 folder.remove_leftovers()  # of a picture or a page

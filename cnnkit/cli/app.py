@@ -129,7 +129,7 @@ def train_command(
                 run = train(read, out, name=Path(str(source)).stem, progress=asking(progress, yes))
         else:
             run = open_run(Path(str(resume)), trust=trust)
-            refuse_finished(run, device)
+            refuse_finished(run, device, root, track)
             drawn = run.folder.finished and (run.path / CURVES).is_file()
             run.resume(device, progress=not quiet, root=root, track=track)
     if as_json:
@@ -230,6 +230,9 @@ def _told_of_the_machine(error: Exception) -> int:
     """The exit code, after a word on an error that comes from outside; raises it where it does not."""
     if isinstance(error, ImportError):  # for want of memory, too
         typer.echo(f"error: {error}", err=True)
+        return 1
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # Python 3.12 and before
+        typer.echo(f"error: {visible(str(error))}", err=True)
         return 1
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""

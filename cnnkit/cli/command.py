@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -22,11 +23,28 @@ class Command(TyperCommand):
         words = list(args)
         if not ctx.resilient_parsing:
             _refuse_missing_values(self, words)
-        rest: list[str] = super().parse_args(ctx, args)
+        try:
+            rest: list[str] = super().parse_args(ctx, args)
+        except Exception as error:
+            if isinstance(told := getattr(error, "message", None), str):
+                error.message = self._in_plain_words(told)  # type: ignore[attr-defined]
+            raise
         if not ctx.resilient_parsing:  # while a shell completes, a line may be wrong
             _refuse_two_values(self, ctx, words)
             _refuse_exclusions(self, ctx)
         return rest
+
+    def _in_plain_words(self, message: str) -> str:
+        """What the parser tells, with a hint."""
+        message = message.removeprefix("Value error, ")  # of Pydantic, by which Typer reads values
+        if choice := re.fullmatch(r"'(.*)' is not one of (.*)\.", message):
+            from cnnkit.config.suggestions import guess
+
+            return message.removesuffix(".") + (guess(choice[1], re.findall("'(.*?)'", choice[2])) or ".")
+        if message.startswith("Got unexpected extra argument"):
+            alone = " ".join(str(p.metavar) for p in self.params if p.param_type_name == "argument")
+            return f"{message}; beside {alone or 'its name'} the command takes options alone, as --help tells"
+        return message
 
 
 class App(typer.Typer):

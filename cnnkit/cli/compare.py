@@ -118,6 +118,10 @@ def compare_pooling_command(
         from cnnkit.config.yaml_tree import read_flow_list
 
         varied[key] = read_flow_list(strategies, f"--strategies {strategies}")
+        if ALL in varied[key]:
+            raise UsageError(
+                f"--strategies {strategies}: {ALL} stands alone, for every one; leave out the others"
+            )
     elif not request.resume:
         varied[key] = list(COMPARED[key])
     if orders:

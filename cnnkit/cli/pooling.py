@@ -7,7 +7,7 @@ import typer
 
 from cnnkit.cli.command import App
 from cnnkit.cli.completion import complete_folder, complete_pooling
-from cnnkit.errors import UsageError
+from cnnkit.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -142,7 +142,11 @@ def _chosen(text: str) -> "Choice":
     from cnnkit.config.load import load_config
     from cnnkit.nn.tried_apart import try_own_classes
 
-    model = load_config("digits", [f"model.pooling={text}"]).model
+    chosen = f"model.pooling={text}"
+    try:
+        model = load_config("digits", [chosen]).model
+    except ConfigError as error:  # nobody typed the key
+        raise UsageError(str(error).replace(f"--set {chosen}: model.pooling: ", "")) from error
     try_own_classes([model.model_copy(update={"pool_size": K, "channels": (CHANNELS,)})])
     return model.stages[0].choice
 

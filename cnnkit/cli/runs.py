@@ -3,7 +3,7 @@
 import contextlib
 import mimetypes
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,7 +68,13 @@ def folder_of_latest() -> Iterator[None]:
             RUNS.rmdir()  # succeeds only if it is empty: no run has begun
 
 
-def refuse_finished(run: "Run", device: str | None) -> None:
-    """Raises UsageError where a run is to go on on a device, but has ended."""
-    if run.folder.finished and device is not None:
-        raise UsageError(f"{run.path} is finished: nothing is left to do on {device}; leave --device out")
+def refuse_finished(run: "Run", device: str | None, root: Path | None, track: Sequence[str]) -> None:
+    """Raises UsageError where options say how a run is to go on that has ended."""
+    nothing = {
+        "--device": device and f"nothing is left to do on {device}",
+        "--root": root and "no image is read again",
+        "--track": track and "no tracker is told of it now",
+    }
+    for option, why in nothing.items():
+        if why and run.folder.finished:
+            raise UsageError(f"{run.path} is finished: {why}; leave {option} out")

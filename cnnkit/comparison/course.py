@@ -34,9 +34,10 @@ T = TypeVar("T", bound=OneTraining)
 class Course(Generic[T]):
     """What has ended, and what that means for the rest.
 
-    A study with a fixed number of seeds trains every level with each of them. Any other one drops a level
-    that is beaten, and ends once the leader is known. A study of several keys drops no combination, so that
-    effects stay balanced, and ends once they are known.
+    A study with a fixed number of seeds trains every level with each of them. Any other one trains every
+    level with the least number of seeds; then it drops a level that is beaten, and ends once the leader is
+    known. A study of several keys drops no combination, so that effects stay balanced, and ends once they
+    are known.
     """
 
     def __init__(
@@ -69,7 +70,8 @@ class Course(Generic[T]):
         if self.fixed:
             return {*self.names}
         hopeless = ~np.isfinite(self.accuracies).any(1) & (self.failed.sum(1) >= GIVEN_UP)
-        beaten = self.judge.beaten_after if self.judge and not self.factors else {}
+        drops = self.judge and not self.factors and self.looked_at >= (self.study.min_seeds or 0)
+        beaten = self.judge.beaten_after if self.judge and drops else {}
         return {
             name for name, out in zip(self.names, hopeless, strict=True) if not out and name not in beaten
         }

@@ -37,13 +37,14 @@ def _nothing_left(study: AnyStudy, results: StudyResults, ended: set[tuple[str, 
         return True  # what the table does not hold never comes
     going = {level.name for level in study.levels}
     if study.min_seeds is not None:
-        if results.decided and results.looks[-1].seeds >= study.min_seeds:
+        enough = bool(results.looks) and results.looks[-1].seeds >= study.min_seeds
+        if results.decided and enough:
             return True
         known = {level.name for level in results.levels}
         beaten = {level.name for level in results.levels if level.beaten_after is not None}
         failures = [trial.level for trial in results.failed]
         going -= {name for name in going - known if failures.count(name) >= GIVEN_UP}
-        going -= set() if study.factors else beaten
+        going -= beaten if enough and not study.factors else set()
         if len(going) < (len(study.levels) if study.factors else 2):
             return True
     return all(one.level not in going or (one.level, one.seed) in ended for one in planned_trials(study))

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from cnnkit.config import versions
 from cnnkit.config.schema import Config
+from cnnkit.config.suggestions import guess
 from cnnkit.config.types import is_section
 from cnnkit.config.validation import validate
 from cnnkit.config.yaml_tree import YamlTree
@@ -177,7 +178,10 @@ def copy_config(name: str, target: Path) -> Path:
     """
     shipped = shipped_configs()
     if name not in shipped:
-        raise UsageError(f"no shipped configuration is called {name!r}; there are {', '.join(shipped)}")
+        raise UsageError(
+            f"no shipped configuration is called {name!r}; there are {', '.join(shipped)}"
+            f"{guess(name, shipped)}"
+        )
     if target.is_dir():
         target = target / f"{name}.yaml"
     if target.exists():

@@ -109,6 +109,12 @@ def nearest_name(word: str, names: Collection[str]) -> str | None:
     return plain[close[0]] if close else None
 
 
+def guess(word: str, names: Collection[str]) -> str:
+    """`; did you mean 'max'?`; empty where no name is near."""
+    meant = nearest_name(word, names)
+    return f"; did you mean {meant!r}?" if meant else ""
+
+
 def nearest_key(key: str) -> str | None:
     """The whole key that is meant by one that there is not: by its last part, another word, or likeness.
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from cnnkit.config.choices import NO_NAME, NOT_OWN, UNKNOWN_NAME, UNKNOWN_SETTING, WRONG_SETTING
 from cnnkit.config.schema import Config
-from cnnkit.config.suggestions import nearest_key, nearest_name
+from cnnkit.config.suggestions import guess, nearest_key
 from cnnkit.config.types import UNION_TAGS, Inconsistent
 from cnnkit.config.yaml_tree import KeyPath, YamlTree, dotted, short
 from cnnkit.errors import Problem, UsageError
@@ -128,6 +128,8 @@ def _words(error: Any, path: KeyPath) -> tuple[str, str]:
         return f"unknown key {short(path[-1])!r}", _expected_key(path)
     if kind == UNKNOWN_NAME:
         noun = "strategy" if "pooling" in path else "value"
+        if value is None:
+            return f"there is no {noun}", _expected("", context["names"])
         return f"unknown {noun} {short(value)!r}", _expected(short(value), context["names"])
     if kind == UNKNOWN_SETTING:
         return f"unknown key {short(path[-1])!r}", _expected(str(path[-1]), context["keys"])
@@ -159,8 +161,7 @@ def _yaml(value: object) -> object:
 
 
 def _expected(word: str, options: Sequence[str]) -> str:
-    close = nearest_name(short(word), options)
-    return f"expected {listed(options, 'or')}" + (f"; did you mean {close!r}?" if close else "")
+    return f"expected {listed(options, 'or')}{guess(short(word), options)}"
 
 
 def _expected_key(path: KeyPath) -> str:

@@ -76,10 +76,11 @@ def read_checked(run: Path, name: str) -> bytes:
     return raw
 
 
-def _wants_manifest(run: Path) -> bool:
-    """Whether the result is of a version that writes a manifest: its keys tell."""
+def lost_manifest(run: Path) -> str:
+    """In words that a finished run has no manifest; empty where it has one, or is of 0.1.0: its keys tell."""
     result = run / RESULT
-    return result.is_file() and b'"clean_train_accuracy"' in read_kept(result)
+    wanted = result.is_file() and not (run / MANIFEST).exists()
+    return f"{run / MANIFEST} is missing" if wanted and b'"clean_train_accuracy"' in read_kept(result) else ""
 
 
 def _read(run: Path, name: str) -> bytes:
@@ -93,7 +94,8 @@ def damage_of(run: Path) -> list[str]:
     except DamagedFile as error:
         return [str(error)]
     if manifest is None:
-        return [f"{run / MANIFEST} is missing"] if _wants_manifest(run) else []
+        lost = lost_manifest(run)
+        return [lost] if lost else []
     found = []
     for name in manifest.files:
         try:

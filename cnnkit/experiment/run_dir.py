@@ -18,7 +18,7 @@ from cnnkit.config.load import parse_config
 from cnnkit.config.schema import Config
 from cnnkit.errors import ConfigError, DamagedFile, RunError, UsageError
 from cnnkit.events import EpochRecord
-from cnnkit.experiment.manifest import damage_of, read_checked, write_manifest
+from cnnkit.experiment.manifest import damage_of, lost_manifest, read_checked, write_manifest
 from cnnkit.experiment.no_run import did_you_mean, what_is_no_run
 from cnnkit.filenames import (
     BEST,
@@ -146,7 +146,9 @@ class RunDir:
 
     @property
     def result(self) -> RunResult:
-        """What `result.json` holds, with the place where the run is now."""
+        """What `result.json` holds, with the place where the run is now. Raises RunError if it is damaged."""
+        if lost := lost_manifest(self.path):
+            raise RunError(f"{lost}: nothing tells whether {RESULT} is as it was written")
         result: RunResult = self.record(RESULT, RunResult)
         if complaint := result.complaint():
             raise RunError(f"{self.path / RESULT} is damaged: {complaint}")
