@@ -2,7 +2,7 @@
 
 from cnnkit.api.progress import say
 from cnnkit.cli.console import make_table, out, print_table
-from cnnkit.comparison.intervals import FEWEST_SEEDS, informative
+from cnnkit.comparison.intervals import FEWEST_SEEDS, Unvarying, informative
 from cnnkit.comparison.pair_records import THE_BEST, pair_in
 from cnnkit.comparison.records import FactorResult, LevelResult, MarginalResult, StudyResults
 from cnnkit.comparison.sentence import sentence
@@ -87,7 +87,10 @@ def _legend(results: StudyResults) -> str:
         over = f"{seeds[0]} to " if len(seeds) > 1 else ""
         means = f"means over {over}{counted(seeds[-1], 'seed')}"
         return f"{means}; a 95 % interval needs {FEWEST_SEEDS}{medians}"
-    return f"± and [ ]: 95 % intervals; those to the best hold for all pairs together{medians}"
+    differences = [level.to_best.difference for level in results.levels if level.to_best]
+    few = any(one.low is None and not isinstance(one, Unvarying) for one in differences)
+    none = " (none stands where seeds are too few)" if few else ""
+    return f"± and [ ]: 95 % intervals; those to the best hold for all pairs together{none}{medians}"
 
 
 def in_percent(interval: Interval, seeds: int, sign: str = "", digits: int = 3) -> str:
