@@ -193,7 +193,7 @@ def _run(path: Path) -> tuple[Config, Told]:
     config, reason = _config_of(run)
     told: Told = {"data": config.data.info.title, "strategy": config.model.strategy}
     if run.finished:
-        result = run.result
+        result = run.sealed_result
         told |= {"accuracy": result.test_accuracy, "seconds": result.train_seconds, "state": "finished"}
     elif run.failure:
         told |= {"state": "failed", "reason": run.failure}

@@ -96,7 +96,7 @@ def _run(path: Path) -> tuple[dict[str, object], dict[str, object], dict[str, ob
         surroundings = {key: fact for key, fact in run.environment.items() if key not in PASSING}
     result: dict[str, object] = {"state": "failed" if run.failure else "unfinished"}
     if run.finished:
-        kept = run.result
+        kept = run.sealed_result
         interval = list(wilson_interval(kept.test_correct, kept.test_images))
         figures = {key: getattr(kept, key) for key in OF_RESULT[1:]}
         result = {"state": "finished", OF_RESULT[0]: kept.test_accuracy, "test_interval": interval, **figures}

@@ -146,13 +146,18 @@ class RunDir:
 
     @property
     def result(self) -> RunResult:
-        """What `result.json` holds, with the place where the run is now. Raises RunError if it is damaged."""
-        if lost := lost_manifest(self.path):
-            raise RunError(f"{lost}: nothing tells whether {RESULT} is as it was written")
+        """What `result.json` holds, with the place where the run is now."""
         result: RunResult = self.record(RESULT, RunResult)
         if complaint := result.complaint():
             raise RunError(f"{self.path / RESULT} is damaged: {complaint}")
         return replace(result, run=str(self.path))
+
+    @property
+    def sealed_result(self) -> RunResult:
+        """The same. Raises RunError also where the manifest is gone, which tells whether it was changed."""
+        if lost := lost_manifest(self.path):
+            raise RunError(lost)
+        return self.result
 
     def record(self, name: str, kind: Any) -> Any:
         """A JSON file as a value of a type."""
