@@ -47,6 +47,7 @@ from cnnkit.events import Forecast, StudyBegun, StudyEvent, TuningBegun
 from cnnkit.experiment.run_dir import RunDir
 from cnnkit.filenames import RESULTS, STUDY, TRIALS
 from cnnkit.report.page import write_report
+from cnnkit.stats import Interval
 
 Tiny = Callable[..., Config]
 POOLINGS, DROPOUTS = ["stride", "max", "avg"], [0.0, 0.5]
@@ -558,6 +559,21 @@ def test_the_legend_tells_how_many_seeds_the_fewest_and_the_most_are(
     assert "means over 1 to 2 seeds; a 95 % interval needs 3" in capsys.readouterr().out
     print_comparison(replace(results, levels=levels[:2]))
     assert "means over 2 seeds; a 95 % interval needs 3" in capsys.readouterr().out
+
+
+def test_the_legend_says_why_an_interval_is_missing(
+    study_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = read_results(study_folder)
+    three = [replace(level, seeds=[0, 1, 2], accuracies=[0.9, 0.8, 0.7]) for level in results.levels]
+    for ends, told in (((None, None), True), ((-0.1, 0.2), False)):
+        to_best = [
+            replace(level, to_best=level.to_best and replace(level.to_best, difference=Interval(-0.1, *ends)))
+            for level in three
+        ]
+        print_comparison(replace(results, levels=to_best))
+        shown = " ".join(capsys.readouterr().out.split())
+        assert ("none stands where seeds are too few" in shown) == told
 
 
 def test_what_compare_pooling_refuses_names_no_option_that_was_not_typed(
