@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,7 +29,7 @@ def read_kept(path: Path, any_size: bool = False) -> bytes:
     """
     try:
         refuse_what_is_no_file(path)
-        if not path.resolve().is_relative_to(path.parent.resolve()):
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(path.parent)):
             raise DamagedFile(f"{path} is a link that leads out of its folder: it is not followed")
         if path.stat().st_size > LARGEST and not any_size:
             raise DamagedFile(f"{path} is damaged: it has more than {LARGEST >> 20} MB")
@@ -37,8 +38,6 @@ def read_kept(path: Path, any_size: bool = False) -> bytes:
         raise FileNotFoundError(f"{path} is missing") from error
     except OSError as error:
         raise DamagedFile(f"{path} cannot be read: {error.strerror}") from error
-    except RuntimeError as error:  # of Python 3.12 and before
-        raise DamagedFile(f"{path} cannot be read: its links lead in a circle") from error
 
 
 def refuse_what_is_no_file(path: Path) -> None:

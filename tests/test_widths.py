@@ -125,7 +125,7 @@ def split_words(shown: dict[int, list[str]]) -> dict[int, list[str]]:
 
 def is_long(word: str, columns: int) -> bool:
     """Of a path with more characters than there is room for beside its name."""
-    return word.startswith("/") and len(word) > columns // 2
+    return word.startswith("/") and len(word) > columns - 20
 
 
 def named_commands(command: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -231,9 +231,6 @@ def _told_of_the_machine(error: Exception) -> int:
     if isinstance(error, ImportError):  # for want of memory, too
         typer.echo(f"error: {error}", err=True)
         return 1
-    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # Python 3.12 and before
-        typer.echo(f"error: {visible(str(error))}", err=True)
-        return 1
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         typer.echo(f"error: {visible(where)}{error.strerror or error}", err=True)

@@ -78,13 +78,12 @@ def is_path(name: str) -> bool:
 
 
 def _prepare_published(name: str, root: Path | None, as_json: bool) -> None:
-    if name not in published_names():
+    if name not in (known := published_names()):
         from cnnkit.config.suggestions import guess
 
-        known = ", ".join(published_names())
         raise UsageError(
-            f"unknown data set {name!r}; there are {known}; your own images are named by {OWN}"
-            f"{guess(name, published_names())}"
+            f"unknown data set {name!r}; there are {', '.join(known)}; your own images are named by {OWN}"
+            f"{guess(name, known)}"
         )
     from cnnkit.api.progress import print_note, say
     from cnnkit.cli.console import out

@@ -33,8 +33,7 @@ def tree_of(root: Path) -> Tree:
             )
         for entry in _entries(place):
             if _is_plain(entry):  # one of very many: nothing else is asked of it
-                found = entry.stat()
-                images.add(entry.name, found.st_size, found.st_mtime_ns)
+                _add(entry, images)
                 continue
             path = joined(folder, entry.name)
             target = _target(entry, here, real, path, tree.passed)
@@ -102,10 +101,14 @@ def _keep(entry: "os.DirEntry[str]", path: str, images: Files, tree: Tree) -> No
     if not entry.is_file():
         tree.passed.note(NO_FILES, [path])
     elif kind in IMAGE_ENDINGS:
-        found = entry.stat()
-        images.add(entry.name, found.st_size, found.st_mtime_ns)
+        _add(entry, images)
     else:
         keep_other(kind, path, tree)
+
+
+def _add(entry: "os.DirEntry[str]", images: Files) -> None:
+    found = entry.stat()
+    images.add(entry.name, found.st_size, found.st_mtime_ns)
 
 
 def keep_other(kind: str, path: str, tree: Tree) -> None:

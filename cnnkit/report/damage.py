@@ -23,10 +23,10 @@ from cnnkit.kept import sha256
 def damaged_files(run: RunDir) -> list[str]:
     """What is wrong with the files of a run, a sentence each. Without a manifest: what cannot be read."""
     found = damage_of(run.path)
-    if (run.path / MANIFEST).exists() and not run.finished:
+    if (run.path / MANIFEST).exists():
+        if run.finished:
+            return found
         found.append(f"{run.path / RESULT} is missing; cnnkit train --resume {run.path} writes it again")
-    if (run.path / MANIFEST).exists() and run.finished:
-        return found
     for name, read in (
         (ENVIRONMENT, lambda: run.environment),
         (METRICS, run.metrics),
